@@ -1,0 +1,238 @@
+"""What a probe saw on one leg in one run, and what a run knew of itself.
+
+These are plain facts. Nothing here reads a socket or a clock, and nothing judges: the
+verdict, the metrics and the reports are functions of these types. Their JSON form is the
+record of a run (see `t3probe.record`). All times inside a run are seconds since the run's
+start; `RunRecord.started_at` is the one wall-clock stamp.
+"""
+
+from __future__ import annotations
+
+from typing import Literal, get_args
+
+import msgspec
+
+__all__ = [
+    "OUTCOMES",
+    "REASONS",
+    "AddressTry",
+    "Attempt",
+    "Beat",
+    "Drop",
+    "Observation",
+    "Outcome",
+    "Reason",
+    "RunRecord",
+    "Symptom",
+    "TcpSample",
+]
+
+Outcome = Literal["passed", "degraded", "failed", "inconclusive"]
+Reason = Literal[
+    "connect_refused",
+    "connect_timeout",
+    "connect_failed",
+    "tls_failed",
+    "upgrade_rejected",
+    "rtt_timeout",
+    "wrong_echo",
+    "closed_by_peer",
+    "connection_reset",
+    "io_error",
+    "http_4xx",
+    "http_5xx",
+    "http_other",
+    "walled_off",
+    "not_walled",
+    "resolver_failed",
+    "leg_collapsed",
+    "prober_stalled",
+    "protocol_error",
+]
+Symptom = Literal["down", "cut", "unknown"]
+Stage = Literal["connect", "ask", "hold"]
+"""How much of a leg something exercised: a TCP connect, a request and its answer, one
+connection held between two beats. Each includes those before it."""
+
+OUTCOMES: tuple[str, ...] = get_args(Outcome)
+REASONS: tuple[str, ...] = get_args(Reason)
+
+
+class Fact(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Base of all recorded facts: immutable, compared by value, small as JSON."""
+
+
+class TcpSample(Fact):
+    """Numbers the kernel keeps about one TCP connection (Linux `TCP_INFO`, tcp(7))."""
+
+    state: int
+    """TCP state, as in Linux `include/net/tcp_states.h`: 1 established, 7 closed, 8 close-wait."""
+    rtt_seconds: float
+    """Smoothed round-trip time; right after a connect it is the handshake's own."""
+    unacked: int = 0
+    """Segments sent and not yet acknowledged."""
+    retransmits: int = 0
+    """Segments sent again over the connection's life."""
+    since_last_data_received_seconds: float = 0.0
+
+
+class Beat(Fact):
+    """One exchange: an echo, a request on a kept-alive connection, a connect."""
+
+    sent: float
+    """When it was sent, in seconds since the run's start."""
+    ended: float
+    """When it was answered or given up, in seconds since the run's start."""
+    ok: bool
+    conn: int
+    """Which of the leg's connections carried it, counted from 0. One-shot legs use a new
+    number for each beat."""
+    call: int = 0
+    """The number of the newest common beat called when this was sent; 0 before the first."""
+    nonce: str = ""
+    """What was to come back, in hex; empty where the probe echoes nothing."""
+    first_byte_seconds: float | None = None
+    """Time to the answer's first byte (HTTP)."""
+    tcp: TcpSample | None = None
+
+    @property
+    def rtt_seconds(self) -> float:
+        """From sending to the end of the answer, in seconds."""
+        return self.ended - self.sent
+
+
+class Attempt(Fact):
+    """The new attempt that follows a drop at once and decides its symptom."""
+
+    started: float
+    ended: float
+    ok: bool
+    reason: Reason | None = None
+    stage: Stage = "ask"
+    """How far it got when it failed: `connect` when there was no TCP connection."""
+    detail: str = ""
+
+
+class Drop(Fact):
+    """An interval in which the leg did not work. One outage is one drop, however many
+    attempts fail before the leg works again."""
+
+    began: float
+    """The last good beat's answer, or the start of the attempt when there was none."""
+    noticed: float
+    reason: Reason
+    symptom: Symptom
+    """`down`: the attempt that followed at once failed too; `cut`: it worked; `unknown`: the
+    run ended before it was decided."""
+    stage: Stage
+    """What did not work: reaching a TCP connection, an exchange, or an established
+    connection that worked before."""
+    call: int
+    """The number of the common beat that this drop called."""
+    detail: str = ""
+    """One sentence for people; may hold the exact status. Never a label."""
+    attempt: Attempt | None = None
+    recovered: float | None = None
+    """When the leg worked again; None when it did not before the run's end."""
+    conn: int | None = None
+    """The connection that died; None when none was open."""
+    connection_age_seconds: float | None = None
+    """How old the connection was when it died."""
+    local_address: str = ""
+    remote_address: str = ""
+    family: str = ""
+    """`ipv4` or `ipv6`."""
+    cf_ray: str = ""
+    colo: str = ""
+    stalled: bool = False
+    """We ourselves stood still during this interval: it says nothing about the path."""
+    tcp: TcpSample | None = None
+    """The kernel's numbers when the drop was noticed, before closing."""
+
+
+class AddressTry(Fact):
+    """One address of a leg and how it answered at the first attempt."""
+
+    address: str
+    ok: bool
+    reason: Reason | None = None
+    detail: str = ""
+    skipped: bool = False
+    """Not tried: this machine has no route for the address family."""
+
+
+class Observation(Fact):
+    """What was seen on one leg in one run."""
+
+    leg: str
+    kind: str
+    path: tuple[str, ...]
+    """The segments this leg crosses, in order."""
+    outcome: Outcome
+    reason: Reason | None = None
+    """Why the outcome is not `passed`; None when it is, or when degraded."""
+    detail: str = ""
+    """One sentence for people."""
+    level: Stage = "ask"
+    """The most this leg can prove: `connect`, `ask` or `hold`."""
+    started: float = 0.0
+    ended: float = 0.0
+    """The end of the last judged beat."""
+    observed_seconds: float = 0.0
+    """How long we were really looking."""
+    connected: bool | None = None
+    """Whether the leg worked at the end of the hold; None when inconclusive."""
+    beats: tuple[Beat, ...] = ()
+    drops: tuple[Drop, ...] = ()
+    phases: dict[str, float] = {}
+    """Seconds of the first successful attempt: resolve, connect, tls, upgrade, first_echo."""
+    addresses: tuple[AddressTry, ...] = ()
+    address: str = ""
+    """The address that carried the beats, `host:port`."""
+    cert_not_after: float | None = None
+    """Unix seconds at which the server's certificate expires (or expired)."""
+    cf_ray: str = ""
+    colo: str = ""
+    evidence: tuple[str, ...] = ()
+    """Sentences worth showing beside the outcome."""
+    planned: str = ""
+    """Planned downtime this leg falls under, as a sentence; empty when none. A planned leg
+    takes no part in the verdict."""
+    after_hold: bool = False
+    """A check with its own body, run after the hold."""
+
+    @property
+    def answered(self) -> tuple[int, int]:
+        """(k, n): how many of the leg's tried addresses answered."""
+        tried = [one for one in self.addresses if not one.skipped]
+        return sum(one.ok for one in tried), len(tried)
+
+
+class RunRecord(Fact):
+    """What a run knew of itself: enough to judge its observations again, years later."""
+
+    version: int = 1
+    deployment: str = ""
+    segments: tuple[str, ...] = ()
+    """The segments that the deployment file declares, in its order."""
+    own_segments: tuple[str, ...] = ()
+    """Segments that belong to one upstream or one path rule. They take part in the verdict
+    and not in the published segment states."""
+    paths: tuple[tuple[str, ...], ...] = ()
+    started_at: float = 0.0
+    """Unix seconds."""
+    duration_seconds: float = 0.0
+    hold_seconds: float = 0.0
+    heartbeat_seconds: float = 0.0
+    watchdog_seconds: float = 0.0
+    complete: bool = True
+    """False when the run was interrupted, or ran only a part of the deployment's legs."""
+    interrupted: bool = False
+    partial: bool = False
+    vantage: str = ""
+    loop_lag_seconds: float = 0.0
+    """The longest time the event loop was late."""
+    not_run: tuple[str, ...] = ()
+    """Declared legs that this run did not probe."""
+    warnings: tuple[str, ...] = ()
+    """Sentences such as a stale planned downtime."""

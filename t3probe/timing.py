@@ -1,0 +1,97 @@
+"""The only module that reads a clock.
+
+Monotonic time measures durations and sets deadlines; wall time stamps records and is never
+used for a deadline. A run keeps all its times as seconds since its own start, on one
+monotonic clock, and stores the wall time of that start once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from datetime import UTC, datetime
+from typing import Protocol
+
+__all__ = ["Clock", "FakeClock", "RunClock", "SystemClock", "utc_text"]
+
+
+class Clock(Protocol):
+    """What a run needs of a clock. Tests put a `FakeClock` in its place."""
+
+    def monotonic(self) -> float:
+        """Seconds on a clock that never steps; only differences mean anything."""
+        ...
+
+    def wall(self) -> float:
+        """Unix time in seconds; may step."""
+        ...
+
+    async def sleep(self, seconds: float) -> None:
+        """Suspend the calling task for `seconds` (at once, yielding, when <= 0)."""
+        ...
+
+
+class SystemClock:
+    """The machine's clocks."""
+
+    def monotonic(self) -> float:
+        return time.monotonic()
+
+    def wall(self) -> float:
+        return time.time()
+
+    async def sleep(self, seconds: float) -> None:
+        await asyncio.sleep(max(0.0, seconds))
+
+
+class FakeClock:
+    """A clock that stands still until somebody sleeps on it.
+
+    `sleep` advances it at once and yields, so that a test of hours takes milliseconds.
+    """
+
+    def __init__(self, wall: float = 1_700_000_000.0, monotonic: float = 0.0) -> None:
+        self._wall = wall
+        self._monotonic = monotonic
+
+    def monotonic(self) -> float:
+        return self._monotonic
+
+    def wall(self) -> float:
+        return self._wall
+
+    def advance(self, seconds: float) -> None:
+        """Let `seconds` pass on both clocks."""
+        self._monotonic += seconds
+        self._wall += seconds
+
+    async def sleep(self, seconds: float) -> None:
+        self.advance(max(0.0, seconds))
+        await asyncio.sleep(0)
+
+
+class RunClock:
+    """Seconds since the start of one run, rounded to the microsecond.
+
+    Rounding at the source keeps a record equal to itself after JSON.
+    """
+
+    def __init__(self, clock: Clock | None = None) -> None:
+        self.clock: Clock = clock or SystemClock()
+        self.started_at = round(self.clock.wall(), 6)
+        """Unix time of the run's start, in seconds."""
+        self._origin = self.clock.monotonic()
+
+    def now(self) -> float:
+        """Seconds since the run's start."""
+        return round(self.clock.monotonic() - self._origin, 6)
+
+    async def sleep_until(self, moment: float) -> None:
+        """Sleep until `moment`, in seconds since the run's start."""
+        await self.clock.sleep(moment - self.now())
+
+
+def utc_text(unix_seconds: float) -> str:
+    """Unix seconds as RFC 3339 text in UTC with milliseconds: 2026-01-31T12:00:00.000Z."""
+    moment = datetime.fromtimestamp(unix_seconds, UTC)
+    return moment.strftime("%Y-%m-%dT%H:%M:%S.") + f"{moment.microsecond // 1000:03d}Z"
