@@ -35,7 +35,7 @@ class Table(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     """Base of everything a deployment file can hold."""
 
 
-class Timing(Table):
+class Timing(Table, frozen=True):
     hold: Duration = Duration(35)
     """How long a run keeps its connections open."""
     heartbeat: Duration = Duration(10)
@@ -45,14 +45,15 @@ class Timing(Table):
     connect_timeout: Duration = Duration(5)
     """How long a TCP connect, and then a TLS handshake, may take."""
     deadline: Duration | None = None
-    """When the run ends at the latest, from its start. None: hold + watchdog + 2 * connect_timeout."""
+    """When the run ends at the latest, from its start. None: hold + watchdog + twice the connect
+    timeout."""
     backoff: Duration = Duration(3)
     """After the n-th drop in a row a leg waits n times this before it reconnects ..."""
     backoff_max: Duration = Duration(30)
     """... but never longer than this."""
 
 
-class Sso(Table):
+class Sso(Table, frozen=True):
     """How to recognise the single sign-on."""
 
     hosts: tuple[str, ...] = ()
@@ -61,7 +62,7 @@ class Sso(Table):
     """Text that only the SSO's login page has; a 200 that contains one is the SSO's answer."""
 
 
-class Leg(Table):
+class Leg(Table, frozen=True):
     """One end-to-end route under test. `walloff`, `walled` and upstream legs are made from
     their own tables; all kinds share this one type once loaded."""
 
@@ -83,6 +84,8 @@ class Leg(Table):
     """addr[:port] to dial instead of resolving; host name, SNI and certificate stay."""
     doh: tuple[str, ...] = ()
     """DoH providers (RFC 8484), at least two, tried in order."""
+    fallback: tuple[str, ...] = ()
+    """addr[:port] to dial when no DoH provider answers, so that the leg does not need DoH."""
     query: str | None = None
     """The name a doh leg asks for; None: the host of the first ws_echo leg that uses DoH."""
     tcp_ends_at: str | None = None
@@ -111,7 +114,7 @@ class Leg(Table):
     """Upstream legs: the port Envoy listens on, for the metric's label."""
 
 
-class Upstream(Table):
+class Upstream(Table, frozen=True):
     """One `[[upstream]]`: becomes the leg `envoy-NAME` over its shared segments and the
     segment `upstream-NAME` of its own."""
 
@@ -125,7 +128,7 @@ class Upstream(Table):
     vantages: tuple[str, ...] = ()
 
 
-class Downtime(Table):
+class Downtime(Table, frozen=True):
     """Planned downtime of a leg or of everything that crosses a segment."""
 
     until: datetime
@@ -135,7 +138,7 @@ class Downtime(Table):
     why: str = ""
 
 
-class Delivery(Table):
+class Delivery(Table, frozen=True):
     """Where results go. Secrets come from the environment or a file, never from here."""
 
     gateway: str | None = None
@@ -149,7 +152,7 @@ class Delivery(Table):
     """Requested after each delivered run: a dead man's switch outside this Prometheus."""
 
 
-class Deployment(Table):
+class Deployment(Table, frozen=True):
     """A loaded, checked deployment: every name resolves, every leg is complete."""
 
     name: str

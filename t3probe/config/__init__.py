@@ -1,0 +1,49 @@
+"""The deployment file: read, checked, and turned into types.
+
+`load(path, now=...)` gives a `Deployment` or raises `DeploymentError`, whose `str()` is one
+sentence for people. Nothing here opens a socket.
+"""
+
+from __future__ import annotations
+
+from .downtime import planned
+from .durations import parse_duration
+from .endpoints import parse_address, parse_pin, parse_url
+from .errors import DeploymentError, Wrong
+from .load import load, loads
+from .secrets import secret
+from .types import (
+    Delivery,
+    Deployment,
+    Downtime,
+    Duration,
+    Leg,
+    LegKind,
+    Sso,
+    Timing,
+    Upstream,
+)
+from .vantage import legs_for
+
+__all__ = [
+    "Delivery",
+    "Deployment",
+    "DeploymentError",
+    "Downtime",
+    "Duration",
+    "Leg",
+    "LegKind",
+    "Sso",
+    "Timing",
+    "Upstream",
+    "Wrong",
+    "legs_for",
+    "load",
+    "loads",
+    "parse_address",
+    "parse_duration",
+    "parse_pin",
+    "parse_url",
+    "planned",
+    "secret",
+]

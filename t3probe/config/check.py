@@ -1,0 +1,201 @@
+"""What types cannot say about a deployment file as a whole: names, segments, paths, timing,
+where results go, planned downtime. Its legs are in `check_legs.py`.
+
+The first mistake found is raised as a DeploymentError.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+from .check_legs import check_leg, check_public, check_upstream, check_walled
+from .endpoints import check_host, parse_url
+from .errors import KeyPath, Source, Wrong, did_you_mean, key_text, quote
+from .expand import Origin, default_query, leg_names, own_segments
+from .filetypes import NAME_PATTERN, DeploymentFile
+from .types import Timing
+
+__all__ = ["check"]
+
+_NAME = re.compile(NAME_PATTERN)
+_NAME_FORM = "1 to 63 of a-z, 0-9, dot, - and _, with a letter or digit at both ends"
+_JOB = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
+
+
+def check(file: DeploymentFile, source: Source) -> None:
+    """Raise DeploymentError for the first mistake in `file`."""
+    _check_name(file.name, ("name",), source)
+    if file.vantage:
+        _check_name(file.vantage, ("vantage",), source)
+    _check_segments(file, source)
+    _check_names(file, source)
+    own = _check_own_segments(file, source)
+    declared = dict.fromkeys(file.segments)
+    for i, leg in enumerate(file.leg):
+        check_leg(leg, ("leg", i), declared, source)
+    for i, public in enumerate(file.public):
+        check_public(public, ("public", i), declared, source)
+    for i, walled in enumerate(file.walled):
+        check_walled(walled, ("walled", i), declared, source)
+    for i, upstream in enumerate(file.upstream):
+        check_upstream(upstream, ("upstream", i), declared, source)
+    _check_queries(file, source)
+    _check_paths(file, [*file.segments, *own], source)
+    _check_downtime(file, [*file.segments, *own], source)
+    _check_sso(file, source)
+    _check_delivery(file, source)
+
+
+def check_timing(timing: Timing, source: Source) -> None:
+    """The relations between the durations, with defaults settled."""
+    _at_most(timing, "connect_timeout", "watchdog", "connect_timeout", source)
+    if timing.deadline is not None:
+        _at_most(timing, "hold", "deadline", "deadline", source)
+    _at_most(timing, "backoff", "backoff_max", "backoff_max", source)
+
+
+def _at_most(timing: Timing, low: str, high: str, blamed: str, source: Source) -> None:
+    if getattr(timing, low) <= getattr(timing, high):
+        return
+    other = high if blamed == low else low
+    # Where the environment broke a pair that fitted, it is the one to look at.
+    if ("timing", other) in source.variables and ("timing", blamed) not in source.variables:
+        blamed, other = other, blamed
+    bound = "at most" if blamed == low else "at least"
+    raise source.error(
+        ("timing", blamed),
+        f"{bound} {other}, which is {_as_stated(timing, other, source)}",
+        shown=_as_stated(timing, blamed, source),
+    )
+
+
+def _as_stated(timing: Timing, key: str, source: Source) -> str:
+    if source.stated(("timing", key)):
+        return str(source.raw["timing"][key])
+    return f"{getattr(timing, key):g}s"
+
+
+def _check_name(name: str, path: KeyPath, source: Source) -> None:
+    if not _NAME.fullmatch(name):
+        raise source.error(path, _NAME_FORM, name)
+
+
+def _check_segments(file: DeploymentFile, source: Source) -> None:
+    if not file.segments:
+        raise source.error(("segments",), "at least one segment", [])
+    seen: set[str] = set()
+    for name in file.segments:
+        _check_name(name, ("segments",), source)
+        if name in seen:
+            raise source.error(("segments",), "each segment once", shown=f"{quote(name)} twice")
+        seen.add(name)
+
+
+def _check_names(file: DeploymentFile, source: Source) -> None:
+    """Every leg has a name of its own, generated ones too, and safe vantages."""
+    taken: dict[str, Origin] = {}
+    for leg in leg_names(file):
+        table = getattr(file, str(leg.path[0]))[leg.path[1]]
+        path = (*leg.path, "name")
+        _check_name(table.name, path, source)
+        for vantage in table.vantages:
+            _check_name(vantage, (*leg.path, "vantages"), source)
+        if leg.name in taken:
+            other = key_text(taken[leg.name].path)
+            hint = f"{other} has it already"
+            if leg.path[0] != "leg":
+                hint = f"it makes the leg {quote(leg.name)}, and so does {other}"
+            if leg.path[0] != taken[leg.name].path[0]:
+                hint = f"it makes the leg {quote(leg.name)}, which is the name of {other}"
+            raise source.error(path, "a name that is not taken", table.name, hint)
+        taken[leg.name] = leg
+    if not taken:
+        hint = "add a [[leg]], [[public]], [[walled]] or [[upstream]]"
+        raise source.error(("leg",), "at least one leg", hint=hint)
+
+
+def _check_own_segments(file: DeploymentFile, source: Source) -> list[str]:
+    declared = set(file.segments)
+    own = own_segments(file)
+    for one in own:
+        if one.name in declared:
+            raise source.error(
+                ("segments",),
+                f"no segment that {key_text(one.path)} makes by itself",
+                one.name,
+                "take it out of the list",
+            )
+    return [one.name for one in own]
+
+
+def _check_queries(file: DeploymentFile, source: Source) -> None:
+    for i, leg in enumerate(file.leg):
+        if leg.kind == "doh" and leg.query is None and default_query(file) is None:
+            raise source.error(
+                ("leg", i, "query"),
+                "the name to ask for, since no ws_echo leg with a host name uses doh",
+            )
+
+
+def _check_paths(file: DeploymentFile, known: list[str], source: Source) -> None:
+    for i, path in enumerate(file.paths):
+        if not path:
+            raise source.error(("paths", i), "at least one segment", [])
+        for name in path:
+            if name not in known:
+                hint = did_you_mean(name, known)
+                raise source.error(("paths", i), "a declared segment", name, hint)
+            if path.count(name) > 1:
+                shown = f"{quote(name)} twice"
+                raise source.error(("paths", i), "each segment once", shown=shown)
+
+
+def _check_downtime(file: DeploymentFile, segments: list[str], source: Source) -> None:
+    legs = [leg.name for leg in leg_names(file)]
+    for i, entry in enumerate(file.downtime):
+        path: KeyPath = ("downtime", i)
+        if (entry.leg is None) == (entry.segment is None):
+            shown = "neither" if entry.leg is None else "both"
+            raise source.error(path, "either leg or segment", shown=shown)
+        if entry.leg is not None:
+            _check_known(entry.leg, legs, (*path, "leg"), "the name of a leg", source)
+        if entry.segment is not None:
+            expected = "the name of a segment"
+            _check_known(entry.segment, segments, (*path, "segment"), expected, source)
+
+
+def _check_known(
+    name: str, known: Iterable[str], path: KeyPath, expected: str, source: Source
+) -> None:
+    if name not in known:
+        raise source.error(path, expected, name, did_you_mean(name, known))
+
+
+def _check_sso(file: DeploymentFile, source: Source) -> None:
+    for host in file.sso.hosts:
+        try:
+            check_host(host)
+        except Wrong as problem:
+            hint = "write the host alone, without a scheme and a path" if "/" in host else ""
+            source.wrong(("sso", "hosts"), Wrong(problem.expected, problem.hint or hint), host)
+    for marker in file.sso.login_markers:
+        if not marker.strip():
+            hint = "an empty text is in every page"
+            raise source.error(("sso", "login_markers"), "text to look for", marker, hint)
+
+
+def _check_delivery(file: DeploymentFile, source: Source) -> None:
+    for key in ("gateway", "heartbeat_url"):
+        url = getattr(file.delivery, key)
+        if url is not None:
+            try:
+                parse_url(url, ("http", "https"))
+            except Wrong as problem:
+                source.wrong(("delivery", key), problem, url)
+    for key in ("textfile", "spool"):
+        if getattr(file.delivery, key) == "":
+            raise source.error(("delivery", key), "a path", "")
+    if not _JOB.fullmatch(file.delivery.job):
+        expected = "1 to 63 letters, digits, dots, - and _, with a letter or digit first"
+        raise source.error(("delivery", "job"), expected, file.delivery.job)

@@ -1,0 +1,212 @@
+"""Checks of one `[[leg]]`, `[[public]]`, `[[walled]]` or `[[upstream]]`.
+
+Each raises the first mistake found as a DeploymentError.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from .endpoints import (
+    check_header_name,
+    check_host,
+    is_address,
+    parse_address,
+    parse_doh,
+    parse_pin,
+    parse_url,
+)
+from .errors import KeyPath, Source, Wrong, did_you_mean, quote
+from .filetypes import EVERY_LEG, KIND_RULES, LegTable, Public, Walled
+from .types import Upstream
+
+__all__ = ["check_leg", "check_public", "check_upstream", "check_walled"]
+
+_HTTP = ("http", "https")
+Declared = Mapping[str, None]
+
+
+def check_leg(leg: LegTable, path: KeyPath, declared: Declared, source: Source) -> None:
+    """A `[[leg]]`: its path, the keys of its kind, and what they hold."""
+    _check_path(leg.path, (*path, "path"), declared, source)
+    _check_end(leg, path, source)
+    _check_keys(leg, path, source)
+    _check_dialled(leg, path, KIND_RULES[leg.kind].schemes, source)
+    if leg.kind == "tcp":
+        _check_addresses(leg, path, source)
+    if leg.host_header is not None:
+        _check(_host_header, leg.host_header, (*path, "host_header"), source)
+    if leg.query is not None:
+        _check(_query, leg.query, (*path, "query"), source)
+    for status in leg.expect_status:
+        if not 100 <= status <= 599:
+            raise source.error((*path, "expect_status"), "a status from 100 to 599", status)
+
+
+def check_public(public: Public, path: KeyPath, declared: Declared, source: Source) -> None:
+    """A `[[public]]`: its prefix must be one that its URL lies under."""
+    _check_path(public.path, (*path, "path"), declared, source)
+    _check_end(public, path, source)
+    _check_dialled(public, path, _HTTP, source)
+    _check_rule(public, path, "carve-out", source)
+    if public.prefix is None:
+        return
+    at = (*path, "prefix")
+    if not public.prefix.startswith("/") or public.prefix == "/":
+        raise source.error(at, "a path prefix such as /probe", public.prefix)
+    if not parse_url(public.url, _HTTP).path.startswith(public.prefix):
+        raise source.error(at, "a prefix of the URL's path", public.prefix)
+
+
+def check_walled(walled: Walled, path: KeyPath, declared: Declared, source: Source) -> None:
+    """A `[[walled]]`."""
+    _check_path(walled.path, (*path, "path"), declared, source)
+    _check_end(walled, path, source)
+    _check_dialled(walled, path, _HTTP, source)
+    _check_rule(walled, path, "wall", source)
+
+
+def check_upstream(upstream: Upstream, path: KeyPath, declared: Declared, source: Source) -> None:
+    """An `[[upstream]]`: one address; it may share no segment at all."""
+    if upstream.shares:
+        _check_path(upstream.shares, (*path, "shares"), declared, source)
+    _check(parse_address, upstream.address, (*path, "address"), source)
+    if not 0 <= upstream.listen_port <= 65535:
+        at = (*path, "listen_port")
+        raise source.error(at, "a port from 1 to 65535, or 0 for none", upstream.listen_port)
+
+
+def _check(parse: Callable[[str], object], text: str, path: KeyPath, source: Source) -> None:
+    try:
+        parse(text)
+    except Wrong as problem:
+        source.wrong(path, problem, text)
+
+
+def _check_path(
+    segments: tuple[str, ...], path: KeyPath, declared: Declared, source: Source
+) -> None:
+    if not segments:
+        raise source.error(path, "at least one segment", segments)
+    seen: set[str] = set()
+    for name in segments:
+        if name not in declared:
+            otherwise = "add it to segments, or correct it here"
+            hint = did_you_mean(name, declared, otherwise)
+            raise source.error(path, "a declared segment", name, hint)
+        if name in seen:
+            raise source.error(path, "each segment once", shown=f"{quote(name)} twice")
+        seen.add(name)
+
+
+def _check_end(leg: LegTable | Public | Walled, path: KeyPath, source: Source) -> None:
+    end = leg.tcp_ends_at
+    if end is not None and end not in leg.path:
+        hint = did_you_mean(end, leg.path, f"on its path: {', '.join(leg.path)}")
+        raise source.error((*path, "tcp_ends_at"), "a segment of the leg's own path", end, hint)
+
+
+def _check_rule(table: Public | Walled, path: KeyPath, rule: str, source: Source) -> None:
+    if table.own_rule and rule not in table.path:
+        expected = f"a path with {quote(rule)}, which own_rule replaces"
+        raise source.error((*path, "path"), expected, shown="one without")
+
+
+def _check_keys(leg: LegTable, path: KeyPath, source: Source) -> None:
+    rule = KIND_RULES[leg.kind]
+    allowed = (*rule.needs, *rule.takes)
+    for key in leg.__struct_fields__:
+        if source.stated((*path, key)) and key not in allowed and key not in EVERY_LEG:
+            raise source.error(
+                (*path, key),
+                f"no {key} on a leg of kind {leg.kind}",
+                shown="one",
+                hint=f"this kind takes {', '.join(allowed)}",
+            )
+    for key in rule.needs:
+        if not source.stated((*path, key)):
+            what = "at least two DoH providers" if key == "doh" else "a URL"
+            raise source.error((*path, key), f"{what}, which a leg of kind {leg.kind} needs")
+
+
+def _check_addresses(leg: LegTable, path: KeyPath, source: Source) -> None:
+    if leg.address is not None and source.stated((*path, "addresses")):
+        raise source.error(path, "only one of address and addresses", shown="both")
+    if leg.address is not None:
+        _check(parse_address, leg.address, (*path, "address"), source)
+        if leg.any_of:
+            at = (*path, "any_of")
+            raise source.error(at, "any_of only beside addresses", shown="it beside address")
+        return
+    if not source.stated((*path, "addresses")):
+        expected = "an address or addresses, which a leg of kind tcp needs"
+        raise source.error((*path, "address"), expected)
+    at = (*path, "addresses")
+    if not leg.addresses:
+        raise source.error(at, "at least one host:port", leg.addresses)
+    for text in leg.addresses:
+        _check(parse_address, text, at, source)
+        if leg.addresses.count(text) > 1:
+            raise source.error(at, "each address once", shown=f"{quote(text)} twice")
+
+
+def _check_dialled(
+    leg: LegTable | Public | Walled, path: KeyPath, schemes: tuple[str, ...], source: Source
+) -> None:
+    """Where a leg goes, how its name is resolved, and what its answer carries."""
+    if leg.url is not None:
+        _check(lambda text: parse_url(text, schemes), leg.url, (*path, "url"), source)
+    ways = [way for way in ("resolve", "pin", "doh") if source.stated((*path, way))]
+    if len(ways) > 1:
+        blamed = next((way for way in ways if (*path, way) in source.variables), ways[-1])
+        at = (*path, blamed)
+        raise source.error(at, "only one of resolve, pin and doh", shown=" and ".join(ways))
+    if leg.pin is not None:
+        _check(parse_pin, leg.pin, (*path, "pin"), source)
+    if "doh" in ways:
+        _check_doh(leg, (*path, "doh"), source)
+        if leg.url is not None and is_address(parse_url(leg.url, schemes).host):
+            expected = "a URL with a host name, since doh is to resolve it"
+            raise source.error((*path, "url"), expected, leg.url)
+    if isinstance(leg, LegTable) and source.stated((*path, "fallback")):
+        at = (*path, "fallback")
+        if "doh" not in ways:
+            raise source.error(at, "a fallback only beside doh", shown="one without doh")
+        for text in leg.fallback:
+            _check(parse_pin, text, at, source)
+    _check_headers(leg, path, source)
+
+
+def _check_doh(leg: LegTable | Public | Walled, path: KeyPath, source: Source) -> None:
+    for text in leg.doh:
+        _check(parse_doh, text, path, source)
+        if leg.doh.count(text) > 1:
+            raise source.error(path, "each DoH provider once", shown=f"{quote(text)} twice")
+    if len(leg.doh) < 2:
+        hint = "the second one answers when the first does not"
+        raise source.error(path, "at least two DoH providers", leg.doh, hint)
+
+
+def _check_headers(leg: LegTable | Public | Walled, path: KeyPath, source: Source) -> None:
+    for key in ("headers_present", "headers_absent"):
+        for name in getattr(leg, key):
+            _check(check_header_name, name, (*path, key), source)
+    present = {name.lower() for name in leg.headers_present}
+    for name in leg.headers_absent:
+        if name.lower() in present:
+            expected = "no header that headers_present names too"
+            raise source.error((*path, "headers_absent"), expected, name)
+
+
+def _host_header(text: str) -> None:
+    host, _, port = text.rpartition(":")
+    if host and port.isascii() and port.isdigit():
+        parse_address(text)
+    else:
+        check_host(text)
+
+
+def _query(text: str) -> None:
+    check_host(text)
+    if is_address(text):
+        raise Wrong("a name to ask for")

@@ -1,0 +1,182 @@
+"""What a deployment file leaves unsaid, filled in: the legs of `[[public]]`, `[[walled]]`
+and `[[upstream]]`, the segments of their own, and defaults that depend on other values.
+
+Pure, and only for files that passed `check.py`.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import msgspec
+
+from .endpoints import is_address, parse_url
+from .errors import KeyPath, Source
+from .filetypes import DeploymentFile, LegTable, Public, Walled
+from .types import Duration, Leg, Timing, Upstream
+
+__all__ = ["Origin", "default_paths", "expand", "leg_names", "own_segments", "settle_timing"]
+
+
+class Origin(NamedTuple):
+    """A name that the file makes, and the key it comes from."""
+
+    name: str
+    path: KeyPath
+
+
+def leg_names(file: DeploymentFile) -> list[Origin]:
+    """The names of all legs, in order, with where they come from."""
+    return [
+        *(Origin(one.name, ("leg", i)) for i, one in enumerate(file.leg)),
+        *(Origin(f"walloff-{one.name}", ("public", i)) for i, one in enumerate(file.public)),
+        *(Origin(f"walled-{one.name}", ("walled", i)) for i, one in enumerate(file.walled)),
+        *(Origin(f"envoy-{one.name}", ("upstream", i)) for i, one in enumerate(file.upstream)),
+    ]
+
+
+def own_segments(file: DeploymentFile) -> list[Origin]:
+    """The segments that tables make for themselves, in order, with where they come from."""
+    return [
+        *(
+            Origin(f"carve-out-{one.name}", ("public", i))
+            for i, one in enumerate(file.public)
+            if one.own_rule
+        ),
+        *(
+            Origin(f"wall-{one.name}", ("walled", i))
+            for i, one in enumerate(file.walled)
+            if one.own_rule
+        ),
+        *(Origin(f"upstream-{one.name}", ("upstream", i)) for i, one in enumerate(file.upstream)),
+    ]
+
+
+def expand(file: DeploymentFile) -> tuple[Leg, ...]:
+    """All legs: the file's, then walloff-*, walled-*, envoy-*."""
+    query = default_query(file)
+    prefixes = _public_prefixes(file)
+    return (
+        *(_leg(one, query) for one in file.leg),
+        *(_walloff(one) for one in file.public),
+        *(_walled(one, prefixes) for one in file.walled),
+        *(_envoy(one) for one in file.upstream),
+    )
+
+
+def default_query(file: DeploymentFile) -> str | None:
+    """The name that a doh leg asks for: the host of the first ws_echo leg that uses DoH."""
+    for one in file.leg:
+        if one.kind == "ws_echo" and one.doh and one.url:
+            host = parse_url(one.url, ("ws", "wss")).host
+            if not is_address(host):
+                return host
+    return None
+
+
+def default_paths(legs: tuple[Leg, ...]) -> tuple[tuple[str, ...], ...]:
+    """The legs' own paths, each once. Those of upstreams are left out: beside its own
+    segment an upstream has only what others share, and nothing between to probe."""
+    return tuple(dict.fromkeys(leg.path for leg in legs if not leg.name.startswith("envoy-")))
+
+
+def settle_timing(timing: Timing, source: Source) -> Timing:
+    """Defaults give way to values that the file states: a shorter watchdog shortens the
+    connect timeout, a longer back-off lengthens its bound."""
+    changes: dict[str, Duration] = {}
+    if not source.stated(("timing", "connect_timeout")):
+        changes["connect_timeout"] = min(timing.connect_timeout, timing.watchdog)
+    if not source.stated(("timing", "backoff_max")):
+        changes["backoff_max"] = max(timing.backoff_max, timing.backoff)
+    return msgspec.structs.replace(timing, **changes)
+
+
+def _leg(table: LegTable, query: str | None) -> Leg:
+    values = {name: getattr(table, name) for name in table.__struct_fields__}
+    if table.kind == "doh" and table.query is None:
+        values["query"] = query
+    return Leg(**values)
+
+
+def _walloff(table: Public) -> Leg:
+    return Leg(
+        name=f"walloff-{table.name}",
+        kind="walloff",
+        path=_own_rule(table, "carve-out"),
+        url=table.url,
+        resolve=table.resolve,
+        pin=table.pin,
+        doh=table.doh,
+        tcp_ends_at=_own_end(table, "carve-out"),
+        headers_present=table.headers_present,
+        headers_absent=table.headers_absent,
+        vantages=table.vantages,
+        prefix=public_prefix(table),
+    )
+
+
+def _walled(table: Walled, prefixes: dict[str, tuple[str, ...]]) -> Leg:
+    return Leg(
+        name=f"walled-{table.name}",
+        kind="walled",
+        path=_own_rule(table, "wall"),
+        url=table.url,
+        resolve=table.resolve,
+        pin=table.pin,
+        doh=table.doh,
+        tcp_ends_at=_own_end(table, "wall"),
+        headers_present=table.headers_present,
+        headers_absent=table.headers_absent,
+        vantages=table.vantages,
+        public_prefixes=prefixes.get(_host(table), ()),
+    )
+
+
+def _envoy(table: Upstream) -> Leg:
+    own = f"upstream-{table.name}"
+    return Leg(
+        name=f"envoy-{table.name}",
+        kind="tcp",
+        path=(*table.shares, own),
+        address=table.address,
+        tcp_ends_at=own,
+        refused_ok=table.refused_ok,
+        vantages=table.vantages,
+        route=table.route,
+        listen_port=table.listen_port,
+    )
+
+
+def public_prefix(table: Public) -> str | None:
+    """The prefix as stated, or the URL's path. None for `/`: there is no way out of it."""
+    if table.prefix is not None:
+        return table.prefix
+    path = parse_url(table.url, ("http", "https")).path
+    return None if path == "/" else path
+
+
+def _public_prefixes(file: DeploymentFile) -> dict[str, tuple[str, ...]]:
+    """Host → the public prefixes on it, each once."""
+    found: dict[str, dict[str, None]] = {}
+    for table in file.public:
+        prefix = public_prefix(table)
+        if prefix is not None:
+            found.setdefault(_host(table), {})[prefix] = None
+    return {host: tuple(prefixes) for host, prefixes in found.items()}
+
+
+def _host(table: Public | Walled) -> str:
+    return parse_url(table.url, ("http", "https")).host
+
+
+def _own_rule(table: Public | Walled, rule: str) -> tuple[str, ...]:
+    own = f"{rule}-{table.name}"
+    return tuple(own if table.own_rule and one == rule else one for one in table.path)
+
+
+def _own_end(table: Public | Walled, rule: str) -> str | None:
+    return (
+        f"{rule}-{table.name}"
+        if table.own_rule and table.tcp_ends_at == rule
+        else table.tcp_ends_at
+    )

@@ -1,0 +1,140 @@
+"""A deployment file → a checked `Deployment`.
+
+Read the TOML, put the environment's values in, read the tables, check them, fill in what
+they leave unsaid. The file is read; nothing is resolved, dialled or written.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import stat
+import tomllib
+from collections.abc import Mapping
+from typing import Any
+
+from .check import check, check_timing
+from .downtime import stale
+from .environment import override
+from .errors import DeploymentError, Source, quote
+from .expand import default_paths, expand, own_segments, settle_timing
+from .filetypes import DeploymentFile
+from .read import read_table
+from .trust import check_ca, located
+from .types import Delivery, Deployment, Leg
+
+__all__ = ["LARGEST_BYTES", "load", "loads"]
+
+LARGEST_BYTES = 4 * 1024 * 1024
+"""A larger file is refused unread."""
+
+
+def load(
+    path: str | os.PathLike[str], environ: Mapping[str, str] | None = None, *, now: float
+) -> Deployment:
+    """The deployment in the file at `path`, with the values of `environ` (default:
+    `os.environ`) in place of the file's.
+
+    `now` is Unix time in seconds; planned downtime that ended before it becomes a warning.
+    Raises DeploymentError.
+    """
+    file = os.fspath(path)
+    try:
+        # A pipe would be waited for without end.
+        mode = os.stat(file).st_mode
+        if stat.S_ISDIR(mode):
+            raise _unreadable(file, "a folder")
+        if not stat.S_ISREG(mode):
+            raise _unreadable(file, "a pipe or a device")
+        with open(file, "rb") as handle:
+            content = handle.read(LARGEST_BYTES + 1)
+    except FileNotFoundError:
+        raise _unreadable(file, "no such file") from None
+    except (OSError, ValueError) as problem:
+        why = getattr(problem, "strerror", None) or "a name that no file can have"
+        raise _unreadable(file, why[0].lower() + why[1:]) from None
+    if len(content) > LARGEST_BYTES:
+        raise _unreadable(file, "a larger one", "a file of at most 4 MiB")
+    try:
+        text = content.decode("utf-8-sig")
+    except UnicodeDecodeError as problem:
+        raise _unreadable(file, f"other bytes from byte {problem.start} on", "UTF-8") from None
+    return loads(text, file=file, environ=environ, now=now)
+
+
+def loads(
+    text: str,
+    *,
+    file: str = "deployment.toml",
+    environ: Mapping[str, str] | None = None,
+    now: float,
+) -> Deployment:
+    """The deployment in `text`, which stands in `file`: messages name it, and relative paths
+    start at its folder. The rest is as in `load`."""
+    folder = os.path.dirname(os.path.abspath(file))
+    source = Source(file, folder, _parse(text, file))
+    override(source, os.environ if environ is None else environ)
+    table = read_table(DeploymentFile, source.raw, (), source)
+    check(table, source)
+    timing = settle_timing(table.timing, source)
+    check_timing(timing, source)
+    if table.tls_ca is not None:
+        check_ca(table.tls_ca, source)
+    legs = expand(table)
+    return Deployment(
+        name=table.name,
+        file=file,
+        segments=table.segments,
+        legs=legs,
+        own_segments=tuple(one.name for one in own_segments(table)),
+        paths=table.paths or default_paths(legs),
+        timing=timing,
+        sso=table.sso,
+        tls_ca=None if table.tls_ca is None else located(table.tls_ca, source),
+        vantage=table.vantage,
+        downtime=table.downtime,
+        delivery=_delivery(table.delivery, source),
+        warnings=(*stale(table.downtime, file, now), *_unused(table, legs, file)),
+    )
+
+
+def _parse(text: str, file: str) -> dict[str, Any]:
+    try:
+        return tomllib.loads(text)
+    except tomllib.TOMLDecodeError as problem:
+        match = re.fullmatch(r"(.*) \(at (.*)\)", str(problem), re.DOTALL)
+        why, place = (match[1], match[2]) if match else (str(problem), "")
+        raise DeploymentError(
+            file=file, key=place, expected="TOML", actual="a mistake", hint=quote(why, 120)[1:-1]
+        ) from None
+    except RecursionError:
+        raise _unreadable(file, "arrays or tables nested too deeply", "TOML") from None
+    except (ValueError, OverflowError):
+        # Python's own limits, such as the number of digits it is willing to read.
+        raise _unreadable(file, "a number or date beyond what can be read", "TOML") from None
+
+
+def _unreadable(
+    file: str, actual: str, expected: str = "a readable deployment file"
+) -> DeploymentError:
+    return DeploymentError(file=file, key="", expected=expected, actual=actual)
+
+
+def _delivery(table: Delivery, source: Source) -> Delivery:
+    """Paths made whole, so that the folder the run is started in does not matter."""
+    return Delivery(
+        gateway=table.gateway,
+        job=table.job,
+        textfile=None if table.textfile is None else located(table.textfile, source),
+        spool=None if table.spool is None else located(table.spool, source),
+        heartbeat_url=table.heartbeat_url,
+    )
+
+
+def _unused(table: DeploymentFile, legs: tuple[Leg, ...], file: str) -> list[str]:
+    used = {name for leg in legs for name in leg.path}
+    return [
+        f"{file}: segments: {quote(name)} is on the path of no leg, so no run can clear it"
+        for name in table.segments
+        if name not in used
+    ]

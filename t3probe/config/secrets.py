@@ -1,0 +1,70 @@
+"""Secrets: from the environment or from a file, never from the deployment file."""
+
+from __future__ import annotations
+
+import os
+import re
+import stat
+from collections.abc import Mapping
+
+from .errors import DeploymentError
+
+__all__ = ["LARGEST_BYTES", "secret"]
+
+LARGEST_BYTES = 65_536
+
+
+def secret(name: str, environ: Mapping[str, str] | None = None) -> str | None:
+    """The secret `name` (such as `gateway_password`), or None when none is set.
+
+    It is the value of `T3PROBE_<NAME>`, or the content of the file that `T3PROBE_<NAME>_FILE`
+    names, without the line end that editors add; `-` in the name is written `_`. Raises
+    DeploymentError, whose sentence never holds the secret, when both are set, when the file
+    cannot be read, and when the secret is empty or more than one line.
+    """
+    environ = os.environ if environ is None else environ
+    variable = "T3PROBE_" + name.upper().replace("-", "_")
+    by_file = variable + "_FILE"
+    if variable in environ and by_file in environ:
+        raise _error(variable, f"only one of {variable} and {by_file}", "both")
+    if variable in environ:
+        return _checked(environ[variable], variable)
+    if by_file in environ:
+        return _checked(_content(environ[by_file], by_file), by_file)
+    return None
+
+
+def _content(file: str, variable: str) -> str:
+    expected = "the name of a readable file that holds the secret"
+    try:
+        # A pipe would be waited for without end.
+        if not stat.S_ISREG(os.stat(file).st_mode):
+            raise _error(variable, expected, "something that is not a file")
+        with open(file, "rb") as handle:
+            content = handle.read(LARGEST_BYTES + 1)
+    except (OSError, ValueError) as problem:
+        why = getattr(problem, "strerror", None) or "a name that no file can have"
+        raise _error(variable, expected, why[0].lower() + why[1:]) from None
+    if len(content) > LARGEST_BYTES:
+        raise _error(variable, f"a file of at most {LARGEST_BYTES} bytes", "a larger one")
+    try:
+        return content.decode("utf-8")
+    except UnicodeDecodeError:
+        raise _error(variable, "a file in UTF-8", "other bytes") from None
+
+
+def _checked(value: str, variable: str) -> str:
+    value = value.removesuffix("\n").removesuffix("\r")
+    if not value.strip():
+        hint = "take the variable away if there is no secret"
+        raise _error(variable, "a secret", "nothing", hint)
+    # Most secrets travel in an HTTP header, where a line end would begin a header of its own.
+    if re.search("[\x00-\x1f\x7f\ud800-\udfff]", value):
+        raise _error(variable, "a secret of one line of text", "line ends or control characters")
+    return value
+
+
+def _error(variable: str, expected: str, actual: str, hint: str = "") -> DeploymentError:
+    return DeploymentError(
+        file="", key="", expected=expected, actual=actual, hint=hint, variable=variable
+    )

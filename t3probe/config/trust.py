@@ -1,0 +1,50 @@
+"""The file of certificate authorities that a deployment trusts."""
+
+from __future__ import annotations
+
+import os
+import re
+import stat
+
+from .errors import Source
+
+__all__ = ["check_ca", "located"]
+
+LARGEST_BYTES = 4 * 1024 * 1024
+_PEM = re.compile(rb"-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----")
+
+
+def located(path: str, source: Source) -> str:
+    """A path of the file: a relative one starts at the file's own folder."""
+    return os.path.normpath(os.path.join(source.folder, path))
+
+
+def check_ca(path: str, source: Source) -> None:
+    """Refuse a CA file that no TLS library could use. Raises DeploymentError."""
+    expected = "a readable PEM file of certificates"
+    key = ("tls_ca",)
+    if not path:
+        raise source.error(key, expected, path)
+    try:
+        full = located(path, source)
+        # A pipe or a device would be read without end.
+        if not stat.S_ISREG(os.stat(full).st_mode):
+            raise source.error(key, expected, path, "it is not a file")
+        with open(full, "rb") as handle:
+            content = handle.read(LARGEST_BYTES + 1)
+    except (OSError, ValueError) as problem:
+        why = getattr(problem, "strerror", None) or "no file can have this name"
+        raise source.error(key, expected, path, why[0].lower() + why[1:]) from None
+    if len(content) > LARGEST_BYTES:
+        raise source.error(key, "a PEM file of at most 4 MiB", path, "it is larger")
+    blocks = _PEM.findall(content)
+    if not blocks:
+        raise source.error(key, expected, path, "it holds no certificate")
+    # The library that will use them has the last word; a run over TLS imports it anyway.
+    import ssl
+
+    try:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        context.load_verify_locations(cadata=b"\n".join(blocks).decode("ascii"))
+    except (ssl.SSLError, ValueError):
+        raise source.error(key, expected, path, "its certificates are damaged") from None
