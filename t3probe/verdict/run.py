@@ -1,0 +1,224 @@
+"""Judges a run: its incidents, each with a verdict of its own, and the worst one's verdict."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import cached_property
+from typing import Any
+
+import msgspec
+
+from t3probe.observation import Observation, RunRecord, Symptom
+from t3probe.verdict.case import Case
+from t3probe.verdict.labels import Verdict, solve
+from t3probe.verdict.timeline import How, Outage, Witness, outages, takes_part
+
+__all__ = ["INCIDENTS_LIMIT", "Incident", "RunVerdict", "judge_run"]
+
+INCIDENTS_LIMIT = 64
+"""How many incidents `RunVerdict.to_dict` lists: the worst ones, by onset."""
+NAMED = 5
+"""How many names a sentence lists before it only counts."""
+
+
+EMPTY: Mapping[str, tuple[str, ...]] = {}
+
+
+class _Setting:
+    """What all incidents of one run share."""
+
+    def __init__(self, record: RunRecord, seen: Mapping[str, Observation]) -> None:
+        self.seen = seen
+        self.legs = {name: one.path for name, one in seen.items()}
+        known = dict.fromkeys((*record.segments, *record.own_segments))
+        # An old record may lack some: a leg's path is the better witness.
+        for path in (*record.paths, *self.legs.values()):
+            known.update(dict.fromkeys(path))
+        for one in seen.values():
+            for drop in one.drops:
+                known.update(dict.fromkeys(drop.carried))
+        self.segments = tuple(known)
+        self.paths = record.paths
+        self.started_at = record.started_at
+        self.judged = [(name, one) for name, one in seen.items() if takes_part(one)]
+
+    @cached_property
+    def witnesses(self) -> dict[str, Witness]:
+        return {name: Witness(one) for name, one in self.judged}
+
+    def uncrossed(self, leg: str, failed: Iterable[str]) -> tuple[str, ...]:
+        """The segments of a leg that none of the failed legs crosses."""
+        crossed = {name for one in failed for name in self.legs[one]}
+        return tuple(name for name in self.legs[leg] if name not in crossed)
+
+    def verdict(
+        self,
+        failed: Iterable[str],
+        passed: Iterable[str],
+        carried: Mapping[str, tuple[str, ...]] = EMPTY,
+        beside: Iterable[str] = (),
+    ) -> Verdict:
+        """`carried` gives segments that a failed leg clears itself, `beside` legs whose pass is
+        evidence only for what no failed leg crosses: each counts as one leg more."""
+        more = {f"{leg} (carried)": path for leg, path in carried.items()}
+        failed = tuple(failed)
+        more |= {f"{leg} (beside)": self.uncrossed(leg, failed) for leg in beside}
+        return solve(
+            Case(
+                segments=self.segments,
+                legs={**self.legs, **more},
+                paths=self.paths,
+                failed=failed,
+                passed=(*passed, *more),
+            )
+        )
+
+
+class Incident:
+    """Drops that overlap, judged together. Times are seconds since the run's start."""
+
+    def __init__(self, outage: Outage, setting: _Setting) -> None:
+        self._outage = outage
+        self._setting = setting
+        self.began: float = outage.began
+        """The earliest last sign of life among the failed legs."""
+        self.noticed: float = outage.noticed
+        """When the last of its drops was noticed."""
+        self.recovered: float | None = outage.recovered
+        """When all of its legs worked again; None when one did not before the run's end."""
+        self.symptom: Symptom = outage.symptom
+        """`down` if any of its drops was, else `cut`, else `unknown`."""
+        self.failed: tuple[str, ...] = outage.legs
+        """The legs with a drop in it."""
+
+    @cached_property
+    def cleared_by(self) -> dict[str, How]:
+        """The legs that clear every drop of it, and how; `beside` ones only in part."""
+        failed = set(self._outage.legs)
+        out: dict[str, How] = {}
+        for name, witness in self._setting.witnesses.items():
+            if name not in failed:
+                how = self._outage.cleared_by(witness)
+                if how == "beside" and not self._setting.uncrossed(name, self.failed):
+                    continue
+                if how is not None:
+                    out[name] = how
+        return out
+
+    @cached_property
+    def carried(self) -> dict[str, tuple[str, ...]]:
+        """The segments that failed legs' own records clear: they carried their bytes."""
+        return self._outage.carried
+
+    @cached_property
+    def verdict(self) -> Verdict:
+        """From the failed legs and those that clear; all others count as not run."""
+        how = self.cleared_by
+        passed = [leg for leg in how if how[leg] != "beside"]
+        beside = [leg for leg in how if how[leg] == "beside"]
+        return self._setting.verdict(self.failed, passed, self.carried, beside)
+
+    @cached_property
+    def text(self) -> str:
+        """One sentence for people."""
+        when = f"Between {self.began:.3f} s and {self.noticed:.3f} s"
+        was = "was" if len(self.failed) == 1 else "were"
+        what = {
+            "down": f"{was} down",
+            "cut": f"{was} cut and could reconnect at once",
+            "unknown": f"{was} lost, whether cut or down is not known",
+        }[self.symptom]
+        return f"{when} {_listed(self.failed, 'and')} {what}: {_finding(self.verdict)}."
+
+    def to_dict(self) -> dict[str, Any]:
+        """The JSON form; each time in seconds and as UTC text."""
+        out: dict[str, Any] = {}
+        for name in ("began", "noticed", "recovered"):
+            seconds = getattr(self, name)
+            out[f"{name}_seconds"] = seconds
+            out[name] = None if seconds is None else _utc(self._setting.started_at + seconds)
+        return {
+            **out,
+            "symptom": self.symptom,
+            "failed": list(self.failed),
+            "cleared_by": dict(self.cleared_by),
+            "carried": {leg: list(path) for leg, path in self.carried.items()},
+            "text": self.text,
+            "verdict": self.verdict.to_dict(),
+        }
+
+
+class RunVerdict:
+    """The verdict of a run and its incidents, by onset."""
+
+    def __init__(self, verdict: Verdict, incidents: Sequence[Incident]) -> None:
+        self.verdict: Verdict = verdict
+        """The worst incident's; without any, from the legs that passed."""
+        self.incidents: tuple[Incident, ...] = tuple(incidents)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The verdict's keys, then `incidents`; `incidents_truncated` when some are left out."""
+        listed = list(self.incidents)
+        if len(listed) > INCIDENTS_LIMIT:
+            worst = sorted(listed, key=_severity)[:INCIDENTS_LIMIT]
+            listed = sorted(worst, key=lambda one: one.began)
+        out = self.verdict.to_dict()
+        out["incidents"] = [one.to_dict() for one in listed]
+        if len(listed) < len(self.incidents):
+            out["incidents_truncated"] = True
+        return out
+
+
+def judge_run(record: RunRecord, observations: Sequence[Observation]) -> RunVerdict:
+    """Judge what a run saw, by the rules of `t3probe.verdict.timeline`."""
+    seen = dict(_named(observations))
+    setting = _Setting(record, seen)
+    incidents = [Incident(one, setting) for one in outages(setting.judged)]
+    if incidents:
+        return RunVerdict(min(incidents, key=_severity).verdict, incidents)
+    passed = [name for name, one in setting.judged if one.outcome in ("passed", "degraded")]
+    verdict = setting.verdict((), passed)
+    if set(verdict.unobserved) & set(record.segments):
+        verdict = msgspec.structs.replace(verdict, status="incomplete")
+    return RunVerdict(verdict, ())
+
+
+def _severity(incident: Incident) -> tuple[int, int, float]:
+    return incident._outage.severity
+
+
+def _named(observations: Iterable[Observation]) -> Iterator[tuple[str, Observation]]:
+    """Each observation under its leg's name; a second one of that name gets a number."""
+    count: dict[str, int] = {}
+    for one in observations:
+        number = count[one.leg] = count.get(one.leg, 0) + 1
+        yield (one.leg if number == 1 else f"{one.leg} ({number})"), one
+
+
+def _finding(verdict: Verdict) -> str:
+    if verdict.status == "inconsistent":
+        return "the outcomes contradict each other, so nobody is convicted"
+    parts = []
+    if verdict.convicted:
+        verb = "is" if len(verdict.convicted) == 1 else "are"
+        parts.append(f"{_listed(verdict.convicted, 'and')} {verb} convicted")
+    some = verdict.at_least_one_of
+    parts += [f"one of {_listed(one, 'or')} broke" for one in some[:NAMED]]
+    if len(some) > NAMED:
+        parts.append(f"and {len(some) - NAMED} more such groups")
+    return ", ".join(parts)
+
+
+def _listed(names: Sequence[str], word: str) -> str:
+    if len(names) > NAMED:
+        names = [*names[: NAMED - 1], f"{len(names) - NAMED + 1} more"]
+    if len(names) < 2:
+        return "".join(names)
+    return f"{', '.join(names[:-1])} {word} {names[-1]}"
+
+
+def _utc(unix_seconds: float) -> str:
+    # It reads no clock, but its module loads asyncio.
+    from t3probe.timing import utc_text
+
+    return utc_text(unix_seconds)
