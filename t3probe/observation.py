@@ -23,6 +23,7 @@ __all__ = [
     "Outcome",
     "Reason",
     "RunRecord",
+    "Stage",
     "Symptom",
     "TcpSample",
 ]
@@ -62,7 +63,7 @@ class Fact(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Base of all recorded facts: immutable, compared by value, small as JSON."""
 
 
-class TcpSample(Fact):
+class TcpSample(Fact, frozen=True):
     """Numbers the kernel keeps about one TCP connection (Linux `TCP_INFO`, tcp(7))."""
 
     state: int
@@ -76,7 +77,7 @@ class TcpSample(Fact):
     since_last_data_received_seconds: float = 0.0
 
 
-class Beat(Fact):
+class Beat(Fact, frozen=True):
     """One exchange: an echo, a request on a kept-alive connection, a connect."""
 
     sent: float
@@ -91,17 +92,23 @@ class Beat(Fact):
     """The number of the newest common beat called when this was sent; 0 before the first."""
     nonce: str = ""
     """What was to come back, in hex; empty where the probe echoes nothing."""
+    tells: bool = True
+    """False: what came back says neither yes nor no about the leg."""
+    measured_seconds: float | None = None
+    """The round trip where something knows it better than our own clock does."""
     first_byte_seconds: float | None = None
     """Time to the answer's first byte (HTTP)."""
     tcp: TcpSample | None = None
 
     @property
     def rtt_seconds(self) -> float:
-        """From sending to the end of the answer, in seconds."""
+        """The round trip: from sending to the end of the answer, or the kernel's number."""
+        if self.measured_seconds is not None:
+            return self.measured_seconds
         return self.ended - self.sent
 
 
-class Attempt(Fact):
+class Attempt(Fact, frozen=True):
     """The new attempt that follows a drop at once and decides its symptom."""
 
     started: float
@@ -113,7 +120,7 @@ class Attempt(Fact):
     detail: str = ""
 
 
-class Drop(Fact):
+class Drop(Fact, frozen=True):
     """An interval in which the leg did not work. One outage is one drop, however many
     attempts fail before the leg works again."""
 
@@ -144,13 +151,18 @@ class Drop(Fact):
     """`ipv4` or `ipv6`."""
     cf_ray: str = ""
     colo: str = ""
+    carried: tuple[str, ...] = ()
+    """Segments that carried our bytes all the same: an answer came back over a verified
+    connection, or the far end acknowledged what it then did not answer. Cleared for this drop."""
+    carried_at: float | None = None
+    """When the bytes of that evidence were sent."""
     stalled: bool = False
     """We ourselves stood still during this interval: it says nothing about the path."""
     tcp: TcpSample | None = None
     """The kernel's numbers when the drop was noticed, before closing."""
 
 
-class AddressTry(Fact):
+class AddressTry(Fact, frozen=True):
     """One address of a leg and how it answered at the first attempt."""
 
     address: str
@@ -161,7 +173,7 @@ class AddressTry(Fact):
     """Not tried: this machine has no route for the address family."""
 
 
-class Observation(Fact):
+class Observation(Fact, frozen=True):
     """What was seen on one leg in one run."""
 
     leg: str
@@ -208,7 +220,7 @@ class Observation(Fact):
         return sum(one.ok for one in tried), len(tried)
 
 
-class RunRecord(Fact):
+class RunRecord(Fact, frozen=True):
     """What a run knew of itself: enough to judge its observations again, years later."""
 
     version: int = 1

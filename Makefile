@@ -1,0 +1,58 @@
+# Two commands matter: `make check` and `make test`. Both set up what they need.
+
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+
+DEPLOYMENT ?=
+FAULT ?=
+HOLD ?=
+# A real deployment is probed where it is; everything else stays on loopback.
+CHECK_ENV := $(if $(DEPLOYMENT),,T3PROBE_LOOPBACK_ONLY=1)
+CHECK_ARGS := $(if $(DEPLOYMENT),--deployment=$(DEPLOYMENT)) $(if $(HOLD),--hold $(HOLD)) \
+  $(foreach fault,$(FAULT),--fault $(fault)) $(ARGS)
+
+.DEFAULT_GOAL := help
+.PHONY: help setup check test lint format types bench schema clean
+
+help: ## show this list
+	@awk -F':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+$(VENV)/.run: pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "t3probe needs Python 3.11 or newer, this is %s; name another with PYTHON=..." % sys.version.split()[0])'
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) || { echo 'python cannot make a virtual environment; on Debian: apt install python3-venv'; rm -rf $(VENV); exit 1; }
+	@echo "setting up $(VENV) ..."
+	@$(PIP) install -e '.[lab]'
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.run
+	@echo "setting up the tools for tests ..."
+	@$(PIP) install -e '.[dev]'
+	@touch $@
+
+setup: $(VENV)/.dev ## make the environment for everything
+
+check: $(VENV)/.run ## run all checks: on the lab, or with DEPLOYMENT=file, FAULT=segment:kind, HOLD=10s
+	@$(CHECK_ENV) $(BIN)/python -m pytest $(CHECK_ARGS)
+
+test: $(VENV)/.dev ## pass the suite's own tests
+	@T3PROBE_LOOPBACK_ONLY=1 $(BIN)/python -m pytest -c tests/pytest.ini tests $(ARGS)
+
+lint: $(VENV)/.dev ## ruff: rules and format
+	@$(BIN)/ruff check . && $(BIN)/ruff format --check .
+
+format: $(VENV)/.dev ## let ruff rewrite the code
+	@$(BIN)/ruff check --fix . && $(BIN)/ruff format .
+
+types: $(VENV)/.dev ## mypy, strict
+	@$(BIN)/mypy
+
+bench: $(VENV)/.dev ## measure what a run and a verdict cost
+	@for one in bench/*.py; do echo "== $$one"; T3PROBE_LOOPBACK_ONLY=1 $(BIN)/python $$one || exit 1; done
+
+schema: $(VENV)/.run ## write the deployment file's JSON Schema anew
+	@$(BIN)/t3probe schema > deployments/schema.json
+
+clean: ## remove the environment and results
+	@rm -rf $(VENV) results .mypy_cache .ruff_cache .hypothesis

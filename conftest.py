@@ -1,0 +1,34 @@
+"""Loads the plugin; gives it the built-in lab for when no deployment is named."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+pytest_plugins = ["t3probe.plugin"]
+
+
+class Lab:
+    """The lab as a child process, started when the session starts to probe."""
+
+    template = str(Path(__file__).parent / "deployments" / "lab.toml")
+
+    def __init__(self) -> None:
+        self._process = None
+
+    def start(self, faults: Sequence[str]) -> str:
+        from t3probe.lab.process import LabProcess
+
+        self._process = LabProcess(faults=list(faults))
+        self._process.start()
+        return str(self._process.deployment_path)
+
+    def stop(self) -> None:
+        if self._process is not None:
+            self._process.stop()
+
+
+def pytest_t3probe_lab(config: pytest.Config) -> Lab:
+    return Lab()

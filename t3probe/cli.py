@@ -1,0 +1,138 @@
+"""The command `t3probe`: verdicts from records and cases, the lab, the deployment file's schema."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, NoReturn
+
+__all__ = ["EXIT_USAGE", "main"]
+
+EXIT_USAGE = 4
+"""Wrong usage or an unreadable file, as with pytest."""
+
+
+class _Parser(argparse.ArgumentParser):
+    """Says one sentence, and ends with pytest's exit code for usage."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(EXIT_USAGE, f"{self.prog}: {message}; see {self.prog} --help\n")
+
+
+def _parser() -> _Parser:
+    parser = _Parser(
+        prog="t3probe",
+        description="Which segment of the path broke, and which can be cleared, with data.",
+        epilog="example: t3probe verdict results/junit.xml",
+    )
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+
+    verdict = commands.add_parser(
+        "verdict",
+        help="judge a recorded run again, or a made-up case",
+        epilog="example: t3probe verdict results/junit.xml",
+    )
+    verdict.add_argument("record", nargs="?", metavar="RUN.XML", help="a JUnit file of a run")
+    verdict.add_argument("--case", metavar="FILE.json", help="outcomes to judge, one or a list")
+    verdict.add_argument("--text", action="store_true", help="the summary in place of JSON")
+    verdict.set_defaults(run=_verdict)
+
+    lab = commands.add_parser(
+        "lab",
+        help="run the built-in lab until SIGTERM",
+        add_help=False,
+        epilog="example: t3probe lab --write lab.toml --fault tunnel:blackhole",
+    )
+    lab.set_defaults(run=_lab)
+
+    schema = commands.add_parser(
+        "schema",
+        help="print the JSON Schema of the deployment file",
+        epilog="example: t3probe schema > deployments/schema.json",
+    )
+    schema.set_defaults(run=_schema)
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; the exit code."""
+    words = list(sys.argv[1:] if argv is None else argv)
+    if words[:1] == ["lab"]:
+        from t3probe.lab.__main__ import main as lab
+
+        return lab(words[1:])
+    arguments = _parser().parse_args(words)
+    run: Callable[[argparse.Namespace], int] = arguments.run
+    try:
+        return run(arguments)
+    except BrokenPipeError:
+        sys.stderr.close()  # the reader left; Python would complain at exit
+        return 0
+
+
+def _say(sentence: object) -> int:
+    print(f"t3probe: {sentence}", file=sys.stderr)
+    return EXIT_USAGE
+
+
+def _print_json(data: Any) -> None:
+    json.dump(data, sys.stdout, indent=2, ensure_ascii=True)
+    print()
+
+
+def _verdict(arguments: argparse.Namespace) -> int:
+    if (arguments.record is None) == (arguments.case is None):
+        return _say("verdict: expected a JUnit file or --case FILE, one of the two")
+    return _case(arguments.case) if arguments.case is not None else _recorded(arguments)
+
+
+def _case(file: str) -> int:
+    from t3probe.verdict import CaseError, parse_cases, solve
+
+    try:
+        data = sys.stdin.buffer.read() if file == "-" else Path(file).read_bytes()
+        cases, several = parse_cases(data, file)
+    except OSError as error:
+        return _say(f"{file}: cannot be read: {error.strerror}; name a JSON file with a case")
+    except CaseError as error:
+        return _say(error)
+    answers = [solve(case).to_dict() for case in cases]
+    _print_json(answers if several else answers[0])
+    return 0
+
+
+def _recorded(arguments: argparse.Namespace) -> int:
+    from t3probe.record import RecordError, read_junit
+    from t3probe.verdict import judge_run
+
+    try:
+        recording = read_junit(arguments.record)
+    except RecordError as error:
+        return _say(error)
+    judged = judge_run(recording.run, recording.observations)
+    if not arguments.text:
+        _print_json(judged.to_dict())
+        return 0
+    from t3probe.summary import render
+
+    for _, line in render(recording.run, recording.observations, judged):
+        print(line)
+    return 0
+
+
+def _lab(arguments: argparse.Namespace) -> int:
+    raise AssertionError("handled before parsing")
+
+
+def _schema(arguments: argparse.Namespace) -> int:
+    from t3probe.config.schema import schema
+
+    _print_json(schema())
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

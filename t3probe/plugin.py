@@ -1,0 +1,356 @@
+"""pytest hooks and options of the checks, and nothing else.
+
+Measure, then judge: the probing happens in `pytest_runtestloop`, before the first test body;
+each test then judges its own leg. So `-x`, a failing test or an interrupt loses no other
+leg's observation.
+"""
+
+from __future__ import annotations
+
+import gc
+import os
+import signal
+import sys
+from collections.abc import Generator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from t3probe import guard
+
+guard.install_from_environment()
+# A run starts every minute, is short and makes little garbage: rarer collections save it some
+# 15 ms of CPU for less than a MiB.
+gc.set_threshold(20_000, 20, 20)
+
+from t3probe.config import DeploymentError, Wrong, load, parse_duration  # noqa: E402
+from t3probe.judge import require_conclusive  # noqa: E402
+from t3probe.observation import Drop, Observation  # noqa: E402
+from t3probe.session import Session, write_json  # noqa: E402
+from t3probe.timing import SystemClock  # noqa: E402
+
+KEY = pytest.StashKey["Checks"]()
+
+EXIT_FAILED, EXIT_INTERRUPTED = 1, 2
+
+
+def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
+    from t3probe import hookspec
+
+    pluginmanager.add_hookspecs(hookspec)
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    group = parser.getgroup("t3probe", "t3probe: which segment of the path broke")
+    group.addoption("--deployment", metavar="FILE", help="deployment file; without it, the lab")
+    group.addoption("--hold", metavar="DURATION", help="how long to hold the legs; 0: one beat")
+    group.addoption("--results", metavar="FOLDER", default=None, help="default: results")
+    group.addoption(
+        "--gate", metavar="SEGMENT,...", help="exit 1 only if one of these cannot be cleared"
+    )
+    group.addoption("--vantage", metavar="NAME", help="where this suite runs from")
+    group.addoption(
+        "--fault", metavar="SEGMENT:KIND[:ARG]", action="append", default=[],
+        help="break a segment of the built-in lab; may be given several times",
+    )  # fmt: skip
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "legs(*kinds): this check judges the legs of these kinds")
+    config.addinivalue_line(
+        "markers",
+        "segments(*names, leg=None, reason='io_error'): a check with its own body takes part in "
+        "the verdict as a leg that crosses these segments",
+    )
+    if getattr(config.option, "numprocesses", None) or getattr(config.option, "tx", None):
+        raise pytest.UsageError(
+            "these checks cannot be spread over processes (-n): all legs are compared in one "
+            "event loop; run them without -n"
+        )
+    checks = Checks(config)
+    config.stash[KEY] = checks
+    if config.option.xmlpath is None:
+        config.option.xmlpath = str(checks.results / "junit.xml")
+    config.pluginmanager.register(checks, "t3probe-checks")
+
+
+class Checks:
+    """The hooks that need a session's state."""
+
+    def __init__(self, config: pytest.Config) -> None:
+        self.config = config
+        option, environ = config.option, os.environ
+        file = option.deployment or environ.get("T3PROBE_DEPLOYMENT")
+        self.lab = None
+        if file is None:
+            self.lab = config.hook.pytest_t3probe_lab(config=config)
+            if self.lab is None:
+                raise pytest.UsageError(
+                    "expected a deployment file, found none; name one with --deployment FILE"
+                )
+            file = self.lab.template
+        elif option.fault:
+            raise pytest.UsageError(
+                f"--fault breaks the built-in lab only, and the deployment is {file}; leave one out"
+            )
+        self.results = Path(config.invocation_params.dir, option.results or "results")
+        vantage = option.vantage or environ.get("T3PROBE_VANTAGE", "")
+        try:
+            hold = None if option.hold is None else _hold(option.hold)
+            deployment = load(file, environ, now=SystemClock().wall())
+            self.session = Session(deployment, vantage=vantage or deployment.vantage, hold=hold)
+            if self.lab is not None and option.fault:
+                from t3probe.lab.faults import parse_fault
+
+                for text in option.fault:
+                    parse_fault(text)
+        except (DeploymentError, ValueError) as error:
+            raise pytest.UsageError(str(error)) from None
+        self.gate = [one.strip() for one in (option.gate or "").split(",") if one.strip()]
+        known = (*deployment.segments, *deployment.own_segments)
+        for segment in self.gate:
+            if segment not in known:
+                raise pytest.UsageError(
+                    f"--gate: expected segments of {deployment.file}, found {segment!r}; "
+                    f"known are {', '.join(known)}"
+                )
+        self._judged: Any = None
+        self._running = False
+        for one in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(one, self._on_signal)
+
+    def _on_signal(self, number: int, frame: object) -> None:
+        """Before and after the probing: end the session as an interrupt would."""
+        already = self.session.interrupted
+        self.session.stop()
+        if already or self._running:
+            raise KeyboardInterrupt
+
+    # -- collecting ----------------------------------------------------------------------
+
+    def pytest_report_header(self) -> list[str]:
+        deployment, hold = self.session.deployment, self.session.hold_seconds
+        where = "the built-in lab" if self.lab is not None else deployment.file
+        faults = ", ".join(self.config.option.fault)
+        return [
+            f"t3probe: {where}{' with ' + faults if faults else ''}, hold {hold:g} s",
+            *(f"warning: {one}" for one in deployment.warnings),
+            *self.session.blind_spots(),
+        ]
+
+    def pytest_generate_tests(self, metafunc: pytest.Metafunc) -> None:
+        marker = metafunc.definition.get_closest_marker("legs")
+        if marker is None or "leg" not in metafunc.fixturenames:
+            return
+        names = [
+            leg.name
+            for leg in self.session.available
+            if ("upstream" if leg.name.startswith("envoy-") else leg.kind) in marker.args
+        ]
+        metafunc.parametrize("leg", names, ids=names, indirect=True)
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
+        """A kind without legs is no check; checks of their own come after the legs'."""
+        items[:] = [
+            one for one in items if not one.get_closest_marker("legs") or _leg_of(one) is not None
+        ]
+        items.sort(key=lambda one: one.get_closest_marker("segments") is not None)
+        for item in items:
+            marker = item.get_closest_marker("segments")
+            if marker is not None:
+                if not marker.args:
+                    raise pytest.UsageError(
+                        f"{item.nodeid}: expected segments('NAME', ...), found none; name what "
+                        "the check crosses"
+                    )
+                self.session.own_checks[_own_name(item)] = tuple(marker.args)
+
+    # -- probing -------------------------------------------------------------------------
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_runtestloop(self, session: pytest.Session) -> Generator[None, object, object]:
+        if session.config.option.collectonly or session.testsfailed:
+            return (yield)
+        names = [name for item in session.items if (name := _leg_of(item)) is not None]
+        chosen = {_own_name(one) for one in session.items if one.get_closest_marker("segments")}
+        own = self.session.own_checks
+        self.session.own_checks = {name: own[name] for name in own if name in chosen}
+        try:
+            if names:
+                self._measure(names)
+            for seen in self.session.recorded():
+                self._write_property(seen)
+            self._running = True
+            return (yield)
+        finally:
+            self._running = False
+            if any(seen.after_hold and seen.drops for seen in self.session.recorded()):
+                self.session.look_again()
+                for seen in self.session.recorded():
+                    self._write_property(seen)  # a reader takes the last one of a name
+            if self.lab is not None:
+                self.lab.stop()
+
+    def _measure(self, names: list[str]) -> None:
+        progress = None
+        if sys.stdout.isatty() and self.session.hold_seconds >= 3:
+            from t3probe.progress import Progress
+
+            progress = Progress(self.config.get_terminal_writer())
+        try:
+            if self.lab is not None:
+                file = self.lab.start(self.config.option.fault)
+                self.session.use(load(file, os.environ, now=SystemClock().wall()))
+            self.session.measure(names, progress)
+        except (DeploymentError, RuntimeError, guard.LoopbackOnlyError) as error:
+            raise pytest.UsageError(str(error)) from None
+        finally:
+            if progress is not None:
+                progress.end()
+
+    # -- judging -------------------------------------------------------------------------
+
+    @pytest.fixture
+    def leg(self, request: pytest.FixtureRequest) -> Observation:
+        """What was seen on the leg that this test judges."""
+        seen = self.session.observations.get(request.param)
+        if seen is None:
+            pytest.fail(f"{request.param}: not probed, the run was interrupted", pytrace=False)
+        require_conclusive(seen)
+        return seen
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_makereport(
+        self, item: pytest.Item, call: pytest.CallInfo[None]
+    ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+        report = yield
+        name = _leg_of(item)
+        seen = self.session.observations.get(name) if name is not None else None
+        if seen is not None:
+            # A test lasts as long as its probe did; the phase that ended it carries the time.
+            ending = call.when == "call" or (call.when == "setup" and not report.passed)
+            report.duration = max(0.0, seen.ended - seen.started) if ending else 0.0
+        elif item.get_closest_marker("segments") is not None:
+            self._observe_own(item, call, report)
+        return report
+
+    def _observe_own(
+        self, item: pytest.Item, call: pytest.CallInfo[None], report: pytest.TestReport
+    ) -> None:
+        if call.when == "teardown" or (call.when == "setup" and report.passed):
+            return
+        from t3probe.timing import RunClock
+
+        marker = item.get_closest_marker("segments")
+        assert marker is not None
+        self.session.clock = clock = self.session.clock or RunClock()
+        ended = clock.now()
+        started = max(0.0, round(ended - (call.stop - call.start), 6))
+        name = _own_name(item)
+        failed = call.when == "call" and report.failed
+        conclusive = call.when == "call" and not report.skipped
+        detail = "" if report.passed else str(call.excinfo.value)[:200] if call.excinfo else ""
+        drop = Drop(
+            began=started, noticed=ended, reason=marker.kwargs.get("reason", "io_error"),
+            symptom="down", stage="ask", call=self.session.calls + 1, detail=detail.partition("\n")[0],
+        )  # fmt: skip
+        seen = Observation(
+            leg=name,
+            kind="check",
+            path=tuple(marker.args),
+            outcome="failed" if failed else "passed" if conclusive else "inconclusive",
+            reason=drop.reason if failed else None,
+            detail=drop.detail,
+            started=started,
+            ended=ended,
+            observed_seconds=round(ended - started, 6),
+            drops=(drop,) if failed else (),
+            after_hold=True,
+        )
+        self.session.observations[name] = seen
+        self._write_property(seen)
+
+    # -- the record and the end ------------------------------------------------------------
+
+    def _junit(self, name: str, value: str) -> None:
+        """A testsuite-level property, through the public method of whatever writes JUnit."""
+        for plugin in self.config.pluginmanager.get_plugins():
+            add = getattr(plugin, "add_global_property", None)
+            if add is not None:
+                add(name, value)
+
+    def _write_property(self, seen: Observation) -> None:
+        from t3probe.record import leg_property
+
+        self._junit(*leg_property(seen))
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int) -> None:
+        if self.session.interrupted and exitstatus in {0, 1, 5}:
+            session.exitstatus = EXIT_INTERRUPTED
+        if not (self.session.probed or self.session.observations):
+            return
+        from t3probe.record import run_property
+        from t3probe.verdict import judge_run
+
+        record, seen = self.session.record(), self.session.recorded()
+        self._junit(*run_property(record))
+        self._judged = judge_run(record, seen)
+        try:
+            self.results.mkdir(parents=True, exist_ok=True)
+            write_json(self.results / "verdict.json", self._judged.to_dict())
+        except OSError as error:
+            self.config.issue_config_time_warning(
+                pytest.PytestWarning(f"{self.results}: cannot write: {error.strerror}"), 2
+            )
+        if self.gate and session.exitstatus in {0, 1}:
+            session.exitstatus = int(bool(self.blocked()))
+
+    def blocked(self) -> list[str]:
+        """The gated segments that are not exonerated."""
+        return [one for one in self.gate if one not in self._judged.verdict.exonerated]
+
+    def pytest_terminal_summary(self, terminalreporter: Any) -> None:
+        if self._judged is None:
+            return
+        from t3probe.summary import render
+
+        write = terminalreporter.write_line
+        for style, line in render(self.session.record(), self.session.recorded(), self._judged):
+            write(line, **dict.fromkeys(style.split(), True))
+        if self.gate:
+            blocked = self.blocked()
+            verdict = (
+                f"closed: {', '.join(blocked)} convicted or not cleared" if blocked else "open"
+            )
+            write(f"  gate          {verdict}", red=bool(blocked), green=not blocked)
+        write(f"\nrecord: {self.config.option.xmlpath}  verdict: {self.results / 'verdict.json'}")
+
+
+def _hold(text: str) -> float:
+    try:
+        return float(parse_duration(text, allow_zero=True))
+    except Wrong as problem:
+        hint = f"; {problem.hint}" if problem.hint else ""
+        raise pytest.UsageError(
+            f"--hold: expected {problem.expected}, found {text!r}{hint}"
+        ) from None
+
+
+def _leg_of(item: pytest.Item) -> str | None:
+    """The leg that this item judges; None for any other item."""
+    callspec = getattr(item, "callspec", None)
+    if callspec is None or item.get_closest_marker("legs") is None:
+        return None
+    name = callspec.params.get("leg")
+    return name if isinstance(name, str) else None
+
+
+def _own_name(item: pytest.Item) -> str:
+    """The leg name of a check with its own body: its marker's, or the test's own."""
+    marker = item.get_closest_marker("segments")
+    assert marker is not None
+    return str(marker.kwargs.get("leg") or item.name)

@@ -1,0 +1,31 @@
+"""The probes: one file per kind, one signature (`base.Open`), and this registry.
+
+Modules are imported when a run first needs them; a run over TCP legs never loads aiohttp.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import cast
+
+from t3probe.probes.base import Open
+
+__all__ = ["KINDS", "opener"]
+
+KINDS = {
+    "ws_echo": ("t3probe.probes.ws_echo", "open"),
+    "http": ("t3probe.probes.http", "open"),
+    "doh": ("t3probe.probes.doh", "open"),
+    "tcp": ("t3probe.probes.tcp", "open"),
+    "walloff": ("t3probe.probes.walls", "open_walloff"),
+    "walled": ("t3probe.probes.walls", "open_walled"),
+}
+
+ONE_SHOT = frozenset({"tcp", "walloff", "walled"})
+"""Kinds whose every beat is an attempt of its own: nothing is held."""
+
+
+def opener(kind: str) -> Open:
+    """The probe for a leg's kind. Raises KeyError for an unknown kind."""
+    module, name = KINDS[kind]
+    return cast(Open, getattr(importlib.import_module(module), name))

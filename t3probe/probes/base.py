@@ -1,0 +1,255 @@
+"""What every probe shares: its one signature, its errors, and the steps it is timed by.
+
+A probe module offers `async def open(leg, target, probing) -> Line`. A `Line` is a leg's way to
+the far end: one TCP connection that is held, or, for one-shot legs, nothing but the knowledge
+of where to go. `Line.beat()` makes one exchange. Deadlines, retries, back-off, success and
+duration belong to the caller (`t3probe.run`); a probe only talks its protocol.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import socket
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from t3probe.config.types import Leg, Sso, Timing
+from t3probe.observation import Reason, Stage, TcpSample
+from t3probe.timing import RunClock
+
+if TYPE_CHECKING:
+    from t3probe.resolve import Resolver
+    from t3probe.tls import TlsStore
+
+__all__ = [
+    "Collapsed",
+    "Echo",
+    "Facts",
+    "Line",
+    "Open",
+    "ProbeError",
+    "Probing",
+    "Target",
+    "check_route",
+    "http_reason",
+    "printable",
+    "reason_of_os_error",
+]
+
+
+class ProbeError(Exception):
+    """A beat or an attempt that did not work, with the facts that the record keeps."""
+
+    def __init__(
+        self,
+        reason: Reason,
+        stage: Stage,
+        detail: str,
+        *,
+        answered: bool = False,
+        tells: bool = True,
+        unroutable: bool = False,
+    ) -> None:
+        super().__init__(detail)
+        self.reason: Reason = reason
+        self.stage: Stage = stage
+        self.detail = detail
+        self.answered = answered
+        """An answer came over a verified connection: the transport carried it."""
+        self.tells = tells
+        """False: it says neither yes nor no about the leg."""
+        self.unroutable = unroutable
+        """This machine has no route for the address's family."""
+        self.tcp: TcpSample | None = None
+        """The kernel's numbers when it was noticed, before closing."""
+        self.facts: Facts | None = None
+        """What the attempt learned before it failed."""
+
+
+class Collapsed(Exception):
+    """The leg ended up on another route than its own (reason `leg_collapsed`)."""
+
+    def __init__(self, detail: str) -> None:
+        super().__init__(detail)
+        self.detail = detail
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """One address to dial for a leg."""
+
+    host: str
+    """The name that Host, SNI and the certificate check stay on."""
+    address: str
+    """IP literal."""
+    port: int
+    from_file: bool = False
+    """The file's fallback: no resolver answered."""
+
+    @property
+    def family(self) -> socket.AddressFamily:
+        return socket.AF_INET6 if ":" in self.address else socket.AF_INET
+
+    def __str__(self) -> str:
+        host = f"[{self.address}]" if ":" in self.address else self.address
+        return f"{host}:{self.port}"
+
+
+@dataclass(slots=True)
+class Echo:
+    """One exchange that worked; times in seconds since the run's start."""
+
+    sent: float
+    ended: float
+    nonce: str = ""
+    measured_seconds: float | None = None
+    first_byte_seconds: float | None = None
+
+
+@dataclass(slots=True)
+class Facts:
+    """What a line learns on its way; the caller copies it into the record."""
+
+    phases: dict[str, float] = field(default_factory=dict)
+    local_address: str = ""
+    remote_address: str = ""
+    family: str = ""
+    cf_ray: str = ""
+    colo: str = ""
+    cert_not_after: float | None = None
+    evidence: list[str] = field(default_factory=list)
+
+
+class Line:
+    """A leg's way to the far end. Probes subclass it."""
+
+    holds = False
+    """Whether one connection carries all beats."""
+
+    def __init__(self, target: Target, probing: Probing) -> None:
+        self.target = target
+        self.probing = probing
+        self.facts = Facts()
+        self.on_lost: Callable[[], None] = lambda: None
+        """Called when the connection ends between two beats."""
+        self.lost: ProbeError | None = None
+        """Why the connection died between beats; None while it lives."""
+        self.left_politely = False
+        """The peer closed a kept-alive connection between beats, as it may: no drop."""
+
+    async def beat(self) -> Echo:
+        """One exchange. Raises ProbeError, Collapsed."""
+        raise NotImplementedError
+
+    def tcp(self) -> TcpSample | None:
+        """The kernel's numbers about the connection now, where there is one."""
+        return None
+
+    async def close(self) -> None:
+        """Let go of everything, within about a second. Never raises."""
+
+
+Open = Callable[[Leg, Target, "Probing"], Awaitable[Line]]
+"""The one signature of a probe."""
+
+
+@dataclass(slots=True)
+class Probing:
+    """What a run lends to its probes."""
+
+    clock: RunClock
+    timing: Timing
+    sso: Sso
+    tls: TlsStore
+    resolver: Resolver
+    crowd: asyncio.Semaphore
+    """Bounds the one-shot connects in flight."""
+    once: set[str] = field(default_factory=set)
+    """Names of what need not be tried again in this run."""
+
+    @asynccontextmanager
+    async def step(
+        self, facts: Facts, name: str, limit: float, reason: Reason, stage: Stage, what: str
+    ) -> AsyncIterator[None]:
+        """Time one phase, and end it after `limit` seconds with a ProbeError."""
+        began = self.clock.now()
+        try:
+            async with asyncio.timeout(limit):
+                yield
+        except TimeoutError as error:
+            raise ProbeError(reason, stage, f"{what} within {limit:g} s") from error
+        facts.phases.setdefault(name, round(self.clock.now() - began, 6))
+
+
+def reason_of_os_error(error: OSError) -> Reason:
+    """The closed list's word for a socket error during a connect."""
+    if isinstance(error, ConnectionRefusedError):
+        return "connect_refused"
+    if isinstance(error, TimeoutError):
+        return "connect_timeout"
+    if isinstance(error, ConnectionResetError):
+        return "connection_reset"
+    return "connect_failed"
+
+
+def http_reason(status: int) -> Reason:
+    """The closed list's word for an HTTP status that is no good beat."""
+    if 400 <= status < 500:
+        return "http_4xx"
+    if 500 <= status < 600:
+        return "http_5xx"
+    return "http_other"
+
+
+_UNPRINTABLE = re.compile(r"[^\x20-\x7e]")
+_SECRET_VALUE = re.compile(
+    r"((?:ticket|token|secret|passw\w*|cookie|session|authorization|credential|api.?key"
+    r"|signature)[\w.-]*[\"']?\s*[:=]\s*(?:bearer\s|basic\s)?\s*)[^\s,;&]+",
+    re.IGNORECASE,
+)
+_SECRET_WORD = re.compile(r"\b(bearer|basic)\s+[^\s,;]+", re.IGNORECASE)
+_USERINFO = re.compile(r"//[^/\s@]*@")
+_MASK = "***"
+
+
+def printable(text: object, limit: int = 120) -> str:
+    """Text from the network made fit for a terminal and a record: ASCII, one line, bounded.
+
+    What looks like the value of a secret (a token, a ticket, a cookie, a password in a URL)
+    is masked: a peer may quote ours, or its own.
+    """
+    clean = _UNPRINTABLE.sub("?", str(text)[: 4 * limit])
+    clean = _SECRET_VALUE.sub(rf"\1{_MASK}", clean)
+    clean = _SECRET_WORD.sub(rf"\1 {_MASK}", clean)
+    clean = _USERINFO.sub(f"//{_MASK}@", clean)
+    return clean if len(clean) <= limit else clean[: limit - 3] + "..."
+
+
+_RAY = re.compile(r"[0-9A-Za-z-]{1,64}")
+
+
+def check_route(leg: Leg, headers: Mapping[str, Any], facts: Facts) -> None:
+    """Does this response come from the leg's own route? Notes `cf-ray` and the colo.
+
+    Raises Collapsed when a header is missing that the route always adds, or one is there that
+    it never has. `headers` finds lower-case names.
+    """
+    ray = str(headers.get("cf-ray", ""))
+    if _RAY.fullmatch(ray):
+        facts.cf_ray = ray
+        facts.colo = ray.rpartition("-")[2] if "-" in ray else ""
+    for name in leg.headers_present:
+        if name.lower() not in headers:
+            raise Collapsed(
+                f"the answer lacks the header {name!r} that this route always adds: "
+                "the leg did not take its own way"
+            )
+    for name in leg.headers_absent:
+        if name.lower() in headers:
+            raise Collapsed(
+                f"the answer has the header {name!r} that this route never has: "
+                "the leg took another way"
+            )

@@ -1,0 +1,47 @@
+"""TCP connect: does the address accept a connection, and how long does the handshake take."""
+
+from __future__ import annotations
+
+from t3probe.config.types import Leg
+from t3probe.probes.base import Echo, Line, ProbeError, Probing, Target
+from t3probe.probes.dial import connect
+
+__all__ = ["MAX_CONNECT_SECONDS", "open"]
+
+MAX_CONNECT_SECONDS = 3.0
+"""No connect of this kind waits longer, whatever the file says."""
+
+
+class TcpLine(Line):
+    """One connect a beat."""
+
+    def __init__(self, leg: Leg, target: Target, probing: Probing) -> None:
+        super().__init__(target, probing)
+        self._refused_ok = leg.refused_ok
+        self._limit = min(probing.timing.connect_timeout, MAX_CONNECT_SECONDS)
+
+    async def beat(self) -> Echo:
+        clock = self.probing.clock
+        async with self.probing.crowd:
+            sent = clock.now()
+            took: float | None
+            try:
+                sock, took = await connect(self.target, self.probing, self.facts, self._limit)
+            except ProbeError as error:
+                # A reset this early came after the handshake: a refused one says so.
+                accepted = error.reason == "connection_reset"
+                if not accepted and not (error.reason == "connect_refused" and self._refused_ok):
+                    raise
+                took = None
+                self.facts.remote_address = str(self.target)
+            else:
+                sock.close()
+            ended = clock.now()
+        return Echo(
+            sent=sent, ended=ended, measured_seconds=None if took is None else round(took, 6)
+        )
+
+
+async def open(leg: Leg, target: Target, probing: Probing) -> Line:
+    """A line of TCP connects to `target`."""
+    return TcpLine(leg, target, probing)

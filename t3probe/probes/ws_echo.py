@@ -1,0 +1,341 @@
+"""WebSocket echo (RFC 6455): one held connection, a random nonce a beat, byte for byte."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import secrets
+from contextlib import aclosing
+from typing import Any
+from urllib.parse import urlsplit
+
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidMessage, InvalidStatus
+from websockets.protocol import State
+
+from t3probe import tcpinfo
+from t3probe.config.types import Leg
+from t3probe.observation import TcpSample
+from t3probe.probes import dial
+from t3probe.probes.base import (
+    Collapsed,
+    Echo,
+    Line,
+    ProbeError,
+    Probing,
+    Target,
+    check_route,
+    printable,
+)
+from t3probe.probes.sso import BODY_BYTES, sso_answer
+from t3probe.tls import not_after, tls_error
+
+__all__ = ["MAX_FRAME_BYTES", "open"]
+
+MAX_FRAME_BYTES = 65536
+_MAX_FRAGMENTS = 64
+"""An echo of ours fits one frame; nobody needs more pieces than this."""
+_MAX_UNSENT_BYTES = 1 << 20
+_OUR_COMPLAINTS = {1002, 1003, 1007, 1009, 1010}
+"""Close codes with which we end a connection whose peer broke the protocol."""
+_QUIET = logging.getLogger("t3probe.websockets")
+_QUIET.addHandler(logging.NullHandler())
+_QUIET.propagate = False
+
+
+class _Connection(ClientConnection):
+    """Notes when TLS was done, and how the connection ended."""
+
+    connected_at: float = 0.0
+    ended_by: Exception | None = None
+    ended: bool = False
+    """The peer hung up before it gave an answer to the upgrade, good or bad."""
+    flooded: bool = False
+    leaving: bool = False
+    """We end it ourselves, and politely."""
+
+    def connection_made(self, transport: Any) -> None:
+        self.connected_at = self.loop.time()
+        super().connection_made(transport)
+
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        # After a close frame or a broken one nothing more is to come: websockets would wait for
+        # the peer to hang up, and a peer that does not would look like a silent one.
+        if self.protocol.state is State.CLOSING and not self.leaving:
+            self.transport.abort()
+        # Pings are answered whether or not the peer takes the answers: bound what piles up.
+        if self.transport.get_write_buffer_size() > _MAX_UNSENT_BYTES:
+            self.flooded = True
+            self.transport.abort()
+
+    def eof_received(self) -> None:
+        # A broken answer makes websockets hang up, and the peer's end then follows from it.
+        self.ended = self.protocol.handshake_exc is None
+        super().eof_received()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.ended_by = exc
+        super().connection_lost(exc)
+
+
+class _Dial(connect):
+    def process_redirect(self, exc: Exception) -> Exception | str:
+        """Never follow: where a redirect points is the finding."""
+        return exc
+
+
+class WsLine(Line):
+    """One WebSocket; a reader task sees what comes between beats too."""
+
+    holds = True
+
+    def __init__(self, target: Target, probing: Probing) -> None:
+        super().__init__(target, probing)
+        self._ws: _Connection | None = None
+        self._reader: asyncio.Task[None] | None = None
+        self._echo: asyncio.Future[str | bytes] | None = None
+        self._first = True
+        self._spoiled = False
+        """A beat failed on it: not worth a polite close, which a silent peer would draw out."""
+
+    async def start(self, leg: Leg) -> None:
+        """TCP, TLS and the upgrade. Raises ProbeError, Collapsed."""
+        timing, facts = self.probing.timing, self.facts
+        sock, _ = await dial.connect(self.target, self.probing, facts, timing.connect_timeout)
+        # A failed handshake closes `sock` before the kernel can be asked what became of it.
+        try:
+            witness = sock.dup()
+        except OSError as error:
+            sock.close()
+            raise dial.connect_error(error, self.target) from error
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        secure = (leg.url or "").startswith("wss:")
+        made: list[_Connection] = []
+
+        def factory(*args: Any, **kwargs: Any) -> _Connection:
+            made.append(_Connection(*args, **kwargs))
+            return made[0]
+
+        tls: dict[str, Any] = {}
+        if secure:
+            # A TLS handshake ends at its own deadline, the upgrade at the watchdog's.
+            tls = {
+                "ssl": self.probing.tls.context(),
+                "server_hostname": self.target.host,
+                "ssl_handshake_timeout": timing.connect_timeout,
+            }
+        dialling = _Dial(
+            _with_host(leg.url or "", leg.host_header),
+            sock=sock,
+            **tls,
+            create_connection=factory,  # type: ignore[arg-type]
+            compression=None,
+            proxy=None,
+            open_timeout=None,
+            ping_interval=None,
+            close_timeout=1,
+            max_size=MAX_FRAME_BYTES,
+            max_queue=4,
+            user_agent_header="t3probe",
+            logger=_QUIET,
+        )
+        try:
+            async with self.probing.step(
+                facts, "upgrade", timing.watchdog, "rtt_timeout", "ask", "no answer to the upgrade"
+            ):
+                self._ws = await dialling  # type: ignore[assignment]
+        except ProbeError as error:
+            error.tcp = tcpinfo.sample(witness)
+            raise
+        except InvalidStatus as error:
+            raise self._rejected(leg, error) from error
+        except (InvalidHandshake, InvalidMessage) as error:
+            if made and isinstance(made[0].ended_by, ConnectionResetError):
+                raise ProbeError("connection_reset", "ask", "reset during the upgrade") from error
+            # websockets calls a line without CRLF an early end as well.
+            if isinstance(error.__cause__, EOFError) and made and made[0].ended:
+                raise ProbeError(
+                    "closed_by_peer", "ask", "closed before answering the upgrade"
+                ) from error
+            raise ProbeError(
+                "protocol_error", "ask", f"broken answer to the upgrade: {printable(error)}"
+            ) from error
+        except (OSError, EOFError) as error:
+            if not made or not made[0].connected_at:
+                if isinstance(error, ConnectionAbortedError):  # asyncio's handshake timeout
+                    late = ProbeError(
+                        "tls_failed", "ask", f"no TLS within {timing.connect_timeout:g} s"
+                    )
+                    late.tcp = tcpinfo.sample(witness)
+                    raise late from error
+                raise await tls_error(
+                    error, self.target, facts, self.probing.tls, timing.connect_timeout
+                ) from error
+            if isinstance(error, ConnectionResetError):
+                raise ProbeError("connection_reset", "ask", "reset during the upgrade") from error
+            raise ProbeError("io_error", "ask", f"upgrade: {printable(error)}") from error
+        finally:
+            witness.close()
+            if self._ws is None and (not made or not made[0].connected_at):
+                sock.close()
+            if made and made[0].connected_at:
+                if secure:
+                    facts.phases["tls"] = round(made[0].connected_at - began, 6)
+                if "upgrade" in facts.phases:
+                    facts.phases["upgrade"] = round(loop.time() - made[0].connected_at, 6)
+                facts.cert_not_after = not_after(made[0].transport)
+        assert self._ws is not None
+        assert self._ws.response is not None
+        try:
+            check_route(leg, _first_values(self._ws.response.headers), facts)
+        except Collapsed:
+            await self.close()
+            raise
+        self._reader = asyncio.create_task(self._read(self._ws))
+
+    def _rejected(self, leg: Leg, error: InvalidStatus) -> ProbeError:
+        response, headers = error.response, _first_values(error.response.headers)
+        check_route(leg, headers, self.facts)
+        body = bytes(response.body or b"")[:BODY_BYTES]
+        wall = sso_answer(response.status_code, headers, body, self.probing.sso)
+        if wall is not None:
+            return ProbeError("walled_off", "ask", f"upgrade: {wall}", answered=True)
+        return ProbeError(
+            "upgrade_rejected", "ask", f"HTTP {response.status_code} instead of 101", answered=True
+        )
+
+    async def _read(self, ws: _Connection) -> None:
+        try:
+            while True:
+                message = await _message(ws)
+                if message is None:
+                    self._end(ProbeError("protocol_error", "hold", "a message without an end"))
+                    return
+                if self._echo is None or self._echo.done():
+                    self._end(ProbeError("protocol_error", "hold", "a frame nobody asked for"))
+                    return
+                self._echo.set_result(message)
+        except ConnectionClosed as error:
+            self._end(_why_closed(error, ws))
+
+    def _end(self, error: ProbeError) -> None:
+        self.lost = error
+        self._spoiled = True
+        if self._echo is not None and not self._echo.done():
+            self._echo.set_exception(error)
+        else:
+            self.on_lost()
+
+    async def beat(self) -> Echo:
+        assert self._ws is not None
+        if self.lost is not None:
+            raise self.lost
+        clock, limit = self.probing.clock, self.probing.timing.watchdog
+        nonce = secrets.token_hex(16)
+        self._spoiled = True
+        self._echo = asyncio.get_running_loop().create_future()
+        sent = clock.now()
+        try:
+            async with asyncio.timeout(limit):
+                await self._ws.send(nonce)
+                frame = await self._echo
+        except TimeoutError as error:
+            late = ProbeError("rtt_timeout", "ask", f"no echo within {limit:g} s")
+            late.tcp = self.tcp()
+            raise late from error
+        except ConnectionClosed as error:
+            raise self.lost or _why_closed(error, self._ws) from error
+        finally:
+            if not self._echo.cancel() and not self._echo.cancelled():
+                self._echo.exception()  # seen, also when `send` was the first to fail
+            self._echo = None
+        ended = clock.now()
+        if frame != nonce:
+            raise ProbeError(
+                "wrong_echo", "ask", "the echo differs from what was sent", answered=True
+            )
+        self._spoiled = self.lost is not None
+        if self._first:
+            self._first = False
+            self.facts.phases["first_echo"] = round(ended - sent, 6)
+        return Echo(sent=sent, ended=ended, nonce=nonce)
+
+    def tcp(self) -> TcpSample | None:
+        if self._ws is None or self._ws.transport is None:
+            return None
+        return tcpinfo.sample(self._ws.transport.get_extra_info("socket"))
+
+    async def close(self) -> None:
+        if self._reader is not None:
+            self._reader.cancel()
+        if self._ws is not None:
+            try:
+                self._ws.leaving = True
+                if not self._spoiled:
+                    async with asyncio.timeout(1.0):
+                        await self._ws.close()
+            except (TimeoutError, OSError):
+                pass
+            finally:
+                self._ws.transport.abort()
+
+
+def _with_host(url: str, host: str | None) -> str:
+    """`url` as a server is to see it; what is dialled and checked is given apart."""
+    if host is None:
+        return url
+    parts = urlsplit(url)
+    user, at, _ = parts.netloc.rpartition("@")
+    return parts._replace(netloc=user + at + host).geturl()
+
+
+async def _message(ws: _Connection) -> str | bytes | None:
+    """The next message; None when it comes in more pieces than any of ours could."""
+    parts: list[Any] = []
+    async with aclosing(ws.recv_streaming()) as pieces:  # type: ignore[type-var]
+        async for piece in pieces:
+            parts.append(piece)
+            if len(parts) > _MAX_FRAGMENTS:
+                return None
+    whole: str | bytes = parts[0][:0].join(parts)
+    return whole
+
+
+def _first_values(headers: Any) -> dict[str, str]:
+    """Headers by lower-case name; of a repeated one the first, where websockets would raise."""
+    found: dict[str, str] = {}
+    for name, value in headers.raw_items():
+        found.setdefault(name.lower(), value)
+    return found
+
+
+def _why_closed(error: ConnectionClosed, ws: _Connection) -> ProbeError:
+    ended_by = ws.ended_by
+    if ws.flooded:
+        return ProbeError("protocol_error", "hold", "the peer asks more than it listens")
+    if error.sent is not None and error.sent.code in _OUR_COMPLAINTS and not error.rcvd_then_sent:
+        return ProbeError(
+            "protocol_error", "hold", f"the peer broke the protocol: {printable(error.sent)}"
+        )
+    if error.rcvd is not None:
+        return ProbeError(
+            "closed_by_peer", "hold", f"closed by the peer: {printable(error.rcvd)}", answered=True
+        )
+    if isinstance(ended_by, (ConnectionResetError, BrokenPipeError)):
+        return ProbeError("connection_reset", "hold", "connection reset")
+    if ended_by is not None:
+        return ProbeError("io_error", "hold", f"connection lost: {printable(ended_by)}")
+    return ProbeError("closed_by_peer", "hold", "closed by the peer without a close frame")
+
+
+async def open(leg: Leg, target: Target, probing: Probing) -> Line:
+    """A WebSocket to `target`, upgraded and proven to be on the leg's own route."""
+    line = WsLine(target, probing)
+    try:
+        await line.start(leg)
+    except ProbeError as error:
+        error.facts = line.facts
+        raise
+    return line

@@ -1,0 +1,140 @@
+"""From a leg to the addresses to dial: pinned, literal, the system's resolver, or DoH.
+
+DoH providers are tried in order until one answers, and asked once per name and run: every
+leg of a run dials the same answer.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import socket
+from urllib.parse import urlsplit
+
+from t3probe.config.types import Leg
+from t3probe.probes.base import Facts, ProbeError, Probing, Target
+
+__all__ = ["ResolveError", "Resolver", "split_address", "targets"]
+
+MAX_ADDRESSES = 32
+"""Of a longer answer only this many are dialled: no answer makes us a scanner."""
+_DEFAULT_PORTS = {"https": 443, "wss": 443, "http": 80, "ws": 80}
+
+
+class ResolveError(Exception):
+    """No resolver gave an address: the leg that needs it is inconclusive."""
+
+    def __init__(self, detail: str) -> None:
+        super().__init__(detail)
+        self.detail = detail
+
+
+def split_address(text: str, port: int = 0) -> tuple[str, int]:
+    """`host:port`, `[v6]:port`, or a bare host with the default `port`."""
+    if text.startswith("["):
+        host, _, rest = text[1:].partition("]")
+        return host, int(rest[1:]) if rest.startswith(":") else port
+    if text.count(":") == 1:
+        host, _, number = text.partition(":")
+        return host, int(number)
+    return text, port
+
+
+def is_address(host: str) -> bool:
+    """Whether `host` is an IP literal."""
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True
+
+
+class Resolver:
+    """Answers names for one run, each asked once."""
+
+    def __init__(self) -> None:
+        self._asked: dict[tuple[tuple[str, ...], str], asyncio.Future[list[str]]] = {}
+
+    async def doh(self, providers: tuple[str, ...], name: str, probing: Probing) -> list[str]:
+        """The addresses of `name` from the first provider that answers. Raises ResolveError."""
+        key = (providers, name)
+        if key not in self._asked:
+            self._asked[key] = asyncio.ensure_future(_ask(providers, name, probing))
+        asked = self._asked[key]
+        try:
+            return await asyncio.shield(asked)
+        except ResolveError:
+            if self._asked.get(key) is asked:
+                del self._asked[key]  # a later attempt may ask again
+            raise
+
+    async def aclose(self) -> None:
+        """Cancel what is still being asked."""
+        for asked in self._asked.values():
+            if not asked.done():
+                asked.cancel()
+        await asyncio.gather(*self._asked.values(), return_exceptions=True)
+
+
+async def _ask(providers: tuple[str, ...], name: str, probing: Probing) -> list[str]:
+    from t3probe.probes.doh import ask_address
+    from t3probe.probes.http_client import HttpClient
+
+    complaints = []
+    limit = max(probing.timing.connect_timeout, 1.0)
+    for url in providers:
+        parts = urlsplit(url)
+        target = Target(parts.hostname or "", parts.hostname or "", parts.port or 443)
+        client = HttpClient(target, probing, Facts())
+        try:
+            found, _ = await ask_address(client, url, name, limit)
+            return list(dict.fromkeys(found))[:MAX_ADDRESSES]
+        except ProbeError as error:
+            complaints.append(f"{target}: {error.detail}")
+        finally:
+            await client.close()
+    raise ResolveError("no DoH provider answered: " + "; ".join(complaints))
+
+
+async def _system(host: str, port: int, limit: float) -> list[str]:
+    loop = asyncio.get_running_loop()
+    try:
+        async with asyncio.timeout(limit):
+            found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    except (OSError, TimeoutError, UnicodeError) as error:
+        words = getattr(error, "strerror", None) or "no answer in time"
+        raise ResolveError(f"the system's resolver does not know {host}: {words}") from error
+    return list(dict.fromkeys(str(one[4][0]) for one in found))[:MAX_ADDRESSES]
+
+
+async def targets(leg: Leg, probing: Probing) -> list[Target]:
+    """Every address of the leg, in the order to prefer them. Raises ResolveError."""
+    limit = probing.timing.connect_timeout
+    if leg.kind == "doh":
+        urls = [urlsplit(url) for url in leg.doh]
+        return [Target(u.hostname or "", u.hostname or "", u.port or 443) for u in urls]
+    if leg.kind == "tcp":
+        found: list[Target] = []
+        for text in leg.addresses or (leg.address or "",):
+            host, port = split_address(text)
+            hosts = [host] if is_address(host) else await _system(host, port, limit)
+            found += [Target(host, one, port) for one in hosts]
+        return found
+    parts = urlsplit(leg.url or "")
+    host, port = parts.hostname or "", parts.port or _DEFAULT_PORTS[parts.scheme]
+    if leg.pin is not None:
+        address, pinned_port = split_address(leg.pin, port)
+        return [Target(host, address, pinned_port)]
+    if is_address(host):
+        return [Target(host, host, port)]
+    if leg.doh:
+        try:
+            addresses = await probing.resolver.doh(leg.doh, host, probing)
+        except ResolveError:
+            if not leg.fallback:
+                raise
+            known = [split_address(text, port) for text in leg.fallback]
+            return [Target(host, address, number, from_file=True) for address, number in known]
+    else:
+        addresses = await _system(host, port, limit)
+    return [Target(host, one, port) for one in addresses]

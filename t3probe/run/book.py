@@ -1,0 +1,239 @@
+"""What a leg's run writes down as it goes, and the observation it becomes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import msgspec
+
+from t3probe import tcpinfo
+from t3probe.config.types import Leg
+from t3probe.observation import AddressTry, Beat, Drop, Observation, Reason, Stage, TcpSample
+from t3probe.probes import ONE_SHOT
+from t3probe.probes.base import Echo, Facts, ProbeError
+from t3probe.run.conclude import conclude
+from t3probe.run.footing import Footing
+
+__all__ = ["Book", "carried", "continued"]
+
+
+class Book:
+    """Beats, drops and facts of one leg, in the order they came."""
+
+    def __init__(self, leg: Leg, started: float) -> None:
+        self.leg = leg
+        self.started = started
+        self.beats: list[Beat] = []
+        self.drops: list[Drop] = []
+        self.addresses: tuple[AddressTry, ...] = ()
+        self.facts = Facts()
+        """Of the first attempt that worked."""
+        self.address = ""
+        self.cert_not_after: float | None = None
+        self.last_good: float | None = None
+        """When the last good beat was answered."""
+        self.notes: list[str] = []
+        """Sentences about the run as a whole, kept beside those of the newest line."""
+        self.unresolved = ""
+        self.collapsed = ""
+        self.broken = ""
+        """Sentence when the probe itself failed in a way nobody foresaw."""
+        self.doubt: tuple[Reason, str] | None = None
+        """Reason and sentence when the newest beat told nothing."""
+
+    @property
+    def down(self) -> bool:
+        """Whether an outage is under way."""
+        return bool(self.drops) and self.drops[-1].recovered is None
+
+    def quiet_since(self, moment: float) -> float:
+        """How long before `moment` the last drop was noticed, in seconds."""
+        return moment - self.drops[-1].noticed if self.drops else moment
+
+    def good(self, echo: Echo, conn: int, call: int, tcp: TcpSample | None) -> None:
+        """Note a beat that worked."""
+        self.last_good = echo.ended
+        self.doubt = None
+        self.beats.append(
+            Beat(
+                sent=echo.sent,
+                ended=echo.ended,
+                ok=True,
+                conn=conn,
+                call=call,
+                nonce=echo.nonce,
+                measured_seconds=echo.measured_seconds,
+                first_byte_seconds=echo.first_byte_seconds,
+                tcp=tcp,
+            )
+        )
+
+    def bad(self, sent: float, ended: float, conn: int, error: ProbeError, call: int) -> None:
+        """Note a beat or an attempt that did not work, or told nothing."""
+        if not error.tells:
+            self.doubt = (error.reason, error.detail)
+        self.beats.append(
+            Beat(sent=sent, ended=ended, ok=False, conn=conn, call=call, tells=error.tells)
+        )
+
+    def drop(
+        self,
+        error: ProbeError,
+        *,
+        began: float,
+        sent: float,
+        noticed: float,
+        call: int,
+        conn: int | None,
+        age: float | None,
+        facts: Facts,
+        tcp: TcpSample | None,
+    ) -> None:
+        """Note a drop; its symptom is decided later by `amend`."""
+        proof = carried(self.leg, error)
+        self.drops.append(
+            Drop(
+                began=min(began, noticed),
+                noticed=noticed,
+                reason=error.reason,
+                symptom="unknown",
+                stage=error.stage,
+                call=call,
+                detail=error.detail,
+                conn=conn,
+                connection_age_seconds=None if age is None else round(age, 6),
+                local_address=facts.local_address,
+                remote_address=facts.remote_address,
+                family=facts.family,
+                cf_ray=facts.cf_ray,
+                colo=facts.colo,
+                carried=proof,
+                carried_at=sent if proof else None,
+                tcp=error.tcp or tcp,
+            )
+        )
+
+    def amend(self, **changes: object) -> None:
+        """Complete the newest drop."""
+        self.drops[-1] = msgspec.structs.replace(self.drops[-1], **changes)
+
+    def recover(self, moment: float) -> None:
+        """The leg works again."""
+        if self.down:
+            self.amend(recovered=moment)
+
+    def learn(self, facts: Facts) -> None:
+        """Keep what an attempt learned on its way, whether it worked or not."""
+        if facts.cert_not_after is not None:
+            self.cert_not_after = facts.cert_not_after
+        if facts.cf_ray:
+            self.facts.cf_ray, self.facts.colo = facts.cf_ray, facts.colo
+
+    def broke(self, error: BaseException) -> None:
+        """The probe failed in a way nobody foresaw: that costs no other leg its observation."""
+        at = error.__traceback__
+        while at is not None and at.tb_next is not None:
+            at = at.tb_next
+        name = type(error).__name__
+        if at is not None:
+            name += f" at {Path(at.tb_frame.f_code.co_filename).name}:{at.tb_lineno}"
+        self.broken = f"the probe itself broke: {name}"
+
+    def observation(self, footing: Footing, planned: str) -> Observation:
+        """What was seen, judged."""
+        drops = tuple(
+            msgspec.structs.replace(drop, stalled=True) if self._was_stall(drop, footing) else drop
+            for drop in self.drops
+        )
+        end = conclude(
+            self.leg,
+            self.beats,
+            drops,
+            self.addresses,
+            unresolved=self.unresolved,
+            collapsed=self.collapsed,
+            broken=self.broken,
+            doubt=self.doubt,
+        )
+        judged = [beat.ended for beat in self.beats if beat.tells]
+        ended = max([self.started, *judged, *(drop.noticed for drop in drops)])
+        stood = sum(
+            max(0.0, min(stop, ended) - max(start, self.started)) for start, stop in footing.stalls
+        )
+        return Observation(
+            leg=self.leg.name,
+            kind=self.leg.kind,
+            path=self.leg.path,
+            outcome=end.outcome,
+            reason=end.reason,
+            detail=end.detail,
+            level=_level(self.leg.kind),
+            started=self.started,
+            ended=ended,
+            observed_seconds=round(max(0.0, ended - self.started - stood), 6),
+            connected=end.connected,
+            beats=tuple(self.beats),
+            drops=drops,
+            phases=dict(self.facts.phases),
+            addresses=self.addresses,
+            address=self.address,
+            cert_not_after=self.cert_not_after,
+            cf_ray=self.facts.cf_ray,
+            colo=self.facts.colo,
+            evidence=(*self.notes, *self.facts.evidence),
+            planned=planned,
+        )
+
+    def _was_stall(self, drop: Drop, footing: Footing) -> bool:
+        sent = max(
+            (beat.sent for beat in self.beats if not beat.ok and beat.ended <= drop.noticed),
+            default=drop.noticed,
+        )
+        return footing.stalled(max(sent, drop.began), drop.noticed)
+
+
+def carried(leg: Leg, error: ProbeError) -> tuple[str, ...]:
+    """The segments that carried our bytes although the beat failed.
+
+    An answer over a verified connection, or bytes that the far end's kernel acknowledged and
+    its process then did not answer, came past everything before the segment at which the
+    leg's TCP connection ends. Never the terminating segment itself; no claim after a reset.
+    """
+    if leg.tcp_ends_at is None:
+        return ()
+    acknowledged = (
+        error.reason in {"rtt_timeout", "tls_failed"}
+        and error.tcp is not None
+        and error.tcp.state == tcpinfo.ESTABLISHED
+        and error.tcp.unacked == 0
+    )
+    if not (error.answered or acknowledged):
+        return ()
+    return leg.path[: leg.path.index(leg.tcp_ends_at)]
+
+
+def continued(first: Observation, second: Observation) -> Observation:
+    """One leg's observation followed by a later one in the same run."""
+    offset = 1 + max((beat.conn for beat in first.beats), default=0)
+    failed = second.outcome == "failed" and first.outcome != "failed"
+    told = second if failed else first
+    return msgspec.structs.replace(
+        told,
+        started=first.started,
+        ended=max(first.ended, second.ended),
+        observed_seconds=round(first.observed_seconds + second.observed_seconds, 6),
+        connected=first.connected if second.connected is None else second.connected,
+        beats=(
+            *first.beats,
+            *(msgspec.structs.replace(beat, conn=beat.conn + offset) for beat in second.beats),
+        ),
+        drops=(*first.drops, *second.drops),
+        phases=first.phases or second.phases,
+        addresses=first.addresses or second.addresses,
+    )
+
+
+def _level(kind: str) -> Stage:
+    if kind == "tcp":
+        return "connect"
+    return "ask" if kind in ONE_SHOT else "hold"

@@ -1,0 +1,169 @@
+"""What one pytest session of the checks knows: deployment, selected legs, the run, its results.
+
+The plugin turns pytest's hooks into calls here; nothing in this module knows of pytest's
+hooks, and nothing here judges.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from t3probe.config import Deployment, Leg, legs_for, planned
+from t3probe.observation import Observation, RunRecord
+from t3probe.run.book import continued
+from t3probe.run.controller import Run
+from t3probe.timing import RunClock
+
+__all__ = ["Session"]
+
+
+class Session:
+    """One run from the selection of its legs to its record."""
+
+    def __init__(self, deployment: Deployment, *, vantage: str, hold: float | None) -> None:
+        self.deployment = deployment
+        self.vantage = vantage
+        self.available, self.vantage_warning = legs_for(deployment, vantage)
+        self._hold = hold
+        self.clock: RunClock | None = None
+        self.selected: tuple[Leg, ...] = ()
+        self.observations: dict[str, Observation] = {}
+        self.own_checks: dict[str, tuple[str, ...]] = {}
+        """Checks with their own body: name -> the segments their marker names."""
+        self.probed = False
+        self.interrupted = False
+        self.loop_lag_seconds = 0.0
+        self.calls = 0
+        """How many common beats were called."""
+        self._run: Run | None = None
+
+    @property
+    def hold_seconds(self) -> float:
+        """The hold in force."""
+        return float(self.deployment.timing.hold if self._hold is None else self._hold)
+
+    def use(self, deployment: Deployment) -> None:
+        """Go on with a deployment that has the same legs but real ports."""
+        self.deployment = deployment
+        self.available, self.vantage_warning = legs_for(deployment, self.vantage)
+
+    def measure(self, names: Sequence[str], progress: Callable[[Run], None] | None) -> None:
+        """Probe the legs called `names`, all at once, to the end of the hold."""
+        self.selected = tuple(leg for leg in self.available if leg.name in set(names))
+        self.clock = RunClock()
+        self.probed = True
+        if not self.interrupted:
+            for seen in asyncio.run(self._measure(self.hold_seconds, progress)):
+                self.observations[seen.leg] = seen
+
+    def look_again(self) -> None:
+        """One more beat of every leg: the common beat after a check of one's own failed."""
+        if self.interrupted or not self.selected:
+            return
+        for seen in asyncio.run(self._measure(0.0, None, self.calls + 1)):
+            self.observations[seen.leg] = continued(self.observations[seen.leg], seen)
+
+    async def _measure(
+        self, hold: float, progress: Callable[[Run], None] | None, call: int = 0
+    ) -> list[Observation]:
+        assert self.clock is not None
+        started_at = self.clock.started_at
+        self._run = run = Run(
+            self.deployment,
+            self.selected,
+            hold=hold,
+            call=call,
+            clock=self.clock,
+            planned=lambda leg: planned(self.deployment, leg, started_at),
+            progress=progress,
+        )
+        loop = asyncio.get_running_loop()
+        signals = (signal.SIGTERM, signal.SIGINT)
+        previous = [signal.getsignal(one) for one in signals]
+        for one in signals:
+            loop.add_signal_handler(one, self.stop)
+        if self.interrupted:
+            run.stop()
+        try:
+            return await run.measure()
+        finally:
+            self.loop_lag_seconds = max(self.loop_lag_seconds, run.footing.worst_seconds)
+            self.calls = run.call_number
+            self._run = None
+            for one, handler in zip(signals, previous, strict=True):
+                loop.remove_signal_handler(one)
+                signal.signal(one, handler)
+
+    def stop(self) -> None:
+        """End the probing now and keep what was seen."""
+        self.interrupted = True
+        if self._run is not None:
+            self._run.stop()
+
+    @property
+    def probing(self) -> bool:
+        """Whether legs are being probed at this moment."""
+        return self._run is not None
+
+    def record(self) -> RunRecord:
+        """What the run knows of itself, as of now."""
+        deployment, timing = self.deployment, self.deployment.timing
+        probed = {leg.name for leg in self.selected}
+        partial = probed != {leg.name for leg in self.available}
+        clock = self.clock or RunClock()
+        own = [segment for path in self.own_checks.values() for segment in path]
+        known = {*deployment.segments, *deployment.own_segments}
+        return RunRecord(
+            deployment=deployment.name,
+            segments=deployment.segments,
+            own_segments=(
+                *deployment.own_segments,
+                *dict.fromkeys(one for one in own if one not in known),
+            ),
+            paths=deployment.paths,
+            started_at=clock.started_at,
+            duration_seconds=clock.now(),
+            hold_seconds=self.hold_seconds,
+            heartbeat_seconds=float(timing.heartbeat),
+            watchdog_seconds=float(timing.watchdog),
+            complete=not (self.interrupted or partial),
+            interrupted=self.interrupted,
+            partial=partial,
+            vantage=self.vantage,
+            loop_lag_seconds=self.loop_lag_seconds,
+            not_run=tuple(leg.name for leg in deployment.legs if leg.name not in probed),
+            warnings=deployment.warnings,
+        )
+
+    def recorded(self) -> list[Observation]:
+        """All observations, in the deployment's order; checks of their own last."""
+        order = [leg.name for leg in self.deployment.legs]
+        rest = [name for name in self.observations if name not in set(order)]
+        return [self.observations[name] for name in (*order, *rest) if name in self.observations]
+
+    def blind_spots(self) -> list[str]:
+        """Sentences about legs this vantage cannot run, and segments nobody then sees."""
+        words = [f"warning: {self.vantage_warning}"] if self.vantage_warning else []
+        here = {leg.name for leg in self.available}
+        away = [leg.name for leg in self.deployment.legs if leg.name not in here]
+        if away:
+            seen = {one for leg in self.available for one in leg.path}
+            blind = [one for one in self.deployment.segments if one not in seen]
+            words.append(f"not run from {self.vantage}: {', '.join(away)}")
+            if blind:
+                words.append(f"not seen from {self.vantage}: {', '.join(blind)}")
+        return words
+
+
+def write_json(path: Path, data: Any) -> None:
+    """Write JSON beside `path` and rename it, so that a reader never sees half a file."""
+    import json
+    import os
+
+    partial = path.with_name(path.name + ".partial")
+    partial.write_text(json.dumps(data, indent=2, ensure_ascii=True) + "\n", encoding="ascii")
+    os.replace(partial, path)

@@ -1,0 +1,96 @@
+"""Mistakes in how the suite is called: one sentence, exit code 4, nothing probed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+SPY = '''
+import os, sys
+
+def hook(event, arguments):
+    if event in ("socket.connect", "socket.bind", "subprocess.Popen"):
+        with open(os.environ["SPY"], "a") as out:
+            print(event, arguments[1:], file=out)
+
+sys.addaudithook(hook)
+'''
+
+
+@pytest.fixture
+def spy(tmp_path: Path) -> dict[str, str]:
+    (tmp_path / "spy_plugin.py").write_text(SPY)
+    from conftest import ROOT  # noqa: PLC0415
+
+    return {"PYTHONPATH": f"{tmp_path}:{ROOT}", "SPY": str(tmp_path / "spy.txt")}
+
+
+def refused(done, sentence: str) -> None:
+    assert done.code == 4, done.output
+    assert sentence in done.output
+    assert "Traceback" not in done.output
+    assert not (done.results / "junit.xml").exists()
+    assert not (done.results / "verdict.json").exists()
+
+
+def test_spreading_over_processes_is_refused(checks) -> None:
+    pytest.importorskip("xdist")
+    refused(checks("-n", "2"), "cannot be spread over processes (-n)")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["--hold", "10"], "--hold: expected a duration such as 500ms, 10s or 2m, found '10'"),
+        (["--gate", "tunel"], "--gate: expected segments of"),
+        (["--fault", "tunnel:cut"], "--fault breaks the built-in lab only"),
+    ],
+)
+def test_bad_options(checks, arguments: list[str], sentence: str) -> None:
+    refused(checks(*arguments), sentence)
+
+
+def test_a_fault_that_does_not_exist(checks) -> None:
+    refused(checks("--fault", "tunel:cut", deployment=None), "tunel")
+
+
+def test_a_missing_deployment(checks) -> None:
+    refused(checks(deployment="nowhere.toml"), "nowhere.toml: expected a readable deployment file")
+
+
+def test_a_bad_deployment_is_one_sentence_and_probes_nothing(checks, tmp_path, spy) -> None:
+    text = Path(checks.lab.deployment_path).read_text()
+    bad = tmp_path / "bad.toml"
+    bad.write_text(text.replace('path = ["wan", "doh"]', 'path = ["wan", "dho"]'))
+    done = checks("-p", "spy_plugin", deployment=str(bad), env=spy)
+    refused(done, 'found "dho"; did you mean "doh"?')
+    assert not Path(spy["SPY"]).exists()
+
+
+@pytest.mark.parametrize("deployment", ["", None])
+def test_collecting_opens_no_connection(checks, spy, deployment: str | None) -> None:
+    done = checks("--collect-only", "-q", "-p", "spy_plugin", deployment=deployment, env=spy)
+    assert done.code == 0, done.output
+    assert "[cloudflare]" in done.output
+    assert not Path(spy["SPY"]).exists(), Path(spy["SPY"]).read_text()
+
+
+def test_the_spy_sees_connections_when_there_are_any(checks, spy) -> None:
+    checks("--hold", "0", "-k", "devvm", "-p", "spy_plugin", env=spy)
+    assert "socket.connect" in Path(spy["SPY"]).read_text()
+
+
+def test_leaving_loopback_is_refused_before_a_packet(checks, tmp_path: Path) -> None:
+    text = Path(checks.lab.deployment_path).read_text()
+    away = tmp_path / "away.toml"
+    lines = [
+        'address = "192.0.2.1:80"' if "127.0.0.1" in line and line.startswith("address") else line
+        for line in text.splitlines()
+    ]
+    away.write_text("\n".join(lines))
+    done = checks("--hold", "0", deployment=str(away))
+    assert done.code == 4, done.output
+    assert "T3PROBE_LOOPBACK_ONLY=1 allows 127.0.0.0/8 and ::1 only" in done.output
+    assert "Traceback" not in done.output
+    assert not (done.results / "verdict.json").exists()

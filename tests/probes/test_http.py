@@ -1,0 +1,557 @@
+"""HTTP beats: one kept-alive connection, and what its ends mean."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import gc
+import resource
+from typing import Any
+
+import pytest
+from probes.fixtures import Authority
+from probes.servers import (
+    HOST,
+    answering,
+    head,
+    header_of,
+    http_leg,
+    probe,
+    probe_all,
+    reset,
+    response,
+    serve,
+    silent,
+    target_of,
+    until,
+)
+
+from t3probe.observation import Observation
+from t3probe.probes.http_client import HttpClient
+from t3probe.run import controller
+
+Reader, Writer = asyncio.StreamReader, asyncio.StreamWriter
+OK = response()
+
+
+def conns(seen: Observation) -> list[int]:
+    return [beat.conn for beat in seen.beats if beat.ok]
+
+
+# -- one connection ------------------------------------------------------------------------
+
+
+async def test_one_connection_carries_all_beats() -> None:
+    async with serve(answering(OK)) as server:
+        seen = await probe(http_leg(server), hold=0.5)
+    assert seen.outcome == "passed", seen.detail
+    assert server.connections == 1
+    assert len(seen.beats) > 3
+    assert set(conns(seen)) == {0}
+    assert all(beat.first_byte_seconds is not None for beat in seen.beats)
+    assert all(beat.tcp is not None and beat.tcp.state == 1 for beat in seen.beats)
+
+
+async def test_over_tls_with_the_host_name_kept(authority: Authority) -> None:
+    context = authority.context(HOST)
+    asked: list[str | None] = []
+    context.sni_callback = lambda sock, name, old: asked.append(name)
+    async with serve(answering(OK), tls=context) as server:
+        leg = http_leg(server, url=f"https://{HOST}/health", host_header="nowhere.example")
+        seen = await probe(leg, ca=authority.file, hold=0.3)
+    assert seen.outcome == "passed", seen.detail
+    assert asked == [HOST]
+    assert {header_of(one, "host") for one in server.requests} == {"nowhere.example"}
+    assert server.connections == 1
+    assert seen.cert_not_after is not None
+    assert {"connect", "tls", "first_echo"} <= set(seen.phases)
+
+
+async def test_a_certificate_of_another_host_fails(authority: Authority) -> None:
+    async with serve(answering(OK), tls=authority.context("other.example")) as server:
+        leg = http_leg(server, url=f"https://{HOST}/health")
+        seen = await probe(leg, ca=authority.file)
+    assert (seen.outcome, seen.reason) == ("failed", "tls_failed")
+    assert server.requests == []
+
+
+async def test_proxy_variables_do_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with serve(silent) as proxy, serve(answering(OK)) as server:
+        for name in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
+            monkeypatch.setenv(name, f"http://{proxy.pin}")
+        monkeypatch.delenv("no_proxy", raising=False)
+        seen = await probe(http_leg(server))
+    assert seen.outcome == "passed"
+    assert proxy.connections == 0
+
+
+async def test_cookies_are_not_kept() -> None:
+    async with serve(answering(response(headers=[("Set-Cookie", "session=1; Path=/")]))) as server:
+        await probe(http_leg(server), hold=0.3)
+    assert len(server.requests) > 1
+    assert all(header_of(one, "cookie") is None for one in server.requests)
+
+
+RAW = ["/a%2fb/../c", "/%2E%2e/x", "//x//y", "/x;a=b/", "/x?a=%20&b=+", "/%c3%bc", "/a%00b"]
+
+
+@pytest.mark.parametrize("target", RAW)
+async def test_targets_are_kept_byte_for_byte(target: str) -> None:
+    async with serve(answering(OK)) as server:
+        await probe(http_leg(server, url=f"http://{HOST}{target}"))
+    assert target_of(server.requests[0]) == target
+
+
+# -- polite closes -------------------------------------------------------------------------
+
+
+def closing_after(times: int, *, polite: bool = True, delay: float = 0.0) -> Any:
+    """Answers `times` requests on a connection, then closes it, or resets it."""
+
+    async def handler(reader: Reader, writer: Writer) -> None:
+        for _ in range(times):
+            await head(reader, writer)
+            writer.write(OK)
+            await writer.drain()
+        await asyncio.sleep(delay)
+        if not polite:
+            reset(writer)
+
+    return handler
+
+
+@pytest.mark.parametrize("secure", [False, True])
+async def test_a_polite_close_between_beats_is_no_drop(secure: bool, authority: Authority) -> None:
+    tls = authority.context(HOST) if secure else None
+    async with serve(closing_after(2), tls=tls) as server:
+        leg = http_leg(server, url=f"http{'s' * secure}://{HOST}/health")
+        seen = await probe(leg, ca=authority.file, hold=0.65)
+    assert (seen.outcome, seen.drops) == ("passed", ()), seen.detail
+    good = len(conns(seen))
+    assert good >= 4
+    assert server.connections == max(conns(seen)) + 1
+    assert server.connections <= good // 2 + 1  # no storm: two beats for each connection
+
+
+async def test_a_tls_server_that_hangs_up_all_at_once_is_polite(authority: Authority) -> None:
+    """Its kernel answers our close_notify with a reset, which is no drop either."""
+    context = authority.context(HOST)
+    import socket
+    import threading
+
+    listener = socket.create_server(("127.0.0.1", 0))
+    over = threading.Event()
+    accepted = 0
+
+    def work() -> None:
+        nonlocal accepted
+        listener.settimeout(0.05)
+        while not over.is_set():
+            try:
+                plain, _ = listener.accept()
+            except TimeoutError:
+                continue
+            accepted += 1
+            plain.settimeout(5)
+            with context.wrap_socket(plain, server_side=True) as sock:
+                sock.recv(65536)
+                sock.sendall(OK)
+                sock.settimeout(0)
+                try:
+                    sock.unwrap()  # sends close_notify, and the descriptor closes at once
+                except OSError:
+                    pass
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    try:
+        leg = http_leg(url=f"https://{HOST}/", pin=f"127.0.0.1:{listener.getsockname()[1]}")
+        seen = await probe(leg, ca=authority.file, hold=1, heartbeat=0.05)
+    finally:
+        over.set()
+        thread.join()
+        listener.close()
+    assert (seen.outcome, seen.drops) == ("passed", ()), seen.detail
+    assert accepted > 5
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        response(headers=[("Connection", "close")]),
+        response(headers=[("Connection", "Close, TE")]),
+        OK.replace(b"HTTP/1.1", b"HTTP/1.0"),
+    ],
+)
+@pytest.mark.parametrize("hangs_up", [True, False])
+async def test_an_answer_that_ends_the_connection(answer: bytes, hangs_up: bool) -> None:
+    async def handler(reader: Reader, writer: Writer) -> None:
+        await head(reader, writer)
+        writer.write(answer)
+        if not hangs_up:
+            await silent(reader, writer)
+
+    async with serve(handler) as server:
+        seen = await probe(http_leg(server), hold=0.25)
+        assert (seen.outcome, seen.drops) == ("passed", ()), seen.detail
+        assert server.connections == len(seen.beats)
+        assert all(beat.ok for beat in seen.beats)
+        await until(lambda: server.closed == server.connections)
+
+
+async def test_a_server_that_closes_exactly_when_we_ask() -> None:
+    async def handler(reader: Reader, writer: Writer) -> None:
+        await head(reader, writer)
+        writer.write(OK)
+        await head(reader, writer)  # closes on the next request, unanswered
+
+    async with serve(handler) as server:
+        seen = await probe(http_leg(server), hold=0.25)
+    assert (seen.outcome, seen.drops) == ("passed", ()), seen.detail
+    crossed = [beat for beat in seen.beats if not beat.ok]
+    assert crossed
+    assert not any(beat.tells for beat in crossed)
+    assert server.connections <= len(seen.beats) + 1
+
+
+async def test_a_fresh_connection_closed_unanswered_is_a_drop() -> None:
+    async def handler(reader: Reader, writer: Writer) -> None:
+        await head(reader, writer)
+
+    async with serve(handler) as server:
+        seen = await probe(http_leg(server))
+    assert (seen.outcome, seen.reason) == ("failed", "closed_by_peer")
+    assert server.connections == 2
+
+
+async def test_a_request_that_dies_unanswered_is_never_repeated_in_silence() -> None:
+    """aiohttp would ask again on a new connection, and nobody would know."""
+
+    async def handler(reader: Reader, writer: Writer) -> None:
+        await head(reader, writer)
+        writer.write(OK)
+        await head(reader, writer)
+        writer.write(OK)  # the first common beat
+        await head(reader, writer)
+        await asyncio.sleep(0.4)
+
+    async with serve(handler) as server:
+        seen = await probe(http_leg(server), hold=0.4, heartbeat=0.2)
+    assert (seen.outcome, seen.reason) == ("failed", "closed_by_peer")
+    assert seen.drops[0].symptom == "cut"
+    assert seen.drops[0].conn == 0
+
+
+async def test_one_bad_answer_with_a_polite_close_is_still_a_drop() -> None:
+    bad = response("502 Bad Gateway", headers=[("Connection", "close")])
+    answers = [OK, OK, bad, OK]
+
+    async def handler(reader: Reader, writer: Writer) -> None:
+        while True:
+            await head(reader, writer)
+            answer = answers.pop(0) if len(answers) > 1 else OK
+            writer.write(answer)
+            if answer is bad:
+                return
+
+    async with serve(handler) as server:
+        seen = await probe(http_leg(server), hold=0.5)
+    assert (seen.outcome, seen.reason) == ("failed", "http_5xx")
+    assert [drop.symptom for drop in seen.drops] == ["cut"]
+
+
+# -- impolite ends -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("secure", [False, True])
+async def test_a_reset_between_beats_is_noticed_at_once(secure: bool, authority: Authority) -> None:
+    tls = authority.context(HOST) if secure else None
+    async with serve(closing_after(2, polite=False, delay=0.1), tls=tls) as server:
+        leg = http_leg(server, url=f"http{'s' * secure}://{HOST}/health")
+        seen = await probe(
+            leg, ca=authority.file, hold=0.6, heartbeat=60, backoff=60, backoff_max=60
+        )
+    assert (seen.outcome, seen.reason) == ("failed", "connection_reset")
+    assert seen.drops[0].stage == "hold"
+    assert seen.drops[0].symptom == "cut"
+
+
+async def test_a_reset_in_the_middle_of_an_answer() -> None:
+    async def handler(reader: Reader, writer: Writer) -> None:
+        await head(reader, writer)
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhalf")
+        await writer.drain()
+        await asyncio.sleep(0.05)
+        reset(writer)
+
+    async with serve(handler) as server:
+        seen = await probe(http_leg(server))
+    assert (seen.outcome, seen.reason) == ("failed", "connection_reset")
+
+
+async def test_an_answer_that_breaks_off() -> None:
+    async def handler(reader: Reader, writer: Writer) -> None:
+        await head(reader, writer)
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhalf")
+
+    async with serve(handler) as server:
+        seen = await probe(http_leg(server))
+    assert (seen.outcome, seen.reason) == ("failed", "io_error")
+
+
+async def test_nobody_listens() -> None:
+    async with serve(answering(OK)) as server:
+        leg = http_leg(server)
+    seen = await probe(leg)
+    assert (seen.outcome, seen.reason) == ("failed", "connect_refused")
+    assert seen.drops[0].stage == "connect"
+
+
+async def test_silence_costs_two_watchdogs_and_no_more() -> None:
+    async with serve(silent) as server:
+        seen = await probe(http_leg(server, tcp_ends_at="back"), watchdog=0.3)
+    assert (seen.outcome, seen.reason) == ("failed", "rtt_timeout")
+    assert server.connections == 2
+    assert seen.drops[0].symptom == "down"
+    assert seen.drops[0].carried == ("front",)
+
+
+async def test_silence_in_the_tls_handshake(authority: Authority) -> None:
+    async with serve(silent) as server:
+        leg = http_leg(server, url=f"https://{HOST}/", tcp_ends_at="back")
+        seen = await probe(leg, ca=authority.file, connect_timeout=0.3)
+    assert (seen.outcome, seen.reason) == ("failed", "tls_failed")
+    assert seen.drops[0].carried == ("front",)
+
+
+async def test_hold_zero_waits_for_a_slow_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def handler(reader: Reader, writer: Writer) -> None:
+        await head(reader, writer)
+        await asyncio.sleep(0.3)  # longer than a run gives itself to close
+        writer.write(OK)
+        await silent(reader, writer)
+
+    monkeypatch.setattr(controller, "_CLOSE_SECONDS", 0.05)
+    async with serve(handler) as server:
+        seen = await probe(http_leg(server), watchdog=8)
+    assert seen.outcome == "passed", seen.detail
+
+
+# -- statuses ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("status", "expected", "outcome"),
+    [
+        ("200 OK", (), None),
+        ("204 No Content", (), None),
+        ("301 Moved", (), None),
+        ("404 Not Found", (), "http_4xx"),
+        ("404 Not Found", (404,), None),
+        ("200 OK", (404,), "http_other"),
+        ("401 Unauthorized", (), "walled_off"),
+        ("401 Unauthorized", (401,), None),
+        ("500 Oops", (), "http_5xx"),
+        ("599 Odd", (), "http_5xx"),
+        ("600 Odd", (), "http_other"),
+    ],
+)
+async def test_statuses(status: str, expected: tuple[int, ...], outcome: str | None) -> None:
+    answer = response(status, b"" if status.startswith("204") else b"ok")
+    async with serve(answering(answer)) as server:
+        seen = await probe(http_leg(server, expect_status=expected))
+    assert seen.reason == outcome, seen.detail
+    assert server.connections == (2 if outcome else 1)
+
+
+async def test_a_redirect_is_never_followed() -> None:
+    answer = response("302 Found", b"", [("Location", "/elsewhere")])
+    async with serve(answering(answer)) as server:
+        seen = await probe(http_leg(server))
+    assert seen.outcome == "passed"
+    assert [target_of(one) for one in server.requests] == ["/health"]
+
+
+# -- hostile answers -----------------------------------------------------------------------
+
+
+def resident() -> int:
+    gc.collect()
+    with open("/proc/self/statm") as file:
+        return int(file.read().split()[1]) * resource.getpagesize()
+
+
+async def endless_body(reader: Reader, writer: Writer) -> None:
+    await head(reader, writer)
+    writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 209715200\r\n\r\n")
+    for _ in range(200):
+        writer.write(b"x" * (1 << 20))
+        await writer.drain()
+
+
+async def endless_chunks(reader: Reader, writer: Writer) -> None:
+    await head(reader, writer)
+    writer.write(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
+    for _ in range(200):
+        writer.write(b"1\r\nx\r\n" * 100_000)
+        await writer.drain()
+
+
+async def endless_headers(reader: Reader, writer: Writer) -> None:
+    await head(reader, writer)
+    writer.write(b"HTTP/1.1 200 OK\r\n")
+    for _ in range(500):
+        writer.write(b"a: b\r\n" * 20_000)
+        await writer.drain()
+
+
+async def one_long_header(reader: Reader, writer: Writer) -> None:
+    await head(reader, writer)
+    writer.write(b"HTTP/1.1 200 OK\r\na: ")
+    for _ in range(100):
+        writer.write(b"x" * (1 << 20))
+        await writer.drain()
+
+
+@pytest.mark.parametrize(
+    ("flood", "outcome"),
+    [
+        (endless_body, "passed"),
+        (endless_chunks, "passed"),
+        (endless_headers, "failed"),
+        (one_long_header, "failed"),
+    ],
+)
+async def test_floods_cost_no_memory(flood: Any, outcome: str) -> None:
+    before = most = resident()
+
+    async def watch() -> None:
+        nonlocal most
+        while True:
+            most = max(most, resident())
+            await asyncio.sleep(0.02)
+
+    async with serve(flood) as server:
+        watching = asyncio.create_task(watch())
+        seen = await probe(http_leg(server), watchdog=10)
+        watching.cancel()
+    assert seen.outcome == outcome, seen.detail
+    if outcome == "failed":
+        assert seen.reason == "protocol_error"
+    assert most - before < 48 << 20
+
+
+async def test_a_long_body_costs_the_connection_and_no_cpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its rest must neither keep the event loop spinning nor the server sending."""
+    looked = 0
+    look = HttpClient._readable
+
+    def count(client: HttpClient) -> None:
+        nonlocal looked
+        looked += 1
+        look(client)
+
+    monkeypatch.setattr(HttpClient, "_readable", count)
+    async with serve(endless_body) as server:
+        running = asyncio.ensure_future(probe(http_leg(server), hold=0.5, heartbeat=60))
+        await until(lambda: server.closed > 0)
+        seen = await running
+    assert seen.outcome == "passed", seen.detail
+    assert server.connections <= 3
+    assert looked < 50
+
+
+async def test_slow_headers_end_with_the_watchdog() -> None:
+    async def handler(reader: Reader, writer: Writer) -> None:
+        await head(reader, writer)
+        writer.write(b"HTTP/1.1 200 OK\r\n")
+        while True:
+            writer.write(b"a: b\r\n")
+            await writer.drain()
+            await asyncio.sleep(0.02)
+
+    async with serve(handler) as server:
+        seen = await probe(http_leg(server), watchdog=0.4)
+    assert seen.reason == "rtt_timeout"
+    assert server.connections == 2
+
+
+GARBAGE = [
+    b"\r\n\r\n\r\n",
+    b"SSH-2.0-x\r\n",
+    b"HTTP/9.9 200 OK\r\n\r\n",
+    b"HTTP/1.1 abc OK\r\n\r\n",
+    b"HTTP/1.1 99999 OK\r\n\r\n",
+    b"HTTP/1.1 200 OK\r\nContent-Length: -5\r\n\r\n",
+    b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\nhello",
+    b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
+    b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nffffffffffffffffffff\r\n",
+    b"HTTP/1.1 200 OK\r\nbad header\r\n\r\n",
+    b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nokXX0\r\n\r\n",
+    b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 2\r\n\r\nno",
+    b"\x00" * 5000 + b"\r\n\r\n",
+    b"\x16\x03\x01\x02\x00" + bytes(range(256)) + b"\n",
+    b"HTTP/1.1 100 Continue\r\n\r\n" * 50 + b"junk\r\n",
+    b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n",
+    b"HTTP/1.1 200 \x1b[31m\r\nLocation: \x1b]0;\x07\r\nContent-Length: 0\r\n\r\n",
+    b"HTTP/1.1 302 Found\r\nLocation: http://[\r\nContent-Length: 0\r\n\r\n",
+    OK + OK,
+    OK + b"junk",
+]
+
+
+def repeating(answer: bytes) -> Any:
+    async def handler(reader: Reader, writer: Writer) -> None:
+        while True:
+            await head(reader, writer)
+            writer.write(answer)
+            await writer.drain()
+
+    return handler
+
+
+async def test_garbage_ends_in_a_sentence() -> None:
+    async with contextlib.AsyncExitStack() as stack:
+        servers = [await stack.enter_async_context(serve(repeating(one))) for one in GARBAGE]
+        legs = [http_leg(server, name=f"h{n}") for n, server in enumerate(servers)]
+        seen = await probe_all(legs, hold=0.25, watchdog=0.3)
+    for garbage, server, leg in zip(GARBAGE, servers, seen.values(), strict=True):
+        assert "itself broke" not in leg.detail, garbage
+        assert leg.detail.isascii(), garbage
+        assert leg.detail == "" or leg.detail.isprintable(), garbage
+        assert leg.outcome in {"passed", "failed"}, garbage
+        assert server.connections < 40, garbage
+
+
+@pytest.mark.parametrize("garbage", [*GARBAGE[1:5], GARBAGE[5], GARBAGE[7], GARBAGE[9]])
+async def test_what_is_no_http_is_a_protocol_error(garbage: bytes) -> None:
+    async with serve(answering(garbage)) as server:
+        seen = await probe(http_leg(server), watchdog=2)
+    assert (seen.outcome, seen.reason) == ("failed", "protocol_error"), seen.detail
+
+
+async def test_a_password_in_the_url_stays_there() -> None:
+    async with contextlib.AsyncExitStack() as stack:
+        servers = [await stack.enter_async_context(serve(repeating(one))) for one in GARBAGE]
+        url = f"http://user:hunter2@{HOST}/"
+        legs = [http_leg(server, name=f"h{n}", url=url) for n, server in enumerate(servers)]
+        seen = await probe_all(legs, watchdog=0.3)
+    assert "hunter2" not in repr(seen)
+
+
+# -- the leg's own route -------------------------------------------------------------------
+
+
+async def test_a_missing_header_is_a_collapse() -> None:
+    async with serve(answering(OK)) as server:
+        seen = await probe(http_leg(server, headers_present=("cf-ray",)))
+    assert (seen.outcome, seen.reason) == ("inconclusive", "leg_collapsed")
+    assert "'cf-ray'" in seen.detail
+
+
+async def test_a_foreign_header_is_a_collapse_also_in_mid_run() -> None:
+    foreign = response(headers=[("X-Inside", "yes")])
+    async with serve(answering(OK, OK, OK, foreign)) as server:
+        seen = await probe(http_leg(server, headers_absent=("x-inside",)), hold=0.8)
+    assert (seen.outcome, seen.reason) == ("inconclusive", "leg_collapsed")
+    assert sum(beat.ok for beat in seen.beats) == 3

@@ -1,0 +1,159 @@
+"""From beats and drops to an outcome: a table, and the pure parts beside it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from t3probe.config.types import Duration, Leg, Timing
+from t3probe.observation import AddressTry, Beat, Drop, TcpSample
+from t3probe.probes.base import ProbeError
+from t3probe.run.book import carried
+from t3probe.run.conclude import conclude
+from t3probe.run.footing import Footing, stall_threshold
+from t3probe.timing import FakeClock, RunClock
+
+LEG = Leg(name="leg", kind="ws_echo", path=("a", "b", "c"), rtt_limit=Duration(0.5))
+
+
+def beat(ok: bool = True, took: float = 0.1, tells: bool = True) -> Beat:
+    return Beat(sent=1.0, ended=1.0 + took, ok=ok, conn=0, tells=tells)
+
+
+def drop(**changes: Any) -> Drop:
+    values: dict[str, Any] = {
+        "began": 0.0,
+        "noticed": 1.0,
+        "reason": "rtt_timeout",
+        "symptom": "cut",
+        "stage": "hold",
+        "call": 1,
+        "detail": "gone",
+        "recovered": 2.0,
+        **changes,
+    }
+    return Drop(**values)
+
+
+FINE = AddressTry(address="127.0.0.1:1", ok=True)
+DEAD = AddressTry(address="127.0.0.2:1", ok=False, reason="connect_refused", detail="refused")
+AWAY = AddressTry(address="[::1]:1", ok=False, reason="connect_failed", skipped=True)
+SILENT = ("rtt_timeout", "no answer")
+
+TABLE: list[tuple[str, dict[str, Any], tuple[Any, ...]]] = [
+    ("good", {"beats": [beat()]}, ("passed", None, True)),
+    ("nothing", {}, ("inconclusive", None, None)),
+    ("only cut beats", {"beats": [beat(False, tells=False)]}, ("inconclusive", None, None)),
+    ("a drop", {"beats": [beat()], "drops": [drop()]}, ("failed", "rtt_timeout", True)),
+    ("not recovered", {"drops": [drop(recovered=None)]}, ("failed", "rtt_timeout", False)),
+    (
+        "the drop that was down is the one to tell",
+        {"drops": [drop(), drop(reason="connect_refused", symptom="down")]},
+        ("failed", "connect_refused", True),
+    ),
+    ("our stall", {"drops": [drop(stalled=True)]}, ("inconclusive", "prober_stalled", None)),
+    (
+        "our stall and a real drop",
+        {"drops": [drop(stalled=True), drop(reason="wrong_echo")]},
+        ("failed", "wrong_echo", True),
+    ),
+    (
+        "collapsed, whatever dropped",
+        {"drops": [drop()], "collapsed": "elsewhere"},
+        ("inconclusive", "leg_collapsed", None),
+    ),
+    ("unresolved", {"unresolved": "no"}, ("inconclusive", "resolver_failed", None)),
+    ("resolved later", {"unresolved": "no", "beats": [beat()]}, ("passed", None, True)),
+    ("broken", {"broken": "a bug", "beats": [beat()]}, ("inconclusive", None, None)),
+    (
+        "broken after a drop",
+        {"broken": "a bug", "drops": [drop()]},
+        ("failed", "rtt_timeout", True),
+    ),
+    ("doubt", {"beats": [beat()], "doubt": SILENT}, ("inconclusive", "rtt_timeout", None)),
+    (
+        "k of n",
+        {"beats": [beat()], "addresses": [FINE, DEAD]},
+        ("degraded", "connect_refused", True),
+    ),
+    ("skipped", {"beats": [beat()], "addresses": [FINE, AWAY]}, ("passed", None, True)),
+    (
+        "slow",
+        {"beats": [beat(took=0.1), beat(took=0.6), beat(took=0.7)]},
+        ("degraded", None, True),
+    ),
+    ("one slow beat", {"beats": [beat(), beat(), beat(took=9)]}, ("passed", None, True)),
+    (
+        "slow and dropped",
+        {"beats": [beat(took=9)], "drops": [drop()]},
+        ("failed", "rtt_timeout", True),
+    ),
+]
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"), [row[1:] for row in TABLE], ids=[r[0] for r in TABLE]
+)
+def test_outcomes(given: dict[str, Any], expected: tuple[Any, ...]) -> None:
+    end = conclude(LEG, **{"beats": [], "drops": [], "addresses": [], **given})
+    assert (end.outcome, end.reason, end.connected) == expected
+    assert bool(end.detail) == (end.outcome != "passed")
+
+
+def test_one_of_several_is_enough_where_the_leg_says_so() -> None:
+    leg = Leg(name="leg", kind="tcp", path=("a",), any_of=True)
+    assert conclude(leg, [beat()], [], [DEAD, FINE]).outcome == "passed"
+
+
+ESTABLISHED = TcpSample(state=1, rtt_seconds=0.1)
+
+
+@pytest.mark.parametrize(
+    ("reason", "answered", "tcp", "ends_at", "expected"),
+    [
+        ("rtt_timeout", False, ESTABLISHED, "c", ("a", "b")),
+        ("tls_failed", False, ESTABLISHED, "b", ("a",)),
+        ("rtt_timeout", False, ESTABLISHED, "a", ()),
+        ("rtt_timeout", False, ESTABLISHED, None, ()),
+        ("rtt_timeout", False, TcpSample(state=1, rtt_seconds=0.1, unacked=1), "c", ()),
+        ("rtt_timeout", False, TcpSample(state=7, rtt_seconds=0.0), "c", ()),
+        ("rtt_timeout", False, None, "c", ()),
+        ("connection_reset", False, ESTABLISHED, "c", ()),
+        ("connect_timeout", False, ESTABLISHED, "c", ()),
+        ("http_5xx", True, None, "c", ("a", "b")),
+        ("wrong_echo", True, None, "b", ("a",)),
+    ],
+)
+def test_what_carried_our_bytes(
+    reason: Any, answered: bool, tcp: TcpSample | None, ends_at: str | None, expected: Any
+) -> None:
+    leg = Leg(name="leg", kind="ws_echo", path=("a", "b", "c"), tcp_ends_at=ends_at)
+    error = ProbeError(reason, "ask", "x", answered=answered)
+    error.tcp = tcp
+    assert carried(leg, error) == expected
+
+
+# -- footing -------------------------------------------------------------------------------
+
+
+def test_the_threshold_follows_the_watchdog(own_footing: None) -> None:
+    assert stall_threshold(Timing()) == 1.0
+    assert stall_threshold(Timing(watchdog=Duration(2))) == 0.5
+    assert stall_threshold(Timing(watchdog=Duration(0.1))) == 0.25
+
+
+def test_a_late_look_is_a_stall(own_footing: None) -> None:
+    clock = FakeClock()
+    footing = Footing(RunClock(clock), Timing(watchdog=Duration(2)))
+    clock.advance(0.3)
+    footing.look()
+    assert footing.stalls == []
+    clock.advance(2)
+    footing.look()
+    assert footing.stalls == [(0.3, 2.3)]
+    assert footing.worst_seconds == pytest.approx(1.9)
+    assert footing.stalled(1.0, 1.5)
+    assert footing.stalled(2.4, 5.0)  # noticed at once after it
+    assert not footing.stalled(2.6, 5.0)
+    assert not footing.stalled(0.0, 0.2)
