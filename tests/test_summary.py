@@ -1,0 +1,171 @@
+"""The closing summary: what a tired person reads."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import pytest
+
+from t3probe.median import median
+from t3probe.observation import AddressTry, Beat, Drop, Observation, RunRecord
+from t3probe.progress import lines
+from t3probe.summary import render
+from t3probe.verdict import judge_run
+
+
+def beats(*rtts: float) -> tuple[Beat, ...]:
+    return tuple(
+        Beat(sent=float(at), ended=at + rtt, ok=True, conn=0) for at, rtt in enumerate(rtts)
+    )
+
+
+def leg(name: str, path: str, outcome: str = "passed", **more: object) -> Observation:
+    return Observation(leg=name, kind="http", path=tuple(path.split()), outcome=outcome, **more)
+
+
+def down(noticed: float = 2.0, **more: object) -> Drop:
+    return Drop(
+        **{
+            "began": 1.0, "noticed": noticed, "reason": "rtt_timeout", "symptom": "down",
+            "stage": "ask", "call": 1, "detail": "no answer", **more,
+        }
+    )  # fmt: skip
+
+
+def shown(run: RunRecord, *seen: Observation) -> list[str]:
+    return [line for _, line in render(run, seen, judge_run(run, seen))]
+
+
+RUN = RunRecord(segments=("wan", "edge", "tunnel"), started_at=1_700_000_000.0)
+
+
+def test_a_line_per_leg_with_its_numbers() -> None:
+    tries = (
+        AddressTry(address="192.0.2.1:443", ok=True),
+        AddressTry(address="192.0.2.2:443", ok=False),
+    )
+    seen = leg(
+        "front", "wan edge tunnel", beats=beats(0.002, 0.004, 0.03), address="192.0.2.1:443",
+        addresses=tries,
+    )  # fmt: skip
+    (line,) = [one for one in shown(RUN, seen) if one.startswith("front")]
+    assert line.split() == (
+        ["front", "passed", "3", "4.0", "ms", "30.0", "ms", "-", "192.0.2.1:443", "1/2"]
+    )
+
+
+def test_a_failed_leg_says_why_and_since_when() -> None:
+    text = shown(
+        RUN,
+        leg("front", "wan tunnel", "failed", reason="rtt_timeout", detail="no echo within 2 s",
+            drops=(down(),)),
+        leg("edge", "wan edge", beats=beats(0.1, 0.1, 0.1)),
+    )  # fmt: skip
+    assert any(line.startswith("front           FAILED") for line in text)
+    assert "    rtt_timeout: no echo within 2 s" in text
+    assert "    down from 22:13:22.000 UTC and stayed down" in text
+    assert "VERDICT  tunnel is broken" in text
+    assert "  convicted     tunnel" in text
+    assert "  cleared       wan, edge" in text
+
+
+def test_what_cannot_be_told_apart_gets_the_leg_that_would() -> None:
+    run = RunRecord(segments=("wan", "edge", "tunnel"), paths=(("wan", "edge", "tunnel"),))
+    text = shown(run, leg("all", "wan edge tunnel", "failed", drops=(down(),)))
+    assert "VERDICT  something is broken, and these legs cannot tell which" in text
+    assert "  one of        wan, edge, tunnel" in text
+    assert "  tell apart    with one more leg over wan" in text
+
+
+def test_nothing_failed_and_not_everything_seen() -> None:
+    text = shown(RUN, leg("edge", "wan edge", beats=beats(0.1)))
+    assert "VERDICT  nothing failed, but not every segment was observed" in text
+    assert "  not observed  tunnel" in text
+
+
+def test_contradictions_convict_nobody() -> None:
+    text = shown(
+        RUN,
+        leg("a", "wan", "failed", drops=(down(),)),
+        leg("b", "wan edge", beats=beats(0.1, 0.1, 0.1)),
+    )
+    assert any("inconsistent" in line for line in text)
+    assert "  in conflict   a" in text
+
+
+def test_planned_downtime_is_shown_as_such() -> None:
+    text = shown(RUN, leg("a", "wan", "failed", planned="planned downtime until 2999-01-01"))
+    assert any(line.startswith("a               planned") for line in text)
+    assert "    planned downtime until 2999-01-01; seen now: failed" in text
+
+
+def test_notes_and_warnings() -> None:
+    run = RunRecord(
+        segments=("wan",), interrupted=True, loop_lag_seconds=1.5, warnings=("an entry is stale",)
+    )
+    text = shown(run, leg("a", "wan", beats=beats(0.1)))
+    assert "interrupted: this is what was seen so far" in text
+    assert "our own event loop was late by up to 1.50 s" in text
+    assert "warning: an entry is stale" in text
+
+
+def test_several_incidents_are_all_named() -> None:
+    text = shown(
+        RUN,
+        leg("a", "wan", "failed", drops=(down(2.0),)),
+        leg("b", "edge", "failed", drops=(down(9.0, began=8.0),)),
+    )
+    assert any("incidents     2; this is the worst one" in line for line in text)
+    assert sum("UTC" in line and "Between" in line for line in text) == 2
+
+
+def test_many_quiet_tcp_legs_are_counted_and_broken_ones_shown() -> None:
+    run = RunRecord(segments=("wan",), own_segments=tuple(f"u{n}" for n in range(200)))
+    legs = [
+        Observation(leg=f"u-{n}", kind="tcp", path=(f"u{n}",), outcome="passed", beats=beats(0.1))
+        for n in range(199)
+    ]
+    legs.append(
+        Observation(leg="u-199", kind="tcp", path=("u199",), outcome="failed", drops=(down(),))
+    )
+    text = shown(run, *legs)
+    assert "... and 199 TCP legs that passed" in text
+    assert any(line.startswith("u-199") for line in text)
+    assert len(text) < 20
+
+
+def test_everything_fits_eighty_columns() -> None:
+    names = tuple(f"segment-with-a-long-name-{n}" for n in range(30))
+    run = RunRecord(segments=names, paths=(names,))
+    text = shown(
+        run,
+        leg("a-leg-with-a-very-long-name", " ".join(names), "failed", drops=(down(),),
+            reason="rtt_timeout", detail="x" * 300),
+    )  # fmt: skip
+    assert max(map(len, text)) <= 80
+    assert all(line.isascii() for line in text)
+
+
+def test_median() -> None:
+    assert median([3, 1, 2]) == 2
+    assert median([4, 1, 2, 3]) == 2.5
+    with pytest.raises(ValueError, match="no median"):
+        median([])
+
+
+class FakeLeg:
+    def __init__(self, name: str) -> None:
+        self.leg = SimpleNamespace(name=name)
+        self.book = SimpleNamespace(beats=beats(0.1, 0.1), drops=[down()])
+
+
+def test_progress_shows_time_left_beats_and_drops() -> None:
+    run = SimpleNamespace(
+        hold=30.0,
+        clock=SimpleNamespace(now=lambda: 12.4),
+        legs=[FakeLeg(f"leg-{n}") for n in range(12)],
+    )
+    text = lines(run, 80)  # type: ignore[arg-type]
+    assert text[0] == "holding, 18 s left"
+    assert "leg-0 2 1 drops" in text[1]
+    assert max(map(len, text)) < 80
