@@ -45,8 +45,8 @@ class Timing(Table, frozen=True):
     connect_timeout: Duration = Duration(5)
     """How long a TCP connect, and then a TLS handshake, may take."""
     deadline: Duration | None = None
-    """When the run ends at the latest, from its start. None: hold + watchdog + twice the connect
-    timeout."""
+    """When the run ends at the latest, from its start. None: hold + twice the watchdog + twice
+    the connect timeout: time for a silent beat and for the new attempt that follows it."""
     backoff: Duration = Duration(3)
     """After the n-th drop in a row a leg waits n times this before it reconnects ..."""
     backoff_max: Duration = Duration(30)

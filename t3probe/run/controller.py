@@ -44,7 +44,7 @@ class Run:
         self.deadline = (
             self.timing.deadline
             if self.timing.deadline is not None
-            else hold + self.timing.watchdog + 2 * self.timing.connect_timeout
+            else hold + 2 * (self.timing.watchdog + self.timing.connect_timeout)
         )
         self._began = self.clock.now()
         self.footing = Footing(self.clock, self.timing)

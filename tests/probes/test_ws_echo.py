@@ -722,7 +722,7 @@ async def closes_after_each_echo(reader: Reader, writer: Writer) -> None:
 
 async def test_a_flapping_server_sees_a_bounded_number_of_connections() -> None:
     async with serve(closes_after_each_echo) as server:
-        seen = await probe(ws_leg(server), hold=1, backoff=0.2, backoff_max=0.3)
+        seen = await probe(ws_leg(server), hold=0.7, backoff=0.2, backoff_max=0.3)
     # At most two for each pause of at least 0.2 s, and the first three.
     assert 3 <= server.connections <= 3 + 2 * 6
     assert set(reasons(seen)) == {"closed_by_peer"}
@@ -736,7 +736,7 @@ async def test_back_off_grows_to_its_bound() -> None:
         moments.append(asyncio.get_running_loop().time())
 
     async with serve(handler) as server:
-        await probe(ws_leg(server), hold=1.6, backoff=0.1, backoff_max=0.3)
+        await probe(ws_leg(server), hold=1.2, backoff=0.1, backoff_max=0.3)
     # The first and the immediate second, then pauses of 1, 2, 3, 3, 3, ... times 0.1 s.
     pauses = [b - a for a, b in itertools.pairwise(moments)]
     for pause, least in zip(pauses, [0, 0.1, 0.2, 0.3, 0.3, 0.3], strict=False):

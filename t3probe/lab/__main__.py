@@ -1,0 +1,169 @@
+"""`python -m t3probe.lab`, and the body of `t3probe lab`: run a lab until told to stop."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import os
+import signal
+import stat
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NoReturn
+
+from t3probe.lab.errors import LabError
+from t3probe.lab.faults import FAULTS
+from t3probe.lab.stack import Lab
+
+__all__ = ["main"]
+
+USAGE_ERROR = 4
+START_ERROR = 1
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        """One sentence instead of the whole usage."""
+        self.exit(USAGE_ERROR, f"{self.prog}: {message}; see {self.prog} --help.\n")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Start a lab, write its deployment file, run until SIGTERM or SIGINT; the exit code.
+
+    0: stopped as told; 1: it could not start; 4: arguments that make no sense.
+    """
+    arguments = _parser().parse_args(argv)
+    try:
+        timing = dict(_pair(text) for text in arguments.timing)
+        lab = Lab(arguments.fault, timing)
+    except ValueError as error:
+        print(f"t3probe lab: {error}", file=sys.stderr)
+        return USAGE_ERROR
+    try:
+        asyncio.run(_run(lab, Path(arguments.write), with_parent=arguments.with_parent))
+    except (LabError, OSError) as error:
+        print(f"t3probe lab: {error}", file=sys.stderr)
+        return START_ERROR
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    faults = "\n".join(f"  {segment}: {', '.join(kinds)}" for segment, kinds in FAULTS.items())
+    parser = _Parser(
+        prog="t3probe lab",
+        description="Run the built-in lab on loopback until SIGTERM or Ctrl-C.",
+        epilog=f"what can befall which segment:\n{faults}\n\n"
+        "example: t3probe lab --write lab.toml --fault tunnel:cut@3s --fault wan:refuse@5s+1s",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument(
+        "--write", required=True, metavar="FILE", help="where the lab's deployment file goes"
+    )
+    parser.add_argument(
+        "--fault",
+        action="append",
+        default=[],
+        metavar="SEGMENT:KIND[:ARG][@AFTER][+FOR]",
+        help="a fault to begin with, such as tunnel:blackhole; repeatable",
+    )
+    parser.add_argument(
+        "--timing",
+        action="append",
+        default=[],
+        metavar="KEY=DURATION",
+        help="a timing of the deployment file, such as hold=2s; repeatable",
+    )
+    parser.add_argument(
+        "--with-parent", action="store_true", help="stop when standard input ends, too"
+    )
+    return parser
+
+
+def _pair(text: str) -> tuple[str, str]:
+    key, equals, value = text.partition("=")
+    if not equals:
+        raise ValueError(f"--timing {text}: expected KEY=DURATION, such as hold=2s.")
+    return key, value
+
+
+async def _run(lab: Lab, file: Path, *, with_parent: bool) -> None:
+    """Run the lab from ready to stop. Raises LabError, and OSError when the system refuses."""
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    transport = await _parent_watch(stop) if with_parent else None
+    told = asyncio.create_task(stop.wait())
+    starting = asyncio.create_task(lab.start())
+    try:
+        await asyncio.wait({told, starting}, return_when=asyncio.FIRST_COMPLETED)
+        if not starting.done():
+            return
+        starting.result()
+        text = lab.deployment_text()
+        _write(file, text)
+        faults = lab.status()["faults"]
+        in_force = ", ".join(faults) if isinstance(faults, list) and faults else "none"
+        print(f"lab ready: {file} (faults: {in_force})", flush=True)
+        await told
+        _remove(file, text)
+    finally:
+        told.cancel()
+        starting.cancel()
+        await asyncio.gather(told, starting, return_exceptions=True)
+        await lab.stop()
+        if transport:
+            transport.close()
+
+
+def _write(file: Path, text: str) -> None:
+    """Write the file so that nobody ever reads half of it. Raises LabError."""
+    try:
+        _write_atomically(file, text)
+    except OSError as error:
+        raise LabError(f"cannot write {file}: {error.strerror}; name another --write.") from error
+
+
+def _write_atomically(file: Path, text: str) -> None:
+    handle, name = tempfile.mkstemp(dir=file.parent, prefix=f".{file.name}.")
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8") as opened:
+            opened.write(text)
+        os.replace(name, file)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            os.unlink(name)
+        raise
+
+
+def _remove(file: Path, text: str) -> None:
+    """Remove our deployment file, which leads nowhere now; leave anybody else's alone."""
+    with contextlib.suppress(OSError, UnicodeDecodeError):
+        if file.read_text(encoding="utf-8") == text:
+            file.unlink()
+
+
+class _UntilEof(asyncio.Protocol):
+    """Sets an event when the parent's end of the pipe is gone."""
+
+    def __init__(self, stop: asyncio.Event) -> None:
+        self._stop = stop
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._stop.set()
+
+
+async def _parent_watch(stop: asyncio.Event) -> asyncio.BaseTransport:
+    mode = os.fstat(sys.stdin.fileno()).st_mode
+    if not (stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode)):
+        raise LabError("--with-parent: expected a pipe as standard input, found none.")
+    loop = asyncio.get_running_loop()
+    transport, _ = await loop.connect_read_pipe(lambda: _UntilEof(stop), sys.stdin)
+    return transport
+
+
+if __name__ == "__main__":
+    sys.exit(main())

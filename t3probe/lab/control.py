@@ -1,0 +1,56 @@
+"""Switching a running lab's faults: one line of JSON each way over a loopback socket.
+
+    {"faults": ["tunnel:cut@0s"]}   replaces all faults
+    {"add": ["dispatch:slow"]}      puts more in force
+    {"clear": true}                 ends all
+    {"status": true}                changes nothing
+
+The answer is `{"ok": true, "faults": [...], "active": [...], ...}` or
+`{"ok": false, "error": "one sentence"}`. This module is the client and imports little.
+"""
+
+from __future__ import annotations
+
+import json
+import socket
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from t3probe.lab.errors import ControlError
+
+__all__ = ["ask", "switch"]
+
+MAX_LINE_BYTES = 65536
+ANSWER_SECONDS = 10.0
+
+
+def switch(control: str, faults: Sequence[str]) -> dict[str, Any]:
+    """Replace the faults of the lab whose control socket is `control` (host:port).
+
+    Returns when those without AFTER are in force. Raises ControlError.
+    """
+    wanted = [faults] if isinstance(faults, str) else list(faults)
+    return ask(control, {"faults": wanted} if wanted else {"clear": True})
+
+
+def ask(control: str, message: Mapping[str, object]) -> dict[str, Any]:
+    """Send one message to a lab and return its answer. Raises ControlError."""
+    host, _, port = control.rpartition(":")
+    if not host.startswith("127.") or not port.isdecimal():
+        raise ControlError(f"expected a lab's control socket as 127.x.x.x:port, got {control!r}.")
+    try:
+        with socket.create_connection((host, int(port)), timeout=ANSWER_SECONDS) as sock:
+            sock.sendall(json.dumps(message).encode("ascii") + b"\n")
+            with sock.makefile("rb") as file:
+                line = file.readline(MAX_LINE_BYTES)
+    except OSError as error:
+        raise ControlError(f"no lab answers at {control} ({error}); is it still running?") from None
+    try:
+        answer = json.loads(line)
+    except ValueError:
+        answer = None
+    if not isinstance(answer, dict):
+        raise ControlError(f"what listens at {control} is no lab: it answered {line[:80]!r}.")
+    if not answer.get("ok"):
+        raise ControlError(str(answer.get("error", "the lab gave no reason.")))
+    return answer

@@ -1,0 +1,209 @@
+"""The deployment file of a lab. `deployments/lab.toml` is the same file with placeholders."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+
+import msgspec
+
+from t3probe.lab.doh import DNS_PATH
+from t3probe.lab.edge import TRACE
+from t3probe.lab.faults import SEGMENTS, UPSTREAMS, parse_duration
+from t3probe.lab.machine import ECHO_PATH, HEALTH_PATH, SESSION_PATH
+from t3probe.lab.routing import PUBLIC_PREFIX
+from t3probe.lab.traefik import LOGIN_MARKER, SSO_HOST
+
+__all__ = ["HOST", "PLACEHOLDER", "TIMING", "Places", "deployment_text", "merged_timing"]
+
+HOST = "t3.lab.test"
+
+TIMING: dict[str, str] = {
+    "hold": "6s",
+    "heartbeat": "1s",
+    "watchdog": "2s",
+    "connect_timeout": "1s",
+    "backoff": "500ms",
+    "backoff_max": "2s",
+}
+"""The lab's timing: short, so that a run of all checks takes seconds."""
+_TIMING_KEYS = (*TIMING, "deadline")
+
+_PATHS = (
+    ("wan", "cf-edge", "tunnel", "traefik", "carve-out", "devvm", "dispatch"),
+    ("wan", "cf-edge", "tunnel", "traefik", "wall", "devvm", "serve"),
+    ("wan", "doh"),
+)
+
+
+class Places(msgspec.Struct, frozen=True, kw_only=True):
+    """Where a lab listens, each as host:port."""
+
+    public: str
+    """The edge, and by its port the public URLs."""
+    balancer: str
+    """The load balancer, on the same port."""
+    doh: tuple[str, ...]
+    node: str
+    dispatch: str
+    serve: str
+    upstreams: tuple[str, ...]
+    """In the order of UPSTREAMS."""
+    control: str
+    pid: int
+    ca: str | None
+    """The PEM file of the lab's CA."""
+
+
+PLACEHOLDER = Places(
+    public="127.0.0.2:1",
+    balancer="127.0.0.3:1",
+    doh=("127.0.0.2:1", "127.0.0.2:2"),
+    node="127.0.0.1:1",
+    dispatch="127.0.0.1:1",
+    serve="127.0.0.1:1",
+    upstreams=tuple("127.0.0.1:1" for _ in UPSTREAMS),
+    control="127.0.0.1:1",
+    pid=0,
+    ca=None,
+)
+"""The ports 1 and 2 stand for ports that are chosen when a lab starts."""
+
+
+def merged_timing(overrides: Mapping[str, str]) -> dict[str, str]:
+    """The lab's timing with `overrides`. Raises ValueError with one sentence."""
+    for key, value in overrides.items():
+        if key not in _TIMING_KEYS:
+            known = ", ".join(_TIMING_KEYS)
+            raise ValueError(f"--timing {key}={value}: expected one of {known}, got {key!r}.")
+        try:
+            parse_duration(value)
+        except ValueError as error:
+            raise ValueError(f"--timing {key}={value}: {error}.") from None
+    return {**TIMING, **overrides}
+
+
+def deployment_text(places: Places, timing: Mapping[str, str] = TIMING) -> str:
+    """The deployment file, as TOML."""
+    port = places.public.rpartition(":")[2]
+    site = f"https://{HOST}:{port}"
+    doh = [f"https://{one}{DNS_PATH}" for one in places.doh]
+    probe = f"wss://{HOST}:{port}{ECHO_PATH}"
+    top: dict[str, object] = {"name": "lab", "segments": list(SEGMENTS), "paths": list(_PATHS)}
+    if places.ca:
+        top["tls_ca"] = places.ca
+    tables: list[tuple[str, Mapping[str, object]]] = [
+        ("", top),
+        ("[timing]", timing),
+        ("[sso]", {"hosts": [SSO_HOST], "login_markers": [LOGIN_MARKER]}),
+        *(("[[leg]]", leg) for leg in _legs(places, site, probe, doh)),
+        (
+            "[[public]]",
+            {
+                "name": "probe",
+                "url": f"{site}{HEALTH_PATH}",
+                "doh": doh,
+                "prefix": PUBLIC_PREFIX,
+                "path": ["wan", "cf-edge", "tunnel", "traefik", "carve-out"],
+                "headers_present": ["cf-ray"],
+            },
+        ),
+        (
+            "[[walled]]",
+            {
+                "name": "home",
+                "url": f"{site}/",
+                "pin": places.balancer,
+                "path": ["traefik", "wall"],
+            },
+        ),
+        *(
+            ("[[upstream]]", {"name": name, "address": address, "shares": []})
+            for name, address in zip(UPSTREAMS, places.upstreams, strict=True)
+        ),
+        ("[lab]", {"control": places.control, "pid": places.pid}),
+    ]
+    return "\n".join(_table(header, table) for header, table in tables)
+
+
+def _legs(places: Places, site: str, probe: str, doh: Sequence[str]) -> list[dict[str, object]]:
+    inside = ["traefik", "carve-out", "devvm", "dispatch"]
+    return [
+        {
+            "name": "egress",
+            "kind": "tcp",
+            "addresses": places.doh,
+            "any_of": True,
+            "path": ["wan"],
+        },
+        {
+            "name": "resolver",
+            "kind": "doh",
+            "doh": doh,
+            "path": ["wan", "doh"],
+            "tcp_ends_at": "doh",
+        },
+        {
+            "name": "edge",
+            "kind": "http",
+            "url": f"{site}{TRACE}",
+            "doh": doh,
+            "fallback": [places.public],
+            "path": ["wan", "cf-edge"],
+            "tcp_ends_at": "cf-edge",
+            "headers_present": ["cf-ray"],
+        },
+        {
+            "name": "cloudflare",
+            "kind": "ws_echo",
+            "url": probe,
+            "doh": doh,
+            "path": ["wan", "cf-edge", "tunnel", *inside],
+            "tcp_ends_at": "cf-edge",
+            "headers_present": ["cf-ray"],
+        },
+        {
+            "name": "internal",
+            "kind": "ws_echo",
+            "url": probe,
+            "pin": places.balancer,
+            "path": inside,
+            "tcp_ends_at": "traefik",
+            "headers_absent": ["cf-ray"],
+        },
+        {
+            "name": "traefik",
+            "kind": "http",
+            "url": f"{site}/",
+            "pin": places.balancer,
+            "host_header": "unrouted.lab.test",
+            "expect_status": [404],
+            "path": ["traefik"],
+        },
+        {
+            "name": "dispatch",
+            "kind": "ws_echo",
+            "url": f"ws://{places.dispatch}{ECHO_PATH}",
+            "path": ["devvm", "dispatch"],
+        },
+        {
+            "name": "devvm",
+            "kind": "http",
+            "url": f"http://{places.node}/metrics",
+            "path": ["devvm"],
+        },
+        {
+            "name": "t3serve",
+            "kind": "http",
+            "url": f"http://{places.serve}{SESSION_PATH}",
+            "path": ["devvm", "serve"],
+        },
+    ]
+
+
+def _table(header: str, values: Mapping[str, object]) -> str:
+    """One TOML table. JSON's strings, numbers, booleans and arrays of these are TOML's, too,
+    as long as they are ASCII (TOML 1.0, basic strings)."""
+    lines = [header] if header else []
+    lines += [f"{key} = {json.dumps(value)}" for key, value in values.items()]
+    return "\n".join([*lines, ""])
