@@ -254,9 +254,14 @@ class Checks:
         conclusive = call.when == "call" and not report.skipped
         detail = "" if report.passed else str(call.excinfo.value)[:200] if call.excinfo else ""
         drop = Drop(
-            began=started, noticed=ended, reason=marker.kwargs.get("reason", "io_error"),
-            symptom="down", stage="ask", call=self.session.calls + 1, detail=detail.partition("\n")[0],
-        )  # fmt: skip
+            began=started,
+            noticed=ended,
+            reason=marker.kwargs.get("reason", "io_error"),
+            symptom="down",
+            stage="ask",
+            call=self.session.calls + 1,
+            detail=detail.partition("\n")[0],
+        )
         seen = Observation(
             leg=name,
             kind="check",
@@ -291,7 +296,8 @@ class Checks:
     def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int) -> None:
         if self.session.interrupted and exitstatus in {0, 1, 5}:
             session.exitstatus = EXIT_INTERRUPTED
-        if not (self.session.probed or self.session.observations):
+        nothing = not (self.session.probed or self.session.observations)
+        if nothing or exitstatus == pytest.ExitCode.USAGE_ERROR:
             return
         from t3probe.record import run_property
         from t3probe.verdict import judge_run

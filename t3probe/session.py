@@ -14,6 +14,7 @@ from typing import Any
 
 from t3probe.config import Deployment, Leg, legs_for, planned
 from t3probe.observation import Observation, RunRecord
+from t3probe.probes import preload
 from t3probe.run.book import continued
 from t3probe.run.controller import Run
 from t3probe.timing import RunClock
@@ -54,6 +55,7 @@ class Session:
     def measure(self, names: Sequence[str], progress: Callable[[Run], None] | None) -> None:
         """Probe the legs called `names`, all at once, to the end of the hold."""
         self.selected = tuple(leg for leg in self.available if leg.name in set(names))
+        preload(self.selected)
         self.clock = RunClock()
         self.probed = True
         if not self.interrupted:

@@ -6,11 +6,13 @@ Modules are imported when a run first needs them; a run over TCP legs never load
 from __future__ import annotations
 
 import importlib
+from collections.abc import Iterable
 from typing import cast
 
+from t3probe.config.types import Leg
 from t3probe.probes.base import Open
 
-__all__ = ["KINDS", "opener"]
+__all__ = ["KINDS", "ONE_SHOT", "opener", "preload"]
 
 KINDS = {
     "ws_echo": ("t3probe.probes.ws_echo", "open"),
@@ -29,3 +31,11 @@ def opener(kind: str) -> Open:
     """The probe for a leg's kind. Raises KeyError for an unknown kind."""
     module, name = KINDS[kind]
     return cast(Open, getattr(importlib.import_module(module), name))
+
+
+def preload(legs: Iterable[Leg]) -> None:
+    """Import what these legs need, so that no beat waits for an import."""
+    for leg in legs:
+        opener(leg.kind)
+        if leg.doh:
+            opener("doh")

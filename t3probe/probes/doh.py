@@ -4,6 +4,13 @@ from __future__ import annotations
 
 import ipaddress
 
+import dns.exception
+import dns.message
+import dns.name
+import dns.rcode
+import dns.rdataclass
+import dns.rdatatype
+
 from t3probe.config.types import Leg
 from t3probe.probes.base import (
     Echo,
@@ -24,7 +31,6 @@ _MEDIA_TYPE = "application/dns-message"
 
 def query_message(name: str, record_type: str) -> bytes:
     """A query for `name` in wire form, its id 0 as RFC 8484 section 4.1 advises."""
-    import dns.message
 
     message = dns.message.make_query(name, record_type)
     message.id = 0
@@ -37,12 +43,6 @@ def read_message(body: bytes, name: str) -> list[str]:
     Follows CNAMEs as the server lists them. Raises ProbeError (`resolver_failed`) for garbage,
     an error code, or an answer to another question.
     """
-    import dns.exception
-    import dns.message
-    import dns.name
-    import dns.rcode
-    import dns.rdataclass
-    import dns.rdatatype
 
     try:
         message = dns.message.from_wire(body)

@@ -8,6 +8,7 @@ died. A polite close (FIN) between beats is the server's right; a reset is a dro
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import errno
 import socket
 import ssl
@@ -302,7 +303,12 @@ class HttpClient:
             pass
         finally:
             if self._copy is not None:
+                # A TLS goodbye that the peer never answers would keep the transport alive.
+                with contextlib.suppress(OSError):
+                    self._copy.shutdown(socket.SHUT_RDWR)
                 self._copy.close()
+        for _ in range(3):
+            await asyncio.sleep(0)  # lets the transport see its end
 
 
 def _keeps(response: aiohttp.ClientResponse) -> bool:

@@ -99,6 +99,8 @@ def predicted(field, broken: set[str]) -> Case:
         legs[leg.name] = leg.path
         needs_doh = bool(leg.doh) and leg.kind != "doh" and not leg.fallback
         hit = bool(broken & set(leg.path))
+        if leg.kind == "walloff" and broken & {"devvm", "dispatch"}:
+            continue  # the public page itself is gone: that says nothing about the rule
         if needs_doh and broken & {"wan", "doh"}:
             continue
         if not hit:

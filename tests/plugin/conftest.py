@@ -1,90 +1,14 @@
-"""Runs the real checks with a real pytest in a process of its own, against one lab."""
+"""One lab for the tests of this folder, and the runner that starts the checks against it."""
 
 from __future__ import annotations
 
-import json
-import os
-import subprocess
-import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pytest
+from plugin_runner import Runner
 
 from t3probe.lab.process import LabProcess
-from t3probe.observation import Observation
-from t3probe.record import Recording, read_junit
-
-ROOT = Path(__file__).resolve().parents[2]
-ENVIRON = {
-    **{key: value for key, value in os.environ.items() if not key.startswith(("T3PROBE", "PYTEST"))},
-    "T3PROBE_LOOPBACK_ONLY": "1",
-    "PYTHONPATH": str(ROOT),
-    "NO_COLOR": "1",
-}
-
-
-@dataclass
-class Result:
-    """One finished run of the checks."""
-
-    code: int
-    output: str
-    results: Path
-
-    @property
-    def recording(self) -> Recording:
-        return read_junit(self.results / "junit.xml")
-
-    @property
-    def legs(self) -> dict[str, Observation]:
-        return {seen.leg: seen for seen in self.recording.observations}
-
-    @property
-    def verdict(self) -> dict[str, Any]:
-        found: dict[str, Any] = json.loads((self.results / "verdict.json").read_text())
-        return found
-
-
-class Runner:
-    """Starts pytest on the checks."""
-
-    def __init__(self, lab: LabProcess, folder: Path) -> None:
-        self.lab = lab
-        self.folder = folder
-
-    def command(self, *arguments: str, deployment: str | None = "") -> list[str]:
-        words = [sys.executable, "-m", "pytest", "--results", str(self.folder / "results")]
-        if deployment is not None:
-            words += ["--deployment", deployment or self.lab.deployment_path]
-        return [*words, *arguments]
-
-    def __call__(
-        self, *arguments: str, deployment: str | None = "", env: dict[str, str] | None = None
-    ) -> Result:
-        done = subprocess.run(
-            self.command(*arguments, deployment=deployment),
-            cwd=ROOT,
-            env={**ENVIRON, **(env or {})},
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            timeout=100,
-            check=False,
-        )
-        return Result(done.returncode, done.stdout.decode(), self.folder / "results")
-
-    def start(self, *arguments: str) -> subprocess.Popen[bytes]:
-        return subprocess.Popen(
-            self.command(*arguments),
-            cwd=ROOT,
-            env=ENVIRON,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-        )
 
 
 @pytest.fixture(scope="session")

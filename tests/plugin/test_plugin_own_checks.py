@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-OWN = '''
+OWN = """
 import asyncio
 import pytest
 
@@ -22,7 +22,7 @@ async def test_printer():
 @pytest.mark.segments("wall")
 def test_undecided():
     pytest.skip("not today")
-'''
+"""
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ import signal
 import subprocess
 
 import pytest
-from conftest import ENVIRON, ROOT, Result
+from plugin_runner import ENVIRON, ROOT, Result
 
 from t3probe.timing import SystemClock
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from plugin_runner import ROOT
 
-SPY = '''
+SPY = """
 import os, sys
 
 def hook(event, arguments):
@@ -15,14 +16,12 @@ def hook(event, arguments):
             print(event, arguments[1:], file=out)
 
 sys.addaudithook(hook)
-'''
+"""
 
 
 @pytest.fixture
 def spy(tmp_path: Path) -> dict[str, str]:
     (tmp_path / "spy_plugin.py").write_text(SPY)
-    from conftest import ROOT  # noqa: PLC0415
-
     return {"PYTHONPATH": f"{tmp_path}:{ROOT}", "SPY": str(tmp_path / "spy.txt")}
 
 
