@@ -130,7 +130,7 @@ class Checks:
 
     # -- collecting ----------------------------------------------------------------------
 
-    def pytest_report_header(self) -> list[str]:
+    def pytest_report_collectionfinish(self) -> list[str]:
         deployment, hold = self.session.deployment, self.session.hold_seconds
         where = "the built-in lab" if self.lab is not None else deployment.file
         faults = ", ".join(self.config.option.fault)
