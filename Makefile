@@ -37,7 +37,7 @@ check: $(VENV)/.run ## run all checks: on the lab, or with DEPLOYMENT=file, FAUL
 	@$(CHECK_ENV) $(BIN)/python -m pytest $(CHECK_ARGS)
 
 test: $(VENV)/.dev ## pass the suite's own tests
-	@T3PROBE_LOOPBACK_ONLY=1 $(BIN)/python -m pytest -c tests/pytest.ini -n 2 $(ARGS) tests
+	@T3PROBE_LOOPBACK_ONLY=1 $(BIN)/python -m pytest -c tests/pytest.ini -n 2 --cov=t3probe --cov-report=term $(ARGS) tests
 
 lint: $(VENV)/.dev ## ruff: rules and format
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check .
