@@ -212,6 +212,9 @@ class Observation(Fact, frozen=True):
     takes no part in the verdict."""
     after_hold: bool = False
     """A check with its own body, run after the hold."""
+    labels: dict[str, str] = {}
+    """From the deployment file, for the metrics: `path` and `expected` (public, walled) of a
+    wall; `route`, `listen_port` and `backend` of an upstream."""
 
     @property
     def answered(self) -> tuple[int, int]:

@@ -14,8 +14,8 @@ LAYERS = [
     {"timing", "observation", "median", "guard", "hookspec", "entry", "config"},
     {"tcpinfo", "tls", "resolve", "probes"},
     {"run", "verdict", "record", "judge"},
-    {"progress", "summary", "sinks"},
-    {"session", "lab"},
+    {"progress", "summary", "metrics", "sinks", "alertmanager"},
+    {"session", "lab", "deliver"},
     {"plugin", "cli", "watch"},
 ]
 """Rooms from the ground up: a room imports its own layer or a lower one, never a higher."""

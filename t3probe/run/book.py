@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import msgspec
 
@@ -182,6 +183,7 @@ class Book:
             colo=self.facts.colo,
             evidence=(*self.notes, *self.facts.evidence),
             planned=planned,
+            labels=_labels(self.leg),
         )
 
     def _was_stall(self, drop: Drop, footing: Footing) -> bool:
@@ -231,6 +233,20 @@ def continued(first: Observation, second: Observation) -> Observation:
         phases=first.phases or second.phases,
         addresses=first.addresses or second.addresses,
     )
+
+
+def _labels(leg: Leg) -> dict[str, str]:
+    """What the metrics of walls and upstreams are labelled with, from the deployment file."""
+    if leg.kind in ("walloff", "walled"):
+        expected = "public" if leg.kind == "walloff" else "walled"
+        return {"path": urlsplit(leg.url or "").path or "/", "expected": expected}
+    if leg.name.startswith("envoy-"):
+        return {
+            "route": leg.route,
+            "listen_port": str(leg.listen_port or ""),
+            "backend": leg.name.removeprefix("envoy-"),
+        }
+    return {}
 
 
 def _level(kind: str) -> Stage:

@@ -1,0 +1,35 @@
+"""Metrics of a run: what there is, from observations to families, and how counters continue.
+
+Nothing here does I/O or reads a clock. `prometheus_client` is imported when the first family
+is built: 32 ms of CPU by itself, 6 ms in a process that has loaded pytest and aiohttp.
+"""
+
+from __future__ import annotations
+
+from t3probe.metrics.build import check_families, families, zeros
+from t3probe.metrics.carry import (
+    Key,
+    continued,
+    exposition,
+    filled,
+    labelled,
+    missing,
+    series,
+)
+from t3probe.metrics.table import BY_NAME, TABLE, Spec
+
+__all__ = [
+    "BY_NAME",
+    "TABLE",
+    "Key",
+    "Spec",
+    "check_families",
+    "continued",
+    "exposition",
+    "families",
+    "filled",
+    "labelled",
+    "missing",
+    "series",
+    "zeros",
+]

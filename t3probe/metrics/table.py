@@ -1,0 +1,207 @@
+"""Every metric there is: name, type, labels, help, buckets. The code builds no other.
+
+Names carry their unit, and all units are base units. A name that ends in `_total` is a
+counter.
+"""
+
+from __future__ import annotations
+
+from typing import Literal, NamedTuple
+
+from t3probe.observation import REASONS
+
+__all__ = [
+    "AGE_BUCKETS",
+    "BY_NAME",
+    "CLOSED",
+    "EXPECTED",
+    "PHASES",
+    "RTT_BUCKETS",
+    "STATES",
+    "TABLE",
+    "Spec",
+]
+
+STATES = ("exonerated", "convicted", "ambiguous", "masked", "unobserved")
+PHASES = ("resolve", "connect", "tls", "upgrade", "first_echo")
+EXPECTED = ("public", "walled")
+CLOSED: dict[str, tuple[str, ...]] = {
+    "reason": REASONS,
+    "phase": PHASES,
+    "state": STATES,
+    "expected": EXPECTED,
+}
+"""Labels whose values come from a closed list; all others come from the deployment file."""
+
+RTT_BUCKETS = (
+    *(0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025),
+    *(0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 20.0),
+)
+"""Upper bounds in seconds. The legs inside a network answer within 0.2 to 5 ms and those
+through a CDN within 10 to 50 ms: without the first row all of them would share one bucket,
+and no quantile could show one of them getting ten times slower. 20 is the browser's watchdog."""
+AGE_BUCKETS = (10.0, 30.0, 60.0, 300.0, 900.0, 3600.0, 14400.0, 86400.0)
+
+
+class Spec(NamedTuple):
+    """One metric family."""
+
+    name: str
+    type: Literal["gauge", "counter", "histogram"]
+    labels: tuple[str, ...]
+    help: str
+    """One sentence; the exposition's HELP."""
+    absent: str = ""
+    """When a series of it is left out; empty: never."""
+    buckets: tuple[float, ...] = ()
+    """Upper bounds without +Inf (histograms)."""
+    outlives: bool = False
+    """A gauge whose last value stays true when a later run has nothing newer to say."""
+
+
+NO_PART = "the leg was inconclusive or under planned downtime"
+
+TABLE: tuple[Spec, ...] = (
+    Spec(
+        "t3probe_connected",
+        "gauge",
+        ("leg",),
+        "Whether the leg worked at the end of the hold (1) or not (0).",
+        absent=NO_PART,
+    ),
+    Spec(
+        "t3probe_disconnects_total",
+        "counter",
+        ("leg", "reason"),
+        "Drops of the leg by reason; neither our own stalls nor planned downtime count.",
+    ),
+    Spec(
+        "t3probe_rtt_seconds",
+        "histogram",
+        ("leg",),
+        "Round trips of good beats: an echo, a request and its answer, a TCP handshake.",
+        buckets=RTT_BUCKETS,
+    ),
+    Spec(
+        "t3probe_connection_age_seconds",
+        "histogram",
+        ("leg",),
+        "How old a connection was when it dropped.",
+        buckets=AGE_BUCKETS,
+    ),
+    Spec(
+        "t3probe_last_disconnect_timestamp",
+        "gauge",
+        ("leg",),
+        "When the leg's last drop was noticed, in Unix seconds.",
+        absent="no drop of the leg is known",
+        outlives=True,
+    ),
+    Spec(
+        "t3probe_observed_seconds_total",
+        "counter",
+        ("leg",),
+        "How long the leg was really looked at; without it a clean record proves nothing.",
+    ),
+    Spec(
+        "t3probe_planned",
+        "gauge",
+        ("leg",),
+        "Whether the leg is under planned downtime (1), so that its state and drops are not told.",
+    ),
+    Spec(
+        "t3probe_phase_seconds",
+        "gauge",
+        ("leg", "phase"),
+        "Phases of the leg's first successful attempt.",
+        absent=f"{NO_PART}, no attempt succeeded, or the leg has no such phase",
+    ),
+    Spec(
+        "t3probe_tls_cert_expiry_timestamp_seconds",
+        "gauge",
+        ("leg",),
+        "When the server's certificate expires or expired, in Unix seconds.",
+        absent="no certificate was seen, or the leg had collapsed onto another route",
+    ),
+    Spec(
+        "t3probe_segment_state",
+        "gauge",
+        ("segment", "state"),
+        "The verdict on each declared segment: 1 for its state, 0 for the four others.",
+    ),
+    Spec(
+        "t3probe_walled_off",
+        "gauge",
+        ("path", "expected"),
+        "Whether the path asks for a session (1) or not (0), beside what is expected of it.",
+        absent="the check was inconclusive or under planned downtime",
+    ),
+    Spec(
+        "t3probe_backend_reachable",
+        "gauge",
+        ("route", "listen_port", "backend"),
+        "Whether a TCP connect to the Envoy upstream worked at the end of the hold.",
+        absent="the check was inconclusive or under planned downtime",
+    ),
+    Spec(
+        "t3probe_backend_connect_seconds",
+        "gauge",
+        ("route", "listen_port", "backend"),
+        "The median time of a TCP connect to the Envoy upstream.",
+        absent="no connect worked, or the check was inconclusive or under planned downtime",
+    ),
+    Spec(
+        "t3probe_check_success",
+        "gauge",
+        ("check",),
+        "Whether the check passed (1) or failed (0); degraded passes.",
+        absent="the check was inconclusive or skipped",
+    ),
+    Spec(
+        "t3probe_check_duration_seconds",
+        "gauge",
+        ("check",),
+        "How long the check took, from its first attempt to its last judged beat.",
+        absent="the check did not run",
+    ),
+    Spec(
+        "t3probe_run_timestamp_seconds",
+        "gauge",
+        (),
+        "When the run ended, in Unix seconds.",
+    ),
+    Spec(
+        "t3probe_run_duration_seconds",
+        "gauge",
+        (),
+        "How long the run took.",
+    ),
+    Spec(
+        "t3probe_run_complete",
+        "gauge",
+        (),
+        "Whether the run probed every leg to the end of the hold: 0 when it was interrupted or "
+        "ran only a part.",
+    ),
+    Spec(
+        "t3probe_loop_lag_seconds",
+        "gauge",
+        (),
+        "The longest time the prober itself was late.",
+    ),
+    Spec(
+        "t3probe_counts_lost_total",
+        "counter",
+        (),
+        "Drops counted by runs that could not be delivered and were not spooled.",
+    ),
+    Spec(
+        "t3probe_runs_overlapped_total",
+        "counter",
+        (),
+        "How often another writer changed this group under a run.",
+    ),
+)
+"""All families, in the order in which they are written."""
+
+BY_NAME = {one.name: one for one in TABLE}

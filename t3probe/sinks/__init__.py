@@ -1,0 +1,40 @@
+"""Where results go: one file per sink, one signature.
+
+A sink's module has a factory that takes the sink's own settings and returns a `Deliver`. A
+`Deliver` never raises for what can go wrong outside this process: it says it in its report.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from prometheus_client.core import Metric
+
+__all__ = ["Batch", "Deliver", "Report"]
+
+
+class Batch(NamedTuple):
+    """What is to be delivered."""
+
+    families: Sequence[Metric]
+    """What this run alone measured (`t3probe.metrics.families`), or zeros: its counters are
+    what it adds. Without the labels of the vantage or the group: they are the sink's."""
+    opening: bool = False
+    """True at a run's start: `families` are zeros, to be written only where series are
+    missing; everything that is there already stays as it is."""
+
+
+class Report(NamedTuple):
+    """What became of a delivery."""
+
+    ok: bool
+    """Whether the results are where they were to go."""
+    sentence: str
+    """One sentence for people: what was done; or what was expected, what was found, what to
+    do next, and what became of the counts."""
+
+
+Deliver = Callable[[Batch], Report]
+"""Takes one batch where it belongs, within a bound of its own, and says how that went."""

@@ -1,0 +1,146 @@
+"""A recorded run that has one leg of every sort, for the tests of metrics."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from prometheus_client.core import Metric
+
+from t3probe import metrics
+from t3probe.config.types import Deployment, Leg
+from t3probe.observation import Beat, Drop, Observation, RunRecord
+from t3probe.verdict import judge_run
+
+HERE = Path(__file__).resolve().parent
+SEGMENTS = ("wan", "cf-edge", "traefik", "wall", "devvm", "serve")
+
+RUN = RunRecord(
+    deployment="made-up",
+    segments=SEGMENTS,
+    own_segments=("upstream-a", "upstream-b"),
+    paths=(("wan", "cf-edge", "traefik"),),
+    started_at=1_700_000_000.25,
+    duration_seconds=36.5,
+    hold_seconds=35,
+    heartbeat_seconds=10,
+    watchdog_seconds=20,
+    loop_lag_seconds=0.0125,
+)
+
+
+def beats(*trips: float, conn: int = 0, start: float = 0.0) -> tuple[Beat, ...]:
+    """Good beats, ten seconds apart, with these round trips."""
+    return tuple(
+        Beat(sent=start + 10 * n, ended=start + 10 * n + trip, ok=True, conn=conn)
+        for n, trip in enumerate(trips)
+    )
+
+
+CLOUDFLARE = Observation(
+    leg="cloudflare",
+    kind="ws_echo",
+    path=("wan", "cf-edge", "traefik"),
+    outcome="failed",
+    reason="closed_by_peer",
+    detail="HTTP 502 from ray 8f00ba, told to nobody",
+    level="hold",
+    ended=35.0,
+    observed_seconds=33.5,
+    connected=True,
+    beats=(
+        *beats(0.03125, 0.25),
+        Beat(sent=20.0, ended=21.0, ok=False, conn=0),
+        *beats(0.0625, conn=1, start=30.0),
+    ),
+    drops=(
+        Drop(
+            began=10.25, noticed=21.0, reason="closed_by_peer", symptom="cut", stage="hold",
+            call=1, detail="closed with 1001", conn=0, connection_age_seconds=21.0, recovered=21.5,
+        ),
+        Drop(
+            began=22.0, noticed=24.0, reason="rtt_timeout", symptom="cut", stage="hold",
+            call=2, conn=1, connection_age_seconds=2.0, stalled=True, recovered=25.0,
+        ),
+    ),
+    phases={"resolve": 0.125, "connect": 0.25, "tls": 0.5, "first_echo": 0.0625, "other": 9.0},
+    cert_not_after=1_705_000_000.0,
+)  # fmt: skip
+INTERNAL = Observation(
+    leg="internal", kind="ws_echo", path=("traefik",), outcome="passed", level="hold",
+    ended=35.0, observed_seconds=35.0, connected=True, beats=beats(0.5, 0.5, 0.5, 0.5),
+)  # fmt: skip
+COLLAPSED = Observation(
+    leg="edge", kind="http", path=("wan", "cf-edge"), outcome="inconclusive",
+    reason="leg_collapsed", level="hold", ended=2.0, observed_seconds=2.0,
+    beats=beats(0.125), cert_not_after=1_706_000_000.0, phases={"connect": 0.5},
+    drops=(
+        Drop(
+            began=0.5, noticed=1.0, reason="io_error", symptom="cut", stage="hold", call=0,
+            connection_age_seconds=1.0,
+        ),
+    ),
+)  # fmt: skip
+PLANNED = Observation(
+    leg="t3serve", kind="http", path=("devvm", "serve"), outcome="failed", reason="connect_refused",
+    level="hold", ended=35.0, observed_seconds=35.0, connected=False, planned="until noon",
+    beats=beats(0.125), cert_not_after=1_707_000_000.0,
+    drops=(
+        Drop(
+            began=0.5, noticed=1.0, reason="connect_refused", symptom="down", stage="connect",
+            call=0,
+        ),
+    ),
+)  # fmt: skip
+WALLOFF = Observation(
+    leg="walloff-probe", kind="walloff", path=("wan", "cf-edge"), outcome="passed", ended=30.5,
+    observed_seconds=30.5, connected=True, beats=beats(0.5),
+    labels={"path": '/pro"be\\', "expected": "public"},
+)  # fmt: skip
+WALLED = Observation(
+    leg="walled-home", kind="walled", path=("traefik", "wall"), outcome="failed",
+    reason="not_walled", ended=30.5, observed_seconds=30.5, connected=False,
+    drops=(
+        Drop(began=0.0, noticed=0.5, reason="not_walled", symptom="down", stage="ask", call=3),
+    ),
+    labels={"path": "/", "expected": "walled"},
+)  # fmt: skip
+UPSTREAMS = tuple(
+    Observation(
+        leg=f"envoy-{name}", kind="tcp", path=(f"upstream-{name}",),
+        outcome="passed" if up else "failed", reason=None if up else "connect_refused",
+        level="connect", ended=30.0, observed_seconds=30.0, connected=up,
+        beats=beats(0.25, 0.5, 0.125) if up else (),
+        labels={"route": "api", "listen_port": "8080", "backend": name},
+    )
+    for name, up in (("a", True), ("b", False))
+)  # fmt: skip
+OWN = Observation(
+    leg="test_invoice", kind="check", path=("serve",), outcome="passed", started=36.0, ended=36.5,
+    observed_seconds=0.5, after_hold=True,
+)  # fmt: skip
+
+SEEN = (CLOUDFLARE, INTERNAL, COLLAPSED, PLANNED, WALLOFF, WALLED, *UPSTREAMS, OWN)
+
+DEPLOYMENT = Deployment(
+    name="made-up",
+    file="made-up.toml",
+    segments=SEGMENTS,
+    legs=tuple(
+        Leg(name=one.leg, kind=one.kind, path=one.path)  # type: ignore[arg-type]
+        for one in SEEN
+        if not one.after_hold
+    ),
+)
+
+
+def recorded(run: RunRecord = RUN, seen: tuple[Observation, ...] = SEEN) -> list[Metric]:
+    """The families of a run."""
+    return metrics.families(run, seen, judge_run(run, seen))
+
+
+def values(families: list[Metric]) -> dict[str, float]:
+    """Every series as `name{label="value",…}`, its labels sorted."""
+    return {
+        name + "".join(f" {key}={value}" for key, value in labels): number
+        for (name, labels), number in metrics.series(families).items()
+    }

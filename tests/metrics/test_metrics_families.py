@@ -1,0 +1,288 @@
+"""What a run says as metrics: the text of a recorded run, and the rules one by one."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import msgspec
+import pytest
+from metrics_record import (
+    CLOUDFLARE,
+    COLLAPSED,
+    DEPLOYMENT,
+    INTERNAL,
+    OWN,
+    PLANNED,
+    RUN,
+    SEEN,
+    UPSTREAMS,
+    WALLED,
+    WALLOFF,
+    recorded,
+    values,
+)
+
+from t3probe import metrics
+from t3probe.metrics.build import CHECK_NAME_LIMIT, CHECKS_LIMIT
+from t3probe.metrics.document import page
+from t3probe.observation import REASONS, Observation
+from t3probe.verdict import judge_run
+
+HERE = Path(__file__).resolve().parent
+ROOT = HERE.parent.parent
+replace = msgspec.structs.replace
+SENT_TO_THE_SSO = replace(WALLED.drops[0], reason="walled_off")
+
+
+def said(*seen: Observation) -> dict[str, float]:
+    return values(recorded(RUN, seen))
+
+
+def test_the_text_of_a_recorded_run_byte_for_byte() -> None:
+    assert metrics.exposition(recorded()) == (HERE / "recorded.prom").read_bytes()
+
+
+@pytest.mark.parametrize("what", ["run", "zeros", "another suite"])
+def test_promtool_finds_nothing(what: str) -> None:
+    promtool = shutil.which("promtool")
+    if promtool is None:
+        assert not os.environ.get("CI"), "promtool must be there in CI: apt install prometheus"
+        pytest.skip("promtool is not installed; on Debian: apt install prometheus")
+    families = {
+        "run": recorded(),
+        "zeros": metrics.zeros(DEPLOYMENT),
+        "another suite": metrics.check_families([("a", True, 1.0)]),
+    }[what]
+    told = subprocess.run(
+        [promtool, "check", "metrics"], input=metrics.exposition(families), capture_output=True
+    )
+    assert (told.returncode, told.stdout, told.stderr) == (0, b"", b"")
+
+
+def test_the_page_is_current() -> None:
+    written = (ROOT / "docs" / "metrics.md").read_text(encoding="utf-8")
+    assert written == page(), "run: python -m t3probe.metrics > docs/metrics.md"
+    for spec in metrics.TABLE:
+        assert f"`{spec.name}`" in written
+
+
+def test_the_page_is_printed() -> None:
+    told = subprocess.run(
+        [sys.executable, "-m", "t3probe.metrics"], cwd=ROOT, check=True, capture_output=True
+    )
+    assert told.stdout.decode() == page()
+
+
+def test_names_types_and_labels_are_the_tables() -> None:
+    for family in [*recorded(), *metrics.zeros(DEPLOYMENT)]:
+        name = family.name + ("_total" if family.type == "counter" else "")
+        spec = metrics.BY_NAME[name]
+        assert (family.type, family.documentation) == (spec.type, spec.help)
+        for sample in family.samples:
+            assert set(sample.labels) - {"le"} == set(spec.labels)
+
+
+def test_every_family_is_in_the_recorded_run_and_in_the_tables_order() -> None:
+    names = [family.name + ("_total" if family.type == "counter" else "") for family in recorded()]
+    assert names == [spec.name for spec in metrics.TABLE]
+
+
+# -- legs ----------------------------------------------------------------------------------
+
+
+def test_every_reason_of_every_leg_exists_at_zero() -> None:
+    found = said(INTERNAL)
+    for reason in REASONS:
+        assert found[f"t3probe_disconnects_total leg=internal reason={reason}"] == 0
+
+
+def test_inconclusive_legs_add_nothing_and_have_no_state() -> None:
+    found = said(COLLAPSED)
+    assert {name for name, value in found.items() if "leg=edge" in name and value} == set()
+    assert "t3probe_connected leg=edge" not in found
+    assert "t3probe_last_disconnect_timestamp leg=edge" not in found
+    assert "t3probe_phase_seconds leg=edge phase=connect" not in found
+    assert "t3probe_check_success check=edge" not in found
+    assert found["t3probe_check_duration_seconds check=edge"] == 2
+    assert found["t3probe_rtt_seconds_count leg=edge"] == 0
+    # What it saw was another route's certificate; otherwise it is the leg's own.
+    name = "t3probe_tls_cert_expiry_timestamp_seconds leg=edge"
+    assert name not in found
+    assert said(replace(COLLAPSED, reason="http_5xx"))[name] == COLLAPSED.cert_not_after
+
+
+def test_planned_legs_add_nothing_and_are_marked() -> None:
+    found = said(PLANNED)
+    assert found["t3probe_planned leg=t3serve"] == 1
+    assert found["t3probe_tls_cert_expiry_timestamp_seconds leg=t3serve"] == PLANNED.cert_not_after
+    assert found["t3probe_disconnects_total leg=t3serve reason=connect_refused"] == 0
+    assert found["t3probe_observed_seconds_total leg=t3serve"] == 0
+    for name in ("t3probe_connected leg=t3serve", "t3probe_check_success check=t3serve"):
+        assert name not in found
+        assert name in said(replace(PLANNED, planned=""))
+    assert said(INTERNAL)["t3probe_planned leg=internal"] == 0
+
+
+def test_our_own_stalls_are_no_disconnects() -> None:
+    found = said(CLOUDFLARE)
+    assert found["t3probe_disconnects_total leg=cloudflare reason=closed_by_peer"] == 1
+    assert found["t3probe_disconnects_total leg=cloudflare reason=rtt_timeout"] == 0
+    assert found["t3probe_connection_age_seconds_count leg=cloudflare"] == 1
+    assert found["t3probe_last_disconnect_timestamp leg=cloudflare"] == RUN.started_at + 21
+
+
+def test_only_good_beats_have_a_round_trip() -> None:
+    found = said(CLOUDFLARE)
+    assert found["t3probe_rtt_seconds_count leg=cloudflare"] == 3
+    assert found["t3probe_rtt_seconds_bucket le=0.05 leg=cloudflare"] == 1
+    # A value on a bound belongs to that bound's bucket.
+    assert found["t3probe_rtt_seconds_bucket le=0.25 leg=cloudflare"] == 3
+
+
+def test_the_buckets_asked_for_are_there() -> None:
+    rtt = {0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20}
+    assert rtt <= set(metrics.BY_NAME["t3probe_rtt_seconds"].buckets)
+    ages = metrics.BY_NAME["t3probe_connection_age_seconds"].buckets
+    assert ages == (10, 30, 60, 300, 900, 3600, 14400, 86400)
+
+
+def test_phases_are_those_of_the_closed_list() -> None:
+    found = {name for name in said(CLOUDFLARE) if name.startswith("t3probe_phase_seconds")}
+    assert {name.rpartition("=")[2] for name in found} == {
+        "resolve",
+        "connect",
+        "tls",
+        "first_echo",
+    }
+
+
+# -- upstreams, walls, checks, segments ------------------------------------------------------
+
+
+def test_upstreams_have_their_own_families_and_no_others() -> None:
+    found = said(*UPSTREAMS)
+    label = "backend={} listen_port=8080 route=api"
+    assert found["t3probe_backend_reachable " + label.format("a")] == 1
+    assert found["t3probe_backend_connect_seconds " + label.format("a")] == 0.25
+    assert found["t3probe_backend_reachable " + label.format("b")] == 0
+    assert "t3probe_backend_connect_seconds " + label.format("b") not in found
+    assert not [name for name in found if "leg=" in name or "check=" in name]
+
+
+def test_upstreams_of_an_older_record_are_still_told_apart() -> None:
+    found = said(*(replace(one, labels={}) for one in UPSTREAMS))
+    assert found["t3probe_backend_reachable backend=b listen_port= route="] == 0
+
+
+def test_what_was_not_measured_of_an_upstream_is_absent() -> None:
+    for changes in ({"outcome": "inconclusive", "connected": None}, {"planned": "until noon"}):
+        found = said(replace(UPSTREAMS[0], **changes))
+        assert not [name for name in found if "t3probe_backend" in name]
+
+
+@pytest.mark.parametrize(
+    ("seen", "value"),
+    [
+        (WALLOFF, 0.0),
+        (replace(WALLED, labels=WALLOFF.labels, drops=(SENT_TO_THE_SSO,)), 1.0),
+        (WALLED, 0.0),
+        (replace(WALLED, outcome="passed", reason=None, drops=()), 1.0),
+        (replace(WALLED, drops=(replace(WALLED.drops[0], reason="io_error"),)), None),
+        (replace(WALLOFF, outcome="inconclusive"), None),
+        (replace(WALLOFF, planned="until noon"), None),
+        (replace(WALLOFF, labels={}), None),
+    ],
+)
+def test_walls(seen: Observation, value: float | None) -> None:
+    found = {name: one for name, one in said(seen).items() if "t3probe_walled_off" in name}
+    assert list(found.values()) == ([] if value is None else [value])
+
+
+def test_two_hosts_with_one_path_show_the_one_that_is_wrong() -> None:
+    well = replace(WALLED, leg="walled-other", outcome="passed", reason=None, drops=())
+    for pair in ((WALLED, well), (well, WALLED)):
+        assert said(*pair)["t3probe_walled_off expected=walled path=/"] == 0
+
+
+def test_checks_with_their_own_body_are_no_legs() -> None:
+    found = said(OWN)
+    assert found["t3probe_check_success check=test_invoice"] == 1
+    assert not [name for name in found if "leg=" in name]
+
+
+def test_degraded_passes() -> None:
+    found = said(replace(INTERNAL, outcome="degraded"))
+    assert found["t3probe_check_success check=internal"] == 1
+    assert found["t3probe_connected leg=internal"] == 1
+
+
+def test_own_segments_have_no_state() -> None:
+    found = {name for name in values(recorded()) if name.startswith("t3probe_segment_state")}
+    assert not [name for name in found if "upstream-" in name]
+    assert len(found) == 5 * len(RUN.segments)
+
+
+@pytest.mark.parametrize("changes", [{"interrupted": True}, {"partial": True}, {"complete": False}])
+def test_a_run_that_is_not_whole_says_so(changes: dict[str, bool]) -> None:
+    assert values(recorded())["t3probe_run_complete"] == 1
+    assert values(recorded(replace(RUN, **changes)))["t3probe_run_complete"] == 0
+
+
+def test_what_only_a_delivery_knows_can_be_given() -> None:
+    found = values(
+        metrics.families(RUN, SEEN, judge_run(RUN, SEEN), counts_lost=3, runs_overlapped=1)
+    )
+    assert found["t3probe_counts_lost_total"] == 3
+    assert found["t3probe_runs_overlapped_total"] == 1
+
+
+# -- zeros -----------------------------------------------------------------------------------
+
+
+def test_zeros_are_the_counters_and_histograms_of_a_full_run() -> None:
+    zeros = metrics.zeros(DEPLOYMENT)
+    whole = [one for one in recorded() if one.type != "gauge"]
+    assert set(values(zeros)) == set(values(whole))
+    assert set(values(zeros).values()) == {0.0}
+
+
+def test_zeros_are_of_the_legs_that_this_vantage_runs() -> None:
+    first, *others = DEPLOYMENT.legs
+    legs = (replace(first, vantages=("lan",)), *others)
+    deployment = replace(DEPLOYMENT, legs=legs, vantage="ci")
+    name = f"t3probe_observed_seconds_total leg={first.name}"
+    assert name not in values(metrics.zeros(deployment))
+    assert name in values(metrics.zeros(deployment, "lan"))
+
+
+# -- another suite's checks --------------------------------------------------------------------
+
+
+def test_another_suites_checks() -> None:
+    found = values(metrics.check_families([("a", True, 1.5), ("b", False, 0.0), ("c", None, 2.0)]))
+    assert found == {
+        "t3probe_check_success check=a": 1,
+        "t3probe_check_success check=b": 0,
+        "t3probe_check_duration_seconds check=a": 1.5,
+        "t3probe_check_duration_seconds check=b": 0,
+        "t3probe_check_duration_seconds check=c": 2,
+    }
+
+
+def test_another_suites_checks_are_bounded_and_one_failure_of_a_name_counts() -> None:
+    many = [(f"check {number}", True, 1.0) for number in range(CHECKS_LIMIT + 50)]
+    long = [("x" * 10_000 + end, end != "b", 1.0) for end in "abc"]
+    found = values(metrics.check_families([*long, *many]))
+    assert len(found) == 2 * CHECKS_LIMIT
+    assert found["t3probe_check_success check=" + "x" * CHECK_NAME_LIMIT] == 0
+
+
+def test_what_is_no_number_of_seconds_is_not_published() -> None:
+    endless = replace(INTERNAL, started=-1.7e308, ended=1.7e308, observed_seconds=-5.0)
+    found = said(endless)
+    assert "t3probe_check_duration_seconds check=internal" not in found
+    assert found["t3probe_observed_seconds_total leg=internal"] == 0
