@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Any, Literal, NamedTuple
 
-from .types import Delivery, Downtime, Duration, Sso, Table, Timing, Upstream
+from .types import Delivery, Downtime, LegFields, Route, Sso, Table, Timing, Upstream
 
 __all__ = [
     "KIND_RULES",
@@ -28,106 +28,35 @@ metric label, a file name, an environment variable and a pytest id."""
 FileKind = Literal["ws_echo", "http", "doh", "tcp"]
 
 
-class LegTable(Table, frozen=True):
+class LegTable(LegFields, frozen=True, kw_only=True):
     """One `[[leg]]`: an end-to-end route under test."""
 
-    name: str
     kind: FileKind
     """ws_echo: WebSocket echo; http: GET on a kept-alive connection; doh: DNS over HTTPS; tcp:
     connect only."""
-    path: tuple[str, ...]
-    """The segments it crosses, in order, each declared in `segments`."""
-    url: str | None = None
-    """Where it goes: ws:// or wss:// for ws_echo, http:// or https:// for http."""
-    address: str | None = None
-    """host:port of a tcp leg with one target."""
-    addresses: tuple[str, ...] = ()
-    """host:port of a tcp leg with several targets."""
-    any_of: bool = False
-    """One answering address is enough; without it a leg with k < n is degraded."""
-    resolve: Literal["system"] | None = None
-    """`system` asks the machine's resolver: the default where neither pin nor doh stands."""
-    pin: str | None = None
-    """addr[:port] to dial instead of resolving; host name, SNI and certificate stay."""
-    doh: tuple[str, ...] = ()
-    """DoH providers (RFC 8484), at least two, tried in order: https URLs with an IP address."""
-    fallback: tuple[str, ...] = ()
-    """addr[:port] to dial when no DoH provider answers, so that the leg does not need DoH."""
-    query: str | None = None
-    """The name a doh leg asks for; default: the host of the first ws_echo leg that uses DoH."""
-    tcp_ends_at: str | None = None
-    """The segment at which the leg's TCP connection ends."""
-    headers_present: tuple[str, ...] = ()
-    """Response headers that this route always adds; one missing means the leg collapsed."""
-    headers_absent: tuple[str, ...] = ()
-    """Response headers that this route never has; one present means the leg collapsed."""
-    host_header: str | None = None
-    """A Host to send in place of the URL's; SNI and certificate stay on the URL's."""
-    expect_status: tuple[int, ...] = ()
-    """Statuses that are a good beat (http); default: any 2xx or 3xx that is not the SSO."""
-    refused_ok: bool = False
-    """A refused connect proves that the machine answers (tcp)."""
-    rtt_limit: Duration | None = None
-    """A median round trip over this makes the leg degraded."""
-    vantages: tuple[str, ...] = ()
-    """The vantages this leg can be run from; default: all."""
 
 
-class Public(Table, frozen=True):
+class Public(Route, frozen=True, kw_only=True):
     """One `[[public]]`: a path that must not be sent to the SSO. Becomes the leg
     `walloff-NAME`."""
 
-    name: str
     url: str
     """A URL under the public path: http:// or https://."""
-    path: tuple[str, ...]
-    """The segments it crosses, in order."""
     prefix: str | None = None
     """The public path prefix of the rule, such as `/probe`; default: the URL's path."""
     own_rule: bool = False
     """It has a rule of its own: `carve-out` in its path becomes the segment
     `carve-out-NAME`."""
-    resolve: Literal["system"] | None = None
-    """`system` asks the machine's resolver: the default where neither pin nor doh stands."""
-    pin: str | None = None
-    """addr[:port] to dial instead of resolving; host name, SNI and certificate stay."""
-    doh: tuple[str, ...] = ()
-    """DoH providers (RFC 8484), at least two, tried in order: https URLs with an IP address."""
-    tcp_ends_at: str | None = None
-    """The segment at which the leg's TCP connection ends."""
-    headers_present: tuple[str, ...] = ()
-    """Response headers that this route always adds; one missing means the leg collapsed."""
-    headers_absent: tuple[str, ...] = ()
-    """Response headers that this route never has; one present means the leg collapsed."""
-    vantages: tuple[str, ...] = ()
-    """The vantages this leg can be run from; default: all."""
 
 
-class Walled(Table, frozen=True):
+class Walled(Route, frozen=True, kw_only=True):
     """One `[[walled]]`: a path that must never be served without a session. Becomes the leg
     `walled-NAME`, which also tries the ways out of every public prefix on the same host."""
 
-    name: str
     url: str
     """A URL behind the SSO: http:// or https://."""
-    path: tuple[str, ...]
-    """The segments it crosses, in order."""
     own_rule: bool = False
     """It has a rule of its own: `wall` in its path becomes the segment `wall-NAME`."""
-    resolve: Literal["system"] | None = None
-    """`system` asks the machine's resolver: the default where neither pin nor doh stands."""
-    pin: str | None = None
-    """addr[:port] to dial instead of resolving; host name, SNI and certificate stay."""
-    doh: tuple[str, ...] = ()
-    """DoH providers (RFC 8484), at least two, tried in order: https URLs with an IP address."""
-    tcp_ends_at: str | None = None
-    """The segment at which the leg's TCP connection ends."""
-    headers_present: tuple[str, ...] = ()
-    """Response headers that this route always adds; one missing means the leg collapsed."""
-    headers_absent: tuple[str, ...] = ()
-    """Response headers that this route never has; one present means the leg collapsed."""
-    vantages: tuple[str, ...] = ()
-    """The vantages this leg can be run from; default: all."""
 
 
 class DeploymentFile(Table, frozen=True):

@@ -117,16 +117,14 @@ def _kind_rule(kind: str) -> dict[str, Any]:
 
 
 def _descriptions(table: type[Table]) -> dict[str, str]:
-    """Key → the text that stands under the field in its class."""
-    module = inspect.getmodule(table)
-    if module is None:
-        return {}
-    tree = ast.parse(inspect.getsource(module))
+    """Key → the text that stands under the field in its class, or in one it builds on."""
     found: dict[str, str] = {}
-    for node in tree.body:
-        if not isinstance(node, ast.ClassDef) or node.name != table.__name__:
+    for part in reversed(table.__mro__):
+        if not issubclass(part, Table):
             continue
-        for field, text in zip(node.body, node.body[1:], strict=False):
+        (body,) = ast.parse(inspect.getsource(part)).body
+        assert isinstance(body, ast.ClassDef)
+        for field, text in zip(body.body, body.body[1:], strict=False):
             if (
                 isinstance(field, ast.AnnAssign)
                 and isinstance(field.target, ast.Name)

@@ -17,6 +17,8 @@ __all__ = [
     "Downtime",
     "Duration",
     "Leg",
+    "LegFields",
+    "Route",
     "Sso",
     "Timing",
     "Upstream",
@@ -62,48 +64,58 @@ class Sso(Table, frozen=True):
     """Text that only the SSO's login page has; a 200 that contains one is the SSO's answer."""
 
 
-class Leg(Table, frozen=True):
-    """One end-to-end route under test. `walloff`, `walled` and upstream legs are made from
-    their own tables; all kinds share this one type once loaded."""
+class Route(Table, frozen=True, kw_only=True):
+    """What every leg that dials a URL or an address shares."""
 
     name: str
-    kind: LegKind
     path: tuple[str, ...]
     """The segments it crosses, in order, each declared in `segments`."""
-    url: str | None = None
-    """Where it goes: ws(s):// for ws_echo, http(s):// for http, doh and the walls."""
-    address: str | None = None
-    """host:port of a tcp leg with one target."""
-    addresses: tuple[str, ...] = ()
-    """host:port of a tcp leg with several targets."""
-    any_of: bool = False
-    """One answering address is enough; without it a leg with k < n is degraded."""
     resolve: Literal["system"] | None = None
     """`system` asks the machine's resolver: the default where neither pin nor doh stands."""
     pin: str | None = None
     """addr[:port] to dial instead of resolving; host name, SNI and certificate stay."""
     doh: tuple[str, ...] = ()
-    """DoH providers (RFC 8484), at least two, tried in order."""
-    fallback: tuple[str, ...] = ()
-    """addr[:port] to dial when no DoH provider answers, so that the leg does not need DoH."""
-    query: str | None = None
-    """The name a doh leg asks for; None: the host of the first ws_echo leg that uses DoH."""
+    """DoH providers (RFC 8484), at least two, tried in order: https URLs with an IP address."""
     tcp_ends_at: str | None = None
     """The segment at which the leg's TCP connection ends."""
     headers_present: tuple[str, ...] = ()
     """Response headers that this route always adds; one missing means the leg collapsed."""
     headers_absent: tuple[str, ...] = ()
     """Response headers that this route never has; one present means the leg collapsed."""
+    vantages: tuple[str, ...] = ()
+    """The vantages this leg can be run from; default: all."""
+
+
+class LegFields(Route, frozen=True, kw_only=True):
+    """A leg but for its kind."""
+
+    url: str | None = None
+    """Where it goes: ws:// or wss:// for ws_echo, http:// or https:// for http."""
+    address: str | None = None
+    """host:port of a tcp leg with one target."""
+    addresses: tuple[str, ...] = ()
+    """host:port of a tcp leg with several targets."""
+    any_of: bool = False
+    """One answering address is enough; without it a leg with k < n is degraded."""
+    fallback: tuple[str, ...] = ()
+    """addr[:port] to dial when no DoH provider answers, so that the leg does not need DoH."""
+    query: str | None = None
+    """The name a doh leg asks for; default: the host of the first ws_echo leg that uses DoH."""
     host_header: str | None = None
     """A Host to send in place of the URL's; SNI and certificate stay on the URL's."""
     expect_status: tuple[int, ...] = ()
-    """Statuses that are a good beat (http); empty: any 2xx or 3xx that is not the SSO."""
+    """Statuses that are a good beat (http); default: any 2xx or 3xx that is not the SSO."""
     refused_ok: bool = False
     """A refused connect proves that the machine answers (tcp)."""
     rtt_limit: Duration | None = None
     """A median round trip over this makes the leg degraded."""
-    vantages: tuple[str, ...] = ()
-    """The vantages this leg can be run from; empty: all."""
+
+
+class Leg(LegFields, frozen=True, kw_only=True):
+    """One end-to-end route under test. `walloff`, `walled` and upstream legs are made from
+    their own tables; all kinds share this one type once loaded."""
+
+    kind: LegKind
     prefix: str | None = None
     """walloff: the public path prefix of the carve-out, such as `/probe`."""
     public_prefixes: tuple[str, ...] = ()
