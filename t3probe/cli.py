@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -39,6 +40,25 @@ def _parser() -> _Parser:
     verdict.add_argument("--case", metavar="FILE.json", help="outcomes to judge, one or a list")
     verdict.add_argument("--text", action="store_true", help="the summary in place of JSON")
     verdict.set_defaults(run=_verdict)
+
+    push = commands.add_parser(
+        "push",
+        help="push a recorded run, or another suite's JUnit file",
+        epilog="example: t3probe push results/junit.xml --gateway http://127.0.0.1:9091",
+    )
+    push.add_argument("record", metavar="RUN.XML")
+    retire = commands.add_parser(
+        "retire",
+        help="delete the groups of a vantage that is gone",
+        epilog="example: t3probe retire --gateway http://127.0.0.1:9091 --vantage attic",
+    )
+    for one, job in ((push, "t3-probe-manual"), (retire, "t3-probe")):
+        one.add_argument("--gateway", metavar="URL", required=True)
+        one.add_argument("--job", default=job, help="default: %(default)s")
+        one.add_argument("--vantage", default="", metavar="NAME")
+        one.add_argument("--shard", default="", metavar="N")
+    push.set_defaults(run=_push)
+    retire.set_defaults(run=_retire)
 
     lab = commands.add_parser(
         "lab",
@@ -121,6 +141,47 @@ def _recorded(arguments: argparse.Namespace) -> int:
     for _, line in render(recording.run, recording.observations, judged):
         print(line)
     return 0
+
+
+def _gateway(arguments: argparse.Namespace) -> Any:
+    from t3probe.sinks.gateway_client import Login, Site
+    from t3probe.sinks.gateway_wire import Gateway
+
+    login = Login.named(os.environ)
+    Site(arguments.gateway, login)
+    return Gateway(
+        url=arguments.gateway,
+        job=arguments.job,
+        vantage=arguments.vantage,
+        shard=arguments.shard,
+        login=login,
+    )
+
+
+def _push(arguments: argparse.Namespace) -> int:
+    from t3probe.config import DeploymentError
+    from t3probe.deliver import push_recording
+    from t3probe.record import RecordError
+
+    try:
+        report = push_recording(arguments.record, _gateway(arguments))
+    except (RecordError, DeploymentError, ValueError) as error:
+        return _say(error)
+    print(report.sentence)
+    return 0 if report.ok else 1
+
+
+def _retire(arguments: argparse.Namespace) -> int:
+    from t3probe.config import DeploymentError
+    from t3probe.deliver import retire
+
+    try:
+        report, silence = retire(_gateway(arguments))
+    except (DeploymentError, ValueError) as error:
+        return _say(error)
+    print(report.sentence)
+    print(f"until its last run is forgotten, silence it: {silence}")
+    return 0 if report.ok else 1
 
 
 def _lab(arguments: argparse.Namespace) -> int:

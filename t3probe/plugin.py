@@ -28,6 +28,7 @@ from t3probe.config import DeploymentError, Wrong, load, parse_duration  # noqa:
 from t3probe.judge import require_conclusive  # noqa: E402
 from t3probe.observation import Drop, Observation  # noqa: E402
 from t3probe.session import Session, write_json  # noqa: E402
+from t3probe.shipping import Shipping  # noqa: E402
 from t3probe.timing import SystemClock  # noqa: E402
 
 KEY = pytest.StashKey["Checks"]()
@@ -49,6 +50,14 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption(
         "--gate", metavar="SEGMENT,...", help="exit 1 only if one of these cannot be cleared"
     )
+    group.addoption(
+        "--push", action="store_true", help="deliver this run's results, under a job of its own"
+    )
+    group.addoption("--gateway", metavar="URL", help="Pushgateway; default: the deployment's")
+    group.addoption(
+        "--exit-delivered", action="store_true",
+        help="the scheduled job: deliver; exit 0 when delivered, whatever was found",
+    )  # fmt: skip
     group.addoption("--vantage", metavar="NAME", help="where this suite runs from")
     group.addoption(
         "--fault", metavar="SEGMENT:KIND[:ARG]", action="append", default=[],
@@ -106,6 +115,14 @@ class Checks:
 
                 for text in option.fault:
                     parse_fault(text)
+            self.shipping = Shipping(
+                self.session,
+                scheduled=option.exit_delivered,
+                told=option.push,
+                gateway=option.gateway,
+                environ=environ,
+                results=self.results,
+            )
         except (DeploymentError, ValueError) as error:
             raise pytest.UsageError(str(error)) from None
         self.gate = [one.strip() for one in (option.gate or "").split(",") if one.strip()]
@@ -204,6 +221,7 @@ class Checks:
             if self.lab is not None:
                 file = self.lab.start(self.config.option.fault)
                 self.session.use(load(file, os.environ, now=SystemClock().wall()))
+            self.shipping.begin(set(names) == {leg.name for leg in self.session.available})
             self.session.measure(names, progress)
         except (DeploymentError, RuntimeError, guard.LoopbackOnlyError) as error:
             raise pytest.UsageError(str(error)) from None
@@ -312,8 +330,11 @@ class Checks:
             self.config.issue_config_time_warning(
                 pytest.PytestWarning(f"{self.results}: cannot write: {error.strerror}"), 2
             )
+        self.shipping.end(record, seen, self._judged)
         if self.gate and session.exitstatus in {0, 1}:
             session.exitstatus = int(bool(self.blocked()))
+        if self.config.option.exit_delivered and session.exitstatus in {0, 1, 2}:
+            session.exitstatus = int(not self.shipping.delivered)
 
     def blocked(self) -> list[str]:
         """The gated segments that are not exonerated."""
@@ -333,6 +354,8 @@ class Checks:
                 f"closed: {', '.join(blocked)} convicted or not cleared" if blocked else "open"
             )
             write(f"  gate          {verdict}", red=bool(blocked), green=not blocked)
+        for sentence in self.shipping.sentences:
+            write(f"  delivery      {sentence}")
         write(f"\nrecord: {self.config.option.xmlpath}  verdict: {self.results / 'verdict.json'}")
 
 

@@ -16,6 +16,7 @@ LAYERS = [
     {"run", "verdict", "record", "judge"},
     {"progress", "summary", "metrics", "sinks", "alertmanager"},
     {"session", "lab", "deliver"},
+    {"shipping"},
     {"plugin", "cli", "watch"},
 ]
 """Rooms from the ground up: a room imports its own layer or a lower one, never a higher."""

@@ -1,0 +1,174 @@
+"""The order of things at a run's start and end, over all the sinks a deployment names.
+
+At the start zeros go where series are missing: at most two seconds. At the end, within five:
+the textfile, then the gateway, then Kuberhealthy, and the heartbeat last and only when the
+results are where they were to go. Nothing here raises for what a server or a disk may do, and
+nothing changes what the checks found; it is all said in sentences.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from t3probe.config.types import Deployment
+from t3probe.sinks import Batch, Deliver, Report, heartbeat, kuberhealthy, pushgateway, textfile
+from t3probe.sinks.gateway_client import Budget, Login, Site, Trouble, exchange
+from t3probe.sinks.gateway_wire import Gateway, group_path, raise_for
+from t3probe.sinks.recording import push_recording
+from t3probe.sinks.spool import Spool
+from t3probe.timing import Clock, SystemClock
+
+if TYPE_CHECKING:
+    from prometheus_client.core import Metric
+
+__all__ = [
+    "Delivering",
+    "Ended",
+    "end_of_run",
+    "gateway_of",
+    "push_recording",
+    "retire",
+    "start_of_run",
+]
+
+END_SECONDS = 4.8
+GATEWAY_END_SECONDS = 3.6
+SMALL_SECONDS = 1.0
+NOTE_FOLDER = ".undelivered"
+"""In the results folder: how many drops were lost, until a push says so."""
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How a delivery went."""
+
+    delivered: bool
+    """Whether the results are at every place the deployment names."""
+    sentences: tuple[str, ...]
+    """For people; those of what went wrong first."""
+
+
+@dataclass
+class Delivering:
+    """One run's delivery between its start and its end."""
+
+    deployment: Deployment
+    environ: Mapping[str, str]
+    clock: Clock
+    sinks: list[Deliver] = field(default_factory=list)
+    sentences: list[str] = field(default_factory=list)
+    """What went wrong so far."""
+
+
+def gateway_of(
+    deployment: Deployment,
+    *,
+    vantage: str,
+    environ: Mapping[str, str],
+    url: str | None = None,
+    job: str | None = None,
+    shard: str = "",
+) -> Gateway | None:
+    """The gateway that a run pushes to, with its login; None when none is named.
+
+    `url` and `job` win over the deployment file. Raises DeploymentError or ValueError, each one
+    sentence, when the login or the URL is wrong: call it before the run begins.
+    """
+    where = url or deployment.delivery.gateway
+    if where is None:
+        return None
+    login = Login.named(environ, deployment.tls_ca)
+    Site(where, login)
+    return Gateway(
+        url=where,
+        job=job or deployment.delivery.job,
+        vantage=vantage or deployment.vantage,
+        shard=shard,
+        login=login,
+        end_seconds=GATEWAY_END_SECONDS,
+    )
+
+
+def start_of_run(
+    deployment: Deployment,
+    gateway: Gateway | None,
+    zeros: Sequence[Metric],
+    *,
+    vantage: str,
+    results: Path,
+    environ: Mapping[str, str],
+    clock: Clock | None = None,
+) -> Delivering:
+    """Zeros where series are missing, before the probing starts. At most two seconds.
+
+    `zeros` is `metrics.zeros(deployment, vantage)`; `results` is the run's results folder. For a
+    run that is not to be pushed, do not call it.
+    """
+    clock = clock or SystemClock()
+    started = Delivering(deployment, environ, clock)
+    file = deployment.delivery.textfile
+    if file is not None:
+        where = vantage or deployment.vantage
+        started.sinks.append(textfile.sink(file, {"vantage": where} if where else {}))
+    if gateway is not None:
+        spool = deployment.delivery.spool
+        memory = (
+            Spool(Path(spool), keep=True)
+            if spool is not None
+            else Spool(results / NOTE_FOLDER, keep=False)
+        )
+        started.sinks.append(pushgateway.sink(gateway, memory, clock))
+    for sink in started.sinks:
+        report = sink(Batch(zeros, opening=True))
+        if not report.ok:
+            started.sentences.append(report.sentence)
+    return started
+
+
+def end_of_run(
+    started: Delivering, families: Sequence[Metric], *, ok: bool, errors: Sequence[str] = ()
+) -> Ended:
+    """Deliver what the run measured. At most five seconds.
+
+    `families` is `metrics.families(run, observations, judged)`. `ok` and `errors` are what
+    Kuberhealthy is told: whether all checks passed, and a sentence for each that did not.
+    """
+    budget = Budget(started.clock, END_SECONDS)
+    reports = [sink(Batch(families)) for sink in started.sinks]
+    delivered = all(one.ok for one in reports)
+    kuberhealthy_url = started.environ.get("KH_REPORTING_URL")
+    if kuberhealthy_url:
+        part = budget.part(SMALL_SECONDS)
+        reports.append(kuberhealthy.report(kuberhealthy_url, ok, errors, started.environ, part))
+    heartbeat_url = started.deployment.delivery.heartbeat_url
+    if delivered and heartbeat_url is not None:
+        reports.append(heartbeat.beat(heartbeat_url, budget.part(SMALL_SECONDS)))
+    reports.sort(key=lambda one: one.ok)
+    return Ended(delivered, (*started.sentences, *(one.sentence for one in reports)))
+
+
+def retire(gateway: Gateway, clock: Clock | None = None) -> tuple[Report, str]:
+    """Delete the groups of a vantage that is gone; the second text is the silence to set.
+
+    `T3ProbeSilent` remembers a vantage for six hours; the silence covers that time.
+    """
+    site = Site(gateway.url, gateway.login)
+    budget = Budget(clock or SystemClock(), gateway.end_seconds)
+    matchers = " ".join(
+        f"'{name}=\"{value}\"'" for name, value in gateway.key.items() if name != "shard"
+    )
+    silence = (
+        "amtool silence add --duration=6h --comment='vantage retired' "
+        f"'alertname=\"T3ProbeSilent\"' {matchers}"
+    )
+    where = f"the gateway at {site.name}"
+    try:
+        for key in (gateway.key, gateway.upstream_key):
+            raise_for(exchange(site, "DELETE", group_path(key), budget))
+    except Trouble as trouble:
+        return Report(False, f"{where} {trouble.what}; the group is not deleted"), silence
+    named = ", ".join(f"{name}={value}" for name, value in gateway.key.items())
+    return Report(True, f"{where}: deleted the group {named}"), silence

@@ -1,0 +1,366 @@
+"""One HTTP exchange that cannot hang, grow or wander off.
+
+The whole exchange, name look-up and TLS handshake too, ends by one deadline; a body beyond
+its bound is never read; redirects are not followed; proxies of the environment are not used;
+certificate and host name are always checked. Written on `http.client`, which a run has loaded
+already (aiohttp imports it), so that it works without an event loop.
+"""
+
+from __future__ import annotations
+
+import base64
+import http.client
+import io
+import ipaddress
+import socket
+import ssl
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import SplitResult, urlsplit
+
+from t3probe.config.secrets import secret
+from t3probe.guard import LoopbackOnlyError
+from t3probe.timing import Clock
+
+__all__ = ["Answer", "Budget", "Login", "Site", "Trouble", "exchange", "printable"]
+
+MIB = 1 << 20
+SMALL_BYTES = 65_536
+CHUNK_BYTES = 65_536
+BEFORE_CONNECT = "did not accept a connection"
+BEFORE_REQUEST = "did not finish the TLS handshake"
+BEFORE_ANSWER = "did not answer"
+
+
+class Trouble(Exception):
+    """What went wrong, as the end of a sentence whose subject is the site."""
+
+    def __init__(self, what: str, *, passing: bool = False) -> None:
+        super().__init__(what)
+        self.what = what
+        self.passing = passing
+        """Whether another attempt may find it better."""
+        self.sent = False
+        """Whether the site may have done what was asked all the same."""
+
+
+class Budget:
+    """A number of seconds that runs out."""
+
+    def __init__(self, clock: Clock, seconds: float) -> None:
+        self._clock = clock
+        self._end = clock.monotonic() + seconds
+
+    @property
+    def left_seconds(self) -> float:
+        """What is left of it; 0 when it is spent."""
+        return max(0.0, self._end - self._clock.monotonic())
+
+    def part(self, seconds: float) -> Budget:
+        """A smaller one inside this one."""
+        return Budget(self._clock, min(seconds, self.left_seconds))
+
+    def pause(self, seconds: float) -> None:
+        """Wait, but never past the end."""
+        threading.Event().wait(min(seconds, self.left_seconds))
+
+
+@dataclass(frozen=True)
+class Login:
+    """How to prove who we are. At most one of token and user is set."""
+
+    token: str = field(default="", repr=False)
+    user: str = ""
+    password: str = field(default="", repr=False)
+    ca_file: str | None = None
+    """PEM file of the certificate authorities to trust; None: the system's."""
+
+    @classmethod
+    def named(cls, environ: Mapping[str, str], ca_file: str | None = None) -> Login:
+        """The gateway's login from the environment or files (`t3probe.config.secrets`).
+
+        `T3PROBE_GATEWAY_TOKEN` (bearer, RFC 6750), or `T3PROBE_GATEWAY_USER` and
+        `T3PROBE_GATEWAY_PASSWORD` (basic, RFC 7617), each also with `_FILE`;
+        `T3PROBE_GATEWAY_CA_FILE` names a PEM file and wins over `ca_file`. Raises
+        DeploymentError, or ValueError with a sentence when they contradict each other.
+        """
+        token, user, password = (
+            secret(f"gateway_{name}", environ) or "" for name in ("token", "user", "password")
+        )
+        if token and (user or password):
+            raise ValueError(
+                "expected T3PROBE_GATEWAY_TOKEN or T3PROBE_GATEWAY_USER with "
+                "T3PROBE_GATEWAY_PASSWORD, found both; take one away"
+            )
+        if bool(user) != bool(password):
+            raise ValueError(
+                "expected T3PROBE_GATEWAY_USER and T3PROBE_GATEWAY_PASSWORD together, found one; "
+                "set the other"
+            )
+        return cls(token, user, password, environ.get("T3PROBE_GATEWAY_CA_FILE") or ca_file)
+
+    def headers(self) -> dict[str, str]:
+        """The Authorization header, if any."""
+        if self.token:
+            return {"Authorization": f"Bearer {self.token}"}
+        if self.user:
+            pair = base64.b64encode(f"{self.user}:{self.password}".encode()).decode("ascii")
+            return {"Authorization": f"Basic {pair}"}
+        return {}
+
+
+class Site:
+    """A server at a base URL, with its login; paths are put behind the URL's own."""
+
+    def __init__(self, url: str, login: Login | None = None) -> None:
+        self.parts: SplitResult = urlsplit(url)
+        if self.parts.scheme not in {"http", "https"} or not self.parts.hostname:
+            raise ValueError(f"expected a URL that starts with http:// or https://, found {url!r}")
+        self.login = login or Login()
+        self.host = self.parts.hostname
+        self.port = self.parts.port or (443 if self.parts.scheme == "https" else 80)
+        self._context: ssl.SSLContext | None = None
+
+    @property
+    def name(self) -> str:
+        """Host and port, for sentences."""
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+    def target(self, path: str | None) -> str:
+        """The request target; None: the URL's own path and query."""
+        if path is None:
+            query = f"?{self.parts.query}" if self.parts.query else ""
+            return (self.parts.path or "/") + query
+        return self.parts.path.rstrip("/") + path
+
+    def context(self) -> ssl.SSLContext:
+        """The TLS context, made when first needed: the system's trust store costs 20 ms."""
+        if self._context is None:
+            try:
+                self._context = ssl.create_default_context(cafile=self.login.ca_file)
+            except (OSError, ssl.SSLError) as error:
+                why = getattr(error, "strerror", None) or "it holds no certificate"
+                raise Trouble(
+                    f"cannot be trusted, the CA file {self.login.ca_file} is unusable ({why})"
+                ) from None
+        return self._context
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A whole answer."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytearray
+
+
+class _Stream(io.RawIOBase):
+    """A socket as a stream that ends by a deadline and stops at a bound."""
+
+    def __init__(self, sock: socket.socket, budget: Budget, most: int) -> None:
+        self._sock, self._budget, self._left = sock, budget, most
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        left = self._budget.left_seconds
+        if left <= 0:
+            raise TimeoutError
+        self._sock.settimeout(left)
+        count = self._sock.recv_into(buffer)
+        self._left -= count
+        if self._left < 0:
+            raise _TooMuchError
+        return count
+
+    def makefile(self, mode: str) -> io.BufferedReader:
+        """What http.client asks a socket for."""
+        return io.BufferedReader(self, CHUNK_BYTES)
+
+
+class _TooMuchError(Exception):
+    pass
+
+
+def exchange(
+    site: Site,
+    method: str,
+    path: str | None,
+    budget: Budget,
+    *,
+    body: bytes = b"",
+    headers: Mapping[str, str] | None = None,
+    max_bytes: int = SMALL_BYTES,
+) -> Answer:
+    """Send one request and read its whole answer. Raises Trouble.
+
+    `max_bytes` bounds the body; headers get 64 KiB more.
+    """
+    stage = [BEFORE_CONNECT]
+    try:
+        return _exchange(site, method, path, budget, body, headers or {}, max_bytes, stage)
+    except Exception as error:
+        trouble = _trouble(error, stage[0], max_bytes)
+        if trouble is None:
+            raise
+        trouble.sent = stage[0] == BEFORE_ANSWER
+        raise trouble from None
+
+
+def _exchange(
+    site: Site,
+    method: str,
+    path: str | None,
+    budget: Budget,
+    body: bytes,
+    headers: Mapping[str, str],
+    max_bytes: int,
+    stage: list[str],
+) -> Answer:
+    sock: socket.socket | None = None
+    try:
+        sock = _connected(site, budget)
+        if site.parts.scheme == "https":
+            stage[0] = BEFORE_REQUEST
+            sock.settimeout(max(0.001, budget.left_seconds))
+            sock = site.context().wrap_socket(sock, server_hostname=site.host)
+        stage[0] = BEFORE_ANSWER
+        lines = {
+            "Host": site.parts.netloc.rpartition("@")[2],
+            "User-Agent": "t3probe",
+            "Connection": "close",
+            "Accept-Encoding": "identity",
+            "Content-Length": str(len(body)),
+            **site.login.headers(),
+            **headers,
+        }
+        if method == "GET":
+            del lines["Content-Length"]
+        head = f"{method} {site.target(path)} HTTP/1.1\r\n"
+        head += "".join(f"{name}: {value}\r\n" for name, value in lines.items())
+        try:
+            _send(sock, head.encode("latin-1", "replace") + b"\r\n", budget)
+            _send(sock, body, budget)
+        except (BrokenPipeError, ConnectionResetError):
+            pass  # it may have answered before it read everything
+        return _answer(sock, method, budget, max_bytes)
+    finally:
+        if sock is not None:
+            sock.close()
+
+
+def _trouble(error: Exception, stage: str, most: int) -> Trouble | None:
+    """The exception as facts; None for one that nobody foresaw."""
+    match error:
+        case Trouble():
+            return error
+        case TimeoutError():
+            return Trouble(f"{stage} in time", passing=True)
+        case _TooMuchError():
+            return Trouble(f"answers with more than {most // 1024} KiB; it was not read")
+        case ConnectionRefusedError():
+            return Trouble("refuses connections", passing=True)
+        case ssl.SSLCertVerificationError():
+            why = printable(error.verify_message or str(error.reason))
+            return Trouble(f"shows a certificate that is not accepted ({why})")
+        case ssl.SSLError():
+            return Trouble(f"broke TLS off ({printable(str(error.reason))})", passing=True)
+        case http.client.IncompleteRead():
+            return Trouble("sent half an answer", passing=True)
+        case http.client.RemoteDisconnected():
+            return Trouble("closed the connection without an answer", passing=True)
+        case http.client.HTTPException() | ValueError():
+            return Trouble("does not speak HTTP", passing=True)
+        case LoopbackOnlyError():
+            return Trouble(f"was not contacted: {error}")
+        case OSError():
+            why = printable(error.strerror or type(error).__name__)
+            return Trouble(f"cannot be reached ({why})", passing=True)
+    return None
+
+
+def _send(sock: socket.socket, data: bytes, budget: Budget) -> None:
+    view = memoryview(data)
+    while view:
+        left = budget.left_seconds
+        if left <= 0:
+            raise TimeoutError
+        sock.settimeout(left)
+        view = view[sock.send(view[: 4 * CHUNK_BYTES]) :]
+
+
+def _answer(sock: socket.socket, method: str, budget: Budget, most: int) -> Answer:
+    stream: Any = _Stream(sock, budget, most + SMALL_BYTES)
+    response = http.client.HTTPResponse(stream, method=method)
+    try:
+        response.begin()
+        declared = response.length
+        if declared is not None and declared > most:
+            raise _TooMuchError
+        body = bytearray()
+        while chunk := response.read(CHUNK_BYTES):
+            body += chunk  # what comes without a length, `stream` bounds
+        if declared is not None and len(body) < declared:
+            raise http.client.IncompleteRead(b"")
+        return Answer(response.status, dict(response.headers.items()), body)
+    finally:
+        response.close()
+
+
+def _connected(site: Site, budget: Budget) -> socket.socket:
+    addresses = _addresses(site.host, site.port, budget)
+    last: OSError = OSError("no address")
+    for number, (family, address) in enumerate(addresses):
+        sock = socket.socket(family, socket.SOCK_STREAM)
+        try:
+            share = budget.left_seconds / (len(addresses) - number)
+            if share <= 0:
+                raise TimeoutError
+            sock.settimeout(share)
+            sock.connect(address)
+            return sock
+        except OSError as error:
+            sock.close()
+            last = error
+        except BaseException:
+            sock.close()
+            raise
+    raise last
+
+
+def _addresses(host: str, port: int, budget: Budget) -> list[tuple[int, Any]]:
+    """Where to connect. The resolver has no deadline of its own, so a thread waits for it."""
+    found: list[Any] = []
+
+    def look_up() -> None:
+        try:
+            found.extend(socket.getaddrinfo(host, port, type=socket.SOCK_STREAM))
+        except Exception as error:
+            found.append(error)
+
+    try:
+        ipaddress.ip_address(host.partition("%")[0])
+    except ValueError:
+        thread = threading.Thread(target=look_up, daemon=True)
+        thread.start()
+        thread.join(budget.left_seconds)
+        if thread.is_alive():
+            raise Trouble("has a name that nobody resolves in time", passing=True) from None
+    else:
+        look_up()
+    if found and isinstance(found[0], socket.gaierror):
+        raise Trouble("has a name that cannot be resolved", passing=True)
+    if found and isinstance(found[0], Exception):
+        raise found[0]
+    return [(one[0], one[4]) for one in found]
+
+
+def printable(text: str, longest: int = 160) -> str:
+    """Foreign text made fit for one line: no control characters, cut."""
+    line = " ".join(text.split())
+    line = "".join(one if one.isprintable() else "?" for one in line)
+    return line if len(line) <= longest else line[: longest - 1] + "…"

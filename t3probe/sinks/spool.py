@@ -1,0 +1,287 @@
+"""Counts that wait for a push, in a folder, each added exactly once.
+
+Every run writes its counts here *before* it pushes, as one file with the folder's random
+number and a running number, and deletes the file when they are delivered. A push always
+contains all waiting files in order, and the pushed group carries the highest number it
+contains (`t3probe_delivery_mark`). So one number answers, for any file found later, whether a
+push whose end nobody saw, or after which the process was killed, contained it: it did exactly
+when the file's number is not above the mark.
+
+Why this way: an intent file would also be needed to decide what happened to a push whose answer
+was lost, and only the gateway knows that; ids of all files in labels would be unbounded, while
+a mark per folder is one number, as every push contains a prefix of the folder.
+
+A gateway that loses its state has lost its marks too. A file that was sent before that, with
+an end nobody saw, may or may not have been counted: its drops are published as lost, so that
+no drop is ever counted twice. `state.json` remembers what was sent.
+
+Files are not synced to the disk: they survive a killed process, not a power cut.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import secrets
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from t3probe.sinks.continuation import (
+    LOST,
+    Family,
+    Group,
+    Histogram,
+    Labels,
+    counter,
+    counts,
+    drops,
+    total,
+)
+from t3probe.sinks.gateway_client import Budget
+
+__all__ = ["MARK", "MAX_FILES", "Batch", "Marks", "Spool", "SpoolError"]
+
+MARK = "t3probe_delivery_mark"
+"""Gauge, labels slot and what: the last file of each known folder that the group contains."""
+MARK_HELP = "Which kept counts this group contains, by folder (bookkeeping of the delivery)."
+SLOTS = 4
+MAX_FILES = 2_000
+"""Files beyond this keep only the number of lost drops (over a day of one run a minute)."""
+MAX_FILE_BYTES = 8 << 20
+LOCK_WAIT_SECONDS = 0.5
+STATE = "state.json"
+
+Marks = dict[int, int]
+"""Folder -> the highest number of its files that a group contains; newest folder first."""
+
+
+class SpoolError(Exception):
+    """The folder cannot be used; the text ends a sentence."""
+
+
+class _Series(msgspec.Struct, array_like=True):
+    name: str
+    labels: Labels
+    value: float
+    bounds: tuple[float, ...] = ()
+    cumulative: tuple[float, ...] = ()
+    count: float = 0.0
+    histogram: bool = False
+
+
+class _File(msgspec.Struct):
+    folder: int
+    number: int
+    series: list[_Series]
+
+
+class _State(msgspec.Struct):
+    folder: int
+    last: int
+    """The highest number that a file ever had."""
+    sent: int = 0
+    """The highest number that was ever sent with an end that nobody may have seen."""
+
+
+@dataclass(frozen=True)
+class Batch:
+    """The counts of one run that wait."""
+
+    folder: int
+    number: int
+    counts: Group
+    path: Path
+
+
+class Spool:
+    """The folder. With `keep` false it keeps no counts, only how many drops were lost."""
+
+    def __init__(self, folder: Path, *, keep: bool) -> None:
+        self.folder = folder
+        self.keep = keep
+        self.problems: list[str] = []
+        """Sentences about what is wrong with the folder's files."""
+
+    @contextmanager
+    def locked(self, budget: Budget) -> Iterator[None]:
+        """Nobody else uses the folder meanwhile. The kernel lifts the lock of a killed process.
+
+        Raises SpoolError when the folder is unusable, or another run does not let go in time.
+        """
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            handle = os.open(self.folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except OSError as error:
+            raise SpoolError(f"cannot be written ({error.strerror})") from None
+        try:
+            wait = budget.part(LOCK_WAIT_SECONDS)
+            while True:
+                try:
+                    fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    break
+                except OSError:
+                    if wait.left_seconds <= 0:
+                        raise SpoolError("is in use by another run") from None
+                    wait.pause(0.02)
+            yield
+        finally:
+            os.close(handle)
+
+    def add(self, own: Group) -> Batch | None:
+        """Write a run's counts; None when there is nothing to keep. Raises SpoolError."""
+        kept = counts(own)
+        full = self.keep and len(self._files()) >= MAX_FILES
+        if full:
+            self.problems.append(
+                f"{self.folder} holds {MAX_FILES} runs already, so of this run only the number of "
+                "lost drops is kept"
+            )
+        if full or not self.keep:
+            lost = drops(kept) + total(kept, LOST)
+            kept = counter(LOST, float(lost)) if lost else {}
+        if not kept:
+            return None
+        state = self._next()
+        path = self.folder / f"batch-{state.folder:014x}-{state.last:010d}.json"
+        self._write(path, _File(state.folder, state.last, _listed(kept)))
+        return Batch(state.folder, state.last, kept, path)
+
+    def waiting(self) -> list[Batch]:
+        """All batches in order; a damaged file is put aside and said."""
+        found = []
+        for path in self._files():
+            try:
+                if path.stat().st_size > MAX_FILE_BYTES:
+                    raise ValueError
+                file = msgspec.json.decode(path.read_bytes(), type=_File)
+                found.append(Batch(file.folder, file.number, _grouped(file.series), path))
+            except OSError:
+                continue
+            except (msgspec.MsgspecError, ValueError):
+                self.problems.append(
+                    f"{path}: expected kept counts, found something else; it was put aside and "
+                    "its counts are lost"
+                )
+                path.replace(path.with_suffix(".damaged"))
+        return sorted(found, key=lambda one: (one.folder, one.number))
+
+    def remove(self, batches: Sequence[Batch]) -> None:
+        """Delete what was delivered."""
+        for one in batches:
+            try:
+                one.path.unlink(missing_ok=True)
+            except OSError as error:
+                # The mark keeps it from being added again.
+                self.problems.append(f"{one.path}: cannot be deleted ({error.strerror})")
+
+    def _files(self) -> list[Path]:
+        return sorted(self.folder.glob("batch-*.json"))
+
+    def doubtful(self, batch: Batch, marks: Marks) -> bool:
+        """Whether this was sent to a gateway that no longer knows whether it has it."""
+        state = self._state()
+        return batch.folder not in marks and (
+            batch.folder != state.folder or batch.number <= state.sent
+        )
+
+    def sending(self, batches: Sequence[Batch]) -> int:
+        """Note that these are about to be sent; what was noted before. Raises SpoolError."""
+        state = self._state()
+        before = state.sent
+        state.sent = max([before, *(o.number for o in batches if o.folder == state.folder)])
+        if state.sent != before:
+            self._write(self.folder / STATE, state)
+        return before
+
+    def not_sent(self, before: int) -> None:
+        """Take the last note back: the gateway certainly did not take it. Raises SpoolError."""
+        state = self._state()
+        if state.sent != before:
+            state.sent = before
+            self._write(self.folder / STATE, state)
+
+    def _state(self) -> _State:
+        try:
+            return msgspec.json.decode((self.folder / STATE).read_bytes(), type=_State)
+        except (OSError, msgspec.MsgspecError):
+            return _State(secrets.randbits(52), 0)
+
+    def _next(self) -> _State:
+        """The next number of this folder, which no file of it ever had."""
+        state = self._state()
+        state.last += 1
+        self._write(self.folder / STATE, state)
+        return state
+
+    def _write(self, path: Path, content: Any) -> None:
+        partial = path.with_name(path.name + ".partial")
+        try:
+            partial.write_bytes(msgspec.json.encode(content))
+            os.replace(partial, path)
+        except OSError as error:
+            raise SpoolError(f"cannot be written ({error.strerror})") from None
+
+
+def _listed(group: Group) -> list[_Series]:
+    found = []
+    for name, family in group.items():
+        for key, value in family.series.items():
+            if isinstance(value, Histogram):
+                one = _Series(
+                    name, key, value.sum, value.bounds, value.cumulative, value.count, True
+                )
+            else:
+                one = _Series(name, key, value)
+            found.append(one)
+    return found
+
+
+def _grouped(series: list[_Series]) -> Group:
+    group: Group = {}
+    for one in series:
+        if len(one.bounds) != len(one.cumulative):
+            raise ValueError
+        family = group.setdefault(one.name, Family("histogram" if one.histogram else "counter"))
+        family.series[one.labels] = (
+            Histogram(one.bounds, one.cumulative, one.count, one.value)
+            if one.histogram
+            else one.value
+        )
+    return group
+
+
+def read_marks(group: Group) -> Marks:
+    """The marks that a group carries, newest folder first."""
+    parts: dict[str, dict[str, float]] = {}
+    for key, value in group.get(MARK, Family("gauge")).series.items():
+        labels = dict(key)
+        if isinstance(value, float) and 0 <= value < 2**53:
+            parts.setdefault(labels.get("slot", ""), {})[labels.get("what", "")] = value
+    return {
+        int(one["folder"]): int(one["number"])
+        for _, one in sorted(parts.items())
+        if {"folder", "number"} <= one.keys()
+    }
+
+
+def marked(marks: Marks, batches: Sequence[Batch]) -> Marks:
+    """The marks of a group that contains these batches too; bounded, newest folder first."""
+    new: Marks = {}
+    for one in batches:
+        new[one.folder] = max(new.get(one.folder, marks.get(one.folder, 0)), one.number)
+    rest = {folder: number for folder, number in marks.items() if folder not in new}
+    return dict([*new.items(), *rest.items()][:SLOTS])
+
+
+def mark_group(marks: Marks) -> Group:
+    """The marks as series of a bounded label set."""
+    family = Family("gauge", MARK_HELP)
+    for slot, (folder, number) in enumerate(marks.items()):
+        for what, value in (("folder", folder), ("number", number)):
+            family.series[("slot", str(slot)), ("what", what)] = float(value)
+    return {MARK: family} if marks else {}
