@@ -26,10 +26,11 @@ gc.set_threshold(20_000, 20, 20)
 
 from t3probe.config import DeploymentError, Wrong, load, parse_duration  # noqa: E402
 from t3probe.judge import require_conclusive  # noqa: E402
-from t3probe.observation import Drop, Observation  # noqa: E402
+from t3probe.observation import Observation  # noqa: E402
+from t3probe.own_checks import observed, own_name, segments_of  # noqa: E402
 from t3probe.session import Session, write_json  # noqa: E402
 from t3probe.shipping import Shipping  # noqa: E402
-from t3probe.timing import SystemClock  # noqa: E402
+from t3probe.timing import RunClock, SystemClock  # noqa: E402
 
 KEY = pytest.StashKey["Checks"]()
 
@@ -80,8 +81,15 @@ def pytest_configure(config: pytest.Config) -> None:
         )
     checks = Checks(config)
     config.stash[KEY] = checks
-    if config.option.xmlpath is None:
+    if config.option.xmlpath is None and not config.option.collectonly:  # keep the last record
         config.option.xmlpath = str(checks.results / "junit.xml")
+        try:
+            checks.results.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise pytest.UsageError(
+                f"--results: expected a folder that can be written, found {checks.results}: "
+                f"{error.strerror}; name another"
+            ) from None
     config.pluginmanager.register(checks, "t3probe-checks")
 
 
@@ -114,7 +122,12 @@ class Checks:
                 from t3probe.lab.faults import parse_fault
 
                 for text in option.fault:
-                    parse_fault(text)
+                    fault = parse_fault(text)
+                    if fault.after and fault.after >= self.session.hold_seconds:
+                        raise ValueError(
+                            f"fault {text!r}: it begins {fault.after:g} s after the run and the "
+                            f"hold is {self.session.hold_seconds:g} s; give a longer --hold"
+                        )
             self.shipping = Shipping(
                 self.session,
                 scheduled=option.exit_delivered,
@@ -126,6 +139,8 @@ class Checks:
         except (DeploymentError, ValueError) as error:
             raise pytest.UsageError(str(error)) from None
         self.gate = [one.strip() for one in (option.gate or "").split(",") if one.strip()]
+        if option.gate is not None and not self.gate:
+            raise pytest.UsageError("--gate: expected segments, found none; name one, or leave it")
         known = (*deployment.segments, *deployment.own_segments)
         for segment in self.gate:
             if segment not in known:
@@ -175,15 +190,11 @@ class Checks:
             one for one in items if not one.get_closest_marker("legs") or _leg_of(one) is not None
         ]
         items.sort(key=lambda one: one.get_closest_marker("segments") is not None)
+        own = self.session.own_checks
         for item in items:
-            marker = item.get_closest_marker("segments")
-            if marker is not None:
-                if not marker.args:
-                    raise pytest.UsageError(
-                        f"{item.nodeid}: expected segments('NAME', ...), found none; name what "
-                        "the check crosses"
-                    )
-                self.session.own_checks[_own_name(item)] = tuple(marker.args)
+            if item.get_closest_marker("segments") is not None:
+                taken = (*(leg.name for leg in self.session.deployment.legs), *own)
+                own[own_name(item)] = segments_of(item, taken)
 
     # -- probing -------------------------------------------------------------------------
 
@@ -192,7 +203,7 @@ class Checks:
         if session.config.option.collectonly or session.testsfailed:
             return (yield)
         names = [name for item in session.items if (name := _leg_of(item)) is not None]
-        chosen = {_own_name(one) for one in session.items if one.get_closest_marker("segments")}
+        chosen = {own_name(one) for one in session.items if one.get_closest_marker("segments")}
         own = self.session.own_checks
         self.session.own_checks = {name: own[name] for name in own if name in chosen}
         try:
@@ -260,40 +271,9 @@ class Checks:
     ) -> None:
         if call.when == "teardown" or (call.when == "setup" and report.passed):
             return
-        from t3probe.timing import RunClock
-
-        marker = item.get_closest_marker("segments")
-        assert marker is not None
         self.session.clock = clock = self.session.clock or RunClock()
-        ended = clock.now()
-        started = max(0.0, round(ended - (call.stop - call.start), 6))
-        name = _own_name(item)
-        failed = call.when == "call" and report.failed
-        conclusive = call.when == "call" and not report.skipped
-        detail = "" if report.passed else str(call.excinfo.value)[:200] if call.excinfo else ""
-        drop = Drop(
-            began=started,
-            noticed=ended,
-            reason=marker.kwargs.get("reason", "io_error"),
-            symptom="down",
-            stage="ask",
-            call=self.session.calls + 1,
-            detail=detail.partition("\n")[0],
-        )
-        seen = Observation(
-            leg=name,
-            kind="check",
-            path=tuple(marker.args),
-            outcome="failed" if failed else "passed" if conclusive else "inconclusive",
-            reason=drop.reason if failed else None,
-            detail=drop.detail,
-            started=started,
-            ended=ended,
-            observed_seconds=round(ended - started, 6),
-            drops=(drop,) if failed else (),
-            after_hold=True,
-        )
-        self.session.observations[name] = seen
+        seen = observed(item, call, report, clock.now(), self.session.calls + 1)
+        self.session.observations[seen.leg] = seen
         self._write_property(seen)
 
     # -- the record and the end ------------------------------------------------------------
@@ -376,10 +356,3 @@ def _leg_of(item: pytest.Item) -> str | None:
         return None
     name = callspec.params.get("leg")
     return name if isinstance(name, str) else None
-
-
-def _own_name(item: pytest.Item) -> str:
-    """The leg name of a check with its own body: its marker's, or the test's own."""
-    marker = item.get_closest_marker("segments")
-    assert marker is not None
-    return str(marker.kwargs.get("leg") or item.name)

@@ -116,7 +116,9 @@ def _verdict(run: RunRecord, judged: RunVerdict, width: int) -> Iterator[Line]:
         yield "", _cut(f"  incidents     {len(judged.incidents)}; this is the worst one", width)
         for incident in judged.incidents[:10]:
             when = utc_text(run.started_at + incident.noticed)[11:23]
-            yield "", _cut(f"    {when} UTC  {incident.text}", width)
+            what, _, finding = incident.text.partition(": ")
+            yield "", _cut(f"    {when} UTC  {finding}", width)
+            yield "", _cut(f"      {what}", width)
 
 
 def _headline(judged: RunVerdict) -> tuple[str, str]:

@@ -13,7 +13,7 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 LAYERS = [
     {"timing", "observation", "median", "guard", "hookspec", "entry", "config"},
     {"tcpinfo", "tls", "resolve", "probes"},
-    {"run", "verdict", "record", "judge"},
+    {"run", "verdict", "record", "judge", "own_checks"},
     {"progress", "summary", "metrics", "sinks", "alertmanager"},
     {"session", "lab", "deliver"},
     {"shipping"},

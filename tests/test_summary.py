@@ -27,7 +27,7 @@ def down(noticed: float = 2.0, **more: object) -> Drop:
     return Drop(
         **{
             "began": 1.0, "noticed": noticed, "reason": "rtt_timeout", "symptom": "down",
-            "stage": "ask", "call": 1, "detail": "no answer", **more,
+            "stage": "ask", "call": 1, "detail": "no answer", "conn": 0, **more,
         }
     )  # fmt: skip
 
@@ -116,7 +116,9 @@ def test_several_incidents_are_all_named() -> None:
         leg("b", "edge", "failed", drops=(down(9.0, began=8.0),)),
     )
     assert any("incidents     2; this is the worst one" in line for line in text)
-    assert sum("UTC" in line and "Between" in line for line in text) == 2
+    assert sum(line.endswith("UTC  wan is convicted.") for line in text) == 1
+    assert sum(line.endswith("UTC  edge is convicted.") for line in text) == 1
+    assert sum(line.startswith("      Between") for line in text) == 2
 
 
 def test_many_quiet_tcp_legs_are_counted_and_broken_ones_shown() -> None:

@@ -19,7 +19,7 @@ from t3probe.run.book import Book, carried
 if TYPE_CHECKING:
     from t3probe.run.controller import Run
 
-__all__ = ["LegRun"]
+__all__ = ["LegRun", "next_beat"]
 
 
 @dataclass(slots=True)
@@ -135,7 +135,7 @@ class LegRun:
         now = self.run.clock.now()
         down = self.book.down
         waiting = self._line is None and not self._one_shot and (down or self._retry_at > now)
-        due = self._retry_at if waiting else (math.floor(now / heartbeat) + 1) * heartbeat
+        due = self._retry_at if waiting else next_beat(now, heartbeat)
         if not await self._wait(due):
             return False
         with self.run.working():
@@ -387,6 +387,11 @@ class LegRun:
         self._line = None
         await asyncio.gather(*(line.close() for line in self._lines), return_exceptions=True)
         self._lines.clear()
+
+
+def next_beat(now: float, heartbeat: float) -> float:
+    """The next multiple of `heartbeat` after `now`, so that beats do not drift by their length."""
+    return (math.floor(now / heartbeat) + 1) * heartbeat
 
 
 def _telling(error: ProbeError | None) -> tuple[bool, int]:

@@ -55,12 +55,22 @@ def test_checks_of_ones_own_run_after_the_hold_on_their_own_time(checks, own: st
     assert seen.ended - seen.started < 0.5
 
 
-def test_a_marker_without_segments_is_refused(checks, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("marker", "sentence"),
+    [
+        ("", "expected segments('NAME', ...), found none"),
+        ("'wall', leg='devvm'", "a leg or another check is called 'devvm'"),
+        ("'wall', reason='bored'", "found 'bored'"),
+    ],
+)
+def test_a_marker_that_would_spoil_the_record_is_refused(
+    checks, tmp_path: Path, marker: str, sentence: str
+) -> None:
     file = tmp_path / "test_bad.py"
-    file.write_text("import pytest\n@pytest.mark.segments()\ndef test_it():\n    pass\n")
+    file.write_text(f"import pytest\n@pytest.mark.segments({marker})\ndef test_it():\n    pass\n")
     done = checks("--hold", "0", "checks", str(file))
     assert done.code == 4
-    assert "expected segments('NAME', ...), found none" in done.output
+    assert sentence in done.output
 
 
 def with_text(checks, tmp_path: Path, more: str) -> str:

@@ -44,6 +44,8 @@ def test_spreading_over_processes_is_refused(checks) -> None:
         (["--hold", "10"], "--hold: expected a duration such as 500ms, 10s or 2m, found '10'"),
         (["--gate", "tunel"], "--gate: expected segments of"),
         (["--fault", "tunnel:cut"], "--fault breaks the built-in lab only"),
+        (["--gate", ","], "--gate: expected segments, found none"),
+        (["--results", "/proc/nowhere"], "--results: expected a folder that can be written"),
     ],
 )
 def test_bad_options(checks, arguments: list[str], sentence: str) -> None:
@@ -93,3 +95,15 @@ def test_leaving_loopback_is_refused_before_a_packet(checks, tmp_path: Path) -> 
     assert "T3PROBE_LOOPBACK_ONLY=1 allows 127.0.0.0/8 and ::1 only" in done.output
     assert "Traceback" not in done.output
     assert not (done.results / "verdict.json").exists()
+
+
+def test_a_fault_that_would_begin_after_the_hold(checks) -> None:
+    done = checks("--fault", "tunnel:cut@3s", "--hold", "2s", deployment=None)
+    refused(done, "it begins 3 s after the run and the hold is 2 s")
+
+
+def test_collecting_keeps_the_last_record(checks) -> None:
+    checks("--hold", "0", "-k", "devvm")
+    before = (checks.folder / "results" / "junit.xml").read_bytes()
+    checks("--collect-only", "-q")
+    assert (checks.folder / "results" / "junit.xml").read_bytes() == before

@@ -1,0 +1,86 @@
+"""Checks with a body of their own: what their marker says, and what they saw."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import pytest
+
+from t3probe.observation import REASONS, Drop, Observation, Outcome
+
+__all__ = ["observed", "own_name", "segments_of"]
+
+
+def _marker(item: pytest.Item) -> pytest.Mark:
+    marker = item.get_closest_marker("segments")
+    assert marker is not None
+    return marker
+
+
+def own_name(item: pytest.Item) -> str:
+    """The check's name in the verdict: its marker's `leg`, or the test's own."""
+    return str(_marker(item).kwargs.get("leg") or item.name)
+
+
+def segments_of(item: pytest.Item, taken: Iterable[str]) -> tuple[str, ...]:
+    """The segments that the check crosses. Raises UsageError for what would spoil the record."""
+    marker, name = _marker(item), own_name(item)
+    reason = marker.kwargs.get("reason", "io_error")
+    problem = ""
+    if not marker.args:
+        problem = "expected segments('NAME', ...), found none; name what the check crosses"
+    elif reason not in REASONS:
+        problem = f"expected one of the reasons {', '.join(REASONS)}, found {reason!r}"
+    elif name in set(taken):
+        problem = f"a leg or another check is called {name!r}, too; name this one with leg='NAME'"
+    if problem:
+        raise pytest.UsageError(f"{item.nodeid}: {problem}")
+    return tuple(marker.args)
+
+
+def observed(
+    item: pytest.Item,
+    call: pytest.CallInfo[None],
+    report: pytest.TestReport,
+    ended: float,
+    common_beat: int,
+) -> Observation:
+    """What the check saw, `ended` seconds after the run's start.
+
+    A failed check is `down` over its own time and calls the common beat of that number. One that
+    was skipped, or could not be set up, is inconclusive.
+    """
+    marker = _marker(item)
+    started = max(0.0, round(ended - (call.stop - call.start), 6))
+    ran = call.when == "call" and not report.skipped
+    outcome: Outcome = "inconclusive"
+    if ran:
+        outcome = "failed" if report.failed else "passed"
+    detail = str(call.excinfo.value)[:200].partition("\n")[0] if call.excinfo else ""
+    reason = marker.kwargs.get("reason", "io_error") if outcome == "failed" else None
+    drops: tuple[Drop, ...] = ()
+    if reason is not None:
+        drops = (
+            Drop(
+                began=started,
+                noticed=ended,
+                reason=reason,
+                symptom="down",
+                stage="ask",
+                call=common_beat,
+                detail=detail,
+            ),
+        )
+    return Observation(
+        leg=own_name(item),
+        kind="check",
+        path=tuple(marker.args),
+        outcome=outcome,
+        reason=reason,
+        detail=detail,
+        started=started,
+        ended=ended,
+        observed_seconds=round(ended - started, 6),
+        drops=drops,
+        after_hold=True,
+    )
