@@ -167,6 +167,8 @@ class Probing:
     resolver: Resolver
     crowd: asyncio.Semaphore
     """Bounds the one-shot connects in flight."""
+    internal_addresses: frozenset[str] = frozenset()
+    """Addresses that public DNS must never answer."""
     once: set[str] = field(default_factory=set)
     """Names of what need not be tried again in this run."""
 

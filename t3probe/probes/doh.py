@@ -13,6 +13,7 @@ import dns.rdatatype
 
 from t3probe.config.types import Leg
 from t3probe.probes.base import (
+    Collapsed,
     Echo,
     Line,
     ProbeError,
@@ -117,13 +118,19 @@ class DohLine(HttpLine):
         if self.lost is not None:
             raise self.lost
         try:
-            _, answer = await ask_address(
+            found, answer = await ask_address(
                 self.client, self._url, self.leg.query or "", self.probing.timing.watchdog
             )
         finally:
             # A second query on a new connection: the next beat is on another one than this.
             self.left_politely = self.client.closed_by_peer or self.client.renewed
         check_route(self.leg, answer.headers, self.facts)
+        inside = self.probing.internal_addresses.intersection(found)
+        if inside:
+            raise Collapsed(
+                f"public DNS answers {min(inside)}, which is an internal address: this is not "
+                "the public resolver's own answer"
+            )
         return Echo(
             sent=answer.sent,
             ended=answer.ended,

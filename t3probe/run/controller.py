@@ -55,8 +55,9 @@ class Run:
             tls=TlsStore(deployment.tls_ca),
             resolver=Resolver(),
             crowd=asyncio.Semaphore(_MAX_CONNECTS_AT_ONCE),
+            internal_addresses=_internal_addresses(deployment),
         )
-        self.internal_addresses = _internal_addresses(deployment)
+        self.internal_addresses = self.probing.internal_addresses
         self.call_number = call
         self.hold_over = False
         self.finished = False

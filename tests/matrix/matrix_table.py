@@ -22,7 +22,7 @@ TABLE = {
     "doh:garbage": "localised | doh | - | - | tunnel",
     "doh:nxdomain": "localised | doh | - | - | tunnel",
     "doh:servfail": "localised | doh | - | - | tunnel",
-    "doh:internal": "incomplete | - | - | - | cf-edge tunnel",
+    "doh:internal": "incomplete | - | - | - | doh cf-edge tunnel",
     "doh:empty": "localised | doh | - | - | tunnel",
     "cf-edge:refuse": "localised | cf-edge | - | tunnel | -",
     "cf-edge:blackhole": "localised | cf-edge | - | tunnel | -",
