@@ -98,9 +98,6 @@ FAULTS: dict[str, tuple[str, ...]] = {
 DEFAULT_DELAY: dict[str, float] = {"slow": 0.3, "close": 1.0}
 """Kinds with a duration as argument, and its default in seconds."""
 
-LONGEST_WAN_DELAY = 0.5
-"""Seconds; well below every deadline of the lab's timing."""
-
 DEFAULT_CUT_AFTER = 3.0
 """Seconds after which a cut without `@AFTER` happens."""
 
@@ -182,12 +179,6 @@ def parse_fault(text: str) -> Fault:
     _check_pair(text, segment, kind)
     delay, provider = _arguments(text, segment, kind, arguments)
     after = _duration(text, after_text) if at else 0.0
-    if segment == "wan" and delay is not None and delay > LONGEST_WAN_DELAY:
-        problem = (
-            "the wan can be slow by 500ms at most: a slower network would be late to "
-            "acknowledge, too, which the lab's own sockets are not."
-        )
-        raise FaultError(text, problem)
     lasts = _duration(text, lasts_text) if plus else None
     if kind == "cut":
         if lasts is not None:

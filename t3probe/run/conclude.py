@@ -63,7 +63,7 @@ def conclude(
         return Conclusion("inconclusive", None, "the run ended before the first answer", None)
     tried = [one for one in addresses if not one.skipped]
     answered = sum(one.ok for one in tried)
-    if answered < len(tried) and not leg.any_of:
+    if 0 < answered < len(tried) and not leg.any_of:
         silent = next(one for one in tried if not one.ok)
         return Conclusion(
             "degraded",

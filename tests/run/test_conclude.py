@@ -106,6 +106,11 @@ def test_one_of_several_is_enough_where_the_leg_says_so() -> None:
     assert conclude(leg, [beat()], [], [DEAD, FINE]).outcome == "passed"
 
 
+def test_a_first_attempt_that_told_nothing_does_not_degrade_what_came_after() -> None:
+    leg = Leg(name="leg", kind="walloff", path=("a",))
+    assert conclude(leg, [beat()], [], [DEAD, DEAD]).outcome == "passed"
+
+
 ESTABLISHED = TcpSample(state=1, rtt_seconds=0.1)
 
 
