@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -31,4 +32,9 @@ class Lab:
 
 
 def pytest_t3probe_lab(config: pytest.Config) -> Lab:
+    if find_spec("trustme") is None:
+        raise pytest.UsageError(
+            "expected a deployment file, found none, and the built-in lab is not installed; name "
+            "one with --deployment FILE or T3PROBE_DEPLOYMENT, or install t3probe[lab]"
+        )
     return Lab()

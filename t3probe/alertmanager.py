@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 from t3probe.config.types import Deployment
 
-__all__ = ["MUTED_BY_A_SEGMENT", "fragment"]
+__all__ = ["MUTED_BY_A_SEGMENT", "fragment", "matcher"]
 
 MUTED_BY_A_SEGMENT = (
     "T3ProbeLegDown",
@@ -81,11 +81,15 @@ def _rule(*, source: list[str], target: list[str], equal: str) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _matcher(label: str, operator: str, value: str) -> str:
-    """One matcher as a YAML scalar. The value is quoted for Alertmanager, whose quotes know
-    the escapes of Go, and the whole for YAML, whose single quotes know only themselves."""
+def matcher(label: str, operator: str, value: str) -> str:
+    """One matcher as Alertmanager and amtool read it: its quotes know the escapes of Go."""
     quoted = value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
-    return "'" + f'{label}{operator}"{quoted}"'.replace("'", "''") + "'"
+    return f'{label}{operator}"{quoted}"'
+
+
+def _matcher(label: str, operator: str, value: str) -> str:
+    """One matcher as a YAML scalar, whose single quotes know only themselves."""
+    return "'" + matcher(label, operator, value).replace("'", "''") + "'"
 
 
 def _any_of(texts: Iterable[str]) -> str:

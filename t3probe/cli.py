@@ -1,4 +1,4 @@
-"""The command `t3probe`: verdicts from records and cases, the lab, the deployment file's schema."""
+"""The command `t3probe`: recorded runs and cases, what follows from a deployment file, the lab."""
 
 from __future__ import annotations
 
@@ -10,10 +10,26 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
+from t3probe.watch import command as watch
+
 __all__ = ["EXIT_USAGE", "main"]
 
 EXIT_USAGE = 4
 """Wrong usage or an unreadable file, as with pytest."""
+
+
+class _Version(argparse.Action):
+    """Looks the version up only when it is asked for."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *arguments: object) -> NoReturn:
+        from importlib.metadata import PackageNotFoundError, version
+
+        try:
+            found = version("t3probe")
+        except PackageNotFoundError:
+            found = "(not installed)"
+        print(f"t3probe {found}")
+        parser.exit()
 
 
 class _Parser(argparse.ArgumentParser):
@@ -23,30 +39,38 @@ class _Parser(argparse.ArgumentParser):
         self.exit(EXIT_USAGE, f"{self.prog}: {message}; see {self.prog} --help\n")
 
 
+def _a_run(which: str) -> str:
+    return f"a JUnit file, or a log ({which} in it); - is standard input"
+
+
 def _parser() -> _Parser:
     parser = _Parser(
         prog="t3probe",
         description="Which segment of the path broke, and which can be cleared, with data.",
         epilog="example: t3probe verdict results/junit.xml",
     )
+    parser.add_argument("--version", action=_Version, nargs=0, help="print the version")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
     verdict = commands.add_parser(
         "verdict",
         help="judge a recorded run again, or a made-up case",
-        epilog="example: t3probe verdict results/junit.xml",
+        epilog="example: kubectl logs job/t3probe-29384 | t3probe verdict -",
     )
-    verdict.add_argument("record", nargs="?", metavar="RUN.XML", help="a JUnit file of a run")
+    verdict.add_argument("record", nargs="?", metavar="RUN", help=_a_run("the newest run"))
     verdict.add_argument("--case", metavar="FILE.json", help="outcomes to judge, one or a list")
     verdict.add_argument("--text", action="store_true", help="the summary in place of JSON")
+    verdict.add_argument(
+        "--all", action="store_true", help="every run of a log, in its order, not only the newest"
+    )
     verdict.set_defaults(run=_verdict)
 
     push = commands.add_parser(
         "push",
-        help="push a recorded run, or another suite's JUnit file",
+        help="push recorded runs, or another suite's JUnit file",
         epilog="example: t3probe push results/junit.xml --gateway http://127.0.0.1:9091",
     )
-    push.add_argument("record", metavar="RUN.XML")
+    push.add_argument("record", metavar="RUN", help=_a_run("every run"))
     retire = commands.add_parser(
         "retire",
         help="delete the groups of a vantage that is gone",
@@ -68,12 +92,38 @@ def _parser() -> _Parser:
     )
     lab.set_defaults(run=_lab)
 
+    watch.add(commands)
+
+    echo = commands.add_parser(
+        "echo",
+        help="answer /probe/ws and /probe/healthz for a deployment without its own",
+        add_help=False,
+    )
+    echo.set_defaults(run=_lab)
+
     schema = commands.add_parser(
         "schema",
         help="print the JSON Schema of the deployment file",
         epilog="example: t3probe schema > deployments/schema.json",
     )
     schema.set_defaults(run=_schema)
+
+    alertmanager = commands.add_parser(
+        "alertmanager",
+        help="print a deployment's inhibit_rules for Alertmanager",
+        epilog="example: t3probe alertmanager deployments/t3.toml > fragment.yml",
+    )
+    alertmanager.add_argument("deployment", metavar="DEPLOYMENT", help="a deployment file")
+    alertmanager.set_defaults(run=_alertmanager)
+
+    manifests = commands.add_parser(
+        "manifests", help="print a NetworkPolicy or a PrometheusRule", add_help=False
+    )
+    manifests.set_defaults(run=_lab)
+
+    from t3probe.forensics.command import add_forensics
+
+    add_forensics(commands)
     return parser
 
 
@@ -84,6 +134,14 @@ def main(argv: Sequence[str] | None = None) -> int:
         from t3probe.lab.__main__ import main as lab
 
         return lab(words[1:])
+    if words[:1] == ["echo"]:
+        from t3probe.echo.__main__ import main as echo
+
+        return echo(words[1:])
+    if words[:1] == ["manifests"]:
+        from t3probe.cluster.command import main as manifests
+
+        return manifests(words[1:])
     arguments = _parser().parse_args(words)
     run: Callable[[argparse.Namespace], int] = arguments.run
     try:
@@ -105,7 +163,9 @@ def _print_json(data: Any) -> None:
 
 def _verdict(arguments: argparse.Namespace) -> int:
     if (arguments.record is None) == (arguments.case is None):
-        return _say("verdict: expected a JUnit file or --case FILE, one of the two")
+        return _say("verdict: expected a recorded run or --case FILE, one of the two")
+    if arguments.case is not None and (arguments.all or arguments.text):
+        return _say("verdict: --all and --text are for recorded runs, not for --case; leave it out")
     return _case(arguments.case) if arguments.case is not None else _recorded(arguments)
 
 
@@ -125,21 +185,49 @@ def _case(file: str) -> int:
 
 
 def _recorded(arguments: argparse.Namespace) -> int:
-    from t3probe.record import RecordError, read_junit
+    from t3probe.record import (
+        Damage,
+        RecordError,
+        Recording,
+        Source,
+        newest,
+        read_recordings,
+        run_key,
+    )
+    from t3probe.summary import render
+    from t3probe.timing import utc_text
     from t3probe.verdict import judge_run
 
+    def answer(recording: Recording) -> Any:
+        judged = judge_run(recording.run, recording.observations)
+        if not arguments.text:
+            return judged.to_dict()
+        return [line for _, line in render(recording.run, recording.observations, judged)]
+
+    damage = Damage()
+    notes: list[object] = []
     try:
-        recording = read_junit(arguments.record)
+        with Source(arguments.record) as source:
+            recordings = read_recordings(source, damage)
+            if arguments.all:
+                answers = list({run_key(one): answer(one) for one in recordings}.values())
+            else:
+                recording, runs = newest(recordings)
+                answers = [answer(recording)]
+                if runs > 1:
+                    when = utc_text(recording.run.started_at).rstrip("Z").replace("T", " ")
+                    what = f"{source.name} holds {runs} runs; this is the newest"
+                    notes.append(f"{what}, of {when} UTC")
     except RecordError as error:
         return _say(error)
-    judged = judge_run(recording.run, recording.observations)
-    if not arguments.text:
-        _print_json(judged.to_dict())
-        return 0
-    from t3probe.summary import render
-
-    for _, line in render(recording.run, recording.observations, judged):
-        print(line)
+    if damage.count:
+        notes.append(f"{source.name}: {damage}; {damage.advice}")
+    for note in notes:
+        _say(note)
+    if arguments.text:
+        print("\n".join(line for lines in answers for line in lines))
+    else:
+        _print_json(answers if arguments.all else answers[0])
     return 0
 
 
@@ -192,6 +280,19 @@ def _schema(arguments: argparse.Namespace) -> int:
     from t3probe.config.schema import schema
 
     _print_json(schema())
+    return 0
+
+
+def _alertmanager(arguments: argparse.Namespace) -> int:
+    from t3probe.alertmanager import fragment
+    from t3probe.config import DeploymentError, load
+    from t3probe.timing import SystemClock
+
+    try:
+        deployment = load(arguments.deployment, os.environ, now=SystemClock().wall())
+    except DeploymentError as error:
+        return _say(error)
+    print(fragment(deployment), end="")
     return 0
 
 

@@ -8,6 +8,7 @@ nothing changes what the checks found; it is all said in sentences.
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Delivering",
     "Ended",
+    "correct",
     "end_of_run",
     "gateway_of",
     "push_recording",
@@ -34,6 +36,7 @@ __all__ = [
     "start_of_run",
 ]
 
+START_SECONDS = 2.0
 END_SECONDS = 4.8
 GATEWAY_END_SECONDS = 3.6
 SMALL_SECONDS = 1.0
@@ -59,8 +62,10 @@ class Delivering:
     environ: Mapping[str, str]
     clock: Clock
     sinks: list[Deliver] = field(default_factory=list)
-    sentences: list[str] = field(default_factory=list)
-    """What went wrong so far."""
+    opened: list[Report] = field(default_factory=list)
+    """What each sink said at the start."""
+    reached: list[Deliver] = field(default_factory=list)
+    """Those that took the results at the end."""
 
 
 def gateway_of(
@@ -101,11 +106,13 @@ def start_of_run(
     results: Path,
     environ: Mapping[str, str],
     clock: Clock | None = None,
+    seconds: float = START_SECONDS,
 ) -> Delivering:
     """Zeros where series are missing, before the probing starts. At most two seconds.
 
     `zeros` is `metrics.zeros(deployment, vantage)`; `results` is the run's results folder. For a
-    run that is not to be pushed, do not call it.
+    run that is not to be pushed, do not call it. With `seconds` 0 no zeros are written: for a
+    run that was told to end before it began, and counts nothing.
     """
     clock = clock or SystemClock()
     started = Delivering(deployment, environ, clock)
@@ -121,24 +128,39 @@ def start_of_run(
             else Spool(results / NOTE_FOLDER, keep=False)
         )
         started.sinks.append(pushgateway.sink(gateway, memory, clock))
+    budget = Budget(clock, seconds)
     for sink in started.sinks:
-        report = sink(Batch(zeros, opening=True))
-        if not report.ok:
-            started.sentences.append(report.sentence)
+        report = sink(Batch(zeros, opening=True, seconds=budget.left_seconds))
+        started.opened.append(report if seconds else report._replace(ok=True))
     return started
 
 
 def end_of_run(
-    started: Delivering, families: Sequence[Metric], *, ok: bool, errors: Sequence[str] = ()
+    started: Delivering,
+    families: Sequence[Metric],
+    *,
+    ok: bool,
+    errors: Sequence[str] = (),
+    seconds: float = END_SECONDS,
 ) -> Ended:
-    """Deliver what the run measured. At most five seconds.
+    """Deliver what the run measured. At most `seconds`.
 
     `families` is `metrics.families(run, observations, judged)`. `ok` and `errors` are what
     Kuberhealthy is told: whether all checks passed, and a sentence for each that did not.
     """
-    budget = Budget(started.clock, END_SECONDS)
-    reports = [sink(Batch(families)) for sink in started.sinks]
+    budget = Budget(started.clock, seconds)
+    reports = []
+    for sink in started.sinks:
+        reports.append(sink(Batch(families, seconds=budget.left_seconds)))
+        if reports[-1].ok:
+            started.reached.append(sink)
     delivered = all(one.ok for one in reports)
+    # A sink that failed twice says it once: at the end, with what became of the counts.
+    before = [
+        first.sentence
+        for first, last in zip(started.opened, reports, strict=True)
+        if last.ok and not first.ok
+    ]
     kuberhealthy_url = started.environ.get("KH_REPORTING_URL")
     if kuberhealthy_url:
         part = budget.part(SMALL_SECONDS)
@@ -147,23 +169,35 @@ def end_of_run(
     if delivered and heartbeat_url is not None:
         reports.append(heartbeat.beat(heartbeat_url, budget.part(SMALL_SECONDS)))
     reports.sort(key=lambda one: one.ok)
-    return Ended(delivered, (*started.sentences, *(one.sentence for one in reports)))
+    return Ended(delivered, (*before, *(one.sentence for one in reports)))
+
+
+def correct(started: Delivering, families: Sequence[Metric], seconds: float) -> list[str]:
+    """Replace gauges where the results are; sentences for where that went wrong."""
+    budget = Budget(started.clock, seconds)
+    reports = [
+        sink(Batch(families, correction=True, seconds=budget.left_seconds))
+        for sink in started.reached
+    ]
+    return [one.sentence for one in reports if not one.ok]
 
 
 def retire(gateway: Gateway, clock: Clock | None = None) -> tuple[Report, str]:
     """Delete the groups of a vantage that is gone; the second text is the silence to set.
 
-    `T3ProbeSilent` remembers a vantage for six hours; the silence covers that time.
+    `T3ProbeSilent` remembers a vantage for six hours; the silence covers that time. It names the
+    vantage and the shard also when there is none: a matcher left out would mute all of them.
     """
+    from t3probe.alertmanager import matcher
+
     site = Site(gateway.url, gateway.login)
     budget = Budget(clock or SystemClock(), gateway.end_seconds)
-    matchers = " ".join(
-        f"'{name}=\"{value}\"'" for name, value in gateway.key.items() if name != "shard"
+    labels = {"job": gateway.job, "vantage": gateway.vantage, "shard": gateway.shard}
+    matchers = (
+        shlex.quote(matcher(name, "=", value))
+        for name, value in {"alertname": "T3ProbeSilent", **labels}.items()
     )
-    silence = (
-        "amtool silence add --duration=6h --comment='vantage retired' "
-        f"'alertname=\"T3ProbeSilent\"' {matchers}"
-    )
+    silence = f"amtool silence add --duration=6h --comment='vantage retired' {' '.join(matchers)}"
     where = f"the gateway at {site.name}"
     try:
         for key in (gateway.key, gateway.upstream_key):

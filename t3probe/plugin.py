@@ -9,24 +9,33 @@ from __future__ import annotations
 
 import gc
 import os
-import signal
 import sys
 from collections.abc import Generator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from t3probe import guard
+from t3probe.interrupt import Interrupts
 
 guard.install_from_environment()
+INTERRUPTS = Interrupts()
+INTERRUPTS.install()  # before the imports that take long; conftest.py loads this for checks only
 # A run starts every minute, is short and makes little garbage: rarer collections save it some
 # 15 ms of CPU for less than a MiB.
 gc.set_threshold(20_000, 20, 20)
 
-from t3probe.config import DeploymentError, Wrong, load, parse_duration  # noqa: E402
+import msgspec  # noqa: E402
+
+from t3probe import options  # noqa: E402
+from t3probe.config import DeploymentError, load  # noqa: E402
+from t3probe.config.shard import shard_named, sharded  # noqa: E402
 from t3probe.judge import require_conclusive  # noqa: E402
-from t3probe.observation import Observation  # noqa: E402
+from t3probe.junit import JUnitFile  # noqa: E402
+from t3probe.observation import Observation, RunRecord  # noqa: E402
+from t3probe.output import RecordLog  # noqa: E402
 from t3probe.own_checks import observed, own_name, segments_of  # noqa: E402
 from t3probe.session import Session, write_json  # noqa: E402
 from t3probe.shipping import Shipping  # noqa: E402
@@ -44,26 +53,7 @@ def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    group = parser.getgroup("t3probe", "t3probe: which segment of the path broke")
-    group.addoption("--deployment", metavar="FILE", help="deployment file; without it, the lab")
-    group.addoption("--hold", metavar="DURATION", help="how long to hold the legs; 0: one beat")
-    group.addoption("--results", metavar="FOLDER", default=None, help="default: results")
-    group.addoption(
-        "--gate", metavar="SEGMENT,...", help="exit 1 only if one of these cannot be cleared"
-    )
-    group.addoption(
-        "--push", action="store_true", help="deliver this run's results, under a job of its own"
-    )
-    group.addoption("--gateway", metavar="URL", help="Pushgateway; default: the deployment's")
-    group.addoption(
-        "--exit-delivered", action="store_true",
-        help="the scheduled job: deliver; exit 0 when delivered, whatever was found",
-    )  # fmt: skip
-    group.addoption("--vantage", metavar="NAME", help="where this suite runs from")
-    group.addoption(
-        "--fault", metavar="SEGMENT:KIND[:ARG]", action="append", default=[],
-        help="break a segment of the built-in lab; may be given several times",
-    )  # fmt: skip
+    options.add(parser)
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -81,7 +71,8 @@ def pytest_configure(config: pytest.Config) -> None:
         )
     checks = Checks(config)
     config.stash[KEY] = checks
-    if config.option.xmlpath is None and not config.option.collectonly:  # keep the last record
+    checks.own_file = config.option.xmlpath is None
+    if checks.own_file and not config.option.collectonly:
         config.option.xmlpath = str(checks.results / "junit.xml")
         try:
             checks.results.mkdir(parents=True, exist_ok=True)
@@ -113,11 +104,15 @@ class Checks:
                 f"--fault breaks the built-in lab only, and the deployment is {file}; leave one out"
             )
         self.results = Path(config.invocation_params.dir, option.results or "results")
+        self.log = RecordLog(option.record_line or option.exit_delivered)
         vantage = option.vantage or environ.get("T3PROBE_VANTAGE", "")
         try:
-            hold = None if option.hold is None else _hold(option.hold)
+            hold = None if option.hold is None else options.hold_seconds(option.hold)
+            self.shard = shard_named(option.shard, environ)
             deployment = load(file, environ, now=SystemClock().wall())
-            self.session = Session(deployment, vantage=vantage or deployment.vantage, hold=hold)
+            vantage = vantage or deployment.vantage
+            deployment = sharded(deployment, self.shard, vantage)
+            self.session = Session(deployment, vantage=vantage, hold=hold)
             if self.lab is not None and option.fault:
                 from t3probe.lab.faults import parse_fault
 
@@ -135,6 +130,7 @@ class Checks:
                 gateway=option.gateway,
                 environ=environ,
                 results=self.results,
+                shard=self.shard,
             )
         except (DeploymentError, ValueError) as error:
             raise pytest.UsageError(str(error)) from None
@@ -149,16 +145,11 @@ class Checks:
                     f"known are {', '.join(known)}"
                 )
         self._judged: Any = None
-        self._running = False
-        for one in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(one, self._on_signal)
-
-    def _on_signal(self, number: int, frame: object) -> None:
-        """Before and after the probing: end the session as an interrupt would."""
-        already = self.session.interrupted
-        self.session.stop()
-        if already or self._running:
-            raise KeyboardInterrupt
+        self._record: RunRecord | None = None
+        self._junit = JUnitFile(config)
+        self.own_file = True
+        """Whether the JUnit file is where we keep the last record, and not where we were told."""
+        INTERRUPTS.tell(self.session.stop)
 
     # -- collecting ----------------------------------------------------------------------
 
@@ -167,10 +158,16 @@ class Checks:
         where = "the built-in lab" if self.lab is not None else deployment.file
         faults = ", ".join(self.config.option.fault)
         return [
-            f"t3probe: {where}{' with ' + faults if faults else ''}, hold {hold:g} s",
+            f"t3probe: {where}{' with ' + faults if faults else ''}, hold {hold:g} s"
+            + ("" if self.shard is None else f", {self.shard}"),
+            *([f"nothing falls to {self.shard}"] if self._idle_shard() else []),
             *(f"warning: {one}" for one in deployment.warnings),
             *self.session.blind_spots(),
         ]
+
+    def _idle_shard(self) -> bool:
+        """Whether there are more shards than upstreams, and this is one too many."""
+        return self.shard is not None and not self.session.available
 
     def pytest_generate_tests(self, metafunc: pytest.Metafunc) -> None:
         marker = metafunc.definition.get_closest_marker("legs")
@@ -186,8 +183,11 @@ class Checks:
     @pytest.hookimpl(tryfirst=True)
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
         """A kind without legs is no check; checks of their own come after the legs'."""
+        others = self.shard is None or self.shard.index == 0
         items[:] = [
-            one for one in items if not one.get_closest_marker("legs") or _leg_of(one) is not None
+            one
+            for one in items
+            if _leg_of(one) is not None or (others and not one.get_closest_marker("legs"))
         ]
         items.sort(key=lambda one: one.get_closest_marker("segments") is not None)
         own = self.session.own_checks
@@ -206,15 +206,14 @@ class Checks:
         chosen = {own_name(one) for one in session.items if one.get_closest_marker("segments")}
         own = self.session.own_checks
         self.session.own_checks = {name: own[name] for name in own if name in chosen}
+        INTERRUPTS.never()
         try:
             if names:
                 self._measure(names)
             for seen in self.session.recorded():
                 self._write_property(seen)
-            self._running = True
             return (yield)
         finally:
-            self._running = False
             if any(seen.after_hold and seen.drops for seen in self.session.recorded()):
                 self.session.look_again()
                 for seen in self.session.recorded():
@@ -229,9 +228,12 @@ class Checks:
 
             progress = Progress(self.config.get_terminal_writer())
         try:
-            if self.lab is not None:
-                file = self.lab.start(self.config.option.fault)
-                self.session.use(load(file, os.environ, now=SystemClock().wall()))
+            if self.lab is not None and not self.session.interrupted:
+                with suppress(KeyboardInterrupt):
+                    with INTERRUPTS.raising(1):
+                        file = self.lab.start(self.config.option.fault)
+                    real = load(file, os.environ, now=SystemClock().wall())
+                    self.session.use(sharded(real, self.shard, self.session.vantage))
             self.shipping.begin(set(names) == {leg.name for leg in self.session.available})
             self.session.measure(names, progress)
         except (DeploymentError, RuntimeError, guard.LoopbackOnlyError) as error:
@@ -250,6 +252,17 @@ class Checks:
             pytest.fail(f"{request.param}: not probed, the run was interrupted", pytrace=False)
         require_conclusive(seen)
         return seen
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtest_setup(self, item: pytest.Item) -> None:
+        if self.session.interrupted and _leg_of(item) is None:
+            pytest.skip("not run: the run was told to end")
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_protocol(self, item: pytest.Item) -> Generator[None, object, object]:
+        """Judging a leg takes no time; the body of another check may, so a signal ends it."""
+        with INTERRUPTS.raising(1 if _leg_of(item) is None else 2):
+            return (yield)
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_makereport(
@@ -278,31 +291,62 @@ class Checks:
 
     # -- the record and the end ------------------------------------------------------------
 
-    def _junit(self, name: str, value: str) -> None:
-        """A testsuite-level property, through the public method of whatever writes JUnit."""
-        for plugin in self.config.pluginmanager.get_plugins():
-            add = getattr(plugin, "add_global_property", None)
-            if add is not None:
-                add(name, value)
-
     def _write_property(self, seen: Observation) -> None:
         from t3probe.record import leg_property
 
-        self._junit(*leg_property(seen))
+        self._junit.add(*leg_property(seen))
 
-    @pytest.hookimpl(tryfirst=True)
-    def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int) -> None:
-        if self.session.interrupted and exitstatus in {0, 1, 5}:
-            session.exitstatus = EXIT_INTERRUPTED
-        nothing = not (self.session.probed or self.session.observations)
-        if nothing or exitstatus == pytest.ExitCode.USAGE_ERROR:
-            return
+    @pytest.hookimpl(wrapper=True, trylast=True)
+    def pytest_sessionfinish(
+        self, session: pytest.Session, exitstatus: int
+    ) -> Generator[None, object, object]:
+        INTERRUPTS.never()
+        usage = exitstatus == pytest.ExitCode.USAGE_ERROR
+        if not usage and (self.session.probed or self.session.observations):
+            self._conclude(session)
+        INTERRUPTS.settled()
+        if self._judged is None:
+            nothing = session.exitstatus == pytest.ExitCode.NO_TESTS_COLLECTED
+            if nothing and self._idle_shard() and self.config.option.exit_delivered:
+                session.exitstatus = 0  # there was nothing to deliver
+            if self.session.interrupted and session.exitstatus in {0, 1, 5}:
+                session.exitstatus = EXIT_INTERRUPTED
+            if self.own_file and (usage or not (session.testscollected or session.testsfailed)):
+                self._junit.keep_last()
+        with self._junit.written_whole():
+            return (yield)
+
+    def pytest_unconfigure(self) -> None:
+        INTERRUPTS.over()
+
+    def _conclude(self, session: pytest.Session) -> None:
+        """The verdict, the delivery, and the run's own property."""
         from t3probe.record import run_property
         from t3probe.verdict import judge_run
 
         record, seen = self.session.record(), self.session.recorded()
-        self._junit(*run_property(record))
         self._judged = judge_run(record, seen)
+        self._write_verdict()
+        self.log.put(record, seen)  # a pod that is killed while it delivers has left its record
+        self.shipping.end(record, seen, self._judged)
+        INTERRUPTS.settled()
+        if self.session.interrupted and not record.interrupted:
+            # All is as it was delivered, but told to end before that was over.
+            record = msgspec.structs.replace(record, interrupted=True, complete=False)
+            self._judged = judge_run(record, seen)
+            self._write_verdict()
+            self.log.put(record, seen)  # a reader takes the last one of a run
+            self.shipping.correct(record, seen, self._judged)
+        self._record = record
+        self._junit.add(*run_property(record))
+        if self.session.interrupted and session.exitstatus in {0, 1}:
+            session.exitstatus = EXIT_INTERRUPTED
+        if self.gate and session.exitstatus in {0, 1}:
+            session.exitstatus = int(bool(self.blocked()))
+        if self.config.option.exit_delivered and session.exitstatus in {0, 1, 2}:
+            session.exitstatus = int(not self.shipping.delivered)
+
+    def _write_verdict(self) -> None:
         try:
             self.results.mkdir(parents=True, exist_ok=True)
             write_json(self.results / "verdict.json", self._judged.to_dict())
@@ -310,23 +354,18 @@ class Checks:
             self.config.issue_config_time_warning(
                 pytest.PytestWarning(f"{self.results}: cannot write: {error.strerror}"), 2
             )
-        self.shipping.end(record, seen, self._judged)
-        if self.gate and session.exitstatus in {0, 1}:
-            session.exitstatus = int(bool(self.blocked()))
-        if self.config.option.exit_delivered and session.exitstatus in {0, 1, 2}:
-            session.exitstatus = int(not self.shipping.delivered)
 
     def blocked(self) -> list[str]:
         """The gated segments that are not exonerated."""
         return [one for one in self.gate if one not in self._judged.verdict.exonerated]
 
     def pytest_terminal_summary(self, terminalreporter: Any) -> None:
-        if self._judged is None:
+        if self._record is None:
             return
         from t3probe.summary import render
 
         write = terminalreporter.write_line
-        for style, line in render(self.session.record(), self.session.recorded(), self._judged):
+        for style, line in render(self._record, self.session.recorded(), self._judged):
             write(line, **dict.fromkeys(style.split(), True))
         if self.gate:
             blocked = self.blocked()
@@ -337,16 +376,6 @@ class Checks:
         for sentence in self.shipping.sentences:
             write(f"  delivery      {sentence}")
         write(f"\nrecord: {self.config.option.xmlpath}  verdict: {self.results / 'verdict.json'}")
-
-
-def _hold(text: str) -> float:
-    try:
-        return float(parse_duration(text, allow_zero=True))
-    except Wrong as problem:
-        hint = f"; {problem.hint}" if problem.hint else ""
-        raise pytest.UsageError(
-            f"--hold: expected {problem.expected}, found {text!r}{hint}"
-        ) from None
 
 
 def _leg_of(item: pytest.Item) -> str | None:

@@ -1,7 +1,8 @@
 """From a leg to the addresses to dial: pinned, literal, the system's resolver, or DoH.
 
 DoH providers are tried in order until one answers, and asked once per name and run: every
-leg of a run dials the same answer.
+leg of a run dials the same answer. A resolver for days gives its answers an age at which they
+are asked for anew.
 """
 
 from __future__ import annotations
@@ -50,23 +51,37 @@ def is_address(host: str) -> bool:
 
 
 class Resolver:
-    """Answers names for one run, each asked once."""
+    """Answers names for one run, each asked once.
 
-    def __init__(self) -> None:
+    With `max_age_seconds` an older answer is asked for again when somebody needs it.
+    """
+
+    def __init__(self, max_age_seconds: float | None = None) -> None:
+        self._max_age = max_age_seconds
         self._asked: dict[tuple[tuple[str, ...], str], asyncio.Future[list[str]]] = {}
+        self._asked_at: dict[tuple[tuple[str, ...], str], float] = {}
 
     async def doh(self, providers: tuple[str, ...], name: str, probing: Probing) -> list[str]:
         """The addresses of `name` from the first provider that answers. Raises ResolveError."""
-        key = (providers, name)
+        key, now = (providers, name), probing.clock.now()
+        old = key in self._asked and self._asked[key].done() and self._max_age is not None
+        if old and now - self._asked_at[key] >= (self._max_age or 0.0):
+            del self._asked[key], self._asked_at[key]
         if key not in self._asked:
             self._asked[key] = asyncio.ensure_future(_ask(providers, name, probing))
+            self._asked_at[key] = now
         asked = self._asked[key]
         try:
             return await asyncio.shield(asked)
         except ResolveError:
             if self._asked.get(key) is asked:
-                del self._asked[key]  # a later attempt may ask again
+                del self._asked[key], self._asked_at[key]  # a later attempt may ask again
             raise
+
+    def forget(self) -> None:
+        """Forget every answer: whoever needs one asks again."""
+        for key in [key for key, asked in self._asked.items() if asked.done()]:
+            del self._asked[key], self._asked_at[key]
 
     async def aclose(self) -> None:
         """Cancel what is still being asked."""

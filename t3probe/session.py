@@ -7,8 +7,8 @@ hooks, and nothing here judges.
 from __future__ import annotations
 
 import asyncio
-import signal
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -17,15 +17,28 @@ from t3probe.observation import Observation, RunRecord
 from t3probe.probes import preload
 from t3probe.run.book import continued
 from t3probe.run.controller import Run
-from t3probe.timing import RunClock
+from t3probe.timing import Clock, RunClock, SystemClock
 
 __all__ = ["Session"]
+
+STOP_SECONDS = 4.9
+"""A run that is told to end has ended by then: a little less than the five promised."""
 
 
 class Session:
     """One run from the selection of its legs to its record."""
 
-    def __init__(self, deployment: Deployment, *, vantage: str, hold: float | None) -> None:
+    def __init__(
+        self,
+        deployment: Deployment,
+        *,
+        vantage: str,
+        hold: float | None,
+        system: Clock | None = None,
+    ) -> None:
+        self._system: Clock = system or SystemClock()
+        self._stopped_at = 0.0
+        self._loop: asyncio.AbstractEventLoop | None = None
         self.deployment = deployment
         self.vantage = vantage
         self.available, self.vantage_warning = legs_for(deployment, vantage)
@@ -55,7 +68,8 @@ class Session:
     def measure(self, names: Sequence[str], progress: Callable[[Run], None] | None) -> None:
         """Probe the legs called `names`, all at once, to the end of the hold."""
         self.selected = tuple(leg for leg in self.available if leg.name in set(names))
-        preload(self.selected)
+        if not self.interrupted:
+            preload(self.selected)
         self.clock = RunClock()
         self.probed = True
         if not self.interrupted:
@@ -74,6 +88,7 @@ class Session:
     ) -> list[Observation]:
         assert self.clock is not None
         started_at = self.clock.started_at
+        self._loop = asyncio.get_running_loop()
         self._run = run = Run(
             self.deployment,
             self.selected,
@@ -83,11 +98,6 @@ class Session:
             planned=lambda leg: planned(self.deployment, leg, started_at),
             progress=progress,
         )
-        loop = asyncio.get_running_loop()
-        signals = (signal.SIGTERM, signal.SIGINT)
-        previous = [signal.getsignal(one) for one in signals]
-        for one in signals:
-            loop.add_signal_handler(one, self.stop)
         if self.interrupted:
             run.stop()
         try:
@@ -96,15 +106,29 @@ class Session:
             self.loop_lag_seconds = max(self.loop_lag_seconds, run.footing.worst_seconds)
             self.calls = run.call_number
             self._run = None
-            for one, handler in zip(signals, previous, strict=True):
-                loop.remove_signal_handler(one)
-                signal.signal(one, handler)
 
-    def stop(self) -> None:
-        """End the probing now and keep what was seen."""
-        self.interrupted = True
-        if self._run is not None:
-            self._run.stop()
+    def stop(self, at: float | None = None) -> None:
+        """End the probing now and keep what was seen. Made for a signal handler.
+
+        `at` is when that was asked, in seconds of the monotonic clock; without it, now.
+        """
+        if not self.interrupted:
+            self._stopped_at = self._system.monotonic() if at is None else at
+            self.interrupted = True
+        run, loop = self._run, self._loop
+        if run is not None and loop is not None:
+            with suppress(RuntimeError):  # the loop is closed: the probing is over
+                # The loop's own signal handlers would do, but a signal that comes while they
+                # are put in or taken out is lost, or kills.
+                loop.call_soon_threadsafe(run.stop)
+
+    def seconds_left(self, most: float, least: float = 1.0) -> float:
+        """How long something may last that would else last `most`: less in a run that was told
+        to end, but `least` in any case."""
+        if not self.interrupted:
+            return most
+        gone = self._system.monotonic() - self._stopped_at
+        return min(most, max(least, STOP_SECONDS - gone))
 
     @property
     def probing(self) -> bool:

@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from t3probe.config.shard import Shard
 from t3probe.observation import Observation, RunRecord
 from t3probe.session import Session
 
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
     from t3probe.verdict import RunVerdict
 
 __all__ = ["Shipping"]
+
+RUN_COMPLETE = "t3probe_run_complete"
+SEGMENT_STATE = "t3probe_segment_state"
 
 
 class Shipping:
@@ -33,11 +37,13 @@ class Shipping:
         gateway: str | None,
         environ: Mapping[str, str],
         results: Path,
+        shard: Shard | None = None,
     ) -> None:
         """Raises DeploymentError or ValueError when the gateway's URL or login is wrong."""
         self._session, self._environ, self._results = session, environ, results
         self._scheduled, self._told = scheduled, told
         self._begun: Delivering | None = None
+        self._shard = shard
         self.delivered = False
         self.sentences: tuple[str, ...] = ()
         self.wanted = scheduled or told
@@ -51,6 +57,7 @@ class Shipping:
                 environ=environ,
                 url=gateway,
                 job=None if scheduled and not told else self._own_job(),
+                shard="" if shard is None else shard.label,
             )
 
     def _own_job(self) -> str:
@@ -64,7 +71,7 @@ class Shipping:
         if not whole and not self._told:
             self.sentences = ("nothing is delivered: this run is only a part of the checks",)
             return
-        from t3probe.deliver import start_of_run
+        from t3probe.deliver import START_SECONDS, start_of_run
         from t3probe.metrics import zeros
 
         deployment = self._session.deployment
@@ -75,20 +82,35 @@ class Shipping:
             vantage=self._session.vantage,
             results=self._results,
             environ=self._environ,
+            seconds=0.0 if self._session.interrupted else START_SECONDS,
         )
 
     def end(self, run: RunRecord, observations: Sequence[Observation], judged: RunVerdict) -> None:
         """Deliver. Never raises for what a server or a disk may do."""
         if self._begun is None:
             return
-        from t3probe.deliver import end_of_run
+        from t3probe.deliver import END_SECONDS, end_of_run
         from t3probe.judge import sentence
-        from t3probe.metrics import families, filled, zeros
+        from t3probe.metrics import families
 
         errors = [sentence(one) for one in observations if one.outcome == "failed"]
-        deployment = self._session.deployment
-        measured = filled(
-            families(run, observations, judged), zeros(deployment, self._session.vantage)
-        )
-        ended = end_of_run(self._begun, measured, ok=not errors, errors=errors)
+        measured = families(run, observations, judged)
+        if self._shard is not None and self._shard.index > 0:
+            # Shard 0 has the legs; what another one knows of a segment is next to nothing.
+            measured = [one for one in measured if one.name != SEGMENT_STATE]
+        seconds = self._session.seconds_left(END_SECONDS)
+        ended = end_of_run(self._begun, measured, ok=not errors, errors=errors, seconds=seconds)
         self.delivered, self.sentences = ended.delivered, ended.sentences
+
+    def correct(
+        self, run: RunRecord, observations: Sequence[Observation], judged: RunVerdict
+    ) -> None:
+        """After `end`, the run was told to end all the same: it is not complete any more."""
+        if self._begun is None:
+            return
+        from t3probe.deliver import END_SECONDS, correct
+        from t3probe.metrics import families
+
+        anew = [one for one in families(run, observations, judged) if one.name == RUN_COMPLETE]
+        seconds = self._session.seconds_left(END_SECONDS, 0.5)
+        self.sentences = (*correct(self._begun, anew, seconds), *self.sentences)

@@ -86,6 +86,14 @@ class RunClock:
         """Seconds since the run's start."""
         return round(self.clock.monotonic() - self._origin, 6)
 
+    def wall_at(self, moment: float) -> float:
+        """Unix time of `moment`, by what the wall clock says now.
+
+        Over days the wall clock is set and slewed; the run's start plus what has passed since
+        would keep the mistake that it had then.
+        """
+        return round(self.clock.wall() - (self.now() - moment), 6)
+
     async def sleep_until(self, moment: float) -> None:
         """Sleep until `moment`, in seconds since the run's start."""
         await self.clock.sleep(moment - self.now())

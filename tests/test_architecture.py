@@ -11,13 +11,13 @@ PACKAGE = Path(__file__).resolve().parent.parent / "t3probe"
 FILES = sorted(PACKAGE.rglob("*.py"))
 
 LAYERS = [
-    {"timing", "observation", "median", "guard", "hookspec", "entry", "config"},
+    {"timing", "observation", "median", "guard", "hookspec", "entry", "interrupt", "config"},
     {"tcpinfo", "tls", "resolve", "probes"},
-    {"run", "verdict", "record", "judge", "own_checks"},
-    {"progress", "summary", "metrics", "sinks", "alertmanager"},
-    {"session", "lab", "deliver"},
+    {"run", "verdict", "record", "judge", "junit", "options", "output", "own_checks"},
+    {"progress", "summary", "metrics", "sinks", "alertmanager", "cluster", "forensics"},
+    {"session", "lab", "deliver", "echo"},
     {"shipping"},
-    {"plugin", "cli", "watch"},
+    {"plugin", "cli", "job", "watch"},
 ]
 """Rooms from the ground up: a room imports its own layer or a lower one, never a higher."""
 

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import io
 import json
+from importlib.metadata import version
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from t3probe.cli import main
 from t3probe.observation import Beat, Drop, Observation, RunRecord
-from t3probe.record import leg_property, run_property
+from t3probe.record import leg_property, read_junit, record_line, run_property
 
+ROOT = Path(__file__).resolve().parent.parent
 CASE = {
     "segments": ["wan", "cf-edge", "tunnel"],
     "paths": [["wan", "cf-edge", "tunnel"]],
@@ -102,10 +105,12 @@ def test_a_recorded_run_as_text(tmp_path: Path, capsys) -> None:
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [
-        (["verdict"], "t3probe: verdict: expected a JUnit file or --case FILE, one of the two"),
+        (["verdict"], "t3probe: verdict: expected a recorded run or --case FILE, one of the two"),
         (["verdict", "nowhere.xml"], "nowhere.xml: cannot be read: No such file or directory"),
         (["verdict", "--case", "nowhere.json"], "nowhere.json: cannot be read"),
         (["verdict", "/dev/null"], "/dev/null: expected a JUnit file written by this suite"),
+        (["verdict", "--all", "--case", "x.json"], "--all and --text are for recorded runs"),
+        (["alertmanager", "nowhere.toml"], "nowhere.toml: expected a readable deployment file"),
     ],
 )
 def test_mistakes_are_one_sentence(words: list[str], sentence: str, capsys) -> None:
@@ -138,3 +143,102 @@ def test_a_bad_case_names_the_file(tmp_path: Path, capsys) -> None:
 def test_the_schema_is_printed(capsys) -> None:
     assert main(["schema"]) == 0
     assert json.loads(capsys.readouterr().out)["properties"]["leg"]
+
+
+# -- logs -------------------------------------------------------------------------------------
+
+
+def log_of(tmp_path: Path, *started: float, more: str = "") -> str:
+    """A log with the recorded run, started at these times."""
+    recording = read_junit(recorded(tmp_path))
+    lines = ["pytest says something"]
+    for at in started:
+        run = msgspec.structs.replace(recording.run, started_at=at)
+        lines += [record_line(run, recording.observations), "and more"]
+    path = tmp_path / "pod.log"
+    path.write_text("\n".join(lines) + more + "\n")
+    return str(path)
+
+
+def test_the_newest_run_of_a_log(tmp_path: Path, capsys) -> None:
+    file = log_of(tmp_path, 1_700_000_060.0, 1_700_000_120.0, 1_700_000_000.0)
+    assert main(["verdict", file]) == 0
+    shown = capsys.readouterr()
+    assert json.loads(shown.out)["incidents"][0]["began"] == "2023-11-14T22:15:20.000Z"
+    assert shown.err == (
+        f"t3probe: {file} holds 3 runs; this is the newest, of 2023-11-14 22:15:20.000 UTC\n"
+    )
+
+
+def test_a_log_of_one_run_is_like_its_junit_file(tmp_path: Path, capsys) -> None:
+    file = log_of(tmp_path, 1_700_000_000.0)
+    for more in ([], ["--text"]):
+        assert main(["verdict", file, *more]) == 0
+        log = capsys.readouterr()
+        assert main(["verdict", recorded(tmp_path), *more]) == 0
+        assert capsys.readouterr() == log
+        assert log.err == ""
+
+
+def test_every_run_of_a_log(tmp_path: Path, capsys) -> None:
+    file = log_of(tmp_path, 1_700_000_060.0, 1_700_000_000.0)
+    assert main(["verdict", file, "--all"]) == 0
+    shown = capsys.readouterr()
+    began = [one["incidents"][0]["began"] for one in json.loads(shown.out)]
+    assert began == ["2023-11-14T22:14:20.000Z", "2023-11-14T22:13:20.000Z"]
+    assert shown.err == ""
+    assert main(["verdict", file, "--all", "--text"]) == 0
+    assert capsys.readouterr().out.count("VERDICT  tunnel is broken") == 2
+    assert main(["verdict", recorded(tmp_path), "--all"]) == 0
+    assert len(json.loads(capsys.readouterr().out)) == 1
+
+
+def test_a_damaged_line_is_said_and_the_rest_is_judged(tmp_path: Path, capsys) -> None:
+    cut = "\n" + record_line(RunRecord(), [])[:50]
+    assert main(["verdict", log_of(tmp_path, 1_700_000_000.0, more=cut)]) == 0
+    shown = capsys.readouterr()
+    assert json.loads(shown.out)["convicted"] == ["tunnel"]
+    assert shown.err.count("\n") == 1
+    assert "1 record line is not readable (line 4: cut off after 50 characters); log" in shown.err
+
+
+def test_a_log_on_standard_input(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys) -> None:
+    content = Path(log_of(tmp_path, 1_700_000_000.0, 1_700_000_060.0)).read_bytes()
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(content)))
+    assert main(["verdict", "-"]) == 0
+    shown = capsys.readouterr()
+    assert json.loads(shown.out)["convicted"] == ["tunnel"]
+    assert shown.err.startswith("t3probe: standard input holds 2 runs; ")
+
+
+# -- small things -----------------------------------------------------------------------------
+
+
+def test_the_version(capsys) -> None:
+    with pytest.raises(SystemExit) as end:
+        main(["--version"])
+    assert end.value.code == 0
+    assert capsys.readouterr().out == f"t3probe {version('t3probe')}\n"
+
+
+def test_the_alertmanager_fragment(capsys) -> None:
+    assert main(["alertmanager", str(ROOT / "deployments" / "t3.toml")]) == 0
+    stored = ROOT / "cronjob" / "rules" / "alertmanager-fragment.yml"
+    assert capsys.readouterr().out == stored.read_text()
+
+
+@pytest.mark.parametrize(
+    "words", [[], ["verdict"], ["push"], ["retire"], ["lab"], ["schema"], ["alertmanager"]]
+)
+def test_help_fits_a_terminal_and_shows_an_example(
+    words: list[str], monkeypatch: pytest.MonkeyPatch, capsys
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    with pytest.raises(SystemExit) as end:
+        main([*words, "--help"])
+    assert end.value.code == 0
+    shown = capsys.readouterr().out
+    assert max(map(len, shown.splitlines())) <= 80
+    assert " ".join(["example: t3probe", *words]) in shown.replace(
+        "kubectl logs job/t3probe-29384 | ", ""
+    )

@@ -4,75 +4,17 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
-from xml.sax.saxutils import quoteattr
 
 import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from record.record_values import SEEN, junit, observations, runs
 
-from t3probe import record
 from t3probe.observation import Beat, Drop, Observation, RunRecord
-from t3probe.record import RecordError, leg_property, read_junit, run_property
-
-TEXT = st.text(
-    st.one_of(
-        st.characters(),
-        st.characters(categories=["Cs"]),
-        st.sampled_from("\x00\x1b\ufffd\uffff\r\n\t\"'<>&\u2028"),
-    ),
-    max_size=12,
-)
-NUMBER = st.floats(allow_nan=False, allow_infinity=False)
-COUNT = st.integers(0, 2**53)
-
-
-def of(info: Any) -> st.SearchStrategy[Any]:
-    """Arbitrary values of one of the record's types, every field drawn."""
-    inspect = msgspec.inspect
-    simple: dict[type[Any], st.SearchStrategy[Any]] = {
-        inspect.StrType: TEXT,
-        inspect.FloatType: NUMBER,
-        inspect.IntType: COUNT,
-        inspect.BoolType: st.booleans(),
-        inspect.NoneType: st.none(),
-    }
-    if type(info) in simple:
-        return simple[type(info)]
-    if isinstance(info, inspect.LiteralType):
-        return st.sampled_from(info.values)
-    if isinstance(info, inspect.UnionType):
-        return st.one_of([of(one) for one in info.types])
-    if isinstance(info, inspect.VarTupleType):
-        return st.lists(of(info.item_type), max_size=3).map(tuple)
-    if isinstance(info, inspect.DictType):
-        return st.dictionaries(TEXT, of(info.value_type), max_size=3)
-    if isinstance(info, inspect.StructType):
-        return st.builds(info.cls, **{one.name: of(one.type) for one in info.fields})
-    raise TypeError(info)
-
-
-def observations() -> st.SearchStrategy[Observation]:
-    return of(msgspec.inspect.type_info(Observation))
-
-
-def runs() -> st.SearchStrategy[RunRecord]:
-    return of(msgspec.inspect.type_info(RunRecord))
-
-
-def junit(*properties: tuple[str, str]) -> str:
-    lines = "".join(
-        f"<property name={quoteattr(name)} value={quoteattr(value)}/>" for name, value in properties
-    )
-    return (
-        '<?xml version="1.0" encoding="utf-8"?><testsuites><testsuite name="pytest">'
-        f"<properties>{lines}</properties><testcase/></testsuite></testsuites>"
-    )
-
+from t3probe.record import RecordError, facts, leg_property, read_junit, run_property
 
 RUN = run_property(RunRecord())
-SEEN = Observation(leg="edge", kind="http", path=("wan",), outcome="passed")
 
 
 @given(run=runs(), seen=st.lists(observations(), max_size=3, unique_by=lambda one: one.leg))
@@ -222,7 +164,7 @@ def test_a_huge_file_is_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     file = tmp_path / "run.xml"
     file.write_text(GOOD)
     read_junit(file)
-    monkeypatch.setattr(record, "MAX_FILE_BYTES", 100)
+    monkeypatch.setattr(facts, "MAX_RECORD_BYTES", 100)
     with pytest.raises(RecordError, match=r"found [0-9]+ bytes") as raised:
         read_junit(file)
     sentence(raised.value, file)

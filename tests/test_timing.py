@@ -40,6 +40,15 @@ async def test_a_step_of_the_wall_clock_changes_no_duration() -> None:
     assert run.now() == 2.0
 
 
+def test_a_moment_on_the_wall_follows_a_clock_that_is_set() -> None:
+    clock = FakeClock(wall=1_000.0)
+    run = RunClock(clock)
+    clock.advance(10)
+    assert run.wall_at(4.0) == 1_004.0
+    clock._wall += 3_600  # somebody set it
+    assert run.wall_at(10.0) == 4_610.0
+
+
 async def test_the_system_clock_sleeps_and_goes_on() -> None:
     run = RunClock(SystemClock())
     first = run.now()

@@ -53,6 +53,7 @@ def check_timing(timing: Timing, source: Source) -> None:
     if timing.deadline is not None:
         _at_most(timing, "hold", "deadline", "deadline", source)
     _at_most(timing, "backoff", "backoff_max", "backoff_max", source)
+    _at_most(timing, "heartbeat", "sweep_interval", "sweep_interval", source)
 
 
 def _at_most(timing: Timing, low: str, high: str, blamed: str, source: Source) -> None:

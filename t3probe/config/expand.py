@@ -82,12 +82,15 @@ def default_paths(legs: tuple[Leg, ...]) -> tuple[tuple[str, ...], ...]:
 
 def settle_timing(timing: Timing, source: Source) -> Timing:
     """Defaults give way to values that the file states: a shorter watchdog shortens the
-    connect timeout, a longer back-off lengthens its bound."""
+    connect timeout, a longer back-off lengthens its bound, a longer heartbeat the interval of
+    sweeps."""
     changes: dict[str, Duration] = {}
     if not source.stated(("timing", "connect_timeout")):
         changes["connect_timeout"] = min(timing.connect_timeout, timing.watchdog)
     if not source.stated(("timing", "backoff_max")):
         changes["backoff_max"] = max(timing.backoff_max, timing.backoff)
+    if not source.stated(("timing", "sweep_interval")):
+        changes["sweep_interval"] = max(timing.sweep_interval, timing.heartbeat)
     return msgspec.structs.replace(timing, **changes)
 
 

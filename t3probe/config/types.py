@@ -53,6 +53,10 @@ class Timing(Table, frozen=True):
     """After the n-th drop in a row a leg waits n times this before it reconnects ..."""
     backoff_max: Duration = Duration(30)
     """... but never longer than this."""
+    sweep_interval: Duration = Duration(60)
+    """Held mode: the time between two beats of a leg that holds no connection (tcp, walls,
+    upstreams); such a leg that is down beats every heartbeat. A run beats all legs every
+    heartbeat."""
 
 
 class Sso(Table, frozen=True):

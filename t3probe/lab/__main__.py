@@ -10,6 +10,7 @@ import signal
 import stat
 import sys
 import tempfile
+import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
@@ -51,12 +52,16 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    faults = "\n".join(f"  {segment}: {', '.join(kinds)}" for segment, kinds in FAULTS.items())
+    lines = (f"{segment}: {', '.join(kinds)}" for segment, kinds in FAULTS.items())
+    faults = "\n".join(
+        textwrap.fill(f"  {one}", 80, subsequent_indent="    ", break_on_hyphens=False)
+        for one in lines
+    )
     parser = _Parser(
         prog="t3probe lab",
         description="Run the built-in lab on loopback until SIGTERM or Ctrl-C.",
         epilog=f"what can befall which segment:\n{faults}\n\n"
-        "example: t3probe lab --write lab.toml --fault tunnel:cut@3s --fault wan:refuse@5s+1s",
+        "example: t3probe lab --write lab.toml --fault wan:refuse@5s+1s",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument(

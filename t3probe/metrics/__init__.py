@@ -7,29 +7,15 @@ is built: 32 ms of CPU by itself, 6 ms in a process that has loaded pytest and a
 from __future__ import annotations
 
 from t3probe.metrics.build import check_families, families, zeros
-from t3probe.metrics.carry import (
-    Key,
-    continued,
-    exposition,
-    filled,
-    labelled,
-    missing,
-    series,
-)
 from t3probe.metrics.table import BY_NAME, TABLE, Spec
+from t3probe.metrics.text import exposition
 
 __all__ = [
     "BY_NAME",
     "TABLE",
-    "Key",
     "Spec",
     "check_families",
-    "continued",
     "exposition",
     "families",
-    "filled",
-    "labelled",
-    "missing",
-    "series",
     "zeros",
 ]

@@ -1,219 +1,365 @@
-"""Counters that continue from run to run, and the text they are written as. Pure.
+"""Counters, histograms and gauges that outlive a run: how they go on. Pure: no file, no socket.
 
-`increase()` over per-run counts is wrong: 1, then 1, reads as no increase. So whoever writes a
-run's metrics reads what stands there, and writes the sum.
+A run counts from zero; what is published must never step back: `increase()` over per-run counts
+is wrong, as 1, then 1, reads as no increase. So whoever writes a run's metrics reads what stands
+there, and writes the sum. Here are the values of a group of series as data (`Group`), and the
+rules of joining them. Two readers make a `Group` of what stands there: `standing` of the
+families in a file's text, and `t3probe.sinks.gateway_json` of the gateway's JSON.
+
+Of histograms the cumulative buckets go on as well. When the bounds changed, the old buckets
+are read off at the new bounds: the count at a new bound is taken as that at the next lower
+old one, so count, sum and every bound that both have stay exact, and none steps back.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING
+from bisect import bisect_right
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from itertools import pairwise
+from typing import TYPE_CHECKING, Literal
 
 from t3probe.metrics.table import TABLE
 
 if TYPE_CHECKING:
     from prometheus_client.core import Metric
-    from prometheus_client.samples import Sample
 
 __all__ = [
-    "Key",
+    "DISCONNECTS",
+    "LOST",
+    "OVERLAPPED",
+    "RUN_TIMESTAMP",
+    "Family",
+    "Group",
+    "Histogram",
+    "Kind",
+    "Labels",
+    "added",
     "continued",
-    "exposition",
+    "counter",
+    "counts",
+    "drops",
+    "excluding",
     "filled",
-    "labelled",
+    "from_metrics",
+    "histogram",
+    "key_of",
     "missing",
-    "series",
+    "sane",
+    "size",
+    "standing",
+    "total",
+    "zeroed",
 ]
 
-Key = tuple[str, tuple[tuple[str, str], ...]]
-"""A series: its sample name (with `_bucket`, `_total`, …) and its sorted labels. `le` is
-written one way, whoever wrote it: the gateway says 1 where a direct scrape says 1.0."""
+DISCONNECTS = "t3probe_disconnects_total"
+LOST = "t3probe_counts_lost_total"
+OVERLAPPED = "t3probe_runs_overlapped_total"
+RUN_TIMESTAMP = "t3probe_run_timestamp_seconds"
 
+CARRIED = tuple(spec.name for spec in TABLE if spec.outlives)
+"""Gauges that a run without news leaves as they stand: their fact is older than the run."""
+
+Kind = Literal["counter", "gauge", "histogram"]
 Labels = tuple[tuple[str, str], ...]
-
-ORDER = {spec.name.removesuffix("_total"): number for number, spec in enumerate(TABLE)}
-LEGS = "t3probe_disconnects"
-"""The family in which every leg is, whatever was seen of it."""
+"""Label pairs sorted by name: one series inside its family."""
 
 
-def labelled(families: Iterable[Metric], labels: Mapping[str, str]) -> list[Metric]:
-    """The same families with further labels on every series. A series' own labels win."""
-    return [
-        _like(one, [sample._replace(labels={**labels, **sample.labels}) for sample in one.samples])
-        for one in families
-    ]
+@dataclass(frozen=True)
+class Histogram:
+    """Cumulative buckets at finite upper bounds, the count (the bucket `+Inf`) and the sum."""
+
+    bounds: tuple[float, ...]
+    cumulative: tuple[float, ...]
+    count: float
+    sum: float
+
+    def at(self, bounds: tuple[float, ...]) -> Histogram:
+        """The same observations read off at other bounds; never more than there were."""
+        if bounds == self.bounds:
+            return self
+        steps = (0.0, *self.cumulative)
+        read = tuple(steps[bisect_right(self.bounds, one)] for one in bounds)
+        return Histogram(bounds, read, self.count, self.sum)
+
+    def plus(self, other: Histogram) -> Histogram:
+        """Both together, at the bounds of `other`."""
+        mine = self.at(other.bounds)
+        together = tuple(a + b for a, b in zip(mine.cumulative, other.cumulative, strict=True))
+        return Histogram(other.bounds, together, mine.count + other.count, mine.sum + other.sum)
+
+    @property
+    def empty(self) -> Histogram:
+        """The same bounds with nothing observed."""
+        return Histogram(self.bounds, (0.0,) * len(self.bounds), 0.0, 0.0)
 
 
-def exposition(families: Iterable[Metric]) -> bytes:
-    """The Prometheus text format, version 0.0.4, as UTF-8."""
-    from prometheus_client.exposition import generate_latest
-    from prometheus_client.registry import Collector
+@dataclass
+class Family:
+    """All series of one metric name. A counter's name ends in `_total`."""
 
-    class Once(Collector):
-        def collect(self) -> Iterable[Metric]:
-            return families
-
-    return generate_latest(Once())
+    kind: Kind
+    help: str = ""
+    series: dict[Labels, float | Histogram] = field(default_factory=dict)
 
 
-def series(families: Iterable[Metric], without: Iterable[str] = ()) -> dict[Key, float]:
-    """Every series and its value; labels named in `without` are left out."""
-    gone = frozenset(without)
-    return {
-        _key(sample.name, sample.labels, gone): sample.value
-        for one in families
-        for sample in one.samples
+Group = dict[str, Family]
+"""What stands somewhere, or what one run wants to say: family by name."""
+
+# -- reading -----------------------------------------------------------------------------
+
+
+def key_of(labels: Mapping[str, str], without: Iterable[str] = ()) -> Labels:
+    """The series these labels name, without those called `without`."""
+    left_out = set(without)
+    return tuple(sorted((k, v) for k, v in labels.items() if k not in left_out))
+
+
+def from_metrics(
+    metrics: Iterable[Metric],
+    without: Iterable[str] = (),
+    more: Mapping[str, str] | None = None,
+) -> Group:
+    """Client-library families as a group; labels called `without` are left out, `more` added.
+
+    A series' own label wins over one of `more`. Anything that is neither counter nor histogram
+    is a gauge here. Creation times are left out, and so are values that no such series can
+    have (`sane`).
+    """
+    left_out = frozenset(without)
+    further = dict(more or {})
+    group: Group = {}
+    for metric in metrics:
+        if metric.type == "histogram":
+            family = group.setdefault(metric.name, Family("histogram", metric.documentation))
+            family.series.update(_histograms(metric, left_out, further))
+            continue
+        kind: Kind = "counter" if metric.type == "counter" else "gauge"
+        name = f"{metric.name}_total" if kind == "counter" else metric.name
+        family = group.setdefault(name, Family(kind, metric.documentation))
+        for sample in metric.samples:
+            value = float(sample.value)
+            if sample.name == name and (kind == "gauge" or sane(value)):
+                family.series[key_of({**further, **sample.labels}, left_out)] = value
+    return group
+
+
+def standing(families: Iterable[Metric], own: Group) -> Group:
+    """What the text of a file holds, as far as `own` can go on from it.
+
+    Text can be damaged line by line. So a histogram that lacks a bucket of `own` is taken as not
+    there, and begins anew as after any reset; the gateway's JSON is whole or no JSON.
+    """
+    group = from_metrics(families)
+    for name, family in group.items():
+        wanted = own[name].series if name in own else {}
+        for key, new in wanted.items():
+            old = family.series.get(key)
+            if (
+                isinstance(old, Histogram)
+                and isinstance(new, Histogram)
+                and not set(new.bounds) <= set(old.bounds)
+            ):
+                del family.series[key]
+    return group
+
+
+def _histograms(
+    metric: Metric, left_out: frozenset[str], more: Mapping[str, str]
+) -> dict[Labels, Histogram]:
+    buckets: dict[Labels, dict[float, float]] = {}
+    sums: dict[Labels, float] = {}
+    sizes: dict[Labels, float] = {}
+    not_own = left_out | {"le"}
+    for sample in metric.samples:
+        key, value = key_of({**more, **sample.labels}, not_own), float(sample.value)
+        if sample.name == f"{metric.name}_bucket":
+            buckets.setdefault(key, {})[_bound(sample.labels.get("le", ""))] = value
+        elif sample.name == f"{metric.name}_sum":
+            sums[key] = value
+        elif sample.name == f"{metric.name}_count":
+            sizes[key] = value
+    found = {
+        key: histogram(steps, sums.get(key, math.nan), sizes.get(key, math.nan))
+        for key, steps in buckets.items()
+        if math.inf in steps
     }
+    return {key: one for key, one in found.items() if sane(one)}
 
 
-def continued(fresh: Sequence[Metric], before: Mapping[Key, float]) -> list[Metric]:
-    """What one run says, its counters and histograms raised by what stood there before.
+def _bound(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        return math.nan
 
-    `before` must have the same labels as `fresh`. Series that only `before` has are dropped:
-    what still belongs here is in `fresh`, at 0 if need be. Only a gauge that outlives its run
-    (`t3probe_last_disconnect_timestamp`) is kept for the legs that `fresh` knows. A number
-    that no counter can have, and a histogram that lacks a bucket or is torn, are taken as not
-    there: their series begins anew, as after any reset.
+
+def histogram(buckets: Mapping[float, float], total: float, count: float) -> Histogram:
+    """A histogram from cumulative buckets by upper bound; `le` 1 and 1.0 are the same bound.
+
+    Where the bucket `+Inf` contradicts the count, the count is NaN, which is not `sane`.
     """
-    out = []
-    for one in fresh:
-        if one.type == "counter":
-            out.append(_like(one, [_raised(sample, before) for sample in one.samples]))
-        elif one.type == "histogram":
-            samples: list[Sample] = []
-            for group in _groups(one).values():
-                samples += _raised_histogram(one.name, group, before)
-            out.append(_like(one, samples))
-        else:
-            out.append(one)
-    return _in_order(_with_outliving(out, before))
+    bounds = tuple(sorted(one for one in buckets if math.isfinite(one)))
+    cumulative = tuple(buckets[one] for one in bounds)
+    whole = count if buckets.get(math.inf, count) == count else math.nan
+    return Histogram(bounds, cumulative, whole, total)
 
 
-def missing(there: Iterable[Metric], zeros: Iterable[Metric]) -> bool:
-    """Whether any series of `zeros` is not `there`."""
-    have = series(there)
-    return any(key not in have for key in series(zeros))
-
-
-def filled(there: Iterable[Metric], zeros: Iterable[Metric]) -> list[Metric]:
-    """Everything that is `there`, as it is, and of `zeros` what is missing.
-
-    A family of another type than the table's, and a histogram that lacks a bucket, give way to
-    the zeros.
-    """
-    out = {one.name: one for one in there}
-    for zero in zeros:
-        old = out.get(zero.name)
-        if old is None or old.type != zero.type:
-            out[zero.name] = zero
-            continue
-        new, have = _groups(zero), _groups(old)
-        for labels, group in new.items():
-            if labels not in have or not _keys(group) <= _keys(have[labels]):
-                have[labels] = group
-        out[zero.name] = _like(zero, [sample for group in have.values() for sample in group])
-    return _in_order(out.values())
-
-
-def _with_outliving(fresh: list[Metric], before: Mapping[Key, float]) -> list[Metric]:
-    known: set[frozenset[tuple[str, str]]] = set()
-    for one in fresh:
-        if one.name == LEGS:
-            for sample in one.samples:
-                known.add(frozenset(sample.labels.items() - {("reason", sample.labels["reason"])}))
-    named = {one.name: one for one in fresh}
-    for spec in TABLE:
-        if not spec.outlives:
-            continue
-        family = named.get(spec.name)
-        have = series([family] if family is not None else [])
-        kept = [
-            (labels, value)
-            for (name, labels), value in before.items()
-            if name == spec.name
-            and (name, labels) not in have
-            and frozenset(labels) in known
-            and math.isfinite(value)
-        ]
-        if not kept:
-            continue
-        from prometheus_client.core import GaugeMetricFamily
-        from prometheus_client.samples import Sample
-
-        old = family.samples if family is not None else []
-        named[spec.name] = GaugeMetricFamily(spec.name, spec.help)
-        named[spec.name].samples = [
-            *old,
-            *(Sample(spec.name, dict(labels), value) for labels, value in kept),
-        ]
-    return list(named.values())
-
-
-def _raised(sample: Sample, before: Mapping[Key, float]) -> Sample:
-    old = before.get(_key(sample.name, sample.labels), 0.0)
-    return sample._replace(value=sample.value + (old if _countable(old) else 0.0))
-
-
-def _raised_histogram(
-    name: str, group: Sequence[Sample], before: Mapping[Key, float]
-) -> list[Sample]:
-    """One labelled histogram. It continues as a whole or not at all."""
-    old: dict[int, float] = {}
-    buckets, counts = [], []
-    for number, sample in enumerate(group):
-        value = before.get(_key(sample.name, sample.labels), -1.0)
-        if not _countable(value):
-            return list(group)
-        old[number] = value
-        if sample.name == f"{name}_bucket":
-            buckets.append(value)
-        elif sample.name == f"{name}_count":
-            counts.append(value)
-    if buckets != sorted(buckets) or counts != buckets[-1:]:
-        return list(group)
-    return [one._replace(value=one.value + old[number]) for number, one in enumerate(group)]
-
-
-def _groups(family: Metric) -> dict[Labels, list[Sample]]:
-    """The samples of each labelled counter, gauge or histogram."""
-    out: dict[Labels, list[Sample]] = {}
-    for sample in family.samples:
-        key = _key(sample.name, sample.labels, frozenset({"le"}))[1]
-        out.setdefault(key, []).append(sample)
-    return out
-
-
-def _keys(group: Sequence[Sample]) -> set[Key]:
-    return {_key(sample.name, sample.labels) for sample in group}
-
-
-def _key(name: str, labels: Mapping[str, str], without: frozenset[str] = frozenset()) -> Key:
-    return name, tuple(
-        (key, _bound(value) if key == "le" else value)
-        for key, value in sorted(labels.items())
-        if key not in without
+def sane(value: float | Histogram) -> bool:
+    """Whether a counter or a histogram of ours can have this value."""
+    if not isinstance(value, Histogram):
+        return 0 <= value < math.inf
+    steps = (0.0, *value.cumulative, value.count)
+    return 0 <= value.sum < math.inf and all(
+        low <= high < math.inf for low, high in pairwise(steps)
     )
 
 
-def _bound(text: str) -> str:
-    try:
-        return repr(float(text))
-    except ValueError:
-        return text
+# -- joining -----------------------------------------------------------------------------
 
 
-def _countable(value: float) -> bool:
-    return math.isfinite(value) and value >= 0
+def counter(name: str, value: float, labels: Labels = ()) -> Group:
+    """A group of one counter."""
+    return {name: Family("counter", series={labels: value})}
 
 
-def _like(family: Metric, samples: Iterable[Sample]) -> Metric:
-    from prometheus_client.core import Metric
-
-    copy = Metric(family.name, family.documentation, family.type, family.unit)
-    copy.samples = list(samples)
-    return copy
+def counts(group: Group) -> Group:
+    """Only what counts: counters and histograms that are not zero."""
+    return _mapped(group, lambda value: value if size(value) else None)
 
 
-def _in_order(families: Iterable[Metric]) -> list[Metric]:
-    return sorted(families, key=lambda one: ORDER.get(one.name, len(ORDER)))
+def zeroed(group: Group) -> Group:
+    """All counters and histograms of `group`, at zero."""
+    return _mapped(group, _zero)
+
+
+def _mapped(group: Group, change: Callable[[float | Histogram], float | Histogram | None]) -> Group:
+    result: Group = {}
+    for name, family in group.items():
+        if family.kind == "gauge":
+            continue
+        changed = {
+            key: new for key, old in family.series.items() if (new := change(old)) is not None
+        }
+        if changed:
+            result[name] = Family(family.kind, family.help, changed)
+    return result
+
+
+def size(value: float | Histogram) -> float:
+    """A number's value; how many observations a histogram has."""
+    return value.count if isinstance(value, Histogram) else value
+
+
+def _zero(value: float | Histogram) -> float | Histogram:
+    return value.empty if isinstance(value, Histogram) else 0.0
+
+
+def _sum(old: float | Histogram | None, new: float | Histogram) -> float | Histogram:
+    """Old and new together; an old value of another kind counts for nothing."""
+    if isinstance(new, Histogram):
+        return old.plus(new) if isinstance(old, Histogram) else new
+    return old + new if isinstance(old, float) else new
+
+
+def added(*groups: Group) -> Group:
+    """The sum of counts. Series that only one of them has are kept; gauges are left out."""
+    result: Group = {}
+    for group in groups:
+        for name, family in group.items():
+            if family.kind == "gauge":
+                continue
+            into = result.setdefault(name, Family(family.kind, family.help))
+            into.help = into.help or family.help
+            for key, value in family.series.items():
+                into.series[key] = _sum(into.series.get(key), value)
+    return result
+
+
+def missing(wanted: Group, present: Group) -> Group:
+    """Counters and histograms of `wanted` that `present` does not have under the same type."""
+    result: Group = {}
+    for name, family in wanted.items():
+        if family.kind == "gauge":
+            continue
+        there = present.get(name)
+        known = there.series if there is not None and there.kind == family.kind else {}
+        new = {key: value for key, value in family.series.items() if key not in known}
+        if new:
+            result[name] = Family(family.kind, family.help, new)
+    return result
+
+
+def excluding(group: Group, others: Group) -> Group:
+    """`group` without the series that `others` has."""
+    result: Group = {}
+    for name, family in group.items():
+        out = others[name].series if name in others else {}
+        left = {key: value for key, value in family.series.items() if key not in out}
+        if left:
+            result[name] = Family(family.kind, family.help, left)
+    return result
+
+
+def filled(group: Group, more: Group) -> Group:
+    """`group`, and from `more` every series that it does not have."""
+    result = {name: Family(f.kind, f.help, dict(f.series)) for name, f in group.items()}
+    for name, family in more.items():
+        into = result.setdefault(name, Family(family.kind, family.help))
+        if into.kind != family.kind:
+            # Another program's idea of this name: ours replaces it.
+            into = result[name] = Family(family.kind, family.help)
+        into.help = into.help or family.help
+        for key, value in family.series.items():
+            into.series.setdefault(key, value)
+    return result
+
+
+def continued(base: Group, own: Group, increments: Group | None = None) -> Group:
+    """What to write: the gauges of `own`, and its counts on top of those in `base`.
+
+    `increments` replaces the counts of `own` (whose series they then still need to be). What
+    only `base` has is dropped, so that a leg that left the deployment leaves this place too;
+    but a gauge in `CARRIED` stays for legs that still count drops.
+    """
+    result: Group = {}
+    for name, family in own.items():
+        old = base.get(name, family)
+        old_series = old.series if old.kind == family.kind and old is not family else {}
+        if family.kind == "gauge":
+            result[name] = Family("gauge", family.help, dict(family.series))
+            continue
+        more = family if increments is None else increments.get(name, Family(family.kind))
+        into: dict[Labels, float | Histogram] = {}
+        for key, value in family.series.items():
+            # Adding zero of our own first brings old buckets to the bounds now in force.
+            zero = _zero(value)
+            new = more.series.get(key, zero) if more.kind == family.kind else zero
+            into[key] = _sum(_sum(old_series.get(key), zero), _sum(new, zero))
+        result[name] = Family(family.kind, family.help, into)
+    legs = {
+        tuple(pair for pair in key if pair[0] != "reason")
+        for key in own.get(DISCONNECTS, Family("counter")).series
+    }
+    for name in CARRIED:
+        there = base.get(name, Family("gauge"))
+        kept = {
+            key: value
+            for key, value in there.series.items()
+            if key in legs and not isinstance(value, Histogram) and math.isfinite(value)
+        }
+        if kept:
+            into_family = result.setdefault(name, Family("gauge", there.help))
+            into_family.series = {**kept, **into_family.series}
+    return result
+
+
+def total(group: Group, name: str) -> int:
+    """The sum over all series of a counter."""
+    return int(sum(map(size, group.get(name, Family("counter")).series.values())))
+
+
+def drops(group: Group) -> int:
+    """How many drops these counts hold."""
+    return total(group, DISCONNECTS)

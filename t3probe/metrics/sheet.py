@@ -56,6 +56,14 @@ class Sheet:
             if 0 <= value <= LIMIT:
                 series[key].observe(value)
 
+    def absorb(self, other: Sheet) -> None:
+        """Take over a copy of every series of `other`. None of them may be here yet."""
+        for name, numbers in other._numbers.items():
+            self._numbers.setdefault(name, {}).update(numbers)
+        for name, histograms in other._histograms.items():
+            copies = {labels: one.copy() for labels, one in histograms.items()}
+            self._histograms.setdefault(name, {}).update(copies)
+
     def families(self) -> list[Metric]:
         """The families that have a series, in the table's order."""
         return [
@@ -92,6 +100,11 @@ class _Histogram:
         self._bounds = bounds
         self._counts = [0] * (len(bounds) + 1)
         self.sum = 0.0
+
+    def copy(self) -> _Histogram:
+        made = _Histogram(self._bounds)
+        made._counts, made.sum = list(self._counts), self.sum
+        return made
 
     def observe(self, value: float) -> None:
         self._counts[bisect_left(self._bounds, value)] += 1

@@ -14,7 +14,10 @@ __all__ = [
     "AGE_BUCKETS",
     "BY_NAME",
     "CLOSED",
+    "DISAGREEMENTS",
     "EXPECTED",
+    "MARK_PARTS",
+    "MARK_SLOTS",
     "PHASES",
     "RTT_BUCKETS",
     "STATES",
@@ -25,11 +28,17 @@ __all__ = [
 STATES = ("exonerated", "convicted", "ambiguous", "masked", "unobserved")
 PHASES = ("resolve", "connect", "tls", "upgrade", "first_echo")
 EXPECTED = ("public", "walled")
+DISAGREEMENTS = ("envoy_only", "probe_only")
+MARK_SLOTS = ("0", "1", "2", "3")
+MARK_PARTS = ("folder", "number")
 CLOSED: dict[str, tuple[str, ...]] = {
     "reason": REASONS,
     "phase": PHASES,
     "state": STATES,
     "expected": EXPECTED,
+    "kind": DISAGREEMENTS,
+    "slot": MARK_SLOTS,
+    "what": MARK_PARTS,
 }
 """Labels whose values come from a closed list; all others come from the deployment file."""
 
@@ -151,6 +160,13 @@ TABLE: tuple[Spec, ...] = (
         absent="no connect worked, or the check was inconclusive or under planned downtime",
     ),
     Spec(
+        "t3probe_backend_disagreement",
+        "gauge",
+        ("route", "backend", "kind"),
+        "Whether Envoy alone (envoy_only) or the probe alone (probe_only) can reach the upstream.",
+        absent="Envoy's own view of the upstream was not compared with the probe's",
+    ),
+    Spec(
         "t3probe_check_success",
         "gauge",
         ("check",),
@@ -200,6 +216,13 @@ TABLE: tuple[Spec, ...] = (
         "counter",
         (),
         "How often another writer changed this group under a run.",
+    ),
+    Spec(
+        "t3probe_delivery_mark",
+        "gauge",
+        ("slot", "what"),
+        "Which kept counts this group contains, by spool folder (bookkeeping of the delivery).",
+        absent="no counts that were kept on disk were ever pushed",
     ),
 )
 """All families, in the order in which they are written."""

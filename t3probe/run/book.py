@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import MutableSequence, Sequence
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -21,11 +22,12 @@ __all__ = ["Book", "carried", "continued"]
 class Book:
     """Beats, drops and facts of one leg, in the order they came."""
 
-    def __init__(self, leg: Leg, started: float) -> None:
+    def __init__(self, leg: Leg, started: float, footing: Footing) -> None:
         self.leg = leg
         self.started = started
-        self.beats: list[Beat] = []
-        self.drops: list[Drop] = []
+        self.footing = footing
+        self.beats: MutableSequence[Beat] = []
+        self.drops: MutableSequence[Drop] = []
         self.addresses: tuple[AddressTry, ...] = ()
         self.facts = Facts()
         """Of the first attempt that worked."""
@@ -33,8 +35,8 @@ class Book:
         self.cert_not_after: float | None = None
         self.last_good: float | None = None
         """When the last good beat was answered."""
-        self.notes: list[str] = []
-        """Sentences about the run as a whole, kept beside those of the newest line."""
+        self.note = ""
+        """A sentence about the leg as a whole, kept beside those of the newest line."""
         self.unresolved = ""
         self.collapsed = ""
         self.broken = ""
@@ -51,11 +53,23 @@ class Book:
         """How long before `moment` the last drop was noticed, in seconds."""
         return moment - self.drops[-1].noticed if self.drops else moment
 
+    def looked(self, moment: float) -> None:
+        """The leg tried something, whatever came of it."""
+
+    def note_beat(self, beat: Beat) -> None:
+        """Keep a beat."""
+        self.beats.append(beat)
+
+    def note_drop(self, drop: Drop) -> None:
+        """Keep a new drop."""
+        self.drops.append(drop)
+
     def good(self, echo: Echo, conn: int, call: int, tcp: TcpSample | None) -> None:
         """Note a beat that worked."""
         self.last_good = echo.ended
         self.doubt = None
-        self.beats.append(
+        self.collapsed = self.broken = ""
+        self.note_beat(
             Beat(
                 sent=echo.sent,
                 ended=echo.ended,
@@ -73,7 +87,7 @@ class Book:
         """Note a beat or an attempt that did not work, or told nothing."""
         if not error.tells:
             self.doubt = (error.reason, error.detail)
-        self.beats.append(
+        self.note_beat(
             Beat(sent=sent, ended=ended, ok=False, conn=conn, call=call, tells=error.tells)
         )
 
@@ -92,9 +106,11 @@ class Book:
     ) -> None:
         """Note a drop; its symptom is decided later by `amend`."""
         proof = carried(self.leg, error)
-        self.drops.append(
+        began = min(began, noticed)
+        self.collapsed = self.broken = ""
+        self.note_drop(
             Drop(
-                began=min(began, noticed),
+                began=began,
                 noticed=noticed,
                 reason=error.reason,
                 symptom="unknown",
@@ -110,9 +126,20 @@ class Book:
                 colo=facts.colo,
                 carried=proof,
                 carried_at=sent if proof else None,
+                stalled=self.footing.stalled(max(sent, began), noticed),
                 tcp=error.tcp or tcp,
             )
         )
+
+    def goes_on(self, started: float, ended: float) -> bool:
+        """Whether a failed attempt belongs to the outage under way.
+
+        It does not when that was noticed while we stood still, and this one was not: only now
+        is it known that the leg does not work, whatever made us believe so before.
+        """
+        if not self.down:
+            return False
+        return not self.drops[-1].stalled or self.footing.stalled(started, ended)
 
     def amend(self, **changes: object) -> None:
         """Complete the newest drop."""
@@ -140,12 +167,9 @@ class Book:
             name += f" at {Path(at.tb_frame.f_code.co_filename).name}:{at.tb_lineno}"
         self.broken = f"the probe itself broke: {name}"
 
-    def observation(self, footing: Footing, planned: str) -> Observation:
-        """What was seen, judged."""
-        drops = tuple(
-            msgspec.structs.replace(drop, stalled=True) if self._was_stall(drop, footing) else drop
-            for drop in self.drops
-        )
+    def observation(self, planned: str, drops: Sequence[Drop] | None = None) -> Observation:
+        """What was seen, judged; by other drops than the book's where they are given."""
+        drops = tuple(self.drops if drops is None else drops)
         end = conclude(
             self.leg,
             self.beats,
@@ -158,9 +182,7 @@ class Book:
         )
         judged = [beat.ended for beat in self.beats if beat.tells]
         ended = max([self.started, *judged, *(drop.noticed for drop in drops)])
-        stood = sum(
-            max(0.0, min(stop, ended) - max(start, self.started)) for start, stop in footing.stalls
-        )
+        stood = self.footing.stood_still(self.started, ended)
         return Observation(
             leg=self.leg.name,
             kind=self.leg.kind,
@@ -181,17 +203,10 @@ class Book:
             cert_not_after=self.cert_not_after,
             cf_ray=self.facts.cf_ray,
             colo=self.facts.colo,
-            evidence=(*self.notes, *self.facts.evidence),
+            evidence=(*([self.note] if self.note else ()), *self.facts.evidence),
             planned=planned,
             labels=_labels(self.leg),
         )
-
-    def _was_stall(self, drop: Drop, footing: Footing) -> bool:
-        sent = max(
-            (beat.sent for beat in self.beats if not beat.ok and beat.ended <= drop.noticed),
-            default=drop.noticed,
-        )
-        return footing.stalled(max(sent, drop.began), drop.noticed)
 
 
 def carried(leg: Leg, error: ProbeError) -> tuple[str, ...]:

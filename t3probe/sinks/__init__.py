@@ -24,6 +24,12 @@ class Batch(NamedTuple):
     opening: bool = False
     """True at a run's start: `families` are zeros, to be written only where series are
     missing; everything that is there already stays as it is."""
+    correction: bool = False
+    """True after an end that was delivered: `families` are gauges that replace those of the
+    same names; everything else stays as it is."""
+    seconds: float | None = None
+    """How long this may take at most; None: as long as the sink's own settings say. At 0 the
+    sink only remembers what it needs for later."""
 
 
 class Report(NamedTuple):

@@ -11,7 +11,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from urllib.parse import quote
 
-from t3probe.sinks.continuation import Group, rendered
+from t3probe.metrics.carry import Group
+from t3probe.metrics.text import rendered
 from t3probe.sinks.gateway_client import (
     MIB,
     Answer,
@@ -22,7 +23,7 @@ from t3probe.sinks.gateway_client import (
     exchange,
     printable,
 )
-from t3probe.sinks.gateway_json import NotMetricsError, read_groups
+from t3probe.sinks.gateway_json import NotMetricsError, read_group
 
 __all__ = ["Gateway", "Wire", "group_path", "raise_for"]
 
@@ -79,25 +80,24 @@ class Wire:
         self.in_doubt = False
         """Whether the gateway may have taken a request whose answer we did not see."""
 
-    def read(self, budget: Budget) -> tuple[Group, Group]:
-        """The run's group and that of its upstreams. Raises Trouble."""
-        keys = [self._gateway.key, self._gateway.upstream_key]
+    def read(self, budget: Budget) -> tuple[Group, bool]:
+        """The run's group, and whether there is one of its upstreams. Raises Trouble."""
+        key, beside = self._gateway.key, self._gateway.upstream_key
         for again in self._attempts(budget):
             with again:
                 answer = self._ask("GET", "/api/v1/metrics", b"", budget)
                 try:
-                    main, beside = read_groups(answer.body, keys)
+                    return read_group(answer.body, key, beside)
                 except NotMetricsError:
                     start = printable(answer.body[:60].decode("utf-8", "replace"), 40)
                     raise Trouble(
                         f"answers with something that is no list of metrics ({start!r})"
                     ) from None
-                return main, beside
         raise AssertionError("unreachable")
 
     def write(self, method: str, key: Mapping[str, str], group: Group, budget: Budget) -> None:
         """Send one group. Raises Trouble."""
-        body = rendered(group) if group else b""
+        body = rendered(group)
         for again in self._attempts(budget):
             with again:
                 self._ask(method, group_path(key), body, budget)

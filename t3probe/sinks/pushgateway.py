@@ -2,7 +2,7 @@
 
 One group per job and vantage (and shard); the gauges of upstreams have a group of their own
 beside it, with the same labels and `part="upstreams"`. The gateway is a cache and not an adder,
-so a run continues what stands there; `t3probe.sinks.continuation` has the rules.
+so a run continues what stands there; `t3probe.metrics.carry` has the rules.
 
 What a count goes through: it is written into the spool folder before anything is sent, added
 to what the group holds, and sent; when the gateway took it, the folder's file is deleted, and
@@ -24,12 +24,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import ExitStack, suppress
 
+from t3probe.metrics import carry as going
+from t3probe.metrics.carry import LOST, OVERLAPPED, Group
 from t3probe.sinks import Batch as Delivery
 from t3probe.sinks import Deliver, Report
-from t3probe.sinks import continuation as going
 from t3probe.sinks import spool as spooling
-from t3probe.sinks.continuation import LOST, OVERLAPPED, Group
 from t3probe.sinks.gateway_client import Budget, Trouble
+from t3probe.sinks.gateway_group import older, overlapped, split
 from t3probe.sinks.gateway_wire import Gateway, Wire
 from t3probe.sinks.spool import Spool, SpoolError
 from t3probe.timing import Clock, SystemClock
@@ -57,13 +58,18 @@ class Pushgateway:
     def __call__(self, batch: Delivery) -> Report:
         """Zeros where series are missing, or the run's counts. Never raises for a gateway."""
         own = going.from_metrics(batch.families, self.gateway.upstream_key)
-        return self.start(own) if batch.opening else self.end(own)
+        if batch.correction:
+            return self.correct(own, batch.seconds)
+        return self.start(own, batch.seconds) if batch.opening else self.end(own, batch.seconds)
+
+    def _budget(self, own: float, given: float | None) -> Budget:
+        return Budget(self.clock, own if given is None else min(own, given))
 
     # -- start ---------------------------------------------------------------------------
 
-    def start(self, zeros: Group) -> Report:
+    def start(self, zeros: Group, seconds: float | None = None) -> Report:
         """Read the group; if series are missing write them at 0 and keep the others."""
-        budget = Budget(self.clock, self.gateway.start_seconds)
+        budget = self._budget(self.gateway.start_seconds, seconds)
         self.zeros = zeros
         try:
             there = self.known = self.wire.read(budget)[0]
@@ -82,9 +88,19 @@ class Pushgateway:
 
     # -- end -----------------------------------------------------------------------------
 
-    def end(self, own: Group) -> Report:
+    def correct(self, gauges: Group, seconds: float | None = None) -> Report:
+        """Replace gauges of a group that was written: POST leaves all others alone."""
+        budget = self._budget(self.gateway.end_seconds, seconds)
+        try:
+            self.wire.write("POST", self.gateway.key, gauges, budget)
+        except Trouble as trouble:
+            what = f"{', '.join(gauges)} there was not corrected"
+            return Report(False, f"{self._subject} {trouble.what}; {what}")
+        return Report(True, f"{self._subject}: corrected {', '.join(gauges)}")
+
+    def end(self, own: Group, seconds: float | None = None) -> Report:
         """Continue the group by what this run counted, and write it."""
-        budget = Budget(self.clock, self.gateway.end_seconds)
+        budget = self._budget(self.gateway.end_seconds, seconds)
         own = going.filled(own, self.zeros)
         notes: list[str] = []
         with ExitStack() as stack:
@@ -113,7 +129,7 @@ class Pushgateway:
     ) -> Report:
         there, beside = self.wire.read(budget)
         base, extra = self._base(there, notes)
-        main, upstreams = going.split(own)
+        main, upstreams = split(own)
         main = going.filled(main, {**going.counter(LOST, 0.0), **going.counter(OVERLAPPED, 0.0)})
         batches = [] if memory is None else memory.waiting()
         marks = spooling.read_marks(base)
@@ -175,13 +191,13 @@ class Pushgateway:
             if known:
                 notes.append("it lost its state during the run; the counts go on as before it")
             return known, {}
-        if going.overlapped(known, there):
+        if overlapped(known, there):
             notes.append(
                 "another run wrote this group meanwhile; the counts go on from that one, and "
                 "one job and vantage should have one writer"
             )
             return there, going.counter(OVERLAPPED, 1.0)
-        if going.older(known, there):
+        if older(known, there):
             notes.append("it went back to an older state during the run; the counts go on from it")
             return there, {}
         return going.filled(there, {n: f for n, f in known.items() if f.kind != "gauge"}), {}

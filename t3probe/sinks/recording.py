@@ -5,13 +5,15 @@ from __future__ import annotations
 import os
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
-from typing import NamedTuple
+from typing import IO, NamedTuple
 
 from t3probe import metrics
-from t3probe.record import RecordError, read_junit
+from t3probe.metrics import carry as going
+from t3probe.metrics.carry import Group
+from t3probe.record import Damage, RecordError, Recording, Source, read_recordings, run_key
 from t3probe.sinks import Batch, Report
-from t3probe.sinks import continuation as going
 from t3probe.sinks.gateway_wire import Gateway
 from t3probe.sinks.pushgateway import Pushgateway
 from t3probe.timing import Clock
@@ -36,53 +38,117 @@ class Check(NamedTuple):
 
 
 def push_recording(path: str | Path, gateway: Gateway, clock: Clock | None = None) -> Report:
-    """Push what a file recorded, under the gateway's job.
+    """Push what a file recorded, under the gateway's job; `-` is standard input.
 
-    A run of this suite continues the counts of its group; one that is there already, or is
-    older than what is there, changes nothing. Another suite's tests become
-    `t3probe_check_success` and `t3probe_check_duration_seconds`. Raises RecordError when the
-    file is neither.
+    The runs of a JUnit file (one) or a log (any number) continue the counts of their group,
+    the gateway's vantage or, when it names none, each run's own. A run that is there already,
+    or is older than what is there, changes nothing. All others are counted once, oldest first,
+    and written at once with the gauges of the newest: nobody could scrape what was between.
+    Another suite's tests become `t3probe_check_success` and `t3probe_check_duration_seconds`.
+    Raises RecordError when the file is neither.
     """
-    try:
-        recording = read_junit(path)
-    except RecordError as error:
-        return _push_checks(path, gateway, clock, error)
-    judged = judge_run(recording.run, recording.observations)
-    own = going.from_metrics(
-        metrics.families(recording.run, recording.observations, judged), gateway.upstream_key
-    )
-    push = Pushgateway(gateway, None, clock)
-    begun = push.start(going.filled(going.zeroed(own), going.counter(going.LOST, 0.0)))
-    if not begun.ok or push.known is None:
-        return Report(False, f"{begun.sentence}; nothing of {path} was pushed")
-    stamp, there = (
-        max((one for one in series.values() if isinstance(one, float)), default=0.0)
-        for series in (
-            group.get(going.RUN_TIMESTAMP, going.Family("gauge")).series
-            for group in (own, push.known)
+    damage = Damage()
+    groups: dict[str, _Runs] = {}
+    with Source(path) as source:
+        try:
+            for recording in read_recordings(source, damage):
+                where = replace(gateway, vantage=gateway.vantage or recording.run.vantage)
+                groups.setdefault(where.vantage, _Runs(where, source.name)).add(recording)
+        except RecordError as error:
+            if not source.xml:
+                raise
+            return _push_checks(source, gateway, clock, error)
+    reports = [runs.push(clock) for runs in groups.values()]
+    sentences = [one.sentence for one in reports]
+    if damage.count:
+        sentences.append(f"{damage}; {damage.advice}")
+    return Report(all(one.ok for one in reports), "; ".join(sentences))
+
+
+class _Run(NamedTuple):
+    """One run on its way to its group."""
+
+    stamp: float
+    counts: Group
+    """Without gauges, but for those that outlive a run."""
+
+
+class _Runs:
+    """Runs for one group of the gateway. Of all but the newest only the counts are kept."""
+
+    def __init__(self, gateway: Gateway, name: str) -> None:
+        self._gateway, self._name = gateway, name
+        self._runs: dict[object, _Run] = {}
+        self._newest: tuple[float, Group] = 0.0, {}
+
+    def add(self, recording: Recording) -> None:
+        judged = judge_run(recording.run, recording.observations)
+        own = going.from_metrics(
+            metrics.families(recording.run, recording.observations, judged),
+            self._gateway.upstream_key,
         )
-    )
-    if there >= stamp > 0:
-        which = "this run" if there == stamp else "a newer run"
-        group = ", ".join(f"{name}={value}" for name, value in gateway.key.items())
-        same = there == stamp
-        return Report(same, f"{path}: the group {group} holds {which} already; nothing was pushed")
-    return push.end(own)
+        stamp = _stamp(own)
+        if stamp >= self._newest[0]:
+            self._newest = stamp, own
+        # A run that was recorded twice may be there under the time of either.
+        key = run_key(recording)
+        before = self._runs.get(key)
+        first = stamp if before is None else min(stamp, before.stamp)
+        kept = {n: f for n, f in own.items() if f.kind != "gauge" or n in going.CARRIED}
+        self._runs[key] = _Run(first, kept)
+
+    def push(self, clock: Clock | None) -> Report:
+        """Read the group, and write it with all runs in it that it does not have."""
+        runs = sorted(self._runs.values(), key=lambda one: one.stamp)
+        every = going.added(*(one.counts for one in runs))
+        zeros = going.filled(going.zeroed(every), going.counter(going.LOST, 0.0))
+        push = Pushgateway(self._gateway, None, clock)
+        begun = push.start(zeros)
+        if not begun.ok or push.known is None:
+            return Report(False, f"{begun.sentence}; nothing of {self._name} was pushed")
+        there = _stamp(push.known)
+        fresh = [one for one in runs if not there >= one.stamp > 0]
+        if not fresh:
+            return self._nothing_new(there == runs[-1].stamp)
+        own: Group = {}
+        for one in fresh:
+            own = going.continued(own, going.filled(one.counts, zeros))
+        report = push.end(going.filled(own, self._newest[1]))
+        if len(runs) == 1:
+            return report
+        what = f"{len(fresh)} of {len(runs)} runs of {self._name}"
+        older = "" if len(fresh) == len(runs) else "; the others are not newer than what it held"
+        return Report(report.ok, f"{what}: {report.sentence}{older}")
+
+    def _nothing_new(self, same: bool) -> Report:
+        group = ", ".join(f"{name}={value}" for name, value in self._gateway.key.items())
+        if len(self._runs) > 1:
+            which = "the newest of its runs" if same else "a newer run than all of its"
+        else:
+            which = "this run" if same else "a newer run"
+        sentence = f"{self._name}: the group {group} holds {which} already; nothing was pushed"
+        return Report(same, sentence)
+
+
+def _stamp(group: Group) -> float:
+    """When the newest run of a group ended, in Unix seconds; 0 when nothing says it."""
+    series = group.get(going.RUN_TIMESTAMP, going.Family("gauge")).series
+    return max((one for one in series.values() if isinstance(one, float)), default=0.0)
 
 
 def _push_checks(
-    path: str | Path, gateway: Gateway, clock: Clock | None, unreadable: RecordError
+    source: Source, gateway: Gateway, clock: Clock | None, unreadable: RecordError
 ) -> Report:
-    checks, left_out = junit_checks(path, unreadable)
+    checks, left_out = junit_checks(source, unreadable)
     push = Pushgateway(gateway, None, clock)
     begun = push.start({})
     if not begun.ok or push.known is None:
-        return Report(False, f"{begun.sentence}; nothing of {path} was pushed")
+        return Report(False, f"{begun.sentence}; nothing of {source.name} was pushed")
     if going.DISCONNECTS in push.known:
         return Report(
             False,
-            f"{path}: job {gateway.job} holds runs of t3probe, which this file would replace; "
-            "name another job",
+            f"{source.name}: job {gateway.job} holds runs of t3probe, which this file would "
+            "replace; name another job",
         )
     families = metrics.check_families(checks)
     done = push(Batch(families))
@@ -91,20 +157,24 @@ def _push_checks(
 
 
 def junit_checks(
-    path: str | Path, unreadable: RecordError | None = None
+    path: str | Path | Source, unreadable: RecordError | None = None
 ) -> tuple[list[Check], int]:
     """The tests of any suite's JUnit file, and how many more there are.
 
     Tests of one name are one check: it passed when none of them failed, and lasted as long as
     all of them. Raises RecordError; `unreadable` is what to raise when there is no test.
     """
+    if not isinstance(path, Source):
+        with Source(path) as opened:
+            return junit_checks(opened, unreadable)
     found: dict[str, Check] = {}
     left_out = 0
-    file = str(path)
+    file = path.name
     try:
-        if os.stat(path).st_size > MAX_FILE_BYTES:
+        stream = path.stream()
+        if stream.seek(0, os.SEEK_END) > MAX_FILE_BYTES:
             raise RecordError(file, "expected at most 64 MiB", "give a smaller file")
-        for check in _cases(path):
+        for check in _cases(path.stream()):
             before = found.get(check.name)
             if before is None and len(found) >= MAX_CHECKS:
                 left_out += 1
@@ -129,11 +199,11 @@ def _both(one: Check, other: Check) -> Check:
     return Check(one.name, all(known) if known else None, one.seconds + other.seconds)
 
 
-def _cases(path: str | Path) -> Iterator[Check]:
+def _cases(stream: IO[bytes]) -> Iterator[Check]:
     """The test cases one by one; what was read is let go."""
     # expat refuses entity bombs itself (since 2.4.1).
     parents: list[ElementTree.Element] = []
-    for event, node in ElementTree.iterparse(path, ("start", "end")):  # noqa: S314
+    for event, node in ElementTree.iterparse(stream, ("start", "end")):  # noqa: S314
         if event == "start":
             parents.append(node)
             continue

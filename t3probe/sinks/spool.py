@@ -31,7 +31,7 @@ from typing import Any
 
 import msgspec
 
-from t3probe.sinks.continuation import (
+from t3probe.metrics.carry import (
     LOST,
     Family,
     Group,
@@ -42,14 +42,14 @@ from t3probe.sinks.continuation import (
     drops,
     total,
 )
+from t3probe.metrics.table import BY_NAME, MARK_PARTS, MARK_SLOTS
 from t3probe.sinks.gateway_client import Budget
 
 __all__ = ["MARK", "MAX_FILES", "Batch", "Marks", "Spool", "SpoolError"]
 
 MARK = "t3probe_delivery_mark"
 """Gauge, labels slot and what: the last file of each known folder that the group contains."""
-MARK_HELP = "Which kept counts this group contains, by folder (bookkeeping of the delivery)."
-SLOTS = 4
+SLOTS = len(MARK_SLOTS)
 MAX_FILES = 2_000
 """Files beyond this keep only the number of lost drops (over a day of one run a minute)."""
 MAX_FILE_BYTES = 8 << 20
@@ -280,8 +280,8 @@ def marked(marks: Marks, batches: Sequence[Batch]) -> Marks:
 
 def mark_group(marks: Marks) -> Group:
     """The marks as series of a bounded label set."""
-    family = Family("gauge", MARK_HELP)
-    for slot, (folder, number) in enumerate(marks.items()):
-        for what, value in (("folder", folder), ("number", number)):
-            family.series[("slot", str(slot)), ("what", what)] = float(value)
+    family = Family("gauge", BY_NAME[MARK].help)
+    for slot, pair in zip(MARK_SLOTS, marks.items(), strict=False):
+        for what, value in zip(MARK_PARTS, pair, strict=True):
+            family.series[("slot", slot), ("what", what)] = float(value)
     return {MARK: family} if marks else {}

@@ -4,19 +4,27 @@ It is written beside its place and renamed, so that the collector never reads ha
 name beside does not end in `.prom`, so that the collector never reads that one either. Counters
 continue from what the file holds. One file has one writer.
 
+A file system may hang for ever, and no call to it has a deadline. So a thread writes, and the
+run waits for it for a bounded time: a hanging disk then costs neither the push nor the record.
+
 node_exporter: https://github.com/prometheus/node_exporter#textfile-collector
 """
 
 from __future__ import annotations
 
+import glob
 import os
 import stat
 import tempfile
+import threading
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from t3probe import metrics
+from t3probe.metrics import carry
+from t3probe.metrics.text import rendered
 from t3probe.sinks import Batch, Deliver, Report
 
 if TYPE_CHECKING:
@@ -26,39 +34,96 @@ __all__ = ["MAX_FILE_BYTES", "sink"]
 
 MAX_FILE_BYTES = 64 << 20
 """A larger file is not ours: ten thousand upstreams make 2 MB."""
+WRITE_SECONDS = 1.0
+THREAD = "t3probe textfile"
 ADVICE = "mend that, or name another file in delivery.textfile"
 
 
 def sink(file: str | Path, labels: Mapping[str, str]) -> Deliver:
-    """The sink for one file. `labels` (the vantage) go onto every series."""
+    """The sink for one file. `labels` (the vantage) go onto every series.
 
-    def deliver(batch: Batch) -> Report:
+    Call it with `opening` at the run's start, then at its end: what had a zero then and was not
+    measured stays, with nothing added to it.
+    """
+    return _Textfile(file, labels).deliver
+
+
+class _Textfile:
+    """One run's dealings with the file."""
+
+    def __init__(self, file: str | Path, labels: Mapping[str, str]) -> None:
+        self._file, self._labels = file, labels
+        self._zeros: carry.Group = {}
+        self._written: carry.Group = {}
+        self._busy: threading.Thread | None = None
+
+    def deliver(self, batch: Batch) -> Report:
+        """Write, within a second. Never raises for what a disk may do."""
+        own = carry.from_metrics(batch.families, more=self._labels)
+        if batch.opening:
+            self._zeros = own
+        if not batch.correction:
+            own = carry.filled(own, self._zeros)
+        seconds = WRITE_SECONDS if batch.seconds is None else min(WRITE_SECONDS, batch.seconds)
+        done: list[Report] = []
+        broken: list[Exception] = []
+
+        def work(before: threading.Thread | None) -> None:
+            if before is not None:  # in order, or old zeros would replace new counts
+                before.join()
+            try:
+                done.append(self._tried(own, batch))
+            except Exception as error:
+                broken.append(error)
+
+        if seconds > 0:
+            thread = threading.Thread(target=work, args=(self._busy,), name=THREAD, daemon=True)
+            thread.start()
+            thread.join(seconds)
+            self._busy = thread if thread.is_alive() else None
+        if broken:
+            raise broken[0]
+        if done:
+            return done[0]
+        return self._failed(f"took longer than {seconds:.3g} s to write", batch, late=True)
+
+    def _failed(self, problem: str, batch: Batch, *, late: bool = False) -> Report:
+        what = "the counts of this run are not in it"
+        if late:
+            what = "whether it took them is not known"
+        elif batch.opening:
+            what = "no zeros were written"
+        elif batch.correction:
+            what = "it still tells of a run that ended by itself"
+        return Report(False, f"{self._file}: {problem}; {what}; {ADVICE}")
+
+    def _tried(self, own: carry.Group, batch: Batch) -> Report:
         try:
-            return _deliver(Path(os.path.realpath(file)), labels, batch)
+            return self._continued(Path(os.path.realpath(self._file)), own, batch)
         except OSError as error:
             problem = f"cannot be written: {error.strerror or type(error).__name__}"
         except ValueError as error:  # a path or a label that cannot be
             problem = f"cannot be written: {error}"
-        what = "no zeros were written" if batch.opening else "the counts of this run are not in it"
-        return Report(False, f"{file}: {problem}; {what}; {ADVICE}")
+        return self._failed(problem, batch)
 
-    return deliver
-
-
-def _deliver(file: Path, labels: Mapping[str, str], batch: Batch) -> Report:
-    if not file.parent.is_dir():
-        raise NotADirectoryError(0, f"expected the folder {file.parent}, found none")
-    there, trouble = _read(file)
-    families = metrics.labelled(batch.families, labels)
-    if batch.opening:
-        if not metrics.missing(there, families):
-            return Report(True, f"{file}: every series is there already")
-        families = metrics.filled(there, families)
-    else:
-        families = metrics.continued(families, metrics.series(there))
-    _write(file, metrics.exposition(families))
-    number = sum(len(one.samples) for one in families)
-    return Report(True, f"{file}: wrote {number} series{trouble}")
+    def _continued(self, file: Path, own: carry.Group, batch: Batch) -> Report:
+        if not file.parent.is_dir():
+            raise NotADirectoryError(0, f"expected the folder {file.parent}, found none")
+        trouble = ""
+        if batch.correction:
+            whole = {**self._written, **own}
+        else:
+            families, trouble = _read(file)
+            there = carry.standing(families, own)
+            if batch.opening:
+                _clear(file)
+            if batch.opening and not carry.missing(own, there):
+                return Report(True, f"{file}: every series is there already")
+            whole = (carry.filled if batch.opening else carry.continued)(there, own)
+        _write(file, rendered(whole))
+        self._written = whole
+        number = sum(len(one.series) for one in whole.values())
+        return Report(True, f"{file}: wrote {number} series{trouble}")
 
 
 def _read(file: Path) -> tuple[list[Metric], str]:
@@ -92,6 +157,13 @@ def _parsed(text: str) -> list[Metric]:
 def _ours(families: Iterable[Metric]) -> list[Metric]:
     known = {name.removesuffix("_total") for name in metrics.BY_NAME}
     return [one for one in families if one.name in known]
+
+
+def _clear(file: Path) -> None:
+    """Delete what writers left behind that were killed, or given up as too slow."""
+    for one in file.parent.glob(f".{glob.escape(file.name)}.*.partial"):
+        with suppress(OSError):
+            one.unlink()
 
 
 def _write(file: Path, content: bytes) -> None:

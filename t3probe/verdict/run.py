@@ -121,14 +121,18 @@ class Incident:
     @cached_property
     def text(self) -> str:
         """One sentence for people."""
-        when = f"Between {self.began:.3f} s and {self.noticed:.3f} s"
+        return f"Between {self.began:.3f} s and {self.noticed:.3f} s {self.finding}."
+
+    @cached_property
+    def finding(self) -> str:
+        """What broke, how, and who it was, without the times."""
         was = "was" if len(self.failed) == 1 else "were"
         what = {
             "down": f"{was} down",
             "cut": f"{was} cut and could reconnect at once",
             "unknown": f"{was} lost, whether cut or down is not known",
         }[self.symptom]
-        return f"{when} {_listed(self.failed, 'and')} {what}: {_finding(self.verdict)}."
+        return f"{_listed(self.failed, 'and')} {what}: {_finding(self.verdict)}"
 
     def to_dict(self) -> dict[str, Any]:
         """The JSON form; each time in seconds and as UTC text."""

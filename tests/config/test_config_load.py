@@ -201,6 +201,8 @@ def test_defaults_give_way_to_what_is_stated() -> None:
     timing = read(SMALL + '[timing]\nwatchdog = "2s"\nbackoff = "40s"').timing
     assert (timing.connect_timeout, timing.backoff_max) == (2, 40)
     assert isinstance(timing.connect_timeout, Duration)
+    assert timing.sweep_interval == 60
+    assert read(SMALL + '[timing]\nheartbeat = "2m"').timing.sweep_interval == 120
 
 
 def test_a_segment_on_no_path_is_a_warning() -> None:

@@ -13,8 +13,11 @@ from functools import cache
 from pathlib import Path
 
 from prometheus_client.core import Metric
+from prometheus_client.parser import text_string_to_metric_families
 
 from t3probe import metrics
+from t3probe.metrics import carry
+from t3probe.metrics.text import rendered
 from t3probe.observation import Beat, Drop, Observation, Reason, RunRecord
 from t3probe.verdict import judge_run
 
@@ -170,15 +173,27 @@ def _families(run: Run) -> list[Metric]:
     )
 
 
-def _delivered() -> Iterator[tuple[Run, Mapping[metrics.Key, float]]]:
+Key = tuple[str, carry.Labels]
+"""A sample's name and its labels."""
+
+
+def _delivered() -> Iterator[tuple[Run, Mapping[Key, float]]]:
     """Each run and what stands in the gateway after it."""
-    before: Mapping[metrics.Key, float] = {}
+    before: carry.Group = {}
     for run in RUNS:
-        before = metrics.series(metrics.continued(_families(run), before))
-        yield run, before
+        before = carry.continued(before, carry.from_metrics(_families(run)))
+        text = rendered(before).decode()
+        yield (
+            run,
+            {
+                (sample.name, carry.key_of(sample.labels)): sample.value
+                for one in text_string_to_metric_families(text)
+                for sample in one.samples
+            },
+        )
 
 
-def _line(key: metrics.Key, job: str) -> str:
+def _line(key: Key, job: str) -> str:
     name, labels = key
     pairs = ",".join(
         f'{label}="{value}"' for label, value in (*labels, ("job", job), ("vantage", VANTAGE))

@@ -91,9 +91,16 @@ class RealGateway(Program):
 
 
 class RealPrometheus(Program):
-    """A Prometheus that scrapes one gateway."""
+    """A Prometheus that scrapes one gateway; with `rules`, it tells the Alertmanager `alerts`."""
 
-    def __init__(self, folder: Path, target: str, interval: str) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        target: str,
+        interval: str,
+        rules: Path | None = None,
+        alerts: str | None = None,
+    ) -> None:
         port = free_port()
         file = folder / "prometheus.yml"
         file.write_text(
@@ -102,6 +109,9 @@ class RealPrometheus(Program):
             "- job_name: pushgateway\n"
             "  honor_labels: true\n"
             f"  static_configs: [{{targets: ['{target}']}}]\n"
+            + (f"rule_files: ['{rules}']\n" if rules else "")
+            + (f"alerting: {{alertmanagers: [{{static_configs: [{{targets: ['{alerts}']}}]}}]}}\n")
+            * bool(alerts)
         )
         words = [
             program("prometheus"),
@@ -118,11 +128,21 @@ class RealPrometheus(Program):
         result: list[dict[str, Any]] = answer["data"]["result"]
         return result
 
+    def knows_whom_to_tell(self) -> None:
+        """Wait until it has looked up its Alertmanager: what fires before that is told to nobody
+        for a minute."""
+        for _ in range(1000):
+            if json.loads(get(f"{self.url}/api/v1/alertmanagers"))["data"]["activeAlertmanagers"]:
+                return
+            time.sleep(0.02)
+        pytest.fail("Prometheus finds no Alertmanager")
+
     def scraped(self) -> None:
         """Wait until everything that stands in the gateway now was scraped."""
         asked = time.time()
         for _ in range(1000):
-            found = self.query("timestamp(scrape_samples_scraped)")
+            # A scrape that failed leaves a timestamp too, and no samples.
+            found = self.query("timestamp(up) and up == 1")
             if found and float(found[0]["value"][1]) > asked:
                 return
             time.sleep(0.02)

@@ -8,10 +8,13 @@ from delivery_runs import LEGS, REASONS, run_families
 from hypothesis import given
 from hypothesis import strategies as st
 from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.parser import text_string_to_metric_families
 
-from t3probe.sinks import continuation as going
-from t3probe.sinks.continuation import DISCONNECTS, Family, Group, Histogram
-from t3probe.sinks.gateway_json import read_groups
+from t3probe.metrics import carry as going
+from t3probe.metrics.carry import DISCONNECTS, Family, Group, Histogram
+from t3probe.metrics.text import rendered
+from t3probe.sinks.gateway_group import older, overlapped, split
+from t3probe.sinks.gateway_json import read_group
 
 RTT = "t3probe_rtt_seconds"
 drops = st.dictionaries(
@@ -65,8 +68,8 @@ def test_steps_over_lost_states_are_the_truth(script: list[tuple[Group, bool]]) 
 @given(runs, runs)
 def test_no_count_steps_back(before: Group, run: Group) -> None:
     after = going.continued(before, run)
-    assert not going.older(before, after)
-    assert going.overlapped(before, after) == bool(plain(going.counts(run)))
+    assert not older(before, after)
+    assert overlapped(before, after) == bool(plain(going.counts(run)))
 
 
 @given(runs, st.sets(st.sampled_from((0.05, 0.1, 0.5, 1.0, 5.0, 20.0))), runs)
@@ -91,7 +94,9 @@ def test_changed_buckets_keep_count_and_sum(old: Group, bounds: set[float], run:
 
 @given(runs)
 def test_what_was_written_is_read(run: Group) -> None:
-    """By the gateway's JSON, whose bounds and numbers are written another way."""
+    """By both readers: of the file's text, and of the gateway's JSON, whose bounds and numbers
+    are written another way."""
+    assert going.standing(text_string_to_metric_families(rendered(run).decode()), run) == run
     key = {"job": "j", "vantage": "v"}
     extra = {"instance": "", **key}
     families: dict[str, object] = {"labels": key, "last_push_successful": True}
@@ -108,8 +113,9 @@ def test_what_was_written_is_read(run: Group) -> None:
             series.append(one)
         families[name] = {"type": family.kind.upper(), "help": family.help, "metrics": series}
     body = json.dumps({"status": "success", "data": [{"labels": {"job": "other"}}, families]})
-    found = read_groups(body.encode(), [key, {**key, "part": "upstreams"}])
-    assert found == [run, {}]
+    assert read_group(body.encode(), key, {**key, "part": "upstreams"}) == (run, False)
+    assert read_group(body.encode(), {"job": "none"}, key) == ({}, True)
+    assert read_group(body.encode(), {"job": "none"}, {"job": "other"}) == ({}, False)
 
 
 def test_le_1_and_le_1_0_are_one_bound() -> None:
@@ -131,9 +137,12 @@ def test_a_torn_series_begins_anew() -> None:
         one("COUNTER", value="much"),
         one("HISTOGRAM", buckets={"1": "5", "+Inf": "3"}, count="3", sum="1"),
         one("HISTOGRAM", buckets={"1": "1", "+Inf": "3"}, count="3", sum="NaN"),
+        one("HISTOGRAM", buckets={"1": "1", "+Inf": "+Inf"}, count="+Inf", sum="1"),
+        one("HISTOGRAM", buckets={"1": "NaN", "+Inf": "3"}, count="3", sum="1"),
+        one("HISTOGRAM", buckets={"1": "1", "+Inf": "3"}, count="4", sum="1"),
     ):
-        assert read_groups(text.encode(), [{"job": "j"}])[0]["x"].series == {}
-    assert read_groups(one("SUMMARY").encode(), [{"job": "j"}]) == [{}]
+        assert read_group(text.encode(), {"job": "j"}, {})[0]["x"].series == {}
+    assert read_group(one("SUMMARY").encode(), {"job": "j"}, {})[0] == {}
 
 
 def test_another_type_gives_way() -> None:
@@ -147,7 +156,7 @@ def test_upstreams_are_split_off_and_counts_stay() -> None:
     check = GaugeMetricFamily("t3probe_check_success", "Check.", labels=["check"])
     check.add_metric(["envoy-a"], 1)
     check.add_metric(["internal"], 1)
-    main, beside = going.split(going.from_metrics([*run_families({}, {}, 1.0), check]))
+    main, beside = split(going.from_metrics([*run_families({}, {}, 1.0), check]))
     assert list(beside) == ["t3probe_check_success"]
     assert list(beside["t3probe_check_success"].series) == [(("check", "envoy-a"),)]
     assert list(main["t3probe_check_success"].series) == [(("check", "internal"),)]
@@ -155,7 +164,7 @@ def test_upstreams_are_split_off_and_counts_stay() -> None:
 
 def test_a_newer_stamp_alone_is_another_run() -> None:
     one, two = (going.from_metrics(run_families(stamp=at)) for at in (1.0, 2.0))
-    assert going.overlapped(one, two)
-    assert not going.overlapped(two, one)
-    assert not going.overlapped(one, one)
-    assert going.overlapped(ZERO, one)
+    assert overlapped(one, two)
+    assert not overlapped(two, one)
+    assert not overlapped(one, one)
+    assert overlapped(ZERO, one)

@@ -12,8 +12,8 @@ from delivery_runs import DEAD, LEGS, REASONS, OneRun, Scraper, run_families, sp
 from delivery_servers import answering, forwarding, serving
 from prometheus_client.core import GaugeMetricFamily
 
+from t3probe.metrics.carry import DISCONNECTS, LOST, OVERLAPPED
 from t3probe.sinks import Batch
-from t3probe.sinks.continuation import DISCONNECTS, LOST, OVERLAPPED
 
 DROP = (LEGS[0], REASONS[0])
 TROUBLES = (

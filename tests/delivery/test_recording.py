@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import io
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 from xml.sax.saxutils import quoteattr
 
 import pytest
@@ -10,11 +14,11 @@ from delivery_programs import RealGateway
 from delivery_runs import DEAD, Scraper
 
 from t3probe.deliver import push_recording
+from t3probe.metrics.carry import DISCONNECTS
 from t3probe.observation import Beat, Drop, Observation, RunRecord
-from t3probe.record import RecordError, leg_property, run_property
+from t3probe.record import RecordError, Recording, leg_property, record_line, run_property
 from t3probe.sinks import recording
-from t3probe.sinks.continuation import DISCONNECTS
-from t3probe.sinks.gateway_wire import Gateway
+from t3probe.sinks.gateway_wire import Gateway, Wire
 from t3probe.sinks.recording import Check, junit_checks
 
 OTHER = """<?xml version="1.0"?>
@@ -28,11 +32,12 @@ OTHER = """<?xml version="1.0"?>
 """
 
 
-def junit(folder: Path, started: float, drops: int) -> Path:
-    """A file as the suite writes it."""
+def made(
+    started: float, drops: int, leg: str = "internal", vantage: str = "", seconds: float = 30
+) -> Recording:
     drop = Drop(began=1, noticed=2, reason="rtt_timeout", symptom="cut", stage="hold", call=1)
     seen = Observation(
-        leg="internal",
+        leg=leg,
         kind="ws_echo",
         path=("traefik",),
         outcome="failed" if drops else "passed",
@@ -41,13 +46,29 @@ def junit(folder: Path, started: float, drops: int) -> Path:
         beats=(Beat(sent=0, ended=0.02, ok=True, conn=0),),
         drops=(drop,) * drops,
     )
-    run = RunRecord(segments=("traefik",), started_at=started, duration_seconds=30)
-    pairs = (run_property(run), leg_property(seen))
+    run = RunRecord(
+        segments=("traefik",), started_at=started, duration_seconds=seconds, vantage=vantage
+    )
+    return Recording(run, (seen,))
+
+
+def junit(folder: Path, started: float, drops: int) -> Path:
+    """A file as the suite writes it."""
+    one = made(started, drops)
+    pairs = (run_property(one.run), *(leg_property(seen) for seen in one.observations))
     text = "".join(f"<property name={quoteattr(n)} value={quoteattr(v)}/>" for n, v in pairs)
     file = folder / f"run-{started}.xml"
     file.write_text(
         f"<testsuites><testsuite><properties>{text}</properties></testsuite></testsuites>"
     )
+    return file
+
+
+def log(folder: Path, *runs: Recording, more: str = "") -> Path:
+    """The output of these runs in one log."""
+    file = folder / "pods.log"
+    lines = [record_line(one.run, one.observations) for one in runs]
+    file.write_text("\n".join(["a log", *lines, more, "its end"]))
     return file
 
 
@@ -70,6 +91,128 @@ def test_runs_are_pushed_once_and_in_order(tmp_path: Path, gateway: RealGateway)
     assert sum(values) == 3
     assert scraper.of(DISCONNECTS) == 1
     assert 'job="by-hand"' in gateway.exposition()
+
+
+def counted(gateway: RealGateway, **labels: str) -> float:
+    """All drops that the gateway holds with these labels."""
+    scraper = Scraper()
+    scraper.scrape(gateway.exposition())
+    return sum(
+        value
+        for (name, have), value in scraper.last.items()
+        if name == DISCONNECTS and labels.items() <= dict(have).items()
+    )
+
+
+@pytest.fixture
+def puts(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The vantages of the groups that were written whole."""
+    seen: list[str] = []
+    write = Wire.write
+
+    def noted(wire: Wire, method: str, key: Mapping[str, str], *rest: Any) -> None:
+        if method == "PUT":
+            seen.append(key.get("vantage", ""))
+        write(wire, method, key, *rest)
+
+    monkeypatch.setattr(Wire, "write", noted)
+    return seen
+
+
+def test_all_runs_of_a_log_are_counted_once_and_written_at_once(
+    tmp_path: Path, gateway: RealGateway, puts: list[str]
+) -> None:
+    runs = [made(300.0, 4), made(100.0, 2), made(200.0, 1)]
+    file = log(tmp_path, *runs, runs[1])
+    report = push_recording(file, group(gateway))
+    assert report.ok
+    assert f"3 of 3 runs of {file}: the gateway at" in report.sentence
+    assert counted(gateway) == 7
+    assert puts == ["laptop"]
+    assert "t3probe_run_timestamp_seconds" in gateway.exposition()
+    again = push_recording(file, group(gateway))
+    assert again.ok
+    assert "holds the newest of its runs already; nothing was pushed" in again.sentence
+    older = push_recording(log(tmp_path, *runs[1:]), group(gateway))
+    assert not older.ok
+    assert "holds a newer run than all of its already" in older.sentence
+    mixed = push_recording(log(tmp_path, *runs, made(400.0, 1)), group(gateway))
+    assert mixed.ok
+    assert mixed.sentence.startswith(f"1 of 4 runs of {file}: ")
+    assert counted(gateway) == 8
+
+
+def test_a_log_gives_what_its_runs_one_by_one_give(tmp_path: Path, gateway: RealGateway) -> None:
+    for number, drops in enumerate([2, 3, 0]):
+        push_recording(junit(tmp_path, 100.0 * (number + 1), drops), group(gateway, "one-by-one"))
+    runs = [made(100.0 * (n + 1), drops) for n, drops in enumerate([2, 3, 0])]
+    push_recording(log(tmp_path, *runs), group(gateway, "at-once"))
+    jobs: dict[str, dict[object, float]] = {"one-by-one": {}, "at-once": {}}
+    scraper = Scraper()
+    scraper.scrape(gateway.exposition())
+    for (name, labels), value in scraper.last.items():
+        rest = dict(labels)
+        if not name.startswith("push_") and (job := rest.pop("job", "")):
+            jobs[job][name, tuple(sorted(rest.items()))] = value
+    assert len(jobs["at-once"]) > 50
+    assert jobs["at-once"] == jobs["one-by-one"]
+
+
+def test_a_run_that_was_corrected_is_counted_once(tmp_path: Path, gateway: RealGateway) -> None:
+    first, later = made(100.0, 2), made(100.0, 2, seconds=31)
+    push_recording(log(tmp_path, first), group(gateway))
+    assert (
+        "nothing was pushed" in push_recording(log(tmp_path, first, later), group(gateway)).sentence
+    )
+    push_recording(log(tmp_path, first, later), group(gateway, "anew"))
+    assert (counted(gateway, job="by-hand"), counted(gateway, job="anew")) == (2, 2)
+
+
+def test_runs_go_to_the_group_of_their_vantage(
+    tmp_path: Path, gateway: RealGateway, puts: list[str]
+) -> None:
+    file = log(tmp_path, made(100.0, 1, vantage="attic"), made(200.0, 2, vantage="cellar"))
+    assert push_recording(file, replace(group(gateway), vantage="")).ok
+    assert (counted(gateway, vantage="attic"), counted(gateway, vantage="cellar")) == (1, 2)
+    assert puts == ["attic", "cellar"]
+    assert push_recording(file, group(gateway)).ok
+    assert counted(gateway, vantage="laptop") == 3
+
+
+def test_a_leg_that_only_older_runs_have_keeps_its_counts(
+    tmp_path: Path, gateway: RealGateway
+) -> None:
+    push_recording(log(tmp_path, made(100.0, 1, "gone"), made(200.0, 2)), group(gateway))
+    assert (counted(gateway, leg="gone"), counted(gateway, leg="internal")) == (1, 2)
+    text = gateway.exposition()
+    assert 't3probe_connected{instance="",job="by-hand",leg="internal"' in text
+    assert 't3probe_connected{instance="",job="by-hand",leg="gone"' not in text
+
+
+def test_damaged_lines_of_a_log_are_said(tmp_path: Path, gateway: RealGateway) -> None:
+    one = made(300.0, 1)
+    cut = record_line(one.run, one.observations)[:400]
+    report = push_recording(log(tmp_path, made(100.0, 1), more=cut), group(gateway))
+    assert report.ok
+    assert "; 1 record line is not readable (line 3: cut off after 400 " in report.sentence
+    with pytest.raises(RecordError, match="1 record line is not readable"):
+        push_recording(log(tmp_path, more=cut), group(gateway))
+
+
+@pytest.mark.parametrize("kind", ["log", "junit", "other"])
+def test_standard_input(
+    kind: str, tmp_path: Path, gateway: RealGateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files = {"log": log(tmp_path, made(100.0, 2)), "junit": junit(tmp_path, 100.0, 2)}
+    content = OTHER.encode() if kind == "other" else files[kind].read_bytes()
+
+    class Pipe(io.BytesIO):
+        def seekable(self) -> bool:
+            return False
+
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(Pipe(content)))
+    assert push_recording("-", group(gateway)).ok
+    assert counted(gateway) == (0 if kind == "other" else 2)
 
 
 def test_another_suite(tmp_path: Path, gateway: RealGateway) -> None:
@@ -102,7 +245,8 @@ def test_another_suite_never_replaces_runs(tmp_path: Path, gateway: RealGateway)
 
 def test_no_gateway(tmp_path: Path) -> None:
     (tmp_path / "other.xml").write_text(OTHER)
-    for file in (junit(tmp_path, 100.0, 2), tmp_path / "other.xml"):
+    files = (junit(tmp_path, 100.0, 2), tmp_path / "other.xml", log(tmp_path, made(1.0, 1)))
+    for file in files:
         report = push_recording(file, group(None))
         assert not report.ok
         assert report.sentence.endswith(f"nothing of {file} was pushed")
@@ -132,7 +276,8 @@ def test_control_characters_and_namespaces(tmp_path: Path) -> None:
     [
         ("<html/>", "t3probe.run"),
         ("<a", "damaged XML"),
-        ("", "damaged XML"),
+        ("", "found nothing in it"),
+        ("a log", "found neither"),
         (None, "cannot be read"),
     ],
 )

@@ -12,10 +12,11 @@ import pytest
 from delivery_programs import RealGateway
 from delivery_runs import DEAD, LEGS, REASONS, OneRun, Scraper, run_families, spool
 
+from t3probe.metrics import carry as going
+from t3probe.metrics.carry import DISCONNECTS, LOST
+from t3probe.metrics.table import BY_NAME, CLOSED
 from t3probe.sinks import Batch
-from t3probe.sinks import continuation as going
 from t3probe.sinks import spool as spooling
-from t3probe.sinks.continuation import DISCONNECTS, LOST
 from t3probe.sinks.gateway_client import Budget
 from t3probe.sinks.spool import SLOTS, SpoolError
 from t3probe.timing import SystemClock
@@ -176,6 +177,12 @@ def test_marks_are_bounded_and_newest_first(tmp_path: Path) -> None:
         assert next(iter(marks)) == memory.waiting()[0].folder
         assert spooling.read_marks(spooling.mark_group(marks)) == marks
     assert len(marks) == SLOTS
+    # What the gateway is sent is in the table, and so on the page of metrics.
+    (name, family), spec = *spooling.mark_group(marks).items(), BY_NAME[spooling.MARK]
+    assert (name, family.kind, family.help) == (spec.name, spec.type, spec.help)
+    for key in family.series:
+        assert tuple(label for label, _ in key) == spec.labels
+        assert all(value in CLOSED[label] for label, value in key)
 
 
 def test_no_number_is_used_twice(tmp_path: Path) -> None:

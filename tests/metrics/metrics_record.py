@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 
 from prometheus_client.core import Metric
+from prometheus_client.parser import text_string_to_metric_families
 
 from t3probe import metrics
 from t3probe.config.types import Deployment, Leg
+from t3probe.metrics import carry
+from t3probe.metrics.text import rendered
 from t3probe.observation import Beat, Drop, Observation, RunRecord
 from t3probe.verdict import judge_run
 
@@ -138,9 +142,13 @@ def recorded(run: RunRecord = RUN, seen: tuple[Observation, ...] = SEEN) -> list
     return metrics.families(run, seen, judge_run(run, seen))
 
 
-def values(families: list[Metric]) -> dict[str, float]:
-    """Every series as `name{label="value",…}`, its labels sorted."""
+def values(families: Iterable[Metric] | carry.Group) -> dict[str, float]:
+    """Every sample of families, or of a group as it is written, as `name label=value …`."""
+    if isinstance(families, dict):
+        families = text_string_to_metric_families(rendered(families).decode())
     return {
-        name + "".join(f" {key}={value}" for key, value in labels): number
-        for (name, labels), number in metrics.series(families).items()
+        sample.name
+        + "".join(f" {key}={value}" for key, value in sorted(sample.labels.items())): sample.value
+        for one in families
+        for sample in one.samples
     }

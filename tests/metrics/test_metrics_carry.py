@@ -1,6 +1,8 @@
-"""Counters that continue, zeros that fill, labels that are added."""
+"""Counters that continue, zeros that fill, labels that are added: as a file's text holds them."""
 
 from __future__ import annotations
+
+import re
 
 import pytest
 from metrics_record import CLOUDFLARE, DEPLOYMENT, INTERNAL, RUN, recorded, values
@@ -8,18 +10,35 @@ from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.parser import text_string_to_metric_families
 
 from t3probe import metrics
+from t3probe.metrics import carry
+from t3probe.metrics.carry import Group, from_metrics
+from t3probe.metrics.text import rendered
+from t3probe.observation import Observation
 
 LAST = "t3probe_last_disconnect_timestamp leg=cloudflare"
 DROPPED = "t3probe_disconnects_total leg=cloudflare reason=closed_by_peer"
+RTT = "t3probe_rtt_seconds"
+CALM = Observation(leg="cloudflare", kind="ws_echo", path=("wan",), outcome="inconclusive")
+ZEROS = from_metrics(metrics.zeros(DEPLOYMENT))
 
 
 def of(text: str) -> list[Metric]:
     return list(text_string_to_metric_families(text))
 
 
+def after(text: str, fresh: list[Metric]) -> dict[str, float]:
+    """What is written when a file holds the text."""
+    own = from_metrics(fresh)
+    return values(carry.continued(carry.standing(of(text), own), own))
+
+
+def text_of(families: list[Metric]) -> str:
+    return metrics.exposition(families).decode()
+
+
 def test_counters_and_histograms_are_added_and_gauges_are_the_newer() -> None:
     fresh = recorded()
-    twice = values(metrics.continued(fresh, metrics.series(fresh)))
+    twice = after(text_of(fresh), fresh)
     gauges = {name for one in fresh if one.type == "gauge" for name in values([one])}
     for name, value in values(fresh).items():
         assert twice[name] == (value if name in gauges else 2 * value), name
@@ -27,102 +46,128 @@ def test_counters_and_histograms_are_added_and_gauges_are_the_newer() -> None:
 
 
 def test_bounds_are_the_same_however_they_are_written() -> None:
-    text = metrics.exposition(recorded()).decode().replace('le="1.0"', 'le="1"')
+    text = text_of(recorded()).replace('le="1.0"', 'le="1"')
     assert 'le="1"' in text
-    again = metrics.continued(recorded(), metrics.series(of(text)))
-    assert values(again)["t3probe_rtt_seconds_bucket le=1.0 leg=internal"] == 8
+    assert after(text, recorded())["t3probe_rtt_seconds_bucket le=1.0 leg=internal"] == 8
 
 
 def test_the_last_disconnect_outlives_runs_without_one_but_not_the_leg() -> None:
-    before = metrics.series(recorded())
-    calm = CLOUDFLARE.__class__(
-        leg="cloudflare", kind="ws_echo", path=("wan",), outcome="inconclusive"
-    )
-    kept = values(metrics.continued(recorded(RUN, (calm,)), before))
-    assert kept[LAST] == RUN.started_at + 21
-    assert LAST not in values(metrics.continued(recorded(RUN, (INTERNAL,)), before))
-    later = {key: value + 99 for key, value in before.items()}
-    assert values(metrics.continued(recorded(), later))[LAST] == RUN.started_at + 21
+    before = text_of(recorded())
+    assert after(before, recorded(RUN, (CALM,)))[LAST] == RUN.started_at + 21
+    assert LAST not in after(before, recorded(RUN, (INTERNAL,)))
+    later = recorded()
+    last = next(one for one in later if one.name == "t3probe_last_disconnect_timestamp")
+    last.samples = [last.samples[0]._replace(value=5e9)]
+    assert after(text_of(later), recorded())[LAST] == RUN.started_at + 21
+    assert after(text_of(later), recorded(RUN, (CALM,)))[LAST] == 5e9
+    last.samples = [last.samples[0]._replace(value=float("nan"))]
+    assert LAST not in after(text_of(later), recorded(RUN, (CALM,)))
+
+
+def test_what_is_written_is_in_the_order_of_the_table() -> None:
+    own = from_metrics(recorded(RUN, (CALM,)))
+    kept = carry.continued(from_metrics(recorded()), own)
+    assert list(kept)[-1] == LAST.partition(" ")[0]
+    names = re.findall(r"(?m)^# TYPE (\S+)", rendered(kept).decode())
+    assert names == [one for one in metrics.BY_NAME if one in kept]
+
+
+def test_the_last_disconnect_of_another_vantage_is_not_ours() -> None:
+    lan = from_metrics(recorded(), more={"vantage": "lan"})
+    for vantage, kept in (("lan", True), ("attic", False)):
+        own = from_metrics(recorded(RUN, (CALM,)), more={"vantage": vantage})
+        assert any(LAST in one for one in values(carry.continued(lan, own))) is kept
 
 
 def test_series_of_legs_that_are_gone_are_dropped() -> None:
-    left = values(metrics.continued(recorded(RUN, (INTERNAL,)), metrics.series(recorded())))
+    left = after(text_of(recorded()), recorded(RUN, (INTERNAL,)))
     assert not [name for name in left if "cloudflare" in name]
     assert left["t3probe_rtt_seconds_count leg=internal"] == 8
 
 
-@pytest.mark.parametrize("nonsense", [float("nan"), float("inf"), -1.0])
-def test_what_no_counter_can_hold_is_taken_as_not_there(nonsense: float) -> None:
-    before = dict.fromkeys(metrics.series(recorded()), nonsense)
-    assert values(metrics.continued(recorded(), before)) == values(recorded())
+@pytest.mark.parametrize("nonsense", ["NaN", "+Inf", "-1.0"])
+def test_what_no_counter_can_hold_is_taken_as_not_there(nonsense: str) -> None:
+    lines = text_of(recorded()).splitlines()
+    before = [one if one[0] == "#" else f"{one.rpartition(' ')[0]} {nonsense}" for one in lines]
+    found = after("\n".join(before) + "\n", recorded())
+    assert {one: value for one, value in found.items() if one != LAST} == {
+        one: value for one, value in values(recorded()).items() if one != LAST
+    }
 
 
-@pytest.mark.parametrize("damage", ["missing bucket", "torn buckets", "torn count"])
-def test_a_histogram_continues_as_a_whole_or_not_at_all(damage: str) -> None:
-    before = metrics.series(recorded(RUN, (INTERNAL,)))
-    bucket = ("t3probe_rtt_seconds_bucket", (("le", "1.0"), ("leg", "internal")))
-    count = ("t3probe_rtt_seconds_count", (("leg", "internal"),))
-    whole = values(metrics.continued(recorded(RUN, (INTERNAL,)), before))
-    assert whole["t3probe_rtt_seconds_count leg=internal"] == 8
-    if damage == "missing bucket":
-        del before[bucket]
-    elif damage == "torn buckets":
-        before[bucket] = 9.0
-    else:
-        before[count] = 9.0
-    anew = values(metrics.continued(recorded(RUN, (INTERNAL,)), before))
-    for name, value in values(recorded(RUN, (INTERNAL,))).items():
-        if name.startswith("t3probe_rtt"):
+@pytest.mark.parametrize(
+    ("line", "instead"),
+    [
+        ('_bucket{le="1.0",leg="internal"} 4.0\n', ""),
+        ('_bucket{le="1.0",leg="internal"} 4.0', '_bucket{le="1.0",leg="internal"} 9.0'),
+        ('_bucket{le="1.0",leg="internal"} 4.0', '_bucket{le="1.0",leg="internal"} NaN'),
+        ('_bucket{le="1.0",leg="internal"} 4.0', '_bucket{le="one",leg="internal"} 4.0'),
+        ('_bucket{le="+Inf",leg="internal"} 4.0\n', ""),
+        ('_count{leg="internal"} 4.0', '_count{leg="internal"} 9.0'),
+        ('_count{leg="internal"} 4.0\n', ""),
+        ('_sum{leg="internal"} 2.0\n', ""),
+        ('_sum{leg="internal"} 2.0', '_sum{leg="internal"} -2.0'),
+    ],
+)
+def test_a_histogram_continues_as_a_whole_or_not_at_all(line: str, instead: str) -> None:
+    fresh = recorded(RUN, (INTERNAL,))
+    before = text_of(fresh)
+    assert after(before, fresh)["t3probe_rtt_seconds_count leg=internal"] == 8
+    assert before.count(RTT + line) == 1
+    anew = after(before.replace(RTT + line, RTT + instead if instead else ""), fresh)
+    for name, value in values(fresh).items():
+        if name.startswith(RTT):
             assert anew[name] == value
     assert anew["t3probe_observed_seconds_total leg=internal"] == 70
 
 
 def test_buckets_that_became_fewer_continue() -> None:
-    before = metrics.series(recorded(RUN, (INTERNAL,)))
-    before["t3probe_rtt_seconds_bucket", (("le", "0.75"), ("leg", "internal"))] = 4.0
-    again = values(metrics.continued(recorded(RUN, (INTERNAL,)), before))
+    text = text_of(recorded(RUN, (INTERNAL,)))
+    line = f'{RTT}_bucket{{le="1.0",leg="internal"}} 4.0\n'
+    text = text.replace(line, line.replace("1.0", "0.75") + line)
+    again = after(text, recorded(RUN, (INTERNAL,)))
     assert again["t3probe_rtt_seconds_bucket le=1.0 leg=internal"] == 8
+    assert "t3probe_rtt_seconds_bucket le=0.75 leg=internal" not in again
 
 
 def test_zeros_fill_only_what_is_missing() -> None:
-    zeros = metrics.zeros(DEPLOYMENT)
-    assert metrics.missing([], zeros)
-    assert not metrics.missing(recorded(), zeros)
-    assert metrics.filled(recorded(), zeros) == recorded()
-    part = recorded(RUN, (CLOUDFLARE,))
-    assert metrics.missing(part, zeros)
-    filled = metrics.filled(part, zeros)
-    assert not metrics.missing(filled, zeros)
+    whole = from_metrics(recorded())
+    assert carry.missing(ZEROS, {}) == ZEROS
+    assert carry.missing(ZEROS, whole) == {}
+    assert carry.filled(whole, ZEROS) == whole
+    part = from_metrics(recorded(RUN, (CLOUDFLARE,)))
+    assert carry.missing(ZEROS, part)
+    filled = carry.filled(part, ZEROS)
+    assert not carry.missing(ZEROS, filled)
     found = values(filled)
     assert found[DROPPED] == 1
     assert found["t3probe_disconnects_total leg=internal reason=io_error"] == 0
     assert found["t3probe_connected leg=cloudflare"] == 1
-    assert found.keys() == values(part).keys() | values(zeros).keys()
-
-
-def test_filling_nothing_is_the_zeros() -> None:
-    assert metrics.filled([], metrics.zeros(DEPLOYMENT)) == metrics.zeros(DEPLOYMENT)
+    assert found.keys() == values(part).keys() | values(ZEROS).keys()
+    assert carry.filled({}, ZEROS) == ZEROS
 
 
 def test_another_type_and_lacking_buckets_give_way_to_zeros() -> None:
-    zeros = metrics.zeros(DEPLOYMENT)
-    text = metrics.exposition(recorded()).decode()
     lacking = "".join(
-        line for line in text.splitlines(keepends=True) if 'le="20.0",leg="internal"' not in line
+        line
+        for line in text_of(recorded()).splitlines(keepends=True)
+        if 'le="20.0",leg="internal"' not in line
     )
-    found = values(metrics.filled(of(lacking), zeros))
+    there = carry.standing(of(lacking), ZEROS)
+    assert list(carry.missing(ZEROS, there)) == [RTT]
+    found = values(carry.filled(there, ZEROS))
     assert found["t3probe_rtt_seconds_count leg=internal"] == 0
     assert found["t3probe_rtt_seconds_count leg=cloudflare"] == 3
-    wrong = GaugeMetricFamily("t3probe_rtt_seconds", "x", value=5)
-    assert values(metrics.filled([wrong], zeros)) == values(zeros)
+    wrong: Group = from_metrics([GaugeMetricFamily(RTT, "x", value=5)])
+    assert values(carry.filled(wrong, ZEROS)) == values(ZEROS)
 
 
 def test_labels_are_added_and_can_be_left_out_again() -> None:
-    marked = metrics.labelled(recorded(), {"vantage": "lan", "leg": "never"})
-    assert all(sample.labels["vantage"] == "lan" for one in marked for sample in one.samples)
-    assert 'leg="cloudflare",reason="io_error",vantage="lan"' in (
-        metrics.exposition(marked).decode()
-    )
-    plain = metrics.labelled(recorded(), {"vantage": "lan", "job": "x"})
-    assert metrics.series(plain, without=("vantage", "job")) == metrics.series(recorded())
+    marked = from_metrics(recorded(), more={"vantage": "lan", "leg": "never"})
+    assert all(("vantage", "lan") in key for one in marked.values() for key in one.series)
+    assert (("leg", "internal"), ("vantage", "lan")) in marked[RTT].series
+    text = rendered(marked)
+    assert b'leg="cloudflare",reason="io_error",vantage="lan"' in text
+    again = from_metrics(of(text.decode()), without=("vantage",))
+    assert again["t3probe_connected"] == from_metrics(recorded())["t3probe_connected"]
     assert all("vantage" not in s.labels for one in recorded() for s in one.samples)

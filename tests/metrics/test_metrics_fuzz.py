@@ -6,11 +6,16 @@ import math
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from metrics_record import values
+from prometheus_client import generate_latest
 from prometheus_client.core import Metric
 from prometheus_client.parser import text_string_to_metric_families
+from prometheus_client.registry import Collector
 
 from t3probe import metrics
+from t3probe.metrics import carry
 from t3probe.metrics.table import CLOSED, PHASES
+from t3probe.metrics.text import rendered
 from t3probe.observation import (
     OUTCOMES,
     REASONS,
@@ -87,6 +92,14 @@ ALLOWED = {
 }
 
 
+def as_the_library_writes(families: list[Metric]) -> str:
+    class Once(Collector):
+        def collect(self) -> list[Metric]:
+            return families
+
+    return generate_latest(Once()).decode()
+
+
 def made(run: RunRecord, seen: list[Observation]) -> list[Metric]:
     return metrics.families(run, seen, judge_run(run, seen))
 
@@ -98,6 +111,7 @@ def test_any_run_is_valid_and_true(run: RunRecord, seen: list[Observation]) -> N
     # Prometheus's own reader gets back what was meant.
     text = metrics.exposition(families).decode()
     assert list(text_string_to_metric_families(text)) == families
+    assert text == as_the_library_writes(families)
     assert text == "" or text.endswith("\n")
 
     samples = [sample for one in families for sample in one.samples]
@@ -154,17 +168,19 @@ def _check_histogram(family: Metric) -> None:
 @given(run=RUNS, runs=st.lists(st.lists(OBSERVATIONS, max_size=3), min_size=2, max_size=4))
 def test_counters_continue_through_any_runs(run: RunRecord, runs: list[list[Observation]]) -> None:
     """Legs that come and go take their counts along; those that stay lose none."""
-    before: dict[metrics.Key, float] = {}
-    truth: dict[metrics.Key, float] = {}
+    before: carry.Group = {}
+    truth: dict[str, float] = {}
     for seen in runs:
         fresh = made(run, seen)
         adds = {
             key: value
             for one in fresh
             if one.type != "gauge"
-            for key, value in metrics.series([one]).items()
+            for key, value in values([one]).items()
         }
         truth = {key: truth.get(key, 0.0) + value for key, value in adds.items()}
-        text = metrics.exposition(metrics.continued(fresh, before)).decode()
-        before = metrics.series(text_string_to_metric_families(text))
-        assert {key: before[key] for key in truth} == truth
+        own = carry.from_metrics(fresh)
+        text = rendered(carry.continued(before, own)).decode()
+        before = carry.standing(text_string_to_metric_families(text), own)
+        found = values(before)
+        assert {key: found[key] for key in truth} == truth

@@ -75,6 +75,16 @@ def test_a_new_leg_gets_zeros_and_the_others_keep_everything(tmp_path: Path) -> 
     assert after["t3probe_disconnects_total leg=internal reason=io_error vantage=lan"] == 0
 
 
+def test_a_leg_that_was_not_measured_keeps_its_counts(tmp_path: Path) -> None:
+    file = tmp_path / "t3probe.prom"
+    assert textfile.sink(file, VANTAGE)(Batch(recorded())).ok
+    later = textfile.sink(file, VANTAGE)
+    assert later(Batch(metrics.zeros(DEPLOYMENT), opening=True)).ok
+    assert later(Batch(recorded(RUN, (INTERNAL,)))).ok
+    assert read(file)[DROPPED] == 1
+    assert "t3probe_connected leg=cloudflare vantage=lan" not in read(file)
+
+
 def test_a_reader_never_sees_half_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     file = tmp_path / "t3probe.prom"
     deliver = textfile.sink(file, VANTAGE)

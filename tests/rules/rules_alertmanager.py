@@ -37,10 +37,12 @@ receivers:
 view, so what is not in it was muted."""
 
 
-def configuration(folder: Path, fragment: str, url: str = "http://127.0.0.1:1/") -> Path:
+def configuration(
+    folder: Path, fragment: str, url: str = "http://127.0.0.1:1/", config: str = CONFIG
+) -> Path:
     """A complete configuration with the fragment in it, found right by amtool."""
     file = folder / "alertmanager.yml"
-    file.write_text(CONFIG.format(url=url) + fragment)
+    file.write_text(config.format(url=url) + fragment)
     code, said = run(program("amtool"), "check-config", str(file))
     assert code == 0, said
     return file
@@ -52,12 +54,15 @@ class Somebody:
     def __init__(self) -> None:
         self.told: list[tuple[str, Labels]] = []
         """Status and labels of every alert of every notification, in order."""
+        self.notifications: list[list[tuple[str, Labels]]] = []
+        """The same, one list for each notification."""
         self.url = ""
         self._news = asyncio.Event()
 
     async def _receive(self, request: web.Request) -> web.Response:
         body = await request.json()
-        self.told += [(alert["status"], alert["labels"]) for alert in body["alerts"]]
+        self.notifications.append([(one["status"], one["labels"]) for one in body["alerts"]])
+        self.told += self.notifications[-1]
         self._news.set()
         return web.Response()
 
@@ -91,6 +96,7 @@ class Alertmanager:
     """Its API, as Prometheus and amtool use it."""
 
     def __init__(self, address: str, session: aiohttp.ClientSession) -> None:
+        self.address = address
         self._alerts = f"http://{address}/api/v2/alerts"
         self._session = session
         self._since: dict[str, str] = {}
@@ -109,10 +115,15 @@ class Alertmanager:
             ]
         )
 
+    async def alerts(self) -> list[dict[str, Any]]:
+        """All alerts that are not resolved, as its API shows them."""
+        async with self._session.get(self._alerts) as answer:
+            found: list[dict[str, Any]] = await answer.json()
+            return found
+
     async def muted(self) -> list[Labels]:
         """The labels of the alerts that an inhibition mutes now."""
-        async with self._session.get(self._alerts) as answer:
-            return [one["labels"] for one in await answer.json() if one["status"]["inhibitedBy"]]
+        return [one["labels"] for one in await self.alerts() if one["status"]["inhibitedBy"]]
 
     async def _post(self, body: Iterable[Any]) -> None:
         async with self._session.post(self._alerts, json=list(body)) as answer:
@@ -120,11 +131,13 @@ class Alertmanager:
 
 
 @contextlib.asynccontextmanager
-async def alertmanager(folder: Path, fragment: str, url: str) -> AsyncIterator[Alertmanager]:
+async def alertmanager(
+    folder: Path, fragment: str, url: str, config: str = CONFIG
+) -> AsyncIterator[Alertmanager]:
     """A real one on a free loopback port, its data in `folder`, alone in its cluster."""
     process = await asyncio.create_subprocess_exec(
         program("prometheus-alertmanager"),
-        f"--config.file={configuration(folder, fragment, url)}",
+        f"--config.file={configuration(folder, fragment, url, config)}",
         f"--storage.path={folder / 'data'}",
         "--cluster.listen-address=",
         "--web.listen-address=127.0.0.1:0",

@@ -1,0 +1,178 @@
+"""`python -m t3probe.echo`, and the body of `t3probe echo`: serve until told to stop."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import dataclasses
+import errno
+import os
+import resource
+import signal
+import socket
+import sys
+from collections.abc import Sequence
+from typing import NoReturn
+
+from t3probe.echo.addresses import Proxies
+from t3probe.echo.limits import Limits
+from t3probe.echo.responder import Responder
+
+__all__ = ["main"]
+
+USAGE_ERROR = 4
+START_ERROR = 1
+_BACKLOG = 4096
+_SPARE_FILES = 64
+"""Descriptors for everything that is no client."""
+_FEWEST_WAITING = 128
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        """One sentence instead of the whole usage."""
+        self.exit(USAGE_ERROR, f"{self.prog}: {message}; see {self.prog} --help\n")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Serve until SIGTERM or SIGINT; the exit code.
+
+    0: stopped as told; 1: it could not start; 4: arguments that make no sense.
+    """
+    arguments = _parser().parse_args(argv)
+    try:
+        host, port = _place(arguments.listen)
+        proxies = Proxies(arguments.trusted_proxy)
+    except ValueError as error:
+        _say(str(error))
+        return USAGE_ERROR
+    limits = Limits(connections=arguments.max_connections, per_address=arguments.max_per_address)
+    try:
+        limits = _fitted(limits)
+        listener = _listen(host, port)
+    except OSError as error:
+        reason = os.strerror(error.errno) if error.errno and error.errno > 0 else str(error)
+        _say(f"cannot listen on {arguments.listen}: {reason}; name another --listen")
+        return START_ERROR
+    except ValueError as error:
+        _say(str(error))
+        return START_ERROR
+    with listener:
+        asyncio.run(_serve(listener, limits, proxies))
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    limits = Limits()
+    parser = _Parser(
+        prog="t3probe echo",
+        description="Answer /probe/ws with an echo and /probe/healthz with 200, until SIGTERM.",
+        epilog="example: t3probe echo --listen :8080 --trusted-proxy 10.42.0.0/16",
+    )
+    parser.add_argument(
+        "--listen",
+        default=":8080",
+        metavar="[HOST]:PORT",
+        help="default: %(default)s, on every address",
+    )
+    parser.add_argument(
+        "--trusted-proxy",
+        action="append",
+        default=[],
+        metavar="CIDR",
+        help="whose X-Forwarded-For is believed when clients are told apart; repeatable; "
+        "default: nobody's, the socket's address counts",
+    )
+    parser.add_argument(
+        "--max-connections",
+        type=_count,
+        default=limits.connections,
+        metavar="N",
+        help="WebSockets at once; default: %(default)s",
+    )
+    parser.add_argument(
+        "--max-per-address",
+        type=_count,
+        default=limits.per_address,
+        metavar="N",
+        help="WebSockets at once of one address, or of one /64; default: %(default)s",
+    )
+    return parser
+
+
+def _count(text: str) -> int:
+    number = int(text) if text.isascii() and text.isdigit() else 0
+    if not 1 <= number <= 1_000_000:
+        raise argparse.ArgumentTypeError(f"expected a number from 1 to 1000000, not {text!r}")
+    return number
+
+
+def _place(text: str) -> tuple[str, int]:
+    """Host and port of `--listen`; the host is empty for every address. Raises ValueError."""
+    host, colon, port = text.rpartition(":")
+    bare = host[1:-1] if host.startswith("[") and host.endswith("]") else host
+    if not colon or not (port.isascii() and port.isdigit()) or int(port) > 65535:
+        raise ValueError(f"--listen {text}: expected [HOST]:PORT, such as :8080 or [::1]:8080")
+    if ":" in bare and bare == host:
+        raise ValueError(f"--listen {text}: put the address in brackets, such as [::1]:8080")
+    return bare, int(port)
+
+
+def _fitted(limits: Limits) -> Limits:
+    """Raise the soft limit of open files to the hard one; fewer waiting connections when even
+    that is not enough. Raises ValueError when the WebSockets alone would not fit."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != hard:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    if hard == resource.RLIM_INFINITY:
+        return limits
+    room = hard - _SPARE_FILES - limits.connections
+    if room < _FEWEST_WAITING:
+        most = max(0, hard - _SPARE_FILES - _FEWEST_WAITING)
+        raise ValueError(
+            f"--max-connections {limits.connections}: this process may open {hard} files, "
+            f"which is enough for {most}; raise its limit or lower the number"
+        )
+    return dataclasses.replace(limits, waiting=min(limits.waiting, room))
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    """A listening socket; on every address of both families when no host is named."""
+    if host:
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        return socket.create_server((host, port), family=family, backlog=_BACKLOG)
+    if socket.has_dualstack_ipv6():
+        try:
+            return socket.create_server(
+                ("", port), family=socket.AF_INET6, backlog=_BACKLOG, dualstack_ipv6=True
+            )
+        except OSError as error:
+            if error.errno not in (errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL):
+                raise
+    return socket.create_server(("", port), backlog=_BACKLOG)
+
+
+async def _serve(listener: socket.socket, limits: Limits, proxies: Proxies) -> None:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    responder = Responder(listener, limits, proxies, say=_say)
+    responder.start()
+    name = listener.getsockname()
+    host = f"[{name[0]}]" if listener.family == socket.AF_INET6 else name[0]
+    _say(
+        f"listening on {host}:{name[1]}, at most {limits.connections} WebSockets, "
+        f"{limits.per_address} of one address"
+    )
+    await stop.wait()
+    _say(f"stopping: closing {len(responder.open)} WebSockets")
+    await responder.drain()
+
+
+def _say(sentence: str) -> None:
+    print(f"t3probe echo: {sentence}", file=sys.stderr, flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,121 @@
+"""How much of everything one client, and all of them together, may have. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from t3probe.echo.connection import Connection
+
+__all__ = ["Bucket", "Limits", "Visitor", "Visitors"]
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """The responder's bounds. Durations in seconds, sizes in bytes."""
+
+    connections: int = 2000
+    """WebSockets open at once."""
+    per_address: int = 200
+    """WebSockets of one address open at once."""
+    waiting: int = 12_000
+    """Connections that are no WebSocket (yet, or any more) at once; past it the oldest goes."""
+    dials_per_second: float = 10.0
+    """Upgrades of one address, and how many at once after a pause."""
+    dials_burst: int = 200
+    messages_per_second: float = 50.0
+    """Frames of one address, control frames too, and how many at once after a pause."""
+    messages_burst: int = 500
+    head_bytes: int = 16_384
+    message_bytes: int = 65_536
+    held_bytes: int = 16 << 20
+    """Unfinished requests and messages and unsent answers, of all connections together."""
+    small_bytes: int = 4096
+    """Who holds no more than this is not cut when `held_bytes` is used up."""
+    handshake: float = 10.0
+    """From the accept to the end of the request's head."""
+    message: float = 10.0
+    """From a message's first byte to its last."""
+    write: float = 10.0
+    """How long an answer may wait for a reader."""
+    idle: float = 90.0
+    """How long a WebSocket may say nothing."""
+    close: float = 2.0
+    """How long a closing connection is waited for."""
+    drain: float = 3.0
+    """How long all of them are waited for when the responder stops."""
+
+
+class Bucket:
+    """A token bucket: `burst` at once, `rate` per second afterwards."""
+
+    __slots__ = ("_at", "_tokens", "burst", "rate")
+
+    def __init__(self, rate: float, burst: int, now: float) -> None:
+        self.rate = rate
+        self.burst = burst
+        self._tokens = float(burst)
+        self._at = now
+
+    def take(self, now: float) -> bool:
+        """Take one token at `now` (monotonic seconds); False when there is none."""
+        self._tokens = self._level(now)
+        self._at = now
+        if self._tokens < 1:
+            return False
+        self._tokens -= 1
+        return True
+
+    def full(self, now: float) -> bool:
+        """Whether it remembers nothing."""
+        return self._level(now) >= self.burst
+
+    def _level(self, now: float) -> float:
+        return min(self.burst, self._tokens + max(0.0, now - self._at) * self.rate)
+
+
+class Visitor:
+    """What one address (one /64 of IPv6) has."""
+
+    __slots__ = ("dials", "messages", "open")
+
+    def __init__(self, limits: Limits, now: float) -> None:
+        self.open: dict[Connection, None] = {}
+        self.dials = Bucket(limits.dials_per_second, limits.dials_burst, now)
+        self.messages = Bucket(limits.messages_per_second, limits.messages_burst, now)
+
+
+@dataclass(slots=True)
+class Visitors:
+    """Everybody who is here or was a moment ago; bounded."""
+
+    limits: Limits
+    most: int = 20_000
+    """Addresses to remember; past it those with nothing open are forgotten, oldest first."""
+    known: dict[str, Visitor] = field(default_factory=dict)
+
+    def of(self, address: str, now: float) -> Visitor:
+        """The visitor at `address`, made when new."""
+        found = self.known.get(address)
+        if found is None:
+            if len(self.known) >= self.most:
+                absent = (one for one, visitor in self.known.items() if not visitor.open)
+                for one in [one for _, one in zip(range(self.most // 10), absent, strict=False)]:
+                    del self.known[one]
+            found = self.known[address] = Visitor(self.limits, now)
+        return found
+
+    def forget(self, now: float) -> None:
+        """Let go of whoever has nothing open and no debts."""
+        gone = [
+            address
+            for address, one in self.known.items()
+            if not one.open and one.dials.full(now) and one.messages.full(now)
+        ]
+        for address in gone:
+            del self.known[address]
+
+    def greediest(self) -> Visitor:
+        """The visitor with the most open. Raises ValueError when there is nobody."""
+        return max(self.known.values(), key=lambda one: len(one.open))

@@ -1,0 +1,164 @@
+"""Lays bursts on the timeline of the runs: what the probe saw then, before and after."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any, NamedTuple
+
+from t3probe.observation import Observation
+from t3probe.record import Recording, run_key
+from t3probe.timing import utc_text
+from t3probe.verdict import judge_run
+from t3probe.verdict.timeline import Witness, takes_part
+
+__all__ = ["Beside", "Near", "Runs", "as_json"]
+
+SLACK_SECONDS = 2.0
+"""Log stamps are whole seconds, and machines' clocks differ a little."""
+
+
+class Near(NamedTuple):
+    """An incident of a run, as seen from a burst."""
+
+    relation: str
+    """`same`, `before` or `after`."""
+    began: float
+    ended: float
+    """Unix seconds: its onset, and when the last drop was noticed."""
+    symptom: str
+    failed: tuple[str, ...]
+    convicted: tuple[str, ...]
+    at_least_one_of: tuple[tuple[str, ...], ...]
+    finding: str
+    run: str
+    vantage: str
+
+
+class Beside(NamedTuple):
+    """What the runs say of one moment."""
+
+    observing: tuple[str, ...]
+    """The starts of the runs that were observing then."""
+    incidents: tuple[Near, ...]
+    held: dict[str, tuple[str, ...]]
+    """Legs that held one connection right through it, with their segments."""
+
+    @property
+    def cleared(self) -> tuple[str, ...]:
+        """The segments that carried a connection all through it."""
+        return tuple(dict.fromkeys(one for path in self.held.values() for one in path))
+
+
+class _Run:
+    """What is kept of one run: no beats."""
+
+    def __init__(self, recording: Recording, moments: Sequence[tuple[float, float]]) -> None:
+        run = recording.run
+        start = run.started_at
+        self.began, self.ended = start, start + run.duration_seconds
+        self.name = utc_text(start)
+        parting = [one for one in recording.observations if takes_part(one)]
+        if parting:
+            # Not the run's own end: what was looked at last counts.
+            self.ended = start + max(max(one.ended, one.started) for one in parting)
+        self.looked = bool(parting)
+        self.incidents = [
+            Near(
+                "same", start + one.began, start + max(one.began, one.noticed), one.symptom,
+                one.failed, tuple(one.verdict.convicted),
+                tuple(tuple(some) for some in one.verdict.at_least_one_of),
+                one.finding, self.name, run.vantage,
+            )
+            for one in judge_run(run, recording.observations).incidents
+        ]  # fmt: skip
+        self.held = {moment: self._held(parting, moment) for moment in moments}
+
+    def _held(
+        self, parting: Iterable[Observation], moment: tuple[float, float]
+    ) -> dict[str, tuple[str, ...]]:
+        began, ended = moment[0] - self.began, moment[1] + 1 - self.began
+        return {
+            one.leg: one.path
+            for one in parting
+            if one.level == "hold" and not one.drops and Witness(one).held(began, ended)
+        }
+
+
+class Runs:
+    """The runs near some moments. Give it every recording, then ask for each moment."""
+
+    def __init__(self, moments: Iterable[tuple[float, float]], reach_seconds: float) -> None:
+        """`moments` are first and last Unix seconds; incidents within the reach are told."""
+        self.moments = sorted(set(moments))
+        self.reach = reach_seconds
+        self.count = 0
+        """How many runs were read."""
+        self.began: float | None = None
+        self.ended = 0.0
+        """From the first run's start to the last one's end, Unix seconds."""
+        self._near: dict[tuple[float, str, str], _Run] = {}
+
+    def add(self, recording: Recording) -> None:
+        """Take one run in; of the same run the later record holds."""
+        run = recording.run
+        self.count += 1
+        begun, over = run.started_at, run.started_at + run.duration_seconds
+        self.began = begun if self.began is None else min(self.began, begun)
+        self.ended = max(self.ended, over)
+        room = self.reach + SLACK_SECONDS
+        near = [
+            (first, last)
+            for first, last in self.moments
+            if begun - room <= last and first <= over + room
+        ]
+        if near:
+            self._near[run_key(recording)] = _Run(recording, near)
+
+    def beside(self, began: float, ended: float) -> Beside:
+        """What the runs say of one of the moments."""
+        observing: list[str] = []
+        incidents: list[Near] = []
+        held: dict[str, tuple[str, ...]] = {}
+        for key in sorted(self._near):
+            run = self._near[key]
+            if run.looked and run.began <= ended + 1 and run.ended >= began:
+                observing.append(run.name)
+                held.update(run.held.get((began, ended), {}))
+            incidents += [
+                one._replace(relation=relation)
+                for one in run.incidents
+                if (relation := self._relation(began, ended, one.began, one.ended))
+            ]
+        incidents.sort(key=lambda one: (one.relation != "same", one.began, one.run))
+        return Beside(tuple(observing), tuple(incidents), held)
+
+    def _relation(self, began: float, ended: float, begun: float, noticed: float) -> str:
+        if begun <= ended + 1 + SLACK_SECONDS and noticed >= began - SLACK_SECONDS:
+            return "same"
+        if noticed < began:
+            return "before" if began - noticed <= self.reach else ""
+        return "after" if begun - ended <= self.reach else ""
+
+
+def as_json(beside: Beside) -> dict[str, Any]:
+    """The JSON form."""
+    return {
+        "observing": list(beside.observing),
+        "held_through": {leg: list(path) for leg, path in beside.held.items()},
+        "cleared": list(beside.cleared),
+        "incidents": [
+            {
+                "relation": one.relation,
+                "began": utc_text(one.began),
+                "ended": utc_text(one.ended),
+                "symptom": one.symptom,
+                "failed": list(one.failed),
+                "convicted": list(one.convicted),
+                "at_least_one_of": [list(some) for some in one.at_least_one_of],
+                "finding": one.finding,
+                "run": one.run,
+                "vantage": one.vantage,
+            }
+            for one in beside.incidents
+        ],
+    }

@@ -1,0 +1,269 @@
+"""The subcommand `t3probe forensics`."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from pathlib import Path
+    from zoneinfo import ZoneInfo
+
+    from t3probe.forensics.beside import Runs
+    from t3probe.forensics.place import Places
+    from t3probe.forensics.read import Asked, FileReport
+    from t3probe.forensics.tally import Tally
+
+__all__ = ["add_forensics"]
+
+EXIT_USAGE = 4
+ABOUT = """\
+Reads server-side logs and says which side died, and what died in the same second. Sources are
+told apart by what is in them: the tunnel's (cloudflared), Traefik's access log, dispatch's
+proxy errors, serve's time-outs; from journalctl (short, short-iso, short-precise, json),
+docker, kubectl, plain or gzip. Memory stays bounded whatever their size."""
+EXAMPLES = """\
+examples:
+  journalctl -u dispatch -u t3-serve -o short-iso --since today | t3probe forensics -
+  t3probe forensics tunnel.log access.log.1.gz --around 14:03 --runs results/"""
+
+
+class _Mistake(Exception):
+    """Wrong usage, or a file that cannot be read; one sentence."""
+
+
+def add_forensics(commands: Any) -> None:
+    """Add the subcommand to argparse's subparsers."""
+    parser = commands.add_parser(
+        "forensics",
+        help="read server-side logs: which side died, and what died together",
+        description=ABOUT,
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("logs", nargs="+", metavar="FILE", help="a log; - is standard input")
+    parser.add_argument(
+        "--runs", nargs="+", default=[], metavar="RUN",
+        help="recorded runs, or folders of them, to lay the bursts beside",
+    )  # fmt: skip
+    parser.add_argument("--around", metavar="TIME", help="only what was near that time")
+    parser.add_argument(
+        "--window", default="60s", metavar="DURATION",
+        help="how far --around and a run's incidents may be away; default: %(default)s",
+    )  # fmt: skip
+    parser.add_argument("--since", metavar="TIME", help="14:03, 2026-11-20T14:03:07Z, ...")
+    parser.add_argument("--until", metavar="TIME")
+    parser.add_argument(
+        "--source", default="auto", choices=("tunnel", "dispatch", "serve", "traefik", "auto"),
+        help="whose logs they are; default: told line by line",
+    )  # fmt: skip
+    parser.add_argument(
+        "--timezone", metavar="NAME",
+        help="of times that bear none, such as Europe/Berlin; default: this machine's",
+    )  # fmt: skip
+    parser.add_argument(
+        "--slow", default="10s", metavar="DURATION",
+        help="from here on a request is slow; default: %(default)s",
+    )  # fmt: skip
+    parser.add_argument("--deployment", metavar="FILE", help="take the segments' order from it")
+    parser.add_argument(
+        "--map", action="append", default=[], metavar="SOURCE=SEGMENT",
+        help="what a source is called in the deployment, such as tunnel=cloudflared",
+    )  # fmt: skip
+    parser.add_argument("--json", action="store_true", help="the whole as JSON")
+    parser.set_defaults(run=_run)
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    from t3probe.timing import SystemClock
+
+    try:
+        forensics(arguments, SystemClock().wall())
+    except _Mistake as error:
+        print(f"t3probe: forensics: {error}", file=sys.stderr)
+        return EXIT_USAGE
+    return 0
+
+
+def forensics(arguments: argparse.Namespace, now: float) -> None:
+    """Read, judge and print. `now` is Unix seconds. Raises _Mistake."""
+    from t3probe.forensics.bursts import find
+    from t3probe.forensics.report import Findings, to_dict, to_lines
+
+    asked, sentence, around, window = _asked(arguments, now)
+    places = _places(arguments, now)
+    tally, files = _read(arguments.logs, asked)
+    bursts = find(tally, places)
+    unread: list[str] = []
+    beside, runs = {}, None
+    if arguments.runs:
+        moments: list[tuple[int, int]] = [(one.began, one.ended) for one in bursts]
+        if around is not None:
+            moments.append((int(around[0]), int(around[1])))
+        runs = _runs(arguments.runs, moments, window, unread)
+        beside = {moment: runs.beside(*moment) for moment in moments}
+    found = Findings(
+        tally, files, bursts, beside, runs, tuple(unread), places, asked.zone, sentence, around
+    )
+    if arguments.json:
+        import json
+
+        json.dump(to_dict(found), sys.stdout, indent=2, ensure_ascii=True)
+        print()
+    else:
+        for line in to_lines(found):
+            print(line)
+
+
+def _asked(
+    arguments: argparse.Namespace, now: float
+) -> tuple[Asked, str, tuple[float, float] | None, float]:
+    from t3probe.forensics.read import Asked
+    from t3probe.forensics.stamps import TimeError, moment
+    from t3probe.timing import utc_text
+
+    if arguments.around and (arguments.since or arguments.until):
+        raise _Mistake("expected --around or --since and --until, found both; leave one out")
+    zone = _zone(arguments.timezone)
+    window = _seconds("--window", arguments.window)
+    since, until = float("-inf"), float("inf")
+    around, sentence = None, ""
+    try:
+        if arguments.around:
+            at = moment(arguments.around, now, zone)
+            since, until = at - window, at + window
+            around = (float(at), float(at))
+            sentence = f"{arguments.around} was read as {utc_text(at)}, within {arguments.window}"
+        if arguments.since:
+            since = moment(arguments.since, now, zone)
+            sentence = f"since {arguments.since}, read as {utc_text(since)}"
+        if arguments.until:
+            until = moment(arguments.until, now, zone)
+            until_text = f"until {arguments.until}, read as {utc_text(until)}"
+            sentence = f"{sentence}; {until_text}" if sentence else until_text
+    except TimeError as error:
+        raise _Mistake(error) from error
+    if since > until:
+        raise _Mistake(f"expected --since before --until, found {sentence}; swap them")
+    slow = _seconds("--slow", arguments.slow)
+    return Asked(now, zone, arguments.source, since, until, slow), sentence, around, window
+
+
+def _zone(name: str | None) -> ZoneInfo | None:
+    from zoneinfo import ZoneInfo
+
+    if name is None:
+        return None
+    try:
+        return ZoneInfo(name)
+    except (OSError, ValueError, LookupError) as error:  # ZoneInfoNotFoundError is a KeyError
+        raise _Mistake(
+            f"expected a time zone such as Europe/Berlin, found {name[:60]!r}; "
+            "name one of the machine's zoneinfo"
+        ) from error
+
+
+def _seconds(option: str, text: str) -> float:
+    from t3probe.config.durations import parse_duration
+    from t3probe.config.errors import Wrong
+
+    try:
+        return float(parse_duration(text))
+    except Wrong as error:
+        raise _Mistake(
+            f"{option}: expected a duration such as 60s or 5m, found {text[:60]!r}; "
+            "write a number and a unit"
+        ) from error
+
+
+def _places(arguments: argparse.Namespace, now: float) -> Places:
+    from t3probe.forensics.kinds import SOURCES
+    from t3probe.forensics.place import REFERENCE, Places
+
+    names = {}
+    for text in arguments.map:
+        source, equals, segment = text.partition("=")
+        if not (equals and segment and source in SOURCES):
+            raise _Mistake(
+                f"--map: expected SOURCE=SEGMENT with one of {', '.join(SOURCES)}, "
+                f"found {text[:60]!r}; write for example tunnel=cloudflared"
+            )
+        names[source] = segment
+    if arguments.deployment is None:
+        paths = [tuple(names.get(one, one) for one in path) for path in REFERENCE]
+        return Places(paths, names)
+    from t3probe.config import DeploymentError, load
+
+    try:
+        deployment = load(arguments.deployment, now=now)
+    except DeploymentError as error:
+        raise _Mistake(error) from error
+    wrong = [one for one in names.values() if one not in deployment.segments]
+    if wrong:
+        raise _Mistake(
+            f"--map: expected a segment of {arguments.deployment}, found {wrong[0][:60]!r}; "
+            f"name one of {', '.join(deployment.segments)}"
+        )
+    paths = [*deployment.paths, *(leg.path for leg in deployment.legs)]
+    return Places(paths, names, deployment.segments)
+
+
+def _read(names: Iterable[str], asked: Asked) -> tuple[Tally, tuple[FileReport, ...]]:
+    from t3probe.forensics.read import read_log
+    from t3probe.forensics.tally import Tally
+
+    whole = Tally()
+    reports = []
+    for name in dict.fromkeys(names):
+        try:
+            if name == "-":
+                if sys.stdin is None:
+                    raise _Mistake("standard input cannot be read: it is closed; name a file")
+                tally, report = read_log("standard input", sys.stdin.buffer, asked)
+            else:
+                with open(name, "rb", buffering=0) as stream:
+                    tally, report = read_log(name, stream, asked)
+        except (OSError, ValueError) as error:
+            why = getattr(error, "strerror", None) or str(error)
+            raise _Mistake(f"{name}: cannot be read: {why}; name a log file, or -") from error
+        whole.merge(tally)
+        reports.append(report)
+    whole.prune()
+    return whole, tuple(sorted(reports))
+
+
+def _runs(
+    names: Iterable[str], moments: list[tuple[int, int]], window: float, unread: list[str]
+) -> Runs:
+    from t3probe.forensics.beside import Runs
+    from t3probe.record import Damage, RecordError, read_recordings
+
+    runs = Runs(moments, window)
+    for name in names:
+        whole_folder, files = _files(name)
+        for file in files:
+            damage = Damage()
+            try:
+                for recording in read_recordings(file, damage):
+                    runs.add(recording)
+            except RecordError as error:
+                # A folder may hold other things; a file that was named must be a run.
+                if not whole_folder:
+                    raise _Mistake(error) from error
+                unread.append(str(error))
+            if damage.count:
+                unread.append(f"{file}: {damage}")
+    return runs
+
+
+def _files(name: str) -> tuple[bool, Iterator[Path]]:
+    from pathlib import Path
+
+    folder = Path(name)
+    if not folder.is_dir():
+        return False, iter([folder])
+    endings = (".xml", ".log", ".jsonl", ".txt")
+    files = sorted(one for one in folder.rglob("*") if one.suffix in endings and one.is_file())
+    return True, iter(files)

@@ -1,0 +1,122 @@
+"""What a line can say: the closed list of kinds, and which side each one points at.
+
+A source is the process that wrote the line. A side is told from there: `before` is everything
+between the person and the source; `link` is what carries the source's own connections outward,
+itself included and the person's last mile not; `peer` is the segment just before it; `after` is
+what lies behind it, `self` the source. (The segment `tunnel` is the way from the CDN to the
+cluster, so a tunnel connection that falls silent does point at it.)
+"""
+
+from __future__ import annotations
+
+from typing import Literal, NamedTuple
+
+__all__ = [
+    "AGAIN",
+    "BY_NAME",
+    "CONN_CODES",
+    "KINDS",
+    "SOURCES",
+    "Kind",
+    "Side",
+    "Source",
+    "Sure",
+    "code",
+]
+
+Source = Literal["tunnel", "traefik", "dispatch", "serve", "devvm"]
+Side = Literal["before", "link", "peer", "self", "after"]
+Sure = Literal["guess", "likely", "sure"]
+
+SOURCES: tuple[Source, ...] = ("tunnel", "traefik", "dispatch", "serve")
+"""Whose logs are read; `devvm` only shows in the kernel's lines."""
+
+
+class Kind(NamedTuple):
+    """One thing a line can say."""
+
+    name: str
+    source: Source
+    sides: tuple[Side, ...]
+    """Where it may have broken; empty: the line is known and tells of no fault."""
+    sure: Sure
+    meaning: str
+    group: str = ""
+    """Lines of one group are counted together when bursts are looked for; empty: not at all."""
+
+
+KINDS: tuple[Kind, ...] = (
+    Kind("dispatch_client_gone", "dispatch", ("before",), "sure",
+         "the client side went away (context canceled)", "dispatch client side"),
+    Kind("dispatch_client_reset", "dispatch", ("before",), "likely",
+         "the peer that had dialled in reset the connection", "dispatch client side"),
+    Kind("dispatch_backend_reset", "dispatch", ("after",), "sure",
+         "the backend reset the connection: its process died or restarted", "dispatch backend"),
+    Kind("dispatch_backend_refused", "dispatch", ("after",), "sure",
+         "nobody listens at the backend: its process is not running", "dispatch backend"),
+    Kind("dispatch_backend_closed", "dispatch", ("after",), "likely",
+         "the backend closed the connection in mid-exchange", "dispatch backend"),
+    Kind("dispatch_backend_silent", "dispatch", ("after",), "likely",
+         "the backend did not answer in time", "dispatch backend"),
+    Kind("dispatch_backend_unreachable", "dispatch", ("after",), "likely",
+         "there is no way to the backend's address", "dispatch backend"),
+    Kind("dispatch_other", "dispatch", ("self", "after"), "guess",
+         "a proxy error of another kind", "dispatch backend"),
+    Kind("serve_timed_out", "serve", ("before", "self"), "guess",
+         "an answer did not come in time: its client side fell silent, or it stalled itself",
+         "serve"),
+    Kind("traefik_client_gone", "traefik", ("before",), "sure",
+         "the client side went away before the answer (499)", "traefik client side"),
+    Kind("traefik_bad_gateway", "traefik", ("after",), "likely",
+         "what lies behind could not be reached, or broke off (502)", "traefik backend"),
+    Kind("traefik_unavailable", "traefik", ("after",), "likely",
+         "no server behind was available (503)", "traefik backend"),
+    Kind("traefik_gateway_timeout", "traefik", ("after",), "likely",
+         "what lies behind did not answer in time (504)", "traefik backend"),
+    Kind("traefik_websocket_ended", "traefik", ("before", "self", "after"), "guess",
+         "a WebSocket ended, whoever ended it", "traefik WebSockets"),
+    Kind("traefik_slow", "traefik", ("self", "after"), "guess",
+         "a request took long", "traefik slow requests"),
+    Kind("traefik_served", "traefik", (), "sure", "a request was answered"),
+    Kind("tunnel_lost", "tunnel", ("link",), "likely",
+         "a connection to the CDN was lost"),
+    Kind("tunnel_silent", "tunnel", ("link",), "sure",
+         "a connection to the CDN fell silent (no network activity)"),
+    Kind("tunnel_closed_by_edge", "tunnel", ("peer", "self"), "likely",
+         "the CDN closed a connection"),
+    Kind("tunnel_unreachable", "tunnel", ("link",), "sure",
+         "a new connection to the CDN failed"),
+    Kind("tunnel_retry", "tunnel", ("link",), "likely",
+         "it reconnects to the CDN"),
+    Kind("tunnel_registered", "tunnel", (), "sure", "a connection to the CDN stands"),
+    Kind("tunnel_origin_failed", "tunnel", ("after",), "sure",
+         "the origin behind it could not be reached or broke off", "tunnel origin"),
+    Kind("tunnel_request_failed", "tunnel", ("after",), "sure",
+         "a request to the origin failed", "tunnel origin again"),
+    Kind("tunnel_client_gone", "tunnel", ("before",), "likely",
+         "the client side went away (context canceled)", "tunnel client side"),
+    Kind("tunnel_client_request_failed", "tunnel", ("before",), "likely",
+         "a request failed because the client side went away", "tunnel client side again"),
+    Kind("tunnel_stopped", "tunnel", ("self",), "sure",
+         "it was told to stop", "stopped"),
+    Kind("tunnel_error", "tunnel", ("link", "after"), "guess",
+         "an error of another kind", "tunnel errors"),
+    Kind("tunnel_info", "tunnel", (), "sure", "it says how it is"),
+    Kind("tunnel_exited", "tunnel", ("self",), "sure", "its process died", "died"),
+    Kind("traefik_exited", "traefik", ("self",), "sure", "its process died", "died"),
+    Kind("dispatch_exited", "dispatch", ("self",), "sure", "its process died", "died"),
+    Kind("serve_exited", "serve", ("self",), "sure", "its process died", "died"),
+    Kind("machine_out_of_memory", "devvm", ("self",), "sure",
+         "the kernel killed a process for want of memory", "died"),
+)  # fmt: skip
+
+BY_NAME = {kind.name: number for number, kind in enumerate(KINDS)}
+CONN_CODES = range(len(KINDS), len(KINDS) + 16)
+"""Beyond the kinds: one code for each connection that the tunnel can lose."""
+AGAIN = " again"
+"""A group of this ending holds second lines about what the group before it told already."""
+
+
+def code(name: str) -> int:
+    """The number of a kind."""
+    return BY_NAME[name]

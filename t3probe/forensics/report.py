@@ -1,0 +1,352 @@
+"""What the logs said: first for people, and the whole as JSON."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any, NamedTuple
+from zoneinfo import ZoneInfo
+
+from t3probe.forensics.beside import Beside, Runs, as_json
+from t3probe.forensics.bursts import RULE, Burst
+from t3probe.forensics.kinds import KINDS
+from t3probe.forensics.place import LAST_MILE, Places
+from t3probe.forensics.read import FileReport
+from t3probe.forensics.tally import Histogram, Tally, printable
+from t3probe.timing import utc_text
+
+__all__ = ["Findings", "to_dict", "to_lines"]
+
+WIDTH = 80
+SHOWN_BURSTS = 12
+LISTED_BURSTS = 500
+SHOWN_SHAPES = 3
+SHOWN_INCIDENTS = 3
+
+
+class Findings(NamedTuple):
+    """Everything that a reading of logs found."""
+
+    tally: Tally
+    files: tuple[FileReport, ...]
+    bursts: Sequence[Burst]
+    beside: Mapping[tuple[int, int], Beside]
+    """By first and last second; empty without runs."""
+    runs: Runs | None
+    unread_runs: tuple[str, ...]
+    places: Places
+    zone: ZoneInfo | None
+    asked: str
+    """The time that was asked for, and how it was read; empty: all of it."""
+    around: tuple[float, float] | None = None
+    """The moment asked about, as its first and last Unix seconds."""
+
+
+def _when(seconds: float, zone: ZoneInfo | None) -> str:
+    moment = datetime.fromtimestamp(seconds, UTC)
+    local = moment.astimezone(zone)
+    return local.strftime("%Y-%m-%d %H:%M:%S %z")
+
+
+def _span(began: float, ended: float) -> str:
+    seconds = int(ended - began) + 1
+    return "1 s" if seconds == 1 else f"{seconds} s"
+
+
+def _length(seconds: float) -> str:
+    for size, unit in ((86_400, "d"), (3600, "h"), (60, "min")):
+        if seconds >= 2 * size:
+            return f"{seconds / size:.3g} {unit}"
+    return f"{seconds:.3g} s"
+
+
+def _listed(names: Sequence[str], word: str) -> str:
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} {word} {names[-1]}"
+
+
+def _some(count: int, thing: str) -> str:
+    return f"{count:,} {thing}" if count == 1 else f"{count:,} {thing}s"
+
+
+def reading(found: Findings) -> list[str]:
+    """How times were read, where something had to be assumed."""
+    zone = found.zone.key if found.zone is not None else "this machine's zone"
+    out = []
+    if any(one.no_zone for one in found.files):
+        out.append(f"times without a zone were read in {zone}")
+    if any(one.no_year for one in found.files):
+        out.append("times without a year were read in the newest year that is not in the future")
+    if any(one.twice for one in found.files):
+        out.append("an hour that the clocks show twice was read by the order of the lines")
+    return out
+
+
+def faults(tally: Tally) -> int:
+    """How many lines tell of a fault; a WebSocket that ended is none by itself."""
+    return sum(
+        count
+        for kind, count in zip(KINDS, tally.counts, strict=True)
+        if kind.sides and kind.name != "traefik_websocket_ended"
+    )
+
+
+def cause(burst: Burst) -> str:
+    """Who broke, in one sentence."""
+    who = _listed(burst.suspects, "or")
+    if not burst.one_cause:
+        return f"no single segment explains all of it: {_listed(burst.suspects, 'and')} are suspect"
+    if len(burst.suspects) == 1:
+        return f"{who} broke ({burst.sure})"
+    return f"one shared segment broke: {who} ({burst.sure})"
+
+
+def beside_text(suspects: Sequence[str], beside: Beside) -> list[str]:
+    """What the runs say of a moment and its suspects, in sentences."""
+    if not beside.observing and not beside.incidents:
+        return ["no run was observing then: nothing is cleared"]
+    out = []
+    words = {"same": "the probe at the same time", "before": "before it", "after": "after it"}
+    for one in beside.incidents[:SHOWN_INCIDENTS]:
+        agreed = [name for name in one.convicted if name in suspects]
+        more = f"; both point at {_listed(agreed, 'and')}" if agreed else ""
+        out.append(f"{words[one.relation]}: {one.finding}{more}")
+    if len(beside.incidents) > SHOWN_INCIDENTS:
+        out.append(f"and {len(beside.incidents) - SHOWN_INCIDENTS} more incidents")
+    if not any(one.relation == "same" for one in beside.incidents):
+        if not beside.observing:
+            out.append("no run was observing then: nothing is cleared")
+        elif beside.held:
+            out.append(
+                f"a run was observing and nothing dropped: {_listed(tuple(beside.held), 'and')} "
+                "held through it"
+            )
+        else:
+            out.append("a run was observing, but no leg held one connection right through it")
+    if beside.cleared:
+        left = [one for one in suspects if one not in beside.cleared]
+        gone = [one for one in suspects if one in beside.cleared]
+        if gone and left:
+            out.append(f"so {_listed(gone, 'and')} carried the probe; left: {_listed(left, 'or')}")
+        elif gone:
+            out.append("so every suspect carried the probe's own connections all through it")
+    return out
+
+
+def to_lines(found: Findings) -> Iterator[str]:
+    """The short text, at most 80 columns."""
+    tally = found.tally
+    yield from _wrap(
+        f"{_some(tally.lines, 'line')} of {_some(len(found.files), 'source')}: "
+        f"{tally.known:,} known, of them {faults(tally):,} tell of a fault; "
+        f"{tally.unknown:,} unknown"
+    )
+    if tally.began is not None:
+        yield f"from {_when(tally.began, found.zone)} to {_when(tally.ended, found.zone)}"
+    notes = [found.asked] if found.asked else []
+    notes += reading(found)
+    notes += [f"{one.name} is damaged: {one.damaged}" for one in found.files if one.damaged]
+    if tally.outside:
+        notes.append(f"{_some(tally.outside, 'line')} outside the time asked for")
+    if tally.untimed:
+        notes.append(f"{_some(tally.untimed, 'fault')} without a time: counted, in no burst")
+    if tally.forgotten >= 0:
+        notes.append(
+            f"so many faults that bursts were sought only after "
+            f"{_when(tally.forgotten, found.zone)}: narrow it with --since and --until"
+        )
+    notes += [f"run not read: {one}" for one in found.unread_runs[:3]]
+    for note in notes:
+        yield from _wrap(f"({note})")
+    yield ""
+    yield from _bursts(found)
+    yield from _kinds(found)
+    yield from _access(tally)
+    yield from _unknown(tally)
+
+
+def _bursts(found: Findings) -> Iterator[str]:
+    bursts = found.bursts
+    if not bursts:
+        yield "NOTHING DIED IN BURSTS"
+        yield from _wrap(f"(a burst: {RULE})", "  ")
+        if found.around is not None and found.runs is not None:
+            beside = found.beside.get((int(found.around[0]), int(found.around[1])))
+            if beside is not None:
+                for sentence in beside_text((), beside):
+                    yield from _wrap(sentence, "  runs: ")
+        return
+    shown = sorted(bursts, key=lambda one: (-one.deaths, one.began))[:SHOWN_BURSTS]
+    yield f"{_some(len(bursts), 'BURST')}" + (
+        f", the {SHOWN_BURSTS} largest" if len(bursts) > SHOWN_BURSTS else ""
+    )
+    for burst in sorted(shown, key=lambda one: one.began):
+        yield f"  {_when(burst.began, found.zone)}, {_span(burst.began, burst.ended)}"
+        yield from _wrap(cause(burst), "    => ")
+        for part in burst.parts:
+            kinds = [kind for kind in KINDS if kind.name in part.kinds]
+            what = "; ".join(dict.fromkeys(kind.meaning for kind in kinds))
+            also = "" if part.bursting else "also, no more than usual: "
+            yield from _wrap(f"{also}{part.source}, {part.deaths:,}: {what}", "    ")
+        if burst.perhaps_one_person:
+            yield from _wrap("or a last mile, if all of these were one person's", "    ")
+        beside = found.beside.get((burst.began, burst.ended))
+        if beside is not None:
+            for sentence in beside_text(burst.suspects, beside):
+                yield from _wrap(sentence, "    runs: ")
+    yield from _wrap(f"(a burst: {RULE})", "  ")
+
+
+def _kinds(found: Findings) -> Iterator[str]:
+    tally = found.tally
+    told = [
+        (count, kind, at)
+        for at, (kind, count) in enumerate(zip(KINDS, tally.counts, strict=True))
+        if count and kind.sides
+    ]
+    if not told:
+        return
+    yield ""
+    yield "WHAT THE LINES SAY"
+    for count, kind, at in sorted(told, key=lambda one: (-one[0], one[1].name)):
+        where = "/".join(found.places.segments(kind.source, kind.sides))
+        if set(kind.sides) == {"before", "self", "after"}:
+            where = "anywhere"
+        first = tally.first[at]
+        when = f", first {_when(first[0], found.zone)[5:19]}" if first else ""
+        yield from _wrap(f"{count:>7,}  {kind.source}: {kind.meaning}{when}", "", 9)
+        yield from _wrap(f"points at {where} ({kind.sure})", " " * 9)
+    if any("before" in kind.sides for _, kind, _ in told):
+        yield f"  ({LAST_MILE}: the person's own way to the CDN)"
+
+
+def _access(tally: Tally) -> Iterator[str]:
+    for name, one, parts in (
+        ("ended WebSocket", tally.lived, "lived"),
+        ("answered request", tally.took, "took"),
+    ):
+        if one.count:
+            yield ""
+            yield from _wrap(
+                f"{_some(one.count, name)}: {parts} {_length(one.least)} to {_length(one.most)}, "
+                f"half of them at most {_length(one.quantile(0.5))}, "
+                f"95 of 100 at most {_length(one.quantile(0.95))}"
+            )
+
+
+def _unknown(tally: Tally) -> Iterator[str]:
+    if tally.unknown:
+        yield ""
+        yield f"{_some(tally.unknown, 'unknown line')}, mostly like these:"
+        for shape, _ in shapes(tally)[:SHOWN_SHAPES]:
+            yield f"  {shape[: WIDTH - 2]}"
+
+
+def shapes(tally: Tally) -> list[tuple[str, int]]:
+    """Kinds of unknown lines, the commonest of the samples first."""
+    ranked = sorted(tally.shapes.items(), key=lambda one: (-one[1], one[0]))
+    return [(printable(shape) or "(empty)", count) for shape, count in ranked[:20]]
+
+
+def _wrap(text: str, prefix: str = "", hang: int = 2) -> list[str]:
+    return textwrap.wrap(
+        text, WIDTH, initial_indent=prefix, subsequent_indent=" " * (len(prefix) or hang),
+        break_on_hyphens=False,
+    )  # fmt: skip
+
+
+def _histogram(one: Histogram) -> dict[str, Any]:
+    if not one.count:
+        return {"count": 0}
+    return {
+        "count": one.count,
+        "shortest_seconds": one.least,
+        "longest_seconds": one.most,
+        "buckets": {
+            str(bound): count
+            for bound, count in zip((*one.bounds, "+Inf"), one.counts, strict=True)
+        },
+    }  # fmt: skip
+
+
+def to_dict(found: Findings) -> dict[str, Any]:
+    """The whole, as plain data."""
+    tally, places = found.tally, found.places
+    largest = sorted(found.bursts, key=lambda one: (-one.deaths, one.began))[:LISTED_BURSTS]
+    span = None
+    if tally.began is not None:
+        span = {"began": utc_text(tally.began), "ended": utc_text(tally.ended)}
+    runs = None
+    if found.runs is not None:
+        runs = {
+            "count": found.runs.count,
+            "began": None if found.runs.began is None else utc_text(found.runs.began),
+            "ended": None if found.runs.began is None else utc_text(found.runs.ended),
+            "unread": list(found.unread_runs),
+        }
+    around = None
+    if found.around is not None:
+        beside = found.beside.get((int(found.around[0]), int(found.around[1])))
+        around = {
+            "began": utc_text(found.around[0]),
+            "ended": utc_text(found.around[1]),
+            "runs": None if beside is None else as_json(beside),
+        }
+    return {
+        "lines": tally.lines,
+        "known": tally.known,
+        "unknown": tally.unknown,
+        "faults": faults(tally),
+        "outside": tally.outside,
+        "untimed": tally.untimed,
+        "span": span,
+        "asked": found.asked,
+        "around": around,
+        "reading": reading(found),
+        "files": [one._asdict() for one in found.files],
+        "rule": RULE,
+        "bursts": [_burst(one, found) for one in sorted(largest, key=lambda one: one.began)],
+        "bursts_truncated": len(found.bursts) > len(largest),
+        "bursts_since": None if tally.forgotten < 0 else utc_text(tally.forgotten + 1),
+        "kinds": [
+            {
+                "kind": kind.name,
+                "source": kind.source,
+                "sides": list(kind.sides),
+                "segments": list(places.segments(kind.source, kind.sides)),
+                "sure": kind.sure,
+                "meaning": kind.meaning,
+                "count": tally.counts[at],
+                "first": utc_text(first[0]) if (first := tally.first[at]) else None,
+                "last": utc_text(tally.last[at]) if first else None,
+                "example": printable(first[1]) if first else None,
+            }
+            for at, kind in enumerate(KINDS)
+            if tally.counts[at]
+        ],
+        "websockets": _histogram(tally.lived),
+        "requests": _histogram(tally.took),
+        "unknown_kinds": [{"like": like, "sampled": count} for like, count in shapes(tally)],
+        "runs": runs,
+    }
+
+
+def _burst(burst: Burst, found: Findings) -> dict[str, Any]:
+    beside = found.beside.get((burst.began, burst.ended))
+    return {
+        "began": utc_text(burst.began),
+        "ended": utc_text(burst.ended),
+        "began_unix": burst.began,
+        "deaths": burst.deaths,
+        "sources": list(burst.sources),
+        "suspects": list(burst.suspects),
+        "one_cause": burst.one_cause,
+        "perhaps_one_person": burst.perhaps_one_person,
+        "sure": burst.sure,
+        "text": cause(burst),
+        "parts": [
+            {**part._asdict(), "segments": list(part.segments)} for part in burst.parts
+        ],
+        "runs": None if beside is None else as_json(beside),
+        "runs_text": [] if beside is None else beside_text(burst.suspects, beside),
+    }  # fmt: skip

@@ -1,0 +1,190 @@
+"""Reading times as logs write them, to whole Unix seconds.
+
+Without a zone a time is local, or in the zone that was asked for. Without a year it is in the
+newest year in which it does not lie in the future. An hour that the clocks show twice is read
+by the order of the lines: when the first reading would go back, the second one holds.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo
+
+__all__ = ["SKEW_SECONDS", "Stamps", "TimeError", "moment"]
+
+SKEW_SECONDS = 60
+"""How far in the future a time may lie before a year-less one is taken for last year's."""
+REMEMBERED = 4096
+BACK_SECONDS = 300
+"""A step back by more than this, in an hour that comes twice, means its second round."""
+MONTHS = {
+    name: number
+    for number, name in enumerate(
+        (b"Jan", b"Feb", b"Mar", b"Apr", b"May", b"Jun",
+         b"Jul", b"Aug", b"Sep", b"Oct", b"Nov", b"Dec"), 1,
+    )
+}  # fmt: skip
+
+
+class TimeError(Exception):
+    """A time on the command line that cannot be read; one sentence."""
+
+
+class Stamps:
+    """Reads the times of one file; remembers what it had to assume."""
+
+    def __init__(self, now: float, zone: ZoneInfo | None = None) -> None:
+        """`now` in Unix seconds; `zone` None means this machine's."""
+        self.now = now
+        self.zone = zone
+        self.last = 0
+        """The newest time read so far, in Unix seconds."""
+        self.no_zone = self.no_year = self.twice = 0
+        """How many distinct times had no zone, had no year, or fell into an hour that the
+        clocks show twice."""
+        self._known: dict[bytes, int | None] = {}
+        """Minutes read so far, by their text."""
+        self._fleeting = b""
+
+    def local(self, naive: datetime) -> int:
+        """A wall time in the zone, as Unix seconds."""
+        first, second = (self._seconds(naive.replace(fold=fold)) for fold in (0, 1))
+        if second <= first:  # an ordinary time, or one that the clocks jump over
+            return first
+        self.twice += 1
+        return second if first < self.last - BACK_SECONDS else first
+
+    def _seconds(self, naive: datetime) -> int:
+        if self.zone is not None:
+            naive = naive.replace(tzinfo=self.zone)
+        return int(naive.timestamp() // 1)
+
+    def iso(self, text: bytes, zone: bytes | None) -> int | None:
+        """`2026-11-20T14:03:07` or with a space, or `2026/11/20 ...`; None: no such time."""
+        key = text[:16] + zone if zone else text[:16]
+        if key not in self._known:
+            self._begin(key, lambda: self._minute(text, zone))
+        return self._end(key, text[17:19])
+
+    def short(self, text: bytes) -> int | None:
+        """`Nov 20 14:03:07`; None: no such time."""
+        key = text[:12]
+        if key not in self._known:
+            self._begin(key, lambda: self._yearless(text))
+        return self._end(key, text[13:15])
+
+    def clf(self, text: bytes, zone: bytes) -> int | None:
+        """`20/Nov/2026:14:03:07` with its zone; None: no such time."""
+        key = text[:17] + zone
+        if key not in self._known:
+            month = MONTHS.get(text[3:6], 0)
+            wall = b"%b-%02d-%b %b" % (text[7:11], month, text[:2], text[12:17])
+            self._begin(key, lambda: self._minute(wall, zone))
+        return self._end(key, text[18:20])
+
+    def _begin(self, key: bytes, read: Callable[[], int | None]) -> None:
+        """Remember a minute, unless it comes twice: then it depends on its neighbours."""
+        twice = self.twice
+        try:
+            minute = read()
+        except (ValueError, OverflowError, OSError):
+            minute = None
+        if minute is not None and minute > self.last:
+            self.last = minute
+        if len(self._known) >= REMEMBERED:
+            self._known.clear()
+        self._known[key] = minute
+        self._fleeting = key if self.twice != twice else b""
+
+    def _end(self, key: bytes, seconds: bytes) -> int | None:
+        minute = self._known[key]
+        if key == self._fleeting:
+            del self._known[key]
+            self._fleeting = b""
+        # 60 is a leap second (RFC 3339 5.6); the next second is as near as Unix time comes.
+        return None if minute is None or seconds > b"60" else minute + int(seconds)
+
+    def _minute(self, text: bytes, zone: bytes | None) -> int:
+        numbers = (text[:4], text[5:7], text[8:10], text[11:13], text[14:16])
+        year, month, day, hour, minute = map(int, numbers)
+        naive = datetime(year, month, day, hour, minute)  # noqa: DTZ001
+        if not zone:
+            self.no_zone += 1
+            return self.local(naive)
+        seconds = int(naive.replace(tzinfo=UTC).timestamp())
+        if zone in (b"Z", b"z"):
+            return seconds
+        digits = zone[1:].replace(b":", b"")
+        offset = int(digits[:2]) * 3600 + int(digits[2:4]) * 60
+        return seconds + (offset if zone[:1] == b"-" else -offset)
+
+    def _yearless(self, text: bytes) -> int | None:
+        month = MONTHS.get(text[:3], 0)
+        self.no_year += 1
+        self.no_zone += 1
+        day, hour, minute = (int(one) for one in (text[4:6], text[7:9], text[10:12]))
+        newest = datetime.fromtimestamp(self.now, UTC).year + 1
+        for year in range(newest, newest - 10, -1):  # ten years hold a 29 February
+            try:
+                naive = datetime(year, month, day, hour, minute)  # noqa: DTZ001
+                begun = self.local(naive)
+            except (ValueError, OverflowError, OSError):
+                continue
+            if begun <= self.now + SKEW_SECONDS:
+                return begun
+        return None
+
+
+_FULL = re.compile(
+    r"(?P<date>\d{4}[-/]\d\d[-/]\d\d)[T ](?P<hour>\d\d):(?P<minute>\d\d)(?::(?P<second>\d\d)"
+    r"(?:\.\d+)?)?\s*(?P<zone>Z|UTC|[+-]\d\d:?\d\d)?",
+    re.IGNORECASE,
+)
+_CLOCK = re.compile(r"(\d{1,2}):(\d\d)(?::(\d\d))?\s*(Z|UTC|[+-]\d\d:?\d\d)?", re.IGNORECASE)
+_UNIX = re.compile(r"@?(\d{9,11})(?:\.\d+)?")
+_MONTH = re.compile(r"([A-Z][a-z]{2}) +(\d{1,2}) +(\d\d:\d\d)(:\d\d)?")
+
+
+def moment(text: str, now: float, zone: ZoneInfo | None = None) -> int:
+    """A time from the command line as Unix seconds. Raises TimeError.
+
+    Taken are RFC 3339 (the zone may be left out, the seconds too), `Nov 20 14:03:07`, Unix
+    seconds, and `14:03`: the newest one that does not lie in the future.
+    """
+    text = text.strip()
+    stamps = Stamps(now, zone)
+    found: int | None = None
+    if full := _FULL.fullmatch(text):
+        when = f"{full['date']} {full['hour']}:{full['minute']}:{full['second'] or '00'}"
+        found = stamps.iso(when.encode(), _zone(full["zone"]))
+    elif clock := _CLOCK.fullmatch(text):
+        found = _today(stamps, *clock.groups())
+    elif unix := _UNIX.fullmatch(text):
+        found = int(unix[1])
+    elif month := _MONTH.fullmatch(text):
+        name, day, minutes, seconds = month.groups()
+        found = stamps.short(f"{name} {day:>2} {minutes}{seconds or ':00'}".encode())
+    if found is None:
+        raise TimeError(
+            f"expected a time such as 14:03, 2026-11-20T14:03:07Z or 'Nov 20 14:03:07', "
+            f"found {text[:60]!r}; write it in one of these forms"
+        )
+    return found
+
+
+def _zone(text: str | None) -> bytes | None:
+    return b"Z" if text and text.upper() in ("Z", "UTC") else text.encode() if text else None
+
+
+def _today(
+    stamps: Stamps, hour: str, minute: str, second: str | None, zone: str | None
+) -> int | None:
+    day = datetime.fromtimestamp(stamps.now, stamps.zone or UTC).date() + timedelta(days=1)
+    for _ in range(4):
+        found = stamps.iso(f"{day} {int(hour):02d}:{minute}:{second or '00'}".encode(), _zone(zone))
+        if found is None or found <= stamps.now + SKEW_SECONDS:
+            return found
+        day -= timedelta(days=1)
+    return None

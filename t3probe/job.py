@@ -1,0 +1,76 @@
+"""The scheduled job: pytest over the checks, with ears for signals from its first moment on.
+
+As process 1 of a container it must have a handler, or the kernel throws SIGTERM away; so the
+handlers come before everything that takes long to import. What they heard is handed to the
+plugin, which has handlers of its own from the moment it is loaded. From then on all is as in
+any other run.
+
+Arguments are pytest's, after those of the job. Environment: `T3PROBE_RESULTS`, the folder for
+the results (default /results); `T3PROBE_SUITE`, the folder with the checks (default /app).
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from collections.abc import Sequence
+
+__all__ = ["EXIT_USAGE", "main"]
+
+EXIT_USAGE = 4
+"""Wrong usage, as with pytest."""
+
+
+class _Ears:
+    """Signals from before the checks can hear them; as a pytest plugin, hands them over."""
+
+    def __init__(self) -> None:
+        self.heard: list[int] = []
+        try:
+            for one in (signal.SIGINT, signal.SIGTERM):
+                signal.signal(one, lambda number, frame: self.heard.append(number))
+        except ValueError:
+            pass  # not the main thread, which alone gets signals
+
+    def pytest_collection(self) -> None:
+        if self.heard:
+            from t3probe.plugin import INTERRUPTS
+
+            # Once: a second one means haste only from somebody who knows that the first was heard.
+            INTERRUPTS.arrived(self.heard[0])
+            self.heard.clear()
+
+
+def main(words: Sequence[str] | None = None) -> int:
+    """Run the checks, deliver, and return the exit code: 0 ran and delivered, 1 ran and did not
+    deliver, 4 wrong usage, and pytest's other ones. `words`: default, the command line's."""
+    ears = _Ears()
+    suite = os.path.abspath(os.environ.get("T3PROBE_SUITE") or "/app")
+    if not os.path.isfile(os.path.join(suite, "conftest.py")):
+        print(
+            f"t3probe-job: expected the checks with their conftest.py, found none in {suite}; "
+            "name their folder with T3PROBE_SUITE",
+            file=sys.stderr,
+        )
+        return EXIT_USAGE
+    os.chdir(suite)
+    from pathlib import Path
+
+    from t3probe.entry import joined
+
+    better = joined(sys.argv[1:] if words is None else words, Path(suite).resolve())
+    # t3probe.entry would start the process over to get the words joined like this, and a signal
+    # that was heard until then would be forgotten.
+    sys.orig_argv = [sys.executable, "-m", "t3probe.job", *better]
+
+    import pytest
+
+    results = os.environ.get("T3PROBE_RESULTS") or "/results"
+    # Captured output goes to memory: beside the results, no folder has to be writable.
+    ours = ["--exit-delivered", f"--results={results}", "--capture=sys"]
+    return int(pytest.main([*ours, *better], plugins=[ears]))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,75 @@
+"""What a record is made of, and its parts to and from JSON."""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import dataclass
+
+import msgspec
+
+from t3probe.observation import Observation, RunRecord
+
+__all__ = [
+    "LEG_PREFIX",
+    "MAX_RECORD_BYTES",
+    "RUN_NAME",
+    "RecordError",
+    "Recording",
+    "ascii_json",
+    "finite",
+    "leg_property",
+    "run_property",
+]
+
+RUN_NAME = "t3probe.run"
+LEG_PREFIX = "t3probe.leg."
+MAX_RECORD_BYTES = 256 << 20
+"""The longest JUnit file, and the longest record line, that is read."""
+
+
+class RecordError(Exception):
+    """A file that holds no readable record; says which file, what was expected, what is there."""
+
+    def __init__(self, file: str, problem: str, advice: str) -> None:
+        super().__init__(file, problem, advice)
+        self.file, self.problem, self.advice = file, problem, advice
+
+    def __str__(self) -> str:
+        return f"{self.file}: {self.problem}; {self.advice}"
+
+
+@dataclass(frozen=True)
+class Recording:
+    """One run, read back."""
+
+    run: RunRecord
+    observations: tuple[Observation, ...]
+
+
+def ascii_json(fact: object) -> str:
+    """Any fact, or plain data with facts in it, as compact ASCII JSON on one line.
+
+    Raises ValueError for numbers that JSON does not have.
+    """
+    return json.dumps(
+        msgspec.to_builtins(fact), ensure_ascii=True, allow_nan=False, separators=(",", ":")
+    )
+
+
+def run_property(run: RunRecord) -> tuple[str, str]:
+    """Name and value of the run's own property."""
+    return RUN_NAME, ascii_json(run)
+
+
+def leg_property(observation: Observation) -> tuple[str, str]:
+    """Name and value of a leg's property."""
+    return LEG_PREFIX + observation.leg, ascii_json(observation)
+
+
+def finite(text: str) -> float:
+    """A JSON number as a float; ValueError for one that no float holds, and for NaN."""
+    number = float(text)
+    if not math.isfinite(number):
+        raise ValueError(f"the number {text[:40]}")
+    return number

@@ -1,0 +1,164 @@
+"""Record lines out of logs, whatever wrapped them on their way.
+
+What is understood, mixed as they come:
+
+- a plain line, also with anything before the record: `kubectl logs` with `--timestamps` or
+  `--prefix`, stern, compose, journald;
+- the files of containerd and CRI-O, whose long lines are in parts of 16 KiB: `TIME stdout P PART`,
+  the last one `F` (Kubernetes' CRI log format; parts of stdout and stderr may alternate);
+- Docker's json-file driver: `{"log":"PART","stream":"stdout",...}`, the last one ends in a line
+  feed;
+- a line inside a string of a JSON object on one line: `logcli query -o jsonl`, fluent-bit,
+  `journalctl -o json`.
+
+The log is streamed: only a line that holds a record is kept, up to `MAX_RECORD_BYTES` of it.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from typing import IO, NamedTuple
+
+from t3probe.record import facts
+from t3probe.record.facts import Recording
+from t3probe.record.line import MARKER, DamagedLineError, parse_record
+
+__all__ = ["FoundLine", "found_lines"]
+
+_PLAIN = MARKER.encode("ascii")
+_ESCAPED = _PLAIN.replace(b'"', b'\\"')
+_CRI = re.compile(
+    rb"\d{4}-\d\d-\d\dT[\d:.]+(?:Z|[+-]\d\d:\d\d) (stdout|stderr) ([PF])(?::\S*)?(?: |(?=\r?\n)|$)"
+)
+_DOCKER = b'{"log":"'
+_PIECE_BYTES = 64 << 10
+_DOCKER_BYTES = 1 << 20
+"""A longer line is no part of Docker's: those are 16 KiB before escaping."""
+
+
+class FoundLine(NamedTuple):
+    """A line that holds a record."""
+
+    number: int
+    """In the log, counted from 1; of its first part when it came in parts."""
+    content: bytes
+    """From the record's beginning on, with whatever followed it."""
+    escaped: bool
+    """Whether it stands inside a JSON string."""
+    too_long: bool
+
+    def parse(self) -> Recording:
+        """The record in it. Raises DamagedLineError."""
+        text = self.content.decode("utf-8", "replace").rstrip()
+        try:
+            return parse_record(_unescaped(text) if self.escaped else text)
+        except DamagedLineError as error:
+            if self.too_long:
+                limit = facts.MAX_RECORD_BYTES >> 20
+                raise DamagedLineError(f"longer than {limit} MiB") from error
+            raise
+
+
+def _unescaped(text: str) -> str:
+    try:
+        value, _ = json.JSONDecoder().raw_decode(f'"{text}')
+    except ValueError as error:
+        raise DamagedLineError(f"cut off after {len(text)} characters") from error
+    return str(value)
+
+
+class _Search:
+    """Looks for a record in one line, which comes piece by piece."""
+
+    def __init__(self) -> None:
+        self._reset()
+
+    def _reset(self) -> None:
+        self._tail = b""
+        self._parts: list[bytes] = []
+        self._bytes = 0
+        self._number = 0
+        self._escaped = False
+
+    @property
+    def found(self) -> bool:
+        """Whether the line so far holds the beginning of a record."""
+        return bool(self._parts)
+
+    def feed(self, piece: bytes, number: int) -> None:
+        """Go on with a piece of the line; `number` is that of the log's line it stands in."""
+        if not self._parts:
+            piece = self._tail + piece
+            plain, escaped = piece.find(_PLAIN), piece.find(_ESCAPED)
+            if plain < 0 and escaped < 0:
+                self._tail = piece[1 - len(_ESCAPED) :]
+                return
+            self._escaped = plain < 0 or 0 <= escaped < plain
+            self._number = number
+            piece = piece[escaped if self._escaped else plain :]
+        if self._bytes < facts.MAX_RECORD_BYTES:
+            self._parts.append(piece)
+        self._bytes += len(piece)
+
+    def end(self) -> Iterator[FoundLine]:
+        """The line is over: what it held."""
+        if self._parts:
+            too_long = self._bytes > facts.MAX_RECORD_BYTES
+            yield FoundLine(self._number, b"".join(self._parts), self._escaped, too_long)
+        self._reset()
+
+
+def found_lines(stream: IO[bytes]) -> Iterator[FoundLine]:
+    """The record lines of a log, in its order. Raises OSError when it cannot be read."""
+    searches = {b"stdout": _Search(), b"stderr": _Search()}
+    whole = _Search()
+    number = 0
+    while piece := stream.readline(_PIECE_BYTES):
+        number += 1
+        parted = None
+        if match := _CRI.match(piece):
+            search, more = searches[match[1]], match[2] == b"P"
+            piece = piece[match.end() :]
+        elif piece.startswith(_DOCKER):
+            while len(piece) < _DOCKER_BYTES and not piece.endswith(b"\n"):
+                if not (rest := stream.readline(_PIECE_BYTES)):
+                    break
+                piece += rest
+            parted = _docker_part(piece)
+            search, more = whole, False
+        else:
+            search, more = whole, False
+        if parted is not None:
+            name, content = parted
+            search, more = searches[name], not content.endswith(b"\n")
+            if content.startswith(_PLAIN):
+                yield from search.end()  # the one before has lost its last part
+            search.feed(content, number)
+        else:
+            if piece.startswith(_PLAIN):
+                yield from search.end()
+            search.feed(_without_end(piece, more), number)
+            while not piece.endswith(b"\n") and (piece := stream.readline(_PIECE_BYTES)):
+                search.feed(_without_end(piece, more), number)
+        if not more:
+            yield from search.end()
+    for search in searches.values():
+        yield from search.end()
+
+
+def _without_end(piece: bytes, more: bool) -> bytes:
+    """A part that goes on does not hold the line feed of the log's own line."""
+    return piece.removesuffix(b"\n") if more else piece
+
+
+def _docker_part(line: bytes) -> tuple[bytes, bytes] | None:
+    """Stream and content of a line of the json-file driver; None when it is none."""
+    text = line.decode("utf-8", "replace")
+    try:
+        value, end = json.JSONDecoder(strict=False).raw_decode(text, len(_DOCKER) - 1)
+    except ValueError:
+        return None
+    name = b"stderr" if '"stream":"stderr"' in text[end:] else b"stdout"
+    return name, value.encode("utf-8", "surrogatepass")

@@ -1,0 +1,221 @@
+"""Recorded runs out of whatever file holds them: JUnit, a log, or standard input.
+
+What a file is is decided by how it begins, not by its name.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+import sys
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import IO, Any, NamedTuple, Self
+
+from t3probe.record import facts
+from t3probe.record.facts import RecordError, Recording
+from t3probe.record.junit import parse_junit
+from t3probe.record.line import DamagedLineError
+from t3probe.record.log import found_lines
+
+__all__ = [
+    "Damage",
+    "Newest",
+    "Source",
+    "newest",
+    "read_recording",
+    "read_recordings",
+    "run_key",
+]
+
+_XML = re.compile(rb"(?:\xef\xbb\xbf)?\s*<[?!A-Za-z]")
+_HEAD_BYTES = 4096
+_EXPECTED = "expected a JUnit file written by this suite, or a log with record lines"
+_EXAMPLES = 3
+
+
+class Damage:
+    """The record lines of a log that could not be read: how many, and the first of them."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self._examples: list[str] = []
+
+    def add(self, number: int, problem: str) -> None:
+        """Line `number` of the log is `problem`."""
+        self.count += 1
+        if len(self._examples) < _EXAMPLES:
+            self._examples.append(f"line {number}: {problem}")
+
+    def __str__(self) -> str:
+        lines = "1 record line is" if self.count == 1 else f"{self.count} record lines are"
+        more = ", ..." if self.count > _EXAMPLES else ""
+        return f"{lines} not readable ({', '.join(self._examples)}{more})"
+
+    @property
+    def advice(self) -> str:
+        """What to do about it."""
+        return (
+            "log agents cut long lines (Loki: max_line_size), so take the pod's own log or let "
+            "them be longer"
+        )
+
+
+class Source:
+    """An open file, or standard input for `-`. A context manager.
+
+    Raises RecordError, one sentence, when it cannot be opened or read.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self.name = "standard input" if str(path) == "-" else str(path)
+        try:
+            if str(path) != "-":
+                self._stream: IO[bytes] = open(path, "rb")  # noqa: SIM115
+            elif sys.stdin is None:
+                raise RecordError(self.name, "cannot be read: it is closed", "name a file")
+            else:
+                self._stream = sys.stdin.buffer
+            self._start = self._stream.tell() if self._stream.seekable() else None
+            self._head = self._stream.read(_HEAD_BYTES)
+        except (OSError, ValueError) as error:
+            raise _unreadable(self.name, error) from error
+        self.xml = _XML.match(self._head) is not None
+        """Whether it is XML and no log."""
+        self._kept: bytes | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        if self._stream is not getattr(sys.stdin, "buffer", None):
+            self._stream.close()
+
+    def stream(self) -> IO[bytes]:
+        """The content from its beginning; what is no file can be had twice only when XML.
+
+        Raises RecordError for XML that is too large, and OSError.
+        """
+        if self._start is not None:
+            if self.xml:
+                self._limit(self._stream.seek(0, io.SEEK_END) - self._start)
+            self._stream.seek(self._start)
+            return self._stream
+        if not self.xml:
+            return io.BufferedReader(_Rest(self._head, self._stream), 1 << 18)
+        if self._kept is None:
+            rest = facts.MAX_RECORD_BYTES + 1 - len(self._head)
+            self._kept = self._head + self._stream.read(max(0, rest))
+            self._limit(len(self._kept))
+        return io.BytesIO(self._kept)
+
+    def _limit(self, size: int) -> None:
+        if size > facts.MAX_RECORD_BYTES:
+            mib = facts.MAX_RECORD_BYTES >> 20
+            raise RecordError(
+                self.name,
+                f"expected a JUnit file of at most {mib} MiB, found {size} bytes",
+                "give a smaller file",
+            )
+
+    def nothing(self) -> RecordError:
+        """What to raise when no record is in it."""
+        if self._head.startswith(b"\x1f\x8b"):
+            return RecordError(self.name, f"{_EXPECTED}, found a gzip file", "unpack it first")
+        return RecordError(
+            self.name,
+            f"{_EXPECTED}, found {'neither' if self._head.strip() else 'nothing in it'}",
+            "name results/junit.xml, or the log of a run with --exit-delivered or --record-line",
+        )
+
+
+class _Rest(io.RawIOBase):
+    """What was read already, then the rest of a stream."""
+
+    def __init__(self, head: bytes, stream: IO[bytes]) -> None:
+        self._head, self._stream = head, stream
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        data = self._head[: len(buffer)] or self._stream.read(len(buffer))
+        self._head = self._head[len(data) :]
+        buffer[: len(data)] = data
+        return len(data)
+
+
+def _unreadable(name: str, error: OSError | ValueError) -> RecordError:
+    why = (error.strerror if isinstance(error, OSError) else str(error)) or type(error).__name__
+    return RecordError(name, f"cannot be read: {why}", "name the JUnit file or the log of a run")
+
+
+def read_recordings(
+    source: str | Path | Source, damage: Damage | None = None
+) -> Iterator[Recording]:
+    """Every run that a JUnit file (one) or a log (any number) holds, in the file's order.
+
+    `source` is a path, or `-` for standard input. Record lines that cannot be read are left out
+    and noted in `damage`. Raises RecordError, one sentence, when nothing in it can be read;
+    nothing is opened before the first run is asked for.
+    """
+    if not isinstance(source, Source):
+        with Source(source) as opened:
+            yield from read_recordings(opened, damage)
+        return
+    damage = damage if damage is not None else Damage()
+    try:
+        if source.xml:
+            yield parse_junit(source.stream(), source.name)
+            return
+        good = 0
+        for found in found_lines(source.stream()):
+            try:
+                recording = found.parse()
+            except DamagedLineError as error:
+                damage.add(found.number, str(error))
+                continue
+            good += 1
+            yield recording
+    except OSError as error:
+        raise _unreadable(source.name, error) from error
+    if good == 0 and damage.count:
+        raise RecordError(source.name, str(damage), damage.advice)
+    if good == 0:
+        raise source.nothing()
+
+
+class Newest(NamedTuple):
+    """The newest run of a file."""
+
+    recording: Recording
+    runs: int
+    """How many runs the file holds; a run that was written twice is one."""
+
+
+def run_key(recording: Recording) -> tuple[float, str, str]:
+    """What tells runs apart. A run that is told to end after its record was written writes it
+    once more: of the same key the later record is the true one."""
+    run = recording.run
+    return run.started_at, run.deployment, run.vantage
+
+
+def newest(recordings: Iterable[Recording]) -> Newest:
+    """The run that started last; of equals the later in the file.
+
+    Raises ValueError when there is none.
+    """
+    best: Recording | None = None
+    keys = set()
+    for one in recordings:
+        keys.add(run_key(one))
+        if best is None or one.run.started_at >= best.run.started_at:
+            best = one
+    if best is None:
+        raise ValueError("expected at least one run")
+    return Newest(best, len(keys))
+
+
+def read_recording(source: str | Path | Source, damage: Damage | None = None) -> Recording:
+    """One run: a JUnit file's, or the newest of a log. Raises RecordError, one sentence."""
+    return newest(read_recordings(source, damage)).recording

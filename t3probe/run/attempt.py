@@ -1,0 +1,178 @@
+"""A leg's attempts: where to dial, every address at once, and which line to keep."""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from t3probe.config.types import Leg
+from t3probe.observation import AddressTry
+from t3probe.probes import opener
+from t3probe.probes.base import Collapsed, Echo, Line, ProbeError, Target
+from t3probe.resolve import targets
+from t3probe.run.book import Book
+
+if TYPE_CHECKING:
+    from t3probe.run.engine import Engine
+
+__all__ = ["Attempts", "Tried", "addresses"]
+
+
+@dataclass(slots=True)
+class Tried:
+    """One attempt at one address."""
+
+    target: Target
+    conn: int
+    started: float
+    ended: float = 0.0
+    line: Line | None = None
+    echo: Echo | None = None
+    error: ProbeError | None = None
+
+
+class Attempts:
+    """Dials for one leg. Owns the lines it opened until they are closed."""
+
+    def __init__(self, leg: Leg, run: Engine, book: Book, wake: asyncio.Event) -> None:
+        self.leg, self.run, self.book = leg, run, book
+        self.tried_at = 0.0
+        """When the newest attempt was over."""
+        self._wake = wake
+        self._open = opener(leg.kind)
+        self._targets: list[Target] = []
+        self._resolved_at = 0.0
+        self._lines: set[Line] = set()
+        self._conn = -1
+
+    async def resolve(self) -> bool:
+        """Find the addresses to dial; False when there are none.
+
+        Raises ResolveError, and Collapsed when public DNS answers an internal address.
+        """
+        found = await targets(self.leg, self.run.probing)
+        self._resolved_at = self.run.clock.now()
+        if not found:
+            return False
+        self._check_not_internal(found)
+        self._targets = found
+        fell_back = found[0].from_file
+        words = "no DoH provider answered; dialled the address in the file"
+        self.book.note = words if fell_back else ""
+        return True
+
+    @property
+    def resolve_is_due(self) -> bool:
+        """Whether the addresses are too old to be dialled once more without asking."""
+        limit = self.run.resolve_again
+        return limit is not None and self.run.clock.now() - self._resolved_at >= limit
+
+    def keep_addresses(self) -> None:
+        """Go on with the known addresses, and do not ask again for a while."""
+        self._resolved_at = self.run.clock.now()
+
+    def _check_not_internal(self, found: list[Target]) -> None:
+        if self.leg.doh and self.leg.kind != "doh":
+            for target in found:
+                address = ipaddress.ip_address(target.address)
+                address = getattr(address, "ipv4_mapped", None) or address
+                # 0.0.0.0 is how filtering resolvers say "no"; dialled, it is this very machine.
+                inside = str(address) in self.run.probing.internal_addresses
+                if inside or address.is_unspecified:
+                    raise Collapsed(
+                        f"public DNS answers {target.address}, which is an internal address: "
+                        "the leg would take another way"
+                    )
+
+    async def all(self) -> tuple[Tried, list[Tried]]:
+        """Try every address at once: the one to keep (or the most telling failure), and all.
+
+        Raises Collapsed.
+        """
+        if len(self._targets) == 1:
+            tried = [await self._try(self._targets[0])]
+        else:
+            async with asyncio.TaskGroup() as group:
+                tasks = [group.create_task(self._guarded(one)) for one in self._targets]
+            results = [task.result() for task in tasks]
+            collapsed = next((one for one in results if isinstance(one, Collapsed)), None)
+            if collapsed is not None:
+                raise collapsed
+            tried = [one for one in results if isinstance(one, Tried)]
+        self.tried_at = self.run.clock.now()
+        self.book.looked(self.tried_at)
+        good = [one for one in tried if one.error is None]
+        if not good:
+            worst = max(tried, key=lambda one: _telling(one.error))
+            if worst.error is not None and worst.error.unroutable:
+                worst.error.tells = False  # this machine could try none of the addresses
+            return worst, tried
+        kept = good[0]
+        for other in good[1:]:
+            if other.line is not None:
+                await self.close(other.line)
+        return kept, tried
+
+    async def _try(self, target: Target) -> Tried:
+        self._conn += 1
+        tried = Tried(target, self._conn, self.run.clock.now())
+        line: Line | None = None
+        try:
+            line = await self._open(self.leg, target, self.run.probing)
+            self._lines.add(line)
+            tried.echo = await line.beat()
+            tried.line = line
+            line.on_lost = self._wake.set
+        except ProbeError as error:
+            tried.error = error
+            facts = line.facts if line is not None else error.facts
+            if facts is not None:
+                self.book.learn(facts)
+            if line is not None:
+                error.facts = line.facts
+                await self.close(line)
+        finally:
+            tried.ended = self.run.clock.now()
+        return tried
+
+    async def _guarded(self, target: Target) -> Tried | Collapsed:
+        try:
+            return await self._try(target)
+        except Collapsed as error:
+            return error
+
+    def forget(self, line: Line) -> None:
+        """A line that another one replaced is nobody's any more."""
+        self._lines.discard(line)
+
+    async def close(self, line: Line) -> None:
+        """Let go of a line."""
+        self._lines.discard(line)
+        await line.close()
+
+    async def close_all(self) -> None:
+        """Let go of every line, those of attempts that were cut short too."""
+        await asyncio.gather(*(line.close() for line in self._lines), return_exceptions=True)
+        self._lines.clear()
+
+
+def addresses(tried: list[Tried]) -> tuple[AddressTry, ...]:
+    """How each address answered, for the record."""
+    return tuple(
+        AddressTry(
+            address=str(one.target),
+            ok=one.error is None,
+            reason=one.error.reason if one.error else None,
+            detail=one.error.detail if one.error else "",
+            skipped=one.error.unroutable if one.error else False,
+        )
+        for one in tried
+    )
+
+
+def _telling(error: ProbeError | None) -> tuple[bool, int]:
+    order = {"connect": 0, "ask": 1, "hold": 2}
+    assert error is not None
+    return (not error.unroutable, order[error.stage])

@@ -1,0 +1,150 @@
+"""What legs need of whoever runs them: one clock, one footing, common beats.
+
+A run (`t3probe.run.controller`) and the held mode (`t3probe.watch`) are this same engine with
+two different ends: what a leg does when it drops is decided here and in `leg`, once for both.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from urllib.parse import urlsplit
+
+from t3probe.config.types import Deployment, Leg
+from t3probe.probes.base import Probing
+from t3probe.resolve import Resolver, split_address
+from t3probe.run.book import Book
+from t3probe.run.footing import Footing
+from t3probe.run.leg import LegRun
+from t3probe.timing import RunClock
+from t3probe.tls import TlsStore
+
+__all__ = ["Engine", "broke_rules", "internal_addresses"]
+
+MAX_CONNECTS_AT_ONCE = 64
+
+
+class Engine:
+    """Legs in one event loop, woken together."""
+
+    lasting = False
+    """Whether there is no end in sight: then nothing is final, and everything is bounded."""
+    resolve_again: float | None = None
+    """How old an answer about a name may be, in seconds, when a leg reconnects. None: it is
+    asked once."""
+
+    def __init__(self, deployment: Deployment, clock: RunClock, footing: Footing) -> None:
+        self.deployment = deployment
+        self.timing = deployment.timing
+        self.clock = clock
+        self.footing = footing
+        self.probing = Probing(
+            clock=clock,
+            timing=self.timing,
+            sso=deployment.sso,
+            tls=TlsStore(deployment.tls_ca),
+            resolver=Resolver(self.resolve_again),
+            crowd=asyncio.Semaphore(MAX_CONNECTS_AT_ONCE),
+            internal_addresses=internal_addresses(deployment),
+        )
+        self.call_number = 0
+        self.hold_over = False
+        self.finished = False
+        self.interrupted = False
+        self.legs: list[LegRun] = []
+        self._working = 0
+        self._changed = asyncio.Event()
+
+    # -- what the legs use ---------------------------------------------------------------
+
+    def new_book(self, leg: Leg) -> Book:
+        """What a leg is to write into."""
+        return Book(leg, self.clock.now(), self.footing)
+
+    def interval(self, leg: Leg, down: bool) -> float:
+        """The time between two beats of a leg, in seconds."""
+        return self.timing.heartbeat
+
+    def looks_anew(self, leg: Leg) -> None:
+        """A regular beat of this leg is about to begin."""
+
+    @contextmanager
+    def working(self) -> Iterator[None]:
+        """While inside, the run does not end but at its deadline."""
+        self._working += 1
+        try:
+            yield
+        finally:
+            self._working -= 1
+            self.changed()
+
+    def changed(self) -> None:
+        """Something happened that the end of the run, or somebody else here, waits for."""
+        self._changed.set()
+
+    def call(self) -> int:
+        """Call a common beat: every leg beats at once. Its number."""
+        self.call_number += 1
+        self.wake_all()
+        return self.call_number
+
+    def wake_all(self) -> None:
+        """Let every leg look at what there is to do."""
+        for leg in self.legs:
+            leg.wake.set()
+
+    # -- for those who run it --------------------------------------------------------------
+
+    @property
+    def quiet(self) -> bool:
+        """Whether no beat is open, and every common beat is answered."""
+        # A leg whose task has not begun yet is not working either, hence `settled`.
+        return self._working == 0 and all(
+            leg.settled and leg.answered >= self.call_number for leg in self.legs
+        )
+
+    async def until(self, done: Callable[[], bool], moment: float) -> None:
+        """Until `done`, or `moment` in seconds of the run's clock, or the end."""
+        moment = round(moment, 6)  # as the clock does
+        while not (done() or self.finished):
+            left = moment - self.clock.now()
+            if left <= 0:
+                return
+            self._changed.clear()
+            try:
+                async with asyncio.timeout(left):
+                    await self._changed.wait()
+            except TimeoutError:
+                pass
+
+    async def first_common_beat(self, limit: float) -> None:
+        """Once every leg is up, or at `limit` on the run's clock, all beat together once more.
+
+        After that each has a good beat before any other's last good one, so that whatever
+        breaks from now on finds every other leg held through.
+        """
+        await self.until(lambda: all(leg.settled for leg in self.legs), limit)
+        if not self.finished:
+            self.call()
+
+
+def broke_rules(task: asyncio.Task[None]) -> bool:
+    """Whether a leg ended by an error that is not about the path: it tried to leave loopback."""
+    return task.done() and not task.cancelled() and task.exception() is not None
+
+
+def internal_addresses(deployment: Deployment) -> frozenset[str]:
+    """Addresses that public DNS must never answer: pins, and literal ones of DoH-less legs."""
+    found: set[str] = set()
+    for leg in deployment.legs:
+        if leg.pin is not None:
+            found.add(split_address(leg.pin)[0])
+        elif leg.url is not None and not leg.doh:
+            host = urlsplit(leg.url).hostname or ""
+            try:
+                found.add(str(ipaddress.ip_address(host)))
+            except ValueError:
+                continue
+    return frozenset(found)

@@ -1,0 +1,157 @@
+"""Answers `/metrics` and `/healthz` from a thread of its own.
+
+The thread has its own event loop, so that it answers while the probing loop stands still; it
+only ever reads. Connections, request sizes and times are bounded: whoever scrapes, or means
+harm, costs the probing nothing but a little CPU.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import threading
+
+from t3probe.watch.health import Health
+from t3probe.watch.snapshot import CONTENT_TYPE, Snapshot
+
+__all__ = ["Listen", "Server", "parse_listen"]
+
+MAX_CONNECTIONS = 32
+MAX_HEAD_BYTES = 8192
+REQUEST_SECONDS = 5.0
+_PLAIN = "text/plain; charset=utf-8"
+_WORDS = {
+    200: "OK",
+    400: "Bad Request",
+    404: "Not Found",
+    405: "Method Not Allowed",
+    500: "Internal Server Error",
+    503: "Service Unavailable",
+}
+
+Listen = tuple[str, int]
+"""Host ("" for all addresses) and port."""
+
+
+def parse_listen(text: str) -> Listen:
+    """`127.0.0.1:9108`, `[::1]:9108` or `:9108`. Raises ValueError, one sentence."""
+    host, colon, port = text.rpartition(":")
+    if not colon or not port.isascii() or not port.isdecimal() or int(port) > 65535:
+        raise ValueError(
+            f"--listen: expected HOST:PORT or :PORT, such as 127.0.0.1:9108, found {text!r}"
+        )
+    return host.removeprefix("[").removesuffix("]"), int(port)
+
+
+def _bound(listen: Listen) -> socket.socket:
+    """A listening socket. Raises OSError."""
+    host, port = listen
+    if not host and socket.has_dualstack_ipv6():
+        try:
+            return socket.create_server(
+                ("", port), family=socket.AF_INET6, dualstack_ipv6=True, backlog=MAX_CONNECTIONS
+            )
+        except OSError:
+            pass  # the kernel knows IPv6 and this network does not
+    six = socket.AF_INET6 if ":" in host else socket.AF_INET
+    return socket.create_server((host, port), family=six, backlog=MAX_CONNECTIONS)
+
+
+class Server:
+    """Listens from its making on; answers from `start` to `stop`."""
+
+    def __init__(self, listen: Listen, health: Health) -> None:
+        """Raises OSError when the address cannot be had."""
+        self._health = health
+        self._snapshot: Snapshot | None = None
+        self._text: tuple[Snapshot, bytes] | None = None
+        self._open = 0
+        self._loop = asyncio.new_event_loop()
+        self._socket = _bound(listen)
+        host, port = self._socket.getsockname()[:2]
+        self.address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+        """Where it listens."""
+        self._thread = threading.Thread(target=self._run, name="t3probe-http", daemon=True)
+
+    def publish(self, snapshot: Snapshot) -> None:
+        """From now on show this. Called by the probing loop; never waits."""
+        self._snapshot = snapshot
+
+    def start(self) -> None:
+        """Answer."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Stop answering, within half a second."""
+        if self._thread.is_alive():
+            self._loop.call_soon_threadsafe(self._loop.stop)
+            self._thread.join(0.5)
+        self._socket.close()
+
+    # -- in the thread -------------------------------------------------------------------
+
+    def _run(self) -> None:
+        loop = self._loop
+        asyncio.set_event_loop(loop)
+        listening = loop.run_until_complete(
+            asyncio.start_server(self._client, sock=self._socket, limit=MAX_HEAD_BYTES)
+        )
+        try:
+            loop.run_forever()
+        finally:
+            listening.close()
+            tasks = asyncio.all_tasks(loop)
+            for task in tasks:
+                task.cancel()
+            loop.run_until_complete(asyncio.gather(*tasks, return_exceptions=True))
+            loop.close()
+
+    async def _client(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if self._open >= MAX_CONNECTIONS:
+            writer.transport.abort()
+            return
+        self._open += 1
+        try:
+            async with asyncio.timeout(REQUEST_SECONDS):
+                head = await reader.readuntil(b"\r\n\r\n")
+                writer.write(self._answer(head))
+                await writer.drain()
+                writer.close()
+                await writer.wait_closed()
+        except (OSError, EOFError, TimeoutError, asyncio.LimitOverrunError):
+            pass
+        finally:
+            self._open -= 1
+            writer.transport.abort()
+
+    def _answer(self, head: bytes) -> bytes:
+        words = head.split(b"\r\n", 1)[0].decode("latin-1").split(" ")
+        if len(words) != 3 or not words[2].startswith("HTTP/1."):
+            return _response(400, _PLAIN, b"expected an HTTP/1 request\n")
+        method, path = words[0], words[1].partition("?")[0]
+        if path not in ("/metrics", "/healthz"):
+            return _response(404, _PLAIN, b"there are /metrics and /healthz\n", method)
+        if method not in ("GET", "HEAD"):
+            return _response(405, _PLAIN, b"expected GET or HEAD\n")
+        if path == "/healthz":
+            well, sentence = self._health.check()
+            return _response(200 if well else 503, _PLAIN, f"{sentence}\n".encode(), method)
+        snapshot = self._snapshot
+        if snapshot is None:
+            return _response(503, _PLAIN, b"nothing has been measured yet\n", method)
+        if self._text is None or self._text[0] is not snapshot:
+            try:
+                self._text = snapshot, snapshot.text()
+            except Exception as error:  # the scraper is told, and the next one may fare better
+                words = f"the metrics cannot be written: {type(error).__name__}\n"
+                return _response(500, _PLAIN, words.encode(), method)
+        return _response(200, CONTENT_TYPE, self._text[1], method)
+
+
+def _response(status: int, kind: str, body: bytes, method: str = "GET") -> bytes:
+    head = (
+        f"HTTP/1.1 {status} {_WORDS[status]}\r\nContent-Type: {kind}\r\n"
+        f"Content-Length: {len(body)}\r\nConnection: close\r\n"
+        f"{'Allow: GET, HEAD' + chr(13) + chr(10) if status == 405 else ''}\r\n"
+    )
+    return head.encode("ascii") + (b"" if method == "HEAD" else body)

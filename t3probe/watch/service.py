@@ -1,0 +1,297 @@
+"""The held mode as a whole: the engine, what it publishes, what it says, and its reloads."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Coroutine, Sequence
+from functools import partial
+from typing import Any
+
+from t3probe.config import DeploymentError, legs_for
+from t3probe.config.types import Deployment, Leg
+from t3probe.metrics.sheet import Sheet
+from t3probe.observation import Drop, Observation, RunRecord
+from t3probe.probes import ONE_SHOT, preload
+from t3probe.timing import RunClock, utc_text
+from t3probe.verdict.run import RunVerdict, judge_run
+from t3probe.watch.health import Health, beat_limit
+from t3probe.watch.held import Held
+from t3probe.watch.log import Log
+from t3probe.watch.report import Pending, Reports, drop_facts, incident_of, verdict_facts
+from t3probe.watch.snapshot import Snapshot
+from t3probe.watch.window import WindowBook
+
+__all__ = ["RECENT_SECONDS", "Watch"]
+
+TICK_SECONDS = 1.0
+PUBLISH_SECONDS = 10.0
+"""Without any news a snapshot is made this often: its time says that we are there."""
+RECENT_SECONDS = 60.0
+"""A drop that is over shows in states and verdicts for so long, as the drop of a run shows until
+the next run ends a minute later. An outage shows for as long as it goes on."""
+LAG_SECONDS = 60
+"""The loop's lateness is the worst of so many seconds: what a run would have had."""
+MANY_LEGS = 256
+"""From so many legs on, judging is done in a thread, and looking at them in portions."""
+NAMED = 20
+
+
+class Watch:
+    """Holds the legs of a deployment until told to stop. `serve` may be called once."""
+
+    def __init__(
+        self,
+        deployment: Deployment,
+        *,
+        load: Callable[[], Deployment],
+        vantage: str,
+        log: Log,
+        publish: Callable[[Snapshot], None],
+        health: Health,
+        clock: RunClock,
+    ) -> None:
+        """`load` reads the deployment file anew for a reload; `vantage` may be empty: the
+        deployment's own."""
+        self.deployment = deployment
+        self.clock = clock
+        self._load = load
+        self._vantage = vantage
+        self._log = log
+        self._publish = publish
+        self._health = health
+        self._reports = Reports()
+        self._reload = asyncio.Event()
+        self._news = True
+        self._told_news = asyncio.Event()
+        self._published_at = 0.0
+        self._lags: deque[float] = deque(maxlen=max(1, round(LAG_SECONDS / TICK_SECONDS)))
+        self._clean: tuple[object, RunVerdict] | None = None
+        self.held = Held(deployment, self._legs(deployment), clock=clock, listener=self)
+
+    @property
+    def vantage(self) -> str:
+        """Where this runs from, for the metrics' label."""
+        return self._vantage or self.deployment.vantage
+
+    def _legs(self, deployment: Deployment) -> Sequence[Leg]:
+        legs, warning = legs_for(deployment, self._vantage or deployment.vantage)
+        for sentence in (*deployment.warnings, *([warning] if warning else [])):
+            self._log.say("warning", text=sentence)
+        preload(legs)
+        return legs
+
+    # -- what the books tell ---------------------------------------------------------------
+
+    def changed(self) -> None:
+        self._news = True
+
+    def dropped(self, book: WindowBook, drop: Drop, counted: bool) -> None:
+        pending = Pending(book, drop, counted)
+        if self._reports.add(pending):
+            self._told_news.set()
+        else:
+            self._say_drop(pending, None)
+
+    def recovered(self, book: WindowBook, drop: Drop) -> None:
+        leg = book.leg.name
+        if drop.recovered is not None and self._reports.closes(leg):
+            self._log.say(
+                "recovery",
+                self.clock.wall_at(drop.recovered),
+                leg=leg,
+                reason=drop.reason,
+                down_seconds=round(drop.recovered - drop.began, 3),
+            )
+
+    # -- the whole ---------------------------------------------------------------------------
+
+    def stop(self) -> None:
+        """End within a few seconds. Made for a signal handler of the loop."""
+        self.held.stop()
+
+    def reload(self) -> None:
+        """Read the file anew. Made for a signal handler of the loop."""
+        self._reload.set()
+
+    async def serve(self) -> None:
+        """Hold until `stop`. Raises LoopbackOnlyError when a leg tried to leave loopback."""
+        self._make_snapshot(self._present(self.clock.now() - RECENT_SECONDS))
+        holding = asyncio.create_task(self.held.run())
+        work: list[Coroutine[Any, Any, None]] = [self._tick(), self._tell(), self._reloads()]
+        side = [asyncio.create_task(one) for one in work]
+        try:
+            await asyncio.wait([holding, *side], return_when=asyncio.FIRST_COMPLETED)
+            self.held.stop()
+            await holding
+        finally:
+            ended = [task for task in side if task.done()]
+            for task in side:
+                task.cancel()
+            await asyncio.gather(*side, return_exceptions=True)
+            self._tell_all()
+        for task in ended:
+            task.result()
+
+    async def _tick(self) -> None:
+        """Once a second: say that we are there, and publish what is new."""
+        while True:
+            held, now = self.held, self.clock.now()
+            self._lags.append(held.footing.worst_seconds)
+            held.footing.worst_seconds = 0.0
+            books = list(held.books.values())
+            newest = max((book.alive_at for book in books), default=now)
+            oldest = min(books, key=lambda book: book.alive_at, default=None)
+            holds = any(book.leg.kind not in ONE_SHOT for book in books)
+            self._health.turned(
+                now - newest,
+                beat_limit(held.timing, holds),
+                "" if oldest is None else oldest.leg.name,
+            )
+            if self._news or now - self._published_at >= PUBLISH_SECONDS:
+                self._news = False
+                await self._renew()
+                self._published_at = now
+            await self.clock.clock.sleep(TICK_SECONDS)
+
+    # -- publishing --------------------------------------------------------------------------
+
+    async def _renew(self) -> None:
+        since = self.clock.now() - RECENT_SECONDS
+        if len(self.held.legs) <= MANY_LEGS:
+            self._make_snapshot(self._present(since))
+            return
+        seen: list[Observation] = []
+        for number, leg in enumerate(list(self.held.legs)):
+            seen.append(self._book(leg.leg).present(since))
+            if number % MANY_LEGS == 0:
+                await asyncio.sleep(0)
+        record = self._record()
+        judged = await asyncio.to_thread(judge_run, record, seen)
+        self._show(record, seen, judged)
+
+    def _present(self, since: float) -> list[Observation]:
+        return [self._book(leg.leg).present(since) for leg in self.held.legs]
+
+    def _book(self, leg: Leg) -> WindowBook:
+        return self.held.books[leg.name]
+
+    def _make_snapshot(self, seen: list[Observation]) -> None:
+        record = self._record()
+        self._show(record, seen, self._judge(record, seen))
+
+    def _judge(self, record: RunRecord, seen: list[Observation]) -> RunVerdict:
+        """The verdict; while nothing is broken, that of before if nothing has changed."""
+        if any(one.drops for one in seen):
+            return judge_run(record, seen)
+        of = record.segments, record.paths, [(one.leg, one.path, one.outcome) for one in seen]
+        planned = [one.planned for one in seen]
+        if self._clean is None or self._clean[0] != (of, planned):
+            self._clean = (of, planned), judge_run(record, seen)
+        return self._clean[1]
+
+    def _show(self, record: RunRecord, seen: list[Observation], judged: RunVerdict) -> None:
+        counts = Sheet()
+        for tally in self.held.tallies.values():
+            counts.absorb(tally.sheet)
+        self._publish(Snapshot(record, tuple(seen), judged, counts))
+
+    def _record(self) -> RunRecord:
+        """What a run that ended now would know of itself. Its start is ours."""
+        deployment, now = self.deployment, self.clock.now()
+        here = {leg.leg.name for leg in self.held.legs}
+        return RunRecord(
+            deployment=deployment.name,
+            segments=deployment.segments,
+            own_segments=deployment.own_segments,
+            paths=deployment.paths,
+            started_at=self.clock.wall_at(0.0),
+            duration_seconds=now,
+            hold_seconds=now,
+            heartbeat_seconds=float(deployment.timing.heartbeat),
+            watchdog_seconds=float(deployment.timing.watchdog),
+            vantage=self.vantage,
+            loop_lag_seconds=max([0.0, *self._lags]),
+            not_run=tuple(leg.name for leg in deployment.legs if leg.name not in here),
+            warnings=deployment.warnings,
+        )
+
+    # -- saying ------------------------------------------------------------------------------
+
+    async def _tell(self) -> None:
+        """A line for each drop, once its common beat is over, or after a bounded time."""
+        waiting, held = self._reports.waiting, self.held
+        while True:
+            while not waiting:
+                self._told_news.clear()
+                await self._told_news.wait()
+            first = waiting[0].drop
+            limit = 2 * (held.timing.watchdog + 2 * held.timing.connect_timeout)
+            await held.until(partial(held.all_done, first.call), first.noticed + limit)
+            if held.finished:
+                return
+            ready = [waiting.popleft()]
+            while waiting and held.all_done(waiting[0].drop.call):
+                ready.append(waiting.popleft())
+            since = min(self.clock.now() - RECENT_SECONDS, first.noticed)
+            record, seen = self._record(), self._present(since)
+            if len(seen) > MANY_LEGS:
+                judged = await asyncio.to_thread(judge_run, record, seen)
+            else:
+                judged = judge_run(record, seen)
+            for one in ready:
+                self._say_drop(one, judged)
+
+    def _tell_all(self) -> None:
+        """What still waits at the end is told as it stands."""
+        waiting = self._reports.waiting
+        if waiting:
+            record, seen = self._record(), self._present(waiting[0].drop.noticed)
+            judged = judge_run(record, seen)
+            while waiting:
+                self._say_drop(waiting.popleft(), judged)
+
+    def _say_drop(self, pending: Pending, judged: RunVerdict | None) -> None:
+        leg, drop = pending.book.leg.name, pending.book.newest(pending.drop)
+        self._reports.told(leg, drop)
+        incident = None if judged is None else incident_of(judged, leg, drop)
+        times = {"began": drop.began, "recovered": drop.recovered}
+        self._log.say(
+            "drop",
+            self.clock.wall_at(drop.noticed),
+            **drop_facts(pending, drop),
+            **{
+                name: None if at is None else utc_text(self.clock.wall_at(at))
+                for name, at in times.items()
+            },
+            verdict=verdict_facts(incident),
+        )
+
+    # -- reloading ---------------------------------------------------------------------------
+
+    async def _reloads(self) -> None:
+        while True:
+            await self._reload.wait()
+            self._reload.clear()
+            try:
+                deployment = self._load()
+            except DeploymentError as error:
+                self._log.say("reload", ok=False, error=str(error), text="the old file holds")
+                continue
+            before = set(self.held.tallies)
+            legs = self._legs(deployment)
+            self.deployment = deployment
+            stayed, began, ended = await self.held.change(deployment, legs)
+            after = set(self.held.tallies)
+            self._reports.keep_only(self.held.tallies)
+            self._clean = None
+            self._news = True
+            self._log.say(
+                "reload",
+                ok=True,
+                stayed=stayed,
+                began=began,
+                ended=ended,
+                new=sorted(after - before)[:NAMED],
+                gone=sorted(before - after)[:NAMED],
+            )

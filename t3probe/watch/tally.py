@@ -1,0 +1,53 @@
+"""What is counted over the life of the held mode, leg by leg, as it happens.
+
+Observations keep minutes, counters go on for months: a beat or a drop is counted once, when it
+is noted, into the same table of metrics that a run fills.
+"""
+
+from __future__ import annotations
+
+from t3probe.config.types import Leg
+from t3probe.metrics.sheet import Sheet
+from t3probe.observation import REASONS, Beat, Drop
+
+__all__ = ["Tally"]
+
+_UPSTREAM = "envoy-"
+
+
+class Tally:
+    """One leg's counters and histograms. An upstream has none, as in a run."""
+
+    def __init__(self, leg: Leg) -> None:
+        self.name = leg.name
+        self.sheet = Sheet()
+        self.drops = 0
+        self._counts = not leg.name.startswith(_UPSTREAM)
+        if self._counts:
+            for reason in REASONS:
+                self.sheet.count("t3probe_disconnects_total", (self.name, reason), 0)
+            self.sheet.observe("t3probe_connection_age_seconds", (self.name,), ())
+            self.sheet.observe("t3probe_rtt_seconds", (self.name,), ())
+            self.sheet.count("t3probe_observed_seconds_total", (self.name,), 0)
+
+    def beat(self, beat: Beat) -> None:
+        """A beat that says something about the leg."""
+        if self._counts and beat.ok:
+            self.sheet.observe("t3probe_rtt_seconds", (self.name,), (beat.rtt_seconds,))
+
+    def observed(self, seconds: float) -> None:
+        """For so long we were really looking."""
+        if self._counts:
+            self.sheet.count("t3probe_observed_seconds_total", (self.name,), seconds)
+
+    def drop(self, drop: Drop, noticed_at: float) -> None:
+        """A drop that counts; `noticed_at` in Unix seconds."""
+        self.drops += 1
+        if not self._counts:
+            return
+        self.sheet.count("t3probe_disconnects_total", (self.name, drop.reason), 1)
+        if drop.connection_age_seconds is not None:
+            ages = (drop.connection_age_seconds,)
+            self.sheet.observe("t3probe_connection_age_seconds", (self.name,), ages)
+        name = "t3probe_last_disconnect_timestamp"
+        self.sheet.gauge(name, (self.name,), noticed_at, lambda old, new: new)
