@@ -1,5 +1,7 @@
 """What reading a million lines of logs costs: seconds, lines per second, peak memory.
 
+CPU seconds stand beside the wall's, for a machine that is busy with other things.
+
 The lines are mixed as one journal of a busy day would be: access logs in both forms, the
 tunnel, dispatch, serve, journald's prefixes and JSON, container prefixes, and a quarter that
 nobody knows. The command runs as a child, once over the plain file, once over it by gzip on
@@ -84,8 +86,10 @@ def write(path: Path, lines: int) -> None:
             stream.write(line(number, START + step * number, rng) + "\n")
 
 
-def measure(words: list[str], content: Path | None) -> tuple[float, float, dict[str, object]]:
-    """Wall seconds, peak MiB and the answer of one reading."""
+def measure(
+    words: list[str], content: Path | None
+) -> tuple[float, float, float, dict[str, object]]:
+    """Wall and CPU seconds, peak MiB and the answer of one reading."""
     with tempfile.TemporaryFile() as answer, (content or Path(os.devnull)).open("rb") as given:
         began = time.perf_counter()
         process = subprocess.Popen([*COMMAND, *words], stdin=given, stdout=answer)
@@ -95,7 +99,8 @@ def measure(words: list[str], content: Path | None) -> tuple[float, float, dict[
         if process.returncode != 0:
             sys.exit(f"the reading ended with {process.returncode}")
         answer.seek(0)
-        return seconds, usage.ru_maxrss / 1024, json.load(answer)
+        cpu = usage.ru_utime + usage.ru_stime
+        return seconds, cpu, usage.ru_maxrss / 1024, json.load(answer)
 
 
 def main() -> None:
@@ -108,11 +113,12 @@ def main() -> None:
                 target.write(chunk)
         print(f"{lines:,} lines, {plain.stat().st_size / 1e6:.0f} MB")
         for kind, words, content in (("plain", [str(plain)], None), ("gzip, stdin", ["-"], packed)):
-            seconds, peak, answer = measure(words, content)
+            seconds, cpu, peak, answer = measure(words, content)
             whole = answer["lines"] == lines
             fits = seconds <= ASKED_SECONDS and peak <= ASKED_MIB and whole
             print(
-                f"{kind:<12} {seconds:6.2f} s  {lines / seconds:10,.0f} lines/s  {peak:6.1f} MiB  "
+                f"{kind:<12} {seconds:6.2f} s ({cpu:.2f} CPU)  {lines / seconds:10,.0f} lines/s  "
+                f"{peak:6.1f} MiB  "
                 f"known {answer['known']:,}, unknown {answer['unknown']:,}  "
                 f"asked <= {ASKED_SECONDS:g} s, {ASKED_MIB:g} MiB a million  "
                 f"{'ok' if fits else 'OVER'}"

@@ -6,11 +6,14 @@ import argparse
 import json
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from t3probe.watch import command as watch
+
+if TYPE_CHECKING:
+    from t3probe.record import Recording
 
 __all__ = ["EXIT_USAGE", "main"]
 
@@ -57,13 +60,19 @@ def _parser() -> _Parser:
         help="judge a recorded run again, or a made-up case",
         epilog="example: kubectl logs job/t3probe-29384 | t3probe verdict -",
     )
-    verdict.add_argument("record", nargs="?", metavar="RUN", help=_a_run("the newest run"))
+    verdict.add_argument("record", nargs="*", metavar="RUN", help=_a_run("the newest run"))
     verdict.add_argument("--case", metavar="FILE.json", help="outcomes to judge, one or a list")
     verdict.add_argument("--text", action="store_true", help="the summary in place of JSON")
     verdict.add_argument(
         "--all", action="store_true", help="every run of a log, in its order, not only the newest"
     )
-    verdict.set_defaults(run=_verdict)
+    verdict.add_argument(
+        "--repeat",
+        action="store_true",
+        help="all runs of these files and folders as tries of one and the same thing: what "
+        "fails only some of the time",
+    )
+    verdict.set_defaults(run=_verdict, usage=verdict.error)
 
     push = commands.add_parser(
         "push",
@@ -162,11 +171,17 @@ def _print_json(data: Any) -> None:
 
 
 def _verdict(arguments: argparse.Namespace) -> int:
-    if (arguments.record is None) == (arguments.case is None):
+    if (not arguments.record) == (arguments.case is None):
         return _say("verdict: expected a recorded run or --case FILE, one of the two")
-    if arguments.case is not None and (arguments.all or arguments.text):
+    if arguments.case is not None and (arguments.all or arguments.text or arguments.repeat):
         return _say("verdict: --all and --text are for recorded runs, not for --case; leave it out")
-    return _case(arguments.case) if arguments.case is not None else _recorded(arguments)
+    if arguments.case is not None:
+        return _case(arguments.case)
+    if arguments.repeat:
+        return _repeated(arguments)
+    if len(arguments.record) > 1:
+        arguments.usage(f"expected one RUN, found {len(arguments.record)}; add --repeat")
+    return _recorded(arguments)
 
 
 def _case(file: str) -> int:
@@ -180,6 +195,11 @@ def _case(file: str) -> int:
     except CaseError as error:
         return _say(error)
     answers = [solve(case).to_dict() for case in cases]
+    for case, answer in zip(cases, answers, strict=True):
+        if case.counts is not None:
+            from t3probe.verdict.repetition import of_case
+
+            answer |= of_case(case).to_dict()
     _print_json(answers if several else answers[0])
     return 0
 
@@ -188,7 +208,6 @@ def _recorded(arguments: argparse.Namespace) -> int:
     from t3probe.record import (
         Damage,
         RecordError,
-        Recording,
         Source,
         newest,
         read_recordings,
@@ -207,7 +226,7 @@ def _recorded(arguments: argparse.Namespace) -> int:
     damage = Damage()
     notes: list[object] = []
     try:
-        with Source(arguments.record) as source:
+        with Source(arguments.record[0]) as source:
             recordings = read_recordings(source, damage)
             if arguments.all:
                 answers = list({run_key(one): answer(one) for one in recordings}.values())
@@ -229,6 +248,44 @@ def _recorded(arguments: argparse.Namespace) -> int:
     else:
         _print_json(answers if arguments.all else answers[0])
     return 0
+
+
+def _repeated(arguments: argparse.Namespace) -> int:
+    from t3probe.record import RecordError
+    from t3probe.verdict.repetition import from_runs, render
+
+    notes: list[object] = []
+    try:
+        found = from_runs(_runs_of(arguments.record, notes))
+    except (RecordError, ValueError) as error:
+        return _say(error)
+    for note in notes:
+        _say(note)
+    if arguments.text:
+        print("\n".join(render(found)))
+    else:
+        _print_json(found.to_dict())
+    return 0
+
+
+def _runs_of(names: Sequence[str], notes: list[object]) -> Iterator[Recording]:
+    """Every run in these files and folders; what cannot be read is noted, or RecordError."""
+    from t3probe.record import Damage, RecordError, read_recordings, record_files
+
+    for name in names:
+        folder, files = (False, [name]) if name == "-" else record_files(name)
+        for file in files:
+            damage = Damage()
+            try:
+                yield from read_recordings(file, damage)
+            except RecordError as error:
+                # A folder may hold other things; a file that was named must be a run.
+                if not folder:
+                    raise
+                notes.append(error)
+            else:
+                if damage.count:
+                    notes.append(f"{file}: {damage}; {damage.advice}")
 
 
 def _gateway(arguments: argparse.Namespace) -> Any:

@@ -7,8 +7,7 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
-    from pathlib import Path
+    from collections.abc import Iterable
     from zoneinfo import ZoneInfo
 
     from t3probe.forensics.beside import Runs
@@ -238,11 +237,11 @@ def _runs(
     names: Iterable[str], moments: list[tuple[int, int]], window: float, unread: list[str]
 ) -> Runs:
     from t3probe.forensics.beside import Runs
-    from t3probe.record import Damage, RecordError, read_recordings
+    from t3probe.record import Damage, RecordError, read_recordings, record_files
 
     runs = Runs(moments, window)
     for name in names:
-        whole_folder, files = _files(name)
+        whole_folder, files = record_files(name)
         for file in files:
             damage = Damage()
             try:
@@ -256,14 +255,3 @@ def _runs(
             if damage.count:
                 unread.append(f"{file}: {damage}")
     return runs
-
-
-def _files(name: str) -> tuple[bool, Iterator[Path]]:
-    from pathlib import Path
-
-    folder = Path(name)
-    if not folder.is_dir():
-        return False, iter([folder])
-    endings = (".xml", ".log", ".jsonl", ".txt")
-    files = sorted(one for one in folder.rglob("*") if one.suffix in endings and one.is_file())
-    return True, iter(files)

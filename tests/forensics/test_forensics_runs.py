@@ -1,0 +1,143 @@
+"""Bursts laid beside what the runs saw."""
+
+from __future__ import annotations
+
+import pytest
+from forensics_help import AT
+
+from t3probe.forensics.beside import Beside, Runs
+from t3probe.forensics.report import beside_text
+from t3probe.observation import Attempt, Beat, Drop, Observation, RunRecord
+from t3probe.record import Recording
+
+TUNNELED = ("wan", "cf-edge", "tunnel", "traefik")
+
+
+def held(leg: str, path: tuple[str, ...], until: float = 40.0) -> Observation:
+    beats = tuple(
+        Beat(sent=float(at), ended=at + 0.1, ok=True, conn=0) for at in range(0, int(until), 5)
+    )
+    return Observation(
+        leg=leg, kind="ws_echo", path=path, outcome="passed", level="hold", ended=until, beats=beats
+    )
+
+
+def dropped(leg: str, path: tuple[str, ...], began: float, noticed: float) -> Observation:
+    before = [Beat(sent=0.0, ended=0.1, ok=True, conn=0)]
+    drop = Drop(
+        began=began, noticed=noticed, reason="rtt_timeout", symptom="down", stage="hold", call=1,
+        attempt=Attempt(started=noticed, ended=noticed + 1, ok=False, stage="ask"),
+        conn=0, connection_age_seconds=noticed,
+    )  # fmt: skip
+    return Observation(
+        leg=leg, kind="ws_echo", path=path, outcome="failed", level="hold", ended=40.0,
+        reason="rtt_timeout", beats=tuple(before), drops=(drop,),
+    )  # fmt: skip
+
+
+def run(started_at: float, *seen: Observation, vantage: str = "") -> Recording:
+    segments = dict.fromkeys(one for leg in seen for one in leg.path)
+    return Recording(
+        RunRecord(
+            started_at=started_at, duration_seconds=40.0, segments=tuple(segments), vantage=vantage
+        ),
+        seen,
+    )
+
+
+def beside(*recordings: Recording, began: int = AT, ended: int = AT, reach: float = 60) -> Beside:
+    runs = Runs([(began, ended)], reach)
+    for one in recordings:
+        runs.add(one)
+    return runs.beside(began, ended)
+
+
+def broken(started_at: float, began: float = 15, noticed: float = 22) -> Recording:
+    return run(
+        started_at,
+        dropped("cloudflare", TUNNELED, began, noticed),
+        held("internal", ("traefik",)),
+        held("edge", ("wan", "cf-edge")),
+    )
+
+
+def test_an_incident_at_the_same_time() -> None:
+    found = beside(broken(AT - 20))
+    (incident,) = found.incidents
+    assert (incident.relation, incident.convicted) == ("same", ("tunnel",))
+    assert found.held == {"internal": ("traefik",), "edge": ("wan", "cf-edge")}
+    assert beside_text(("wan", "cf-edge", "tunnel"), found) == [
+        "the probe at the same time: cloudflare was down: tunnel is convicted; "
+        "both point at tunnel",
+        "so wan and cf-edge carried the probe; left: tunnel",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("start", "relation"),
+    [
+        (-23.5, "same"),
+        (-24.5, "before"),
+        (-60.0, "before"),
+        (-17.0, "same"),
+        (20.0, "after"),
+        (-85, ""),
+        (50, ""),
+    ],
+)
+def test_before_and_after(start: float, relation: str) -> None:
+    found = beside(broken(AT + start))
+    assert [one.relation for one in found.incidents] == ([relation] if relation else [])
+
+
+def test_a_run_that_saw_nothing_clears_what_held_through() -> None:
+    found = beside(run(AT - 20, held("internal", ("traefik",)), held("edge", ("wan", "cf-edge"))))
+    assert found.cleared == ("traefik", "wan", "cf-edge")
+    assert beside_text(("wan", "cf-edge", "tunnel"), found) == [
+        "a run was observing and nothing dropped: internal and edge held through it",
+        "so wan and cf-edge carried the probe; left: tunnel",
+    ]
+    assert beside_text(("wan",), found)[-1].startswith("so every suspect carried the probe's own")
+
+
+def test_what_did_not_hold_through_clears_nothing() -> None:
+    early = held("internal", ("traefik",), until=18)
+    found = beside(run(AT - 20, early, held("edge", ("wan", "cf-edge"))))
+    assert list(found.held) == ["edge"]
+    found = beside(run(AT - 20, early))
+    assert (found.observing, found.held) == ((), {})
+
+
+@pytest.mark.parametrize("start", [-90.0, 30.0])
+def test_no_run_was_observing_then(start: float) -> None:
+    found = beside(run(AT + start, held("internal", ("traefik",))))
+    assert not found.observing
+    assert beside_text(("traefik",), found) == ["no run was observing then: nothing is cleared"]
+
+
+def test_an_inconclusive_run_observed_nothing() -> None:
+    blind = Observation(
+        leg="internal", kind="ws_echo", path=("traefik",), outcome="inconclusive", ended=40.0
+    )
+    assert not beside(run(AT - 20, blind)).observing
+
+
+def test_an_incident_near_is_told_though_no_run_was_observing_then() -> None:
+    found = beside(broken(AT - 60))
+    assert beside_text((), found) == [
+        "before it: cloudflare was down: tunnel is convicted",
+        "no run was observing then: nothing is cleared",
+    ]
+
+
+def test_the_reach_can_be_wider() -> None:
+    assert beside(broken(AT - 200)).incidents == ()
+    assert [one.relation for one in beside(broken(AT - 200), reach=300).incidents] == ["before"]
+
+
+def test_vantages_are_runs_of_their_own_and_a_later_record_replaces_an_earlier() -> None:
+    clean = run(AT - 20, held("internal", ("traefik",)))
+    other = run(AT - 20, held("internal", ("traefik",)), vantage="attic")
+    assert len(beside(clean, other).observing) == 2
+    assert len(beside(clean, broken(AT - 20)).observing) == 1
+    assert len(beside(clean, broken(AT - 20)).incidents) == 1
