@@ -1,0 +1,174 @@
+"""The generated NetworkPolicies: current, wide enough for every leg, and no wider."""
+
+from __future__ import annotations
+
+import ipaddress
+import shlex
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+import yaml
+from cluster_build import ROOT, built, of_kind
+from cluster_network import Object, Target, allowed, pod
+from hypothesis import given
+from hypothesis import strategies as st
+
+from t3probe.cluster.command import main
+from t3probe.cluster.networkpolicy import policy
+from t3probe.cluster.places import PUBLIC
+from t3probe.config import Deployment, Leg, legs_for, load
+
+JOB = ROOT / "cronjob" / "overlays" / "t3" / "network" / "networkpolicy.yaml"
+WATCH = ROOT / "cronjob" / "overlays" / "watch" / "networkpolicy.yaml"
+DEPLOYMENT = load(ROOT / "deployments" / "t3.toml", {}, now=0.0)
+ANY_PUBLIC = ("104.16.132.229", "2606:4700::6810:84e5")
+GATEWAY = pod("monitoring", 9091, name="prometheus-pushgateway")
+TRAEFIK = pod("traefik", 8443, name="traefik")
+DNS = [pod("kube-system", 53, protocol, k8s_app="kube-dns") for protocol in ("TCP", "UDP")]
+
+
+@pytest.fixture(autouse=True)
+def _at_the_root(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ROOT)
+    for name in ("T3PROBE_VANTAGE", "T3PROBE__DELIVERY__GATEWAY"):
+        monkeypatch.delenv(name, raising=False)
+
+
+def spec(path: Path) -> Object:
+    found: Object = yaml.safe_load(path.read_text())["spec"]
+    return found
+
+
+def targets(leg: Leg) -> list[Target]:
+    """Where a leg of the reference deployment connects to, worked out apart from the code."""
+    found = [Target(str(urlsplit(one).hostname), 443) for one in leg.doh]
+    for one in (*leg.addresses, *([leg.address] if leg.address else [])):
+        host, _, port = one.rpartition(":")
+        found.append(Target(host, int(port)))
+    if leg.url is not None:
+        parts = urlsplit(leg.url)
+        port = parts.port or {"https": 443, "wss": 443, "http": 80, "ws": 80}[parts.scheme]
+        hosts = ANY_PUBLIC if leg.doh else (leg.pin or str(parts.hostname),)
+        found += [Target(host, port) for host in hosts]
+    return found
+
+
+@pytest.mark.parametrize("path", [JOB, WATCH], ids=["job", "watch"])
+def test_the_stored_policy_is_current(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The second line is the command that writes it."""
+    words = shlex.split(path.read_text().splitlines()[1].removeprefix("#"))
+    assert words[:3] == ["t3probe", "manifests", "networkpolicy"]
+    assert main(words[2:]) == 0
+    assert capsys.readouterr() == (path.read_text(), "")
+
+
+@pytest.mark.parametrize("path", [JOB, WATCH], ids=["job", "watch"])
+@pytest.mark.parametrize("leg", legs_for(DEPLOYMENT, "cluster")[0], ids=lambda leg: leg.name)
+def test_every_leg_gets_out(leg: Leg, path: Path) -> None:
+    wanted = targets(leg)
+    assert wanted
+    for one in wanted:
+        assert allowed(spec(path), "egress", one), one
+
+
+@pytest.mark.parametrize("vantage", ["zone-a", "zone-b", "outside"])
+def test_every_leg_of_every_vantage_gets_out(vantage: str) -> None:
+    objects = built("vantages")
+    (rules,) = [one["spec"] for one in of_kind(objects, "NetworkPolicy")]
+    for leg in legs_for(DEPLOYMENT, "cluster" if vantage != "outside" else vantage)[0]:
+        for one in targets(leg):
+            assert allowed(rules, "egress", one), one
+
+
+def test_names_the_gateway_and_the_balancers_pods_are_reached() -> None:
+    for one in (*DNS, TRAEFIK):
+        assert allowed(spec(JOB), "egress", one), one
+        assert allowed(spec(WATCH), "egress", one), one
+    assert allowed(spec(JOB), "egress", GATEWAY)
+    assert not allowed(spec(WATCH), "egress", GATEWAY), "the held mode pushes nothing"
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        *(Target("10.0.10.10", port) for port in (22, 80, 443, 3772, 9091, 9101)),
+        Target("10.0.10.10", 3780, "UDP"),
+        Target("10.0.10.11", 3780),
+        Target("10.0.20.203", 80),
+        Target("10.0.20.203", 8443),
+        Target("10.0.20.204", 443),
+        Target("1.1.1.1", 53, "UDP"),
+        Target("1.1.1.1", 80),
+        Target("8.8.4.4", 853),
+        *(Target(address, 80) for address in ANY_PUBLIC),
+        Target(ANY_PUBLIC[0], 443, "UDP"),
+        Target("169.254.169.254", 80),
+        Target("169.254.169.254", 443),
+        Target("10.96.0.1", 443),
+        Target("172.16.0.1", 443),
+        Target("192.168.1.1", 443),
+        Target("100.64.0.1", 443),
+        Target("127.0.0.1", 443),
+        Target("fd00::1", 443),
+        Target("fe80::1", 443),
+        Target("::1", 443),
+        Target("224.0.0.1", 443),
+        pod("monitoring", 9090, name="prometheus-pushgateway"),
+        pod("monitoring", 9091, name="prometheus"),
+        pod("default", 9091, name="prometheus-pushgateway"),
+        pod("default", 8443, name="traefik"),
+        pod("traefik", 8080, name="traefik"),
+        pod("kube-system", 9153, k8s_app="kube-dns"),
+        pod("kube-system", 53, k8s_app="other"),
+        pod("default", 443, name="anything"),
+        pod("t3probe", 9108, name="t3probe"),
+    ],
+    ids=lambda one: f"{one.namespace or one.address}-{one.port}-{one.protocol}",
+)
+@pytest.mark.parametrize("path", [JOB, WATCH], ids=["job", "watch"])
+def test_nothing_else_gets_out(target: Target, path: Path) -> None:
+    assert not allowed(spec(path), "egress", target)
+
+
+def test_nothing_comes_in_but_scrapes() -> None:
+    scraper = pod("monitoring", 9108, name="prometheus")
+    assert allowed(spec(WATCH), "ingress", scraper)
+    assert not allowed(spec(JOB), "ingress", scraper)
+    for one in (
+        pod("monitoring", 9109, name="prometheus"),
+        pod("monitoring", 9108, name="grafana"),
+        pod("default", 9108, name="prometheus"),
+        Target("10.0.10.10", 9108),
+    ):
+        assert not allowed(spec(WATCH), "ingress", one), one
+
+
+@pytest.mark.parametrize("overlay", ["t3", "vantages", "sharded", "watch"])
+def test_the_gateway_of_the_settings_is_the_one_that_is_let_out(overlay: str) -> None:
+    """Change the one and the other has to follow."""
+    objects = built(overlay)
+    (settings,) = [
+        one["data"]["T3PROBE__DELIVERY__GATEWAY"]
+        for one in of_kind(objects, "ConfigMap")
+        if "T3PROBE__DELIVERY__GATEWAY" in one["data"]
+    ]
+    host = str(urlsplit(settings).hostname)
+    assert host.split(".")[:3] == ["prometheus-pushgateway", "monitoring", "svc"]
+    assert f"--gateway {settings} " in JOB.read_text()
+
+
+@given(st.ip_addresses(v=4))
+def test_public_is_what_is_routed_in_public(address: ipaddress.IPv4Address) -> None:
+    """Against the standard library's table, which lets a few protocol addresses pass."""
+    block = {"cidr": PUBLIC[0].cidr, "except": list(PUBLIC[0].without)}
+    rules = {"policyTypes": ["Egress"], "egress": [{"to": [{"ipBlock": block}]}]}
+    routed = address.is_global and not address.is_multicast
+    if address not in ipaddress.ip_network("192.0.0.0/24"):
+        assert allowed(rules, "egress", Target(str(address), 443)) == routed
+
+
+def test_an_empty_deployment_dials_dns_alone() -> None:
+    made = policy(Deployment(name="x", file="x", segments=(), legs=()))
+    assert [rule.ports for rule in made.egress] == [(("UDP", 53), ("TCP", 53))]
+    assert made.ingress == ()
