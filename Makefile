@@ -14,10 +14,10 @@ CHECK_ARGS := $(if $(DEPLOYMENT),--deployment=$(DEPLOYMENT)) $(if $(HOLD),--hold
   $(foreach fault,$(FAULT),--fault $(fault)) $(ARGS)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup check test lint format types bench schema clean
+.PHONY: help setup check test image-test lint format types bench schema lock clean
 
 help: ## show this list
-	@awk -F':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 $(VENV)/.run: pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "t3probe needs Python 3.11 or newer, this is %s; name another with PYTHON=..." % sys.version.split()[0])'
@@ -39,6 +39,9 @@ check: $(VENV)/.run ## run all checks: on the lab, or with DEPLOYMENT=file, FAUL
 test: $(VENV)/.dev ## pass the suite's own tests
 	@T3PROBE_LOOPBACK_ONLY=1 $(BIN)/python -m pytest -c tests/pytest.ini -n 2 --cov=t3probe --cov-report=term $(ARGS) tests
 
+image-test: $(VENV)/.dev ## build the image and run the job in it; as root, with buildah and debootstrap
+	@cronjob/image/test $(BIN)/python
+
 lint: $(VENV)/.dev ## ruff: rules and format
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check .
 
@@ -53,6 +56,9 @@ bench: $(VENV)/.dev ## measure what a run and a verdict cost
 
 schema: $(VENV)/.run ## write the deployment file's JSON Schema anew
 	@$(BIN)/t3probe schema > deployments/schema.json
+
+lock: $(VENV)/.run ## pin the image's requirements anew
+	@$(BIN)/python cronjob/image/lock.py
 
 clean: ## remove the environment and results
 	@rm -rf $(VENV) results .mypy_cache .ruff_cache .hypothesis

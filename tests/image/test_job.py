@@ -1,0 +1,106 @@
+"""The launcher of the scheduled job, without the image: `make test` runs these."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from delivery.delivery_programs import RealGateway
+
+from t3probe.record import read_recording
+
+ROOT = Path(__file__).resolve().parents[2]
+
+TOLD_AT_ONCE = """
+import os, signal, sys
+import t3probe.job as job
+
+class Told(job._Ears):
+    def __init__(self):
+        super().__init__()
+        for number in signals:
+            signal.raise_signal(number)
+
+def again(*words):
+    raise SystemExit("started over: " + repr(words))
+
+os.execv = again
+signals = [getattr(signal, one) for one in sys.argv.pop(1).split()]
+job._Ears = Told
+sys.exit(job.main())
+"""
+
+
+def run(
+    folder: Path, signals: str, *words: str, suite: Path = ROOT, **env: str
+) -> subprocess.CompletedProcess[str]:
+    environ = {key: value for key, value in os.environ.items() if not key.startswith("T3PROBE_")}
+    environ |= {"T3PROBE_LOOPBACK_ONLY": "1", "T3PROBE_SUITE": str(suite)}
+    environ |= {"T3PROBE_RESULTS": str(folder / "results"), **env}
+    return subprocess.run(
+        [sys.executable, "-c", TOLD_AT_ONCE, signals, *words],
+        cwd=folder,
+        env=environ,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+
+
+@pytest.mark.parametrize("signals", ["", "SIGTERM", "SIGINT SIGTERM SIGTERM"])
+def test_a_signal_from_before_the_checks_are_loaded_ends_the_run(
+    tmp_path: Path, gateway: RealGateway, signals: str
+) -> None:
+    hold = "60s" if signals else "0"
+    ended = run(tmp_path, signals, "--hold", hold, T3PROBE__DELIVERY__GATEWAY=gateway.url)
+    assert ended.returncode == 0, ended
+    recording = read_recording(str(tmp_path / "results" / "junit.xml"))
+    assert recording.run.interrupted is bool(signals)
+    assert recording.run.hold_seconds == (60 if signals else 0)
+
+
+def test_paths_elsewhere_do_not_start_the_process_over(tmp_path: Path) -> None:
+    """A signal that was heard before would be forgotten."""
+    file = tmp_path / "other.toml"
+    file.write_bytes((ROOT / "deployments" / "lab.toml").read_bytes())
+    ended = run(tmp_path, "", "--deployment", str(file), "--collect-only", "-q")
+    assert ended.returncode == 0, ended
+    assert "test_tcp.py" in ended.stdout
+
+
+def test_without_the_checks_it_says_so(tmp_path: Path) -> None:
+    ended = run(tmp_path, "", suite=tmp_path / "nowhere")
+    assert ended.returncode == 4
+    assert ended.stdout == ""
+    assert ended.stderr == (
+        "t3probe-job: expected the checks with their conftest.py, found none in "
+        f"{tmp_path}/nowhere; name their folder with T3PROBE_SUITE\n"
+    )
+
+
+def test_it_hears_before_anything_that_is_slow_to_import() -> None:
+    """Process 1 is deaf until then."""
+    code = "import sys; import t3probe.job; print(*sorted(set(sys.modules) & set(sys.argv)))"
+    slow = ["asyncio", "ssl", "pytest", "aiohttp", "msgspec", "pathlib", "re", "inspect"]
+    isolated = [sys.executable, "-I", "-S", "-c", f"import sys; sys.path.append({str(ROOT)!r})\n"]
+    isolated[-1] += code
+    done = subprocess.run([*isolated, *slow], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == []
+
+
+def test_the_checks_without_a_lab_ask_for_a_deployment(tmp_path: Path) -> None:
+    """As in the image, which has none."""
+    hide = "import sys; sys.modules['trustme'] = None; import pytest; sys.exit(pytest.main([]))"
+    hide = hide.replace("= None", "= None; sys.meta_path.insert(0, type('No', (), NO))")
+    hide = hide.replace("NO)", "{'find_spec': staticmethod(lambda *a: None)})")
+    environ = {key: value for key, value in os.environ.items() if not key.startswith("T3PROBE_")}
+    words = [sys.executable, "-c", hide]
+    ended = subprocess.run(
+        words, cwd=ROOT, env=environ, capture_output=True, text=True, check=False
+    )
+    assert ended.returncode == 4, ended
+    assert "expected a deployment file, found none" in ended.stderr

@@ -1,0 +1,84 @@
+"""The pinned requirements and the Dockerfile, as text."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from pathlib import Path
+
+import pytest
+import yaml
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+ROOT = Path(__file__).resolve().parents[2]
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
+DOCKERFILE = (ROOT / "cronjob" / "Dockerfile").read_text()
+ARCHITECTURES = ("x86_64", "aarch64")
+FILES = {
+    "requirements.txt": PROJECT["project"]["dependencies"],
+    "requirements-build.txt": PROJECT["build-system"]["requires"],
+}
+
+
+def entries(text: str) -> dict[str, tuple[str, list[str], list[str]]]:
+    """Name -> (version, the wheels' names, their hashes)."""
+    found: dict[str, tuple[str, list[str], list[str]]] = {}
+    wheels: list[str] = []
+    for line in text.replace("\\\n", "").splitlines():
+        if wheel := re.fullmatch(r"#   (\S+\.whl)", line):
+            wheels.append(wheel[1])
+        elif not line.startswith("#"):
+            pin, *hashes = line.split()
+            name, version = pin.split("==")
+            found[name] = version, wheels, hashes
+            wheels = []
+    return found
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_the_pins_satisfy_the_project(name: str) -> None:
+    found = entries((ROOT / "cronjob" / name).read_text())
+    for wanted in map(Requirement, FILES[name]):
+        version = found[canonicalize_name(wanted.name)][0]
+        assert version in wanted.specifier, wanted
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_every_pin_has_a_wheel_for_every_architecture(name: str) -> None:
+    for package, (version, wheels, hashes) in entries(
+        (ROOT / "cronjob" / name).read_text()
+    ).items():
+        assert len(hashes) == len(wheels) == len(set(hashes)), package
+        assert all(re.fullmatch("--hash=sha256:[0-9a-f]{64}", one) for one in hashes), package
+        places = [one.rsplit("-", 1)[1] for one in wheels]
+        for architecture in ARCHITECTURES:
+            assert [one for one in places if one == "any.whl" or architecture in one], package
+        for one in wheels:
+            assert canonicalize_name(one.split("-")[0]) == package
+            assert one.split("-")[1] == version
+
+
+def test_the_dockerfile_carries_the_projects_version() -> None:
+    assert f"ARG VERSION={PROJECT['project']['version']}\n" in DOCKERFILE
+
+
+def test_the_dockerfile_and_the_manifests_agree() -> None:
+    cron = yaml.safe_load((ROOT / "cronjob" / "base" / "cronjob.yaml").read_text())
+    pod = cron["spec"]["jobTemplate"]["spec"]["template"]["spec"]
+    box = pod["containers"][0]
+    user = f"{pod['securityContext']['runAsUser']}:{pod['securityContext']['runAsGroup']}"
+    assert f"\nUSER {user}\n" in DOCKERFILE
+    assert f"\nENTRYPOINT {box['command']}\n".replace("'", '"') in DOCKERFILE
+    for one in box["volumeMounts"]:
+        assert one["mountPath"] == "/tmp" or one["mountPath"] in DOCKERFILE
+
+
+def test_what_runs_is_pinned_and_what_starts_installs_nothing() -> None:
+    last = DOCKERFILE[DOCKERFILE.rindex("\nFROM ") :]
+    assert not re.search(r"\bpip\b", re.sub("#.*", "", last))
+    assert "apt" not in DOCKERFILE
+    code = re.sub("#.*", "", DOCKERFILE).replace("\\\n", "")
+    for install in re.findall(r"-m pip --python \S+ install ([^&\n]*)", code):
+        assert "--require-hashes" in install or "--no-index" in install, install
+    assert DOCKERFILE.count("FROM ${BASE}") == DOCKERFILE.count("\nFROM ") == 2
