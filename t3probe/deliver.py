@@ -25,6 +25,8 @@ from t3probe.timing import Clock, SystemClock
 if TYPE_CHECKING:
     from prometheus_client.core import Metric
 
+    from t3probe.metrics.carry import Group
+
 __all__ = [
     "Delivering",
     "Ended",
@@ -66,6 +68,12 @@ class Delivering:
     """What each sink said at the start."""
     reached: list[Deliver] = field(default_factory=list)
     """Those that took the results at the end."""
+
+    @property
+    def known(self) -> Group | None:
+        """What stood there at the start, the gateway's before the textfile's."""
+        read = [one.known for one in self.opened if one.known is not None]
+        return read[-1] if read else None
 
 
 def gateway_of(

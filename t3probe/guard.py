@@ -14,7 +14,14 @@ import os
 import sys
 from typing import Any
 
-__all__ = ["LoopbackOnlyError", "install", "install_from_environment", "is_loopback"]
+__all__ = [
+    "VARIABLE",
+    "LoopbackOnlyError",
+    "install",
+    "install_from_environment",
+    "installed",
+    "is_loopback",
+]
 
 VARIABLE = "T3PROBE_LOOPBACK_ONLY"
 _LOCAL_NAMES = frozenset({"localhost", "localhost.", "ip6-localhost", ""})
@@ -81,6 +88,11 @@ def install() -> None:
     if not _installed:
         _installed = True
         sys.addaudithook(_hook)
+
+
+def installed() -> bool:
+    """Whether this process is kept on loopback; a child process must then be told."""
+    return _installed
 
 
 def install_from_environment() -> None:

@@ -9,20 +9,9 @@ from __future__ import annotations
 import pytest
 
 from t3probe.observation import Observation
+from t3probe.words import sentence
 
 __all__ = ["judge", "require_conclusive", "sentence"]
-
-
-def sentence(seen: Observation) -> str:
-    """One line for people: leg, reason, detail."""
-    words = f"{seen.leg}: {seen.outcome}"
-    if seen.reason:
-        words += f", {seen.reason}"
-    if seen.detail:
-        words += f": {seen.detail}"
-    if len(seen.drops) > 1:
-        words += f" ({len(seen.drops)} drops)"
-    return words
 
 
 def require_conclusive(seen: Observation) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -25,18 +26,19 @@ class JUnitFile:
     def __init__(self, config: pytest.Config) -> None:
         self._config = config
 
+    @cached_property
     def _writers(self) -> list[Any]:
         plugins = self._config.pluginmanager.get_plugins()
         return [one for one in plugins if hasattr(one, "add_global_property")]
 
     def add(self, name: str, value: str) -> None:
         """Add a property of the test suite."""
-        for one in self._writers():
+        for one in self._writers:
             one.add_global_property(name, value)
 
     def keep_last(self) -> None:
         """What is there stays: this session has nothing to record."""
-        for one in self._writers():
+        for one in self._writers:
             one.logfile = os.devnull
 
     @contextmanager
@@ -44,7 +46,7 @@ class JUnitFile:
         """What is written inside is renamed to its place at the end, if it is whole."""
         moved = [
             (one, file, f"{file}.partial")
-            for one in self._writers()
+            for one in self._writers
             if (file := getattr(one, "logfile", os.devnull)) != os.devnull
         ]
         for one, _, partial in moved:

@@ -17,8 +17,11 @@ __all__ = [
     "REASONS",
     "AddressTry",
     "Attempt",
+    "Baseline",
     "Beat",
+    "Disagreement",
     "Drop",
+    "EnvoyView",
     "Observation",
     "Outcome",
     "Reason",
@@ -51,6 +54,8 @@ Reason = Literal[
     "protocol_error",
 ]
 Symptom = Literal["down", "cut", "unknown"]
+Disagreement = Literal["envoy_only", "probe_only"]
+"""Envoy alone, or the probe alone, believes that an upstream can be reached."""
 Stage = Literal["connect", "ask", "hold"]
 """How much of a leg something exercised: a TCP connect, a request and its answer, one
 connection held between two beats. Each includes those before it."""
@@ -75,6 +80,18 @@ class TcpSample(Fact, frozen=True):
     retransmits: int = 0
     """Segments sent again over the connection's life."""
     since_last_data_received_seconds: float = 0.0
+    since_last_ack_received_seconds: float | None = None
+    probes: int = 0
+    """Probes of a full receive window, or of an idle peer, that nobody answered."""
+    bytes_acked: int | None = None
+    """Bytes of ours that the far end acknowledged over the connection's life, with one for the
+    SYN. None here and below: this kernel does not say."""
+    not_sent_bytes: int | None = None
+    """Bytes of ours that wait in this machine and were never sent."""
+    out_of_order: int | None = None
+    """Segments that came before an earlier one, over the connection's life."""
+    peer_window_bytes: int | None = None
+    """How many bytes the far end's kernel would take now."""
 
 
 class Beat(Fact, frozen=True):
@@ -156,6 +173,12 @@ class Drop(Fact, frozen=True):
     connection, or the far end acknowledged what it then did not answer. Cleared for this drop."""
     carried_at: float | None = None
     """When the bytes of that evidence were sent."""
+    lost: tuple[str, ...] = ()
+    """Segments one of which lost our bytes, or the answer to them: nothing that we sent since the
+    last good beat was acknowledged, though it was sent again. None of them is cleared by it, and
+    none of those behind."""
+    evidence: str = ""
+    """What the kernel's numbers say, as a sentence for people."""
     stalled: bool = False
     """We ourselves stood still during this interval: it says nothing about the path."""
     tcp: TcpSample | None = None
@@ -171,6 +194,43 @@ class AddressTry(Fact, frozen=True):
     detail: str = ""
     skipped: bool = False
     """Not tried: this machine has no route for the address family."""
+
+
+class Baseline(Fact, frozen=True):
+    """What earlier runs left behind about a leg's round trips (see `t3probe.baseline`)."""
+
+    beats: float = 0
+    """How many good beats their histogram holds."""
+    low_seconds: float | None = None
+    """The bounds of the bucket in which the histogram's median lies; None when it is empty, or
+    the median lies above its last bound."""
+    high_seconds: float | None = None
+    moving_seconds: float | None = None
+    """The moving median that the newest of them published; None when there is none."""
+
+
+class EnvoyView(Fact, frozen=True):
+    """Envoy's opinion about one upstream behind one route, beside the probe's."""
+
+    route: str
+    listen_port: str = ""
+    opinion: Literal["healthy", "degraded", "unhealthy", "draining", "unknown"] = "unknown"
+    detail: str = ""
+    """Envoy's own words, or why its opinion is not known."""
+    disagreements: tuple[Disagreement, ...] | None = None
+    """None: not compared, since one side is not sure."""
+
+    @property
+    def sentence(self) -> str:
+        """The disagreement in words; empty when there is none."""
+        said = f"{self.opinion} ({self.detail})" if self.detail else self.opinion
+        port = f" at port {self.listen_port}" if self.listen_port else ""
+        kinds = self.disagreements or ()
+        if "envoy_only" in kinds:
+            return f"Envoy calls it {said} behind {self.route}{port}, and it cannot be reached"
+        if "probe_only" in kinds:
+            return f"Envoy calls it {said} behind {self.route}{port}, and it can be reached"
+        return ""
 
 
 class Observation(Fact, frozen=True):
@@ -212,9 +272,13 @@ class Observation(Fact, frozen=True):
     takes no part in the verdict."""
     after_hold: bool = False
     """A check with its own body, run after the hold."""
+    baseline: Baseline | None = None
+    """What was usual before this run; None when nobody knows: nothing could be read."""
     labels: dict[str, str] = {}
     """From the deployment file, for the metrics: `path` and `expected` (public, walled) of a
     wall; `route`, `listen_port` and `backend` of an upstream."""
+    views: tuple[EnvoyView, ...] = ()
+    """Of an upstream: what Envoy thinks of it, for every route that leads to it."""
 
     @property
     def answered(self) -> tuple[int, int]:
@@ -240,6 +304,8 @@ class RunRecord(Fact, frozen=True):
     hold_seconds: float = 0.0
     heartbeat_seconds: float = 0.0
     watchdog_seconds: float = 0.0
+    slow_floor_seconds: float = 0.02
+    """What a leg's median may exceed its usual round trip by before it can count as slow."""
     complete: bool = True
     """False when the run was interrupted, or ran only a part of the deployment's legs."""
     interrupted: bool = False
@@ -247,6 +313,12 @@ class RunRecord(Fact, frozen=True):
     vantage: str = ""
     loop_lag_seconds: float = 0.0
     """The longest time the event loop was late."""
+    throttled_seconds: float | None = None
+    """For how long the kernel kept our control group from the processor, by its own count; None
+    where nothing limits us, or nothing says so."""
+    clock_step_seconds: float = 0.0
+    """The largest step of the wall clock, against the monotonic one, during the run: UTC stamps of
+    what came after it are wrong by so much. Positive when it was set forward."""
     not_run: tuple[str, ...] = ()
     """Declared legs that this run did not probe."""
     warnings: tuple[str, ...] = ()

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from t3probe.config import Wrong, parse_duration
+from t3probe.config import Deployment, Wrong, parse_duration
 
-__all__ = ["add", "hold_seconds"]
+__all__ = ["add", "gate_segments", "hold_seconds"]
 
 
 def add(parser: pytest.Parser) -> None:
@@ -49,3 +49,15 @@ def hold_seconds(text: str) -> float:
         raise pytest.UsageError(
             f"--hold: expected {problem.expected}, found {text!r}{hint}"
         ) from None
+
+
+def gate_segments(text: str | None, deployment: Deployment) -> tuple[str, ...]:
+    """The segments that `--gate` names; none without it. Raises UsageError."""
+    if text is None:
+        return ()
+    from t3probe.gate import named
+
+    try:
+        return named(text, (*deployment.segments, *deployment.own_segments), deployment.file)
+    except ValueError as error:
+        raise pytest.UsageError(str(error)) from None

@@ -40,6 +40,8 @@ from t3probe.own_checks import observed, own_name, segments_of  # noqa: E402
 from t3probe.session import Session, write_json  # noqa: E402
 from t3probe.shipping import Shipping  # noqa: E402
 from t3probe.timing import RunClock, SystemClock  # noqa: E402
+from t3probe.upstreams.items import UpstreamItems, leg_of, own_body  # noqa: E402
+from t3probe.upstreams.sources_run import RunSources  # noqa: E402
 
 KEY = pytest.StashKey["Checks"]()
 
@@ -82,6 +84,7 @@ def pytest_configure(config: pytest.Config) -> None:
                 f"{error.strerror}; name another"
             ) from None
     config.pluginmanager.register(checks, "t3probe-checks")
+    config.pluginmanager.register(UpstreamItems(config, checks.session), "t3probe-upstreams")
 
 
 class Checks:
@@ -111,7 +114,8 @@ class Checks:
             self.shard = shard_named(option.shard, environ)
             deployment = load(file, environ, now=SystemClock().wall())
             vantage = vantage or deployment.vantage
-            deployment = sharded(deployment, self.shard, vantage)
+            self.sources = RunSources(deployment, vantage, environ)
+            deployment = sharded(self.sources.deployment, self.shard, vantage)
             self.session = Session(deployment, vantage=vantage, hold=hold)
             if self.lab is not None and option.fault:
                 from t3probe.lab.faults import parse_fault
@@ -134,16 +138,7 @@ class Checks:
             )
         except (DeploymentError, ValueError) as error:
             raise pytest.UsageError(str(error)) from None
-        self.gate = [one.strip() for one in (option.gate or "").split(",") if one.strip()]
-        if option.gate is not None and not self.gate:
-            raise pytest.UsageError("--gate: expected segments, found none; name one, or leave it")
-        known = (*deployment.segments, *deployment.own_segments)
-        for segment in self.gate:
-            if segment not in known:
-                raise pytest.UsageError(
-                    f"--gate: expected segments of {deployment.file}, found {segment!r}; "
-                    f"known are {', '.join(known)}"
-                )
+        self.gate = options.gate_segments(option.gate, deployment)
         self._judged: Any = None
         self._record: RunRecord | None = None
         self._junit = JUnitFile(config)
@@ -162,6 +157,7 @@ class Checks:
             + ("" if self.shard is None else f", {self.shard}"),
             *([f"nothing falls to {self.shard}"] if self._idle_shard() else []),
             *(f"warning: {one}" for one in deployment.warnings),
+            *self.sources.lines,
             *self.session.blind_spots(),
         ]
 
@@ -178,6 +174,8 @@ class Checks:
             for leg in self.session.available
             if ("upstream" if leg.name.startswith("envoy-") else leg.kind) in marker.args
         ]
+        if "source" in marker.args:
+            names += self.sources.observations
         metafunc.parametrize("leg", names, ids=names, indirect=True)
 
     @pytest.hookimpl(tryfirst=True)
@@ -187,12 +185,15 @@ class Checks:
         items[:] = [
             one
             for one in items
-            if _leg_of(one) is not None or (others and not one.get_closest_marker("legs"))
+            if leg_of(one) is not None or (others and not one.get_closest_marker("legs"))
         ]
-        items.sort(key=lambda one: one.get_closest_marker("segments") is not None)
+        items.sort(key=own_body)
         own = self.session.own_checks
+        words = self.sources.keywords() if self.config.option.keyword else {}
         for item in items:
-            if item.get_closest_marker("segments") is not None:
+            if words:
+                item.extra_keyword_matches |= words.get(leg_of(item) or "", set())
+            if own_body(item):
                 taken = (*(leg.name for leg in self.session.deployment.legs), *own)
                 own[own_name(item)] = segments_of(item, taken)
 
@@ -202,14 +203,17 @@ class Checks:
     def pytest_runtestloop(self, session: pytest.Session) -> Generator[None, object, object]:
         if session.config.option.collectonly or session.testsfailed:
             return (yield)
-        names = [name for item in session.items if (name := _leg_of(item)) is not None]
-        chosen = {own_name(one) for one in session.items if one.get_closest_marker("segments")}
+        names = [name for item in session.items if (name := leg_of(item)) is not None]
+        chosen = {own_name(one) for one in session.items if own_body(one)}
         own = self.session.own_checks
         self.session.own_checks = {name: own[name] for name in own if name in chosen}
         INTERRUPTS.never()
+        checks = self.sources.observations
+        legs = [one for one in names if one not in checks]
         try:
-            if names:
-                self._measure(names)
+            if legs:
+                self._measure(legs)
+            self.session.observations |= {one: checks[one] for one in names if one in checks}
             for seen in self.session.recorded():
                 self._write_property(seen)
             return (yield)
@@ -236,6 +240,7 @@ class Checks:
                     self.session.use(sharded(real, self.shard, self.session.vantage))
             self.shipping.begin(set(names) == {leg.name for leg in self.session.available})
             self.session.measure(names, progress)
+            self.sources.settle(self.session.observations, ask=not self.session.interrupted)
         except (DeploymentError, RuntimeError, guard.LoopbackOnlyError) as error:
             raise pytest.UsageError(str(error)) from None
         finally:
@@ -255,13 +260,13 @@ class Checks:
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_setup(self, item: pytest.Item) -> None:
-        if self.session.interrupted and _leg_of(item) is None:
+        if self.session.interrupted and leg_of(item) is None:
             pytest.skip("not run: the run was told to end")
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_protocol(self, item: pytest.Item) -> Generator[None, object, object]:
         """Judging a leg takes no time; the body of another check may, so a signal ends it."""
-        with INTERRUPTS.raising(1 if _leg_of(item) is None else 2):
+        with INTERRUPTS.raising(1 if leg_of(item) is None else 2):
             return (yield)
 
     @pytest.hookimpl(wrapper=True)
@@ -269,13 +274,13 @@ class Checks:
         self, item: pytest.Item, call: pytest.CallInfo[None]
     ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
         report = yield
-        name = _leg_of(item)
+        name = leg_of(item)
         seen = self.session.observations.get(name) if name is not None else None
         if seen is not None:
             # A test lasts as long as its probe did; the phase that ended it carries the time.
             ending = call.when == "call" or (call.when == "setup" and not report.passed)
             report.duration = max(0.0, seen.ended - seen.started) if ending else 0.0
-        elif item.get_closest_marker("segments") is not None:
+        elif own_body(item):
             self._observe_own(item, call, report)
         return report
 
@@ -342,7 +347,9 @@ class Checks:
         if self.session.interrupted and session.exitstatus in {0, 1}:
             session.exitstatus = EXIT_INTERRUPTED
         if self.gate and session.exitstatus in {0, 1}:
-            session.exitstatus = int(bool(self.blocked()))
+            from t3probe import gate
+
+            session.exitstatus = int(bool(gate.blocked(self._judged.verdict, self.gate)))
         if self.config.option.exit_delivered and session.exitstatus in {0, 1, 2}:
             session.exitstatus = int(not self.shipping.delivered)
 
@@ -355,10 +362,6 @@ class Checks:
                 pytest.PytestWarning(f"{self.results}: cannot write: {error.strerror}"), 2
             )
 
-    def blocked(self) -> list[str]:
-        """The gated segments that are not exonerated."""
-        return [one for one in self.gate if one not in self._judged.verdict.exonerated]
-
     def pytest_terminal_summary(self, terminalreporter: Any) -> None:
         if self._record is None:
             return
@@ -368,20 +371,11 @@ class Checks:
         for style, line in render(self._record, self.session.recorded(), self._judged):
             write(line, **dict.fromkeys(style.split(), True))
         if self.gate:
-            blocked = self.blocked()
-            verdict = (
-                f"closed: {', '.join(blocked)} convicted or not cleared" if blocked else "open"
-            )
-            write(f"  gate          {verdict}", red=bool(blocked), green=not blocked)
+            from t3probe import gate
+
+            for sentence in gate.sentences(self._judged.verdict, self.gate):
+                opened = sentence.startswith("open")
+                write(f"  gate          {sentence}", red=not opened, green=opened)
         for sentence in self.shipping.sentences:
             write(f"  delivery      {sentence}")
         write(f"\nrecord: {self.config.option.xmlpath}  verdict: {self.results / 'verdict.json'}")
-
-
-def _leg_of(item: pytest.Item) -> str | None:
-    """The leg that this item judges; None for any other item."""
-    callspec = getattr(item, "callspec", None)
-    if callspec is None or item.get_closest_marker("legs") is None:
-        return None
-    name = callspec.params.get("leg")
-    return name if isinstance(name, str) else None

@@ -10,14 +10,21 @@ import asyncio
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+import msgspec
 
 from t3probe.config import Deployment, Leg, legs_for, planned
-from t3probe.observation import Observation, RunRecord
+from t3probe.observation import Baseline, Observation, RunRecord
 from t3probe.probes import preload
 from t3probe.run.book import continued
 from t3probe.run.controller import Run
+from t3probe.run.footing import Footing
 from t3probe.timing import Clock, RunClock, SystemClock
+from t3probe.upstreams.sweep_start import begin_sweep
+
+if TYPE_CHECKING:
+    from t3probe.upstreams.sweep import Sweep
 
 __all__ = ["Session"]
 
@@ -46,11 +53,15 @@ class Session:
         self.clock: RunClock | None = None
         self.selected: tuple[Leg, ...] = ()
         self.observations: dict[str, Observation] = {}
+        self.baselines: dict[str, Baseline] = {}
+        """What was usual before this run, by leg; set before `measure`, where it can be had."""
         self.own_checks: dict[str, tuple[str, ...]] = {}
         """Checks with their own body: name -> the segments their marker names."""
         self.probed = False
         self.interrupted = False
         self.loop_lag_seconds = 0.0
+        self.throttled_seconds: float | None = None
+        self.clock_step_seconds = 0.0
         self.calls = 0
         """How many common beats were called."""
         self._run: Run | None = None
@@ -67,45 +78,69 @@ class Session:
 
     def measure(self, names: Sequence[str], progress: Callable[[Run], None] | None) -> None:
         """Probe the legs called `names`, all at once, to the end of the hold."""
-        self.selected = tuple(leg for leg in self.available if leg.name in set(names))
+        chosen = set(names)
+        self.selected = tuple(leg for leg in self.available if leg.name in chosen)
+        sweep = None
         if not self.interrupted:
+            sweep = begin_sweep(self.deployment, self.selected)
             preload(self.selected)
         self.clock = RunClock()
         self.probed = True
         if not self.interrupted:
-            for seen in asyncio.run(self._measure(self.hold_seconds, progress)):
+            for seen in asyncio.run(self._measure(self.hold_seconds, progress, sweep)):
+                if seen.leg in self.baselines:
+                    seen = msgspec.structs.replace(seen, baseline=self.baselines[seen.leg])
                 self.observations[seen.leg] = seen
 
     def look_again(self) -> None:
         """One more beat of every leg: the common beat after a check of one's own failed."""
         if self.interrupted or not self.selected:
             return
-        for seen in asyncio.run(self._measure(0.0, None, self.calls + 1)):
+        sweep = begin_sweep(self.deployment, self.selected)
+        for seen in asyncio.run(self._measure(0.0, None, sweep, self.calls + 1)):
             self.observations[seen.leg] = continued(self.observations[seen.leg], seen)
 
     async def _measure(
-        self, hold: float, progress: Callable[[Run], None] | None, call: int = 0
+        self,
+        hold: float,
+        progress: Callable[[Run], None] | None,
+        sweep: Sweep | None,
+        call: int = 0,
     ) -> list[Observation]:
         assert self.clock is not None
         started_at = self.clock.started_at
+
+        def downtime(leg: Leg) -> str:
+            return planned(self.deployment, leg, started_at)
+
         self._loop = asyncio.get_running_loop()
         self._run = run = Run(
             self.deployment,
-            self.selected,
+            self.selected if sweep is None else sweep.others,
             hold=hold,
             call=call,
             clock=self.clock,
-            planned=lambda leg: planned(self.deployment, leg, started_at),
+            planned=downtime,
             progress=progress,
+            beside=None if sweep is None else sweep.beside,
         )
         if self.interrupted:
             run.stop()
         try:
-            return await run.measure()
+            seen = await run.measure()
+            return seen if sweep is None else [*seen, *sweep.observations(run, downtime)]
         finally:
-            self.loop_lag_seconds = max(self.loop_lag_seconds, run.footing.worst_seconds)
+            self._stood(run.footing)
             self.calls = run.call_number
             self._run = None
+
+    def _stood(self, footing: Footing) -> None:
+        """Note how firmly we stood in one run of the legs."""
+        self.loop_lag_seconds = max(self.loop_lag_seconds, footing.worst_seconds)
+        if footing.throttled_seconds is not None:
+            self.throttled_seconds = (self.throttled_seconds or 0.0) + footing.throttled_seconds
+        if abs(footing.clock_step_seconds) > abs(self.clock_step_seconds):
+            self.clock_step_seconds = footing.clock_step_seconds
 
     def stop(self, at: float | None = None) -> None:
         """End the probing now and keep what was seen. Made for a signal handler.
@@ -156,11 +191,14 @@ class Session:
             hold_seconds=self.hold_seconds,
             heartbeat_seconds=float(timing.heartbeat),
             watchdog_seconds=float(timing.watchdog),
+            slow_floor_seconds=float(timing.slow_floor),
             complete=not (self.interrupted or partial),
             interrupted=self.interrupted,
             partial=partial,
             vantage=self.vantage,
             loop_lag_seconds=self.loop_lag_seconds,
+            throttled_seconds=self.throttled_seconds,
+            clock_step_seconds=self.clock_step_seconds,
             not_run=tuple(leg.name for leg in deployment.legs if leg.name not in probed),
             warnings=deployment.warnings,
         )
@@ -168,7 +206,8 @@ class Session:
     def recorded(self) -> list[Observation]:
         """All observations, in the deployment's order; checks of their own last."""
         order = [leg.name for leg in self.deployment.legs]
-        rest = [name for name in self.observations if name not in set(order)]
+        known = set(order)
+        rest = [name for name in self.observations if name not in known]
         return [self.observations[name] for name in (*order, *rest) if name in self.observations]
 
     def blind_spots(self) -> list[str]:

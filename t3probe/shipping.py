@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["Shipping"]
 
 RUN_COMPLETE = "t3probe_run_complete"
-SEGMENT_STATE = "t3probe_segment_state"
+OF_SEGMENTS = "t3probe_segment_"
 
 
 class Shipping:
@@ -72,7 +72,7 @@ class Shipping:
             self.sentences = ("nothing is delivered: this run is only a part of the checks",)
             return
         from t3probe.deliver import START_SECONDS, start_of_run
-        from t3probe.metrics import zeros
+        from t3probe.metrics import baselines, zeros
 
         deployment = self._session.deployment
         self._begun = start_of_run(
@@ -84,20 +84,21 @@ class Shipping:
             environ=self._environ,
             seconds=0.0 if self._session.interrupted else START_SECONDS,
         )
+        self._session.baselines = baselines(self._begun.known)
 
     def end(self, run: RunRecord, observations: Sequence[Observation], judged: RunVerdict) -> None:
         """Deliver. Never raises for what a server or a disk may do."""
         if self._begun is None:
             return
         from t3probe.deliver import END_SECONDS, end_of_run
-        from t3probe.judge import sentence
+        from t3probe.words import sentence
         from t3probe.metrics import families
 
         errors = [sentence(one) for one in observations if one.outcome == "failed"]
         measured = families(run, observations, judged)
         if self._shard is not None and self._shard.index > 0:
             # Shard 0 has the legs; what another one knows of a segment is next to nothing.
-            measured = [one for one in measured if one.name != SEGMENT_STATE]
+            measured = [one for one in measured if not one.name.startswith(OF_SEGMENTS)]
         seconds = self._session.seconds_left(END_SECONDS)
         ended = end_of_run(self._begun, measured, ok=not errors, errors=errors, seconds=seconds)
         self.delivered, self.sentences = ended.delivered, ended.sentences

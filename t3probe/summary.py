@@ -13,15 +13,20 @@ from t3probe.observation import Observation, RunRecord
 from t3probe.timing import utc_text
 
 if TYPE_CHECKING:
-    from t3probe.verdict import RunVerdict
+    from t3probe.verdict import Incident, RunVerdict
 
-__all__ = ["render"]
+__all__ = ["headline", "render"]
 
 Line = tuple[str, str]
 """Style words for the terminal (red, green, yellow, bold; or none) and the text."""
 
 _STYLES = {"passed": "green", "degraded": "yellow", "failed": "red", "inconclusive": "yellow"}
 _MANY_LEGS = 60
+_MANY_BAD = 20
+_MANY_SETS = 8
+_MANY_INCIDENTS = 10
+_MANY_NAMES = 12
+_MANY_CONVICTED = 8
 
 
 def render(
@@ -33,14 +38,21 @@ def render(
         "bold",
         (f"{'leg':<16}{'outcome':<13}{'beats':>5}{'median':>9}{'worst':>9}{'drops':>6}  address"),
     )
-    shown = list(observations)
-    if len(shown) > _MANY_LEGS:
-        quiet = [one for one in shown if one.outcome == "passed" and one.kind == "tcp"]
-        shown = [one for one in shown if one not in quiet]
-    for seen in shown:
+    many = len(observations) > _MANY_LEGS
+    quiet = bad = 0
+    for seen in observations:
+        if many and seen.kind == "tcp":
+            if seen.outcome == "passed" and not _disagreements(seen):
+                quiet += 1
+                continue
+            bad += 1
+            if bad > _MANY_BAD:
+                continue
         yield from _leg(run, seen, width)
-    if len(shown) < len(observations):
-        yield "", f"... and {len(observations) - len(shown)} TCP legs that passed"
+    if bad > _MANY_BAD:
+        yield "", f"... and {bad - _MANY_BAD} more like these; the JUnit file has all"
+    if quiet:
+        yield "", f"... and {quiet} TCP legs that passed"
     yield from _notes(run)
     yield "", ""
     yield from _verdict(run, judged, width)
@@ -53,6 +65,8 @@ def _leg(run: RunRecord, seen: Observation, width: int) -> Iterator[Line]:
     answered, tried = seen.answered
     where = seen.address or (seen.addresses[0].address if seen.addresses else "-")
     share = f" {answered}/{tried}" if tried > 1 else ""
+    if seen.kind == "source":
+        where = seen.detail.partition(";")[0] if seen.outcome in ("passed", "degraded") else "-"
     outcome = "planned" if seen.planned else seen.outcome
     word = outcome.upper() if outcome == "failed" else outcome
     name = seen.leg if len(seen.leg) <= 15 else seen.leg[:14] + "~"
@@ -70,8 +84,16 @@ def _leg(run: RunRecord, seen: Observation, width: int) -> Iterator[Line]:
             end = "and stayed down" if drop.recovered is None else (
                 f"until {utc_text(run.started_at + drop.recovered)[11:23]}"
             )  # fmt: skip
-            since = utc_text(run.started_at + drop.noticed)[11:23]
+            since = utc_text(run.started_at + drop.began)[11:23]
             yield "", _cut(f"    {drop.symptom} from {since} UTC {end}", width)
+            if drop.evidence:
+                yield from _wrap("", "", drop.evidence.split(" "), width, " ", indent=4)
+    for sentence in _disagreements(seen):
+        yield from _wrap("yellow", "", sentence.split(" "), width, " ", indent=4)
+
+
+def _disagreements(seen: Observation) -> list[str]:
+    return [view.sentence for view in seen.views if view.sentence]
 
 
 def _notes(run: RunRecord) -> Iterator[Line]:
@@ -79,19 +101,32 @@ def _notes(run: RunRecord) -> Iterator[Line]:
         yield "yellow", "interrupted: this is what was seen so far"
     if run.loop_lag_seconds >= 0.25:
         yield "yellow", f"our own event loop was late by up to {run.loop_lag_seconds:.2f} s"
+    if (run.throttled_seconds or 0.0) >= 0.1:
+        late = f"{run.throttled_seconds:.2f} s"
+        yield "yellow", f"our own CPU limit stopped us for {late}: set a request, no limit"
+    if run.clock_step_seconds:
+        step = f"{run.clock_step_seconds:+.2f} s"
+        yield "yellow", f"the wall clock was set by {step}: the UTC times after that differ"
     for warning in run.warnings:
         yield "yellow", f"warning: {warning}"
 
 
 def _verdict(run: RunRecord, judged: RunVerdict, width: int) -> Iterator[Line]:
     verdict = judged.verdict
-    style, head = _headline(judged)
+    style, head = headline(judged)
     yield f"{style} bold", _cut(f"VERDICT  {head}", width)
     own = set(run.own_segments)
     rows: list[tuple[str, str, list[str]]] = [
         ("red", "convicted", list(verdict.convicted)),
-        *(("yellow", "one of", list(group)) for group in verdict.at_least_one_of),
+        *(("yellow", "one of", list(group)) for group in verdict.at_least_one_of[:_MANY_SETS]),
     ]
+    if len(verdict.at_least_one_of) > _MANY_SETS:
+        more = len(verdict.at_least_one_of) - _MANY_SETS
+        rows.append(("yellow", "", [f"... and {more} more such sets"]))
+    if len(verdict.at_least_one_of) > 1 and [1] == [len(one) for one in verdict.minimal_sets[:1]]:
+        rows.append(
+            ("yellow", "one fault", [f"{verdict.minimal_sets[0][0]} alone explains it all"])
+        )
     if verdict.status == "inconsistent":
         rows.append(("yellow", "suspects", list(verdict.ambiguous)))
         rows.append(("yellow", "in conflict", list(verdict.contradictions)))
@@ -109,19 +144,63 @@ def _verdict(run: RunRecord, judged: RunVerdict, width: int) -> Iterator[Line]:
     for row_style, name, words in rows:
         if words:
             yield from _wrap(row_style, name, words, width)
+    if judged.slowness.slow:
+        label = "also slow" if verdict.convicted else "slow"
+        yield from _wrap("yellow", label, judged.slowness.text.split(" "), width, " ")
     if verdict.ambiguous and verdict.extra_leg:
         path = " > ".join(verdict.extra_leg)
         yield "", _cut(f"  tell apart    with one more leg over {path}", width)
-    if len(judged.incidents) > 1:
-        yield "", _cut(f"  incidents     {len(judged.incidents)}; this is the worst one", width)
-        for incident in judged.incidents[:10]:
-            when = utc_text(run.started_at + incident.noticed)[11:23]
-            what, _, finding = incident.text.partition(": ")
-            yield "", _cut(f"    {when} UTC  {finding}", width)
-            yield "", _cut(f"      {what}", width)
+    shown = judged.worst_ones(_MANY_INCIDENTS)
+    if len(judged.incidents) == 1:
+        yield from _evidence(shown[0], width)
+    elif shown:
+        left = len(judged.incidents) - len(shown)
+        which = f"{len(shown)} worst of {len(judged.incidents)}" if left else f"{len(shown)}"
+        text = f"  incidents     {which}, each with its verdict; above is the worst one's"
+        yield "", _cut(text, width)
+        for incident in shown:
+            yield from _incident(run, incident, incident is judged.worst, width)
 
 
-def _headline(judged: RunVerdict) -> tuple[str, str]:
+def _incident(run: RunRecord, incident: Incident, worst: bool, width: int) -> Iterator[Line]:
+    """Onset, end, symptom, legs, verdict and evidence of one of several."""
+    end = "and not over at the end"
+    if incident.recovered is not None:
+        end = f"until {utc_text(run.started_at + incident.recovered)[11:23]}"
+    onset = utc_text(run.started_at + incident.began)[11:23]
+    mark = " (the worst)" if worst else ""
+    yield "bold", _cut(f"  {incident.symptom} from {onset} UTC {end}{mark}", width)
+    yield from _wrap("", "  legs", _few(incident.failed), width)
+    said = incident.finding.partition(": ")[2]
+    style = "red" if incident.verdict.convicted else "yellow"
+    yield from _wrap(style, "  verdict", said.split(" "), width, " ")
+    yield from _evidence(incident, width, "  ")
+
+
+def _evidence(incident: Incident, width: int, indent: str = "") -> Iterator[Line]:
+    """Whose beats clear what lies on their way, and how."""
+    by: dict[str, list[str]] = {}
+    for leg, how in incident.cleared_by.items():
+        by.setdefault(how, []).append(leg)
+    for leg, path in incident.carried.items():
+        by.setdefault(f"bytes of {leg} passed", []).extend(path)
+    for leg, path in incident.lost.items():
+        by.setdefault(f"bytes of {leg} were lost among", []).extend(path)
+    for leg, path in incident.lost.items():
+        by.setdefault(f"bytes of {leg} lost", []).extend(path)
+    words = "; ".join(f"{how}: {', '.join(_few(names))}" for how, names in by.items())
+    words = words or "no other leg tells anything about it"
+    yield from _wrap("", f"{indent}evidence", words.split(" "), width, " ")
+
+
+def _few(names: Sequence[str]) -> list[str]:
+    """So many names as one can read, and how many more there are."""
+    left = len(names) - _MANY_NAMES
+    return [*names[:_MANY_NAMES], f"{left} more"] if left > 1 else list(names)
+
+
+def headline(judged: RunVerdict) -> tuple[str, str]:
+    """A style word and the verdict in one sentence."""
     verdict = judged.verdict
     if verdict.status == "clean":
         return "green", "clean: every segment is cleared"
@@ -132,18 +211,23 @@ def _headline(judged: RunVerdict) -> tuple[str, str]:
     if verdict.convicted:
         be = "is" if len(verdict.convicted) == 1 else "are"
         more = ", and more may be" if verdict.ambiguous else ""
-        return "red", f"{', '.join(verdict.convicted)} {be} broken{more}"
+        names = list(verdict.convicted)
+        if len(names) > _MANY_CONVICTED:
+            names[_MANY_CONVICTED - 1 :] = [f"{len(names) - _MANY_CONVICTED + 1} more"]
+        return "red", f"{', '.join(names)} {be} broken{more}"
     return "yellow", "something is broken, and these legs cannot tell which"
 
 
-def _wrap(style: str, name: str, words: list[str], width: int) -> Iterator[Line]:
-    line = f"  {name:<14}"
-    indent = " " * len(line)
+def _wrap(
+    style: str, name: str, words: list[str], width: int, between: str = ", ", indent: int = 16
+) -> Iterator[Line]:
+    line = f"  {name}".ljust(indent)
+    blank = " " * len(line)
     for number, word in enumerate(words):
-        piece = word + (", " if number + 1 < len(words) else "")
+        piece = word + (between if number + 1 < len(words) else "")
         if len(line) + len(piece.rstrip()) > width and line.strip():
             yield style, line.rstrip()
-            line = indent
+            line = blank
         line += piece
     yield style, line.rstrip()
 

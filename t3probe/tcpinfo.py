@@ -1,6 +1,8 @@
 """Linux `TCP_INFO`: what the kernel knows about a connection, free of our own queueing.
 
-Layout: `struct tcp_info` of linux/tcp.h; eight bytes of flags, then 32-bit fields. See tcp(7).
+Layout: `struct tcp_info` of linux/tcp.h; eight bytes of flags, then fields that newer kernels
+only ever append to. See tcp(7). A kernel that knows fewer gives a shorter answer, and what it
+does not know is None.
 """
 
 from __future__ import annotations
@@ -10,13 +12,57 @@ import struct
 
 from t3probe.observation import TcpSample
 
-__all__ = ["CLOSED", "CLOSE_WAIT", "ESTABLISHED", "SYN_SENT", "handshake_seconds", "sample"]
+__all__ = [
+    "CLOSED",
+    "CLOSE_WAIT",
+    "ESTABLISHED",
+    "SYN_SENT",
+    "handshake_seconds",
+    "parse",
+    "sample",
+]
 
 ESTABLISHED, SYN_SENT, CLOSED, CLOSE_WAIT = 1, 2, 7, 8
 
-_LAYOUT = struct.Struct("=8B24I")
+_FIRST = struct.Struct("=8B24I")
+"""What every kernel has."""
 # Positions among the 24 fields that follow the flags.
-_UNACKED, _LAST_DATA_RECV, _RTT, _TOTAL_RETRANS = 4, 11, 15, 23
+_UNACKED, _LAST_DATA_RECV, _LAST_ACK_RECV, _RTT, _TOTAL_RETRANS = 4, 11, 12, 15, 23
+# Offsets in bytes of what came later, with the kernel that brought it.
+_BYTES_ACKED = 120  # 4.1
+_NOT_SENT = 144  # 4.6
+_OUT_OF_ORDER = 224  # 5.4
+_PEER_WINDOW = 228  # 5.4
+_ROOM = 512
+"""More than any kernel fills today."""
+
+
+def parse(raw: bytes) -> TcpSample | None:
+    """The sample in a `struct tcp_info`; None when even its oldest part is not whole."""
+    if len(raw) < _FIRST.size:
+        return None
+    fields = _FIRST.unpack_from(raw)
+    numbers = fields[8:]
+    return TcpSample(
+        state=fields[0],
+        probes=fields[3],
+        rtt_seconds=numbers[_RTT] / 1e6,
+        unacked=numbers[_UNACKED],
+        retransmits=numbers[_TOTAL_RETRANS],
+        since_last_data_received_seconds=numbers[_LAST_DATA_RECV] / 1e3,
+        since_last_ack_received_seconds=numbers[_LAST_ACK_RECV] / 1e3,
+        bytes_acked=_later(raw, "=Q", _BYTES_ACKED),
+        not_sent_bytes=_later(raw, "=I", _NOT_SENT),
+        out_of_order=_later(raw, "=I", _OUT_OF_ORDER),
+        peer_window_bytes=_later(raw, "=I", _PEER_WINDOW),
+    )
+
+
+def _later(raw: bytes, form: str, offset: int) -> int | None:
+    if len(raw) < offset + struct.calcsize(form):
+        return None
+    value: int = struct.unpack_from(form, raw, offset)[0]
+    return value
 
 
 def sample(sock: object) -> TcpSample | None:
@@ -28,20 +74,10 @@ def sample(sock: object) -> TcpSample | None:
     if option is None or sock is None:
         return None
     try:
-        raw: bytes = sock.getsockopt(socket.IPPROTO_TCP, option, _LAYOUT.size)  # type: ignore[attr-defined]
+        raw: bytes = sock.getsockopt(socket.IPPROTO_TCP, option, _ROOM)  # type: ignore[attr-defined]
     except (OSError, ValueError):
         return None
-    if len(raw) < _LAYOUT.size:
-        return None
-    fields = _LAYOUT.unpack(raw)
-    numbers = fields[8:]
-    return TcpSample(
-        state=fields[0],
-        rtt_seconds=numbers[_RTT] / 1e6,
-        unacked=numbers[_UNACKED],
-        retransmits=numbers[_TOTAL_RETRANS],
-        since_last_data_received_seconds=numbers[_LAST_DATA_RECV] / 1e3,
-    )
+    return parse(raw)
 
 
 def handshake_seconds(sock: object) -> float | None:

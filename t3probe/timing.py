@@ -7,7 +7,6 @@ monotonic clock, and stores the wall time of that start once.
 
 from __future__ import annotations
 
-import asyncio
 import time
 from datetime import UTC, datetime
 from typing import Protocol
@@ -41,6 +40,8 @@ class SystemClock:
         return time.time()
 
     async def sleep(self, seconds: float) -> None:
+        import asyncio  # not by those who only want to know the time: it takes long to load
+
         await asyncio.sleep(max(0.0, seconds))
 
 
@@ -66,6 +67,8 @@ class FakeClock:
         self._wall += seconds
 
     async def sleep(self, seconds: float) -> None:
+        import asyncio
+
         self.advance(max(0.0, seconds))
         await asyncio.sleep(0)
 

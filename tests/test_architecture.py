@@ -11,17 +11,49 @@ PACKAGE = Path(__file__).resolve().parent.parent / "t3probe"
 FILES = sorted(PACKAGE.rglob("*.py"))
 
 LAYERS = [
-    {"timing", "observation", "median", "guard", "hookspec", "entry", "interrupt", "config"},
-    {"tcpinfo", "tls", "resolve", "probes"},
-    {"run", "verdict", "record", "judge", "junit", "options", "output", "own_checks"},
-    {"progress", "summary", "metrics", "sinks", "alertmanager", "cluster", "forensics"},
-    {"session", "lab", "deliver", "echo"},
+    {
+        "timing",
+        "observation",
+        "median",
+        "baseline",
+        "guard",
+        "hookspec",
+        "entry",
+        "interrupt",
+        "config",
+        "usage",
+        "words",
+    },
+    {"pressure", "tcpinfo", "tls", "resolve", "probes"},
+    {"run", "verdict", "gate", "record", "judge", "junit", "options", "output", "own_checks"},
+    {
+        "compare",
+        "markdown",
+        "report",
+        "progress",
+        "summary",
+        "metrics",
+        "sinks",
+        "alertmanager",
+        "cluster",
+        "forensics",
+        "explain",
+    },
+    {"session", "lab", "deliver", "echo", "upstreams"},
     {"shipping"},
-    {"plugin", "cli", "job", "watch"},
+    {"plugin", "commands", "cli", "job", "watch"},
 ]
 """Rooms from the ground up: a room imports its own layer or a lower one, never a higher."""
 
-PURE = ["observation.py", "summary.py", "run/conclude.py", "probes/escapes.py", "probes/sso.py"]
+PURE = [
+    "observation.py",
+    "baseline.py",
+    "summary.py",
+    "run/conclude.py",
+    "run/evidence.py",
+    "probes/escapes.py",
+    "probes/sso.py",
+]
 IO_MODULES = {"socket", "asyncio", "aiohttp", "websockets", "time", "os", "subprocess", "ssl"}
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import json
+import subprocess
+import sys
 from importlib.metadata import version
 from pathlib import Path
 
@@ -11,6 +13,7 @@ import msgspec
 import pytest
 
 from t3probe.cli import main
+from t3probe.commands import COMMANDS
 from t3probe.observation import Beat, Drop, Observation, RunRecord
 from t3probe.record import leg_property, read_junit, record_line, run_property
 
@@ -109,7 +112,16 @@ def test_a_recorded_run_as_text(tmp_path: Path, capsys) -> None:
         (["verdict", "nowhere.xml"], "nowhere.xml: cannot be read: No such file or directory"),
         (["verdict", "--case", "nowhere.json"], "nowhere.json: cannot be read"),
         (["verdict", "/dev/null"], "/dev/null: expected a JUnit file written by this suite"),
-        (["verdict", "--all", "--case", "x.json"], "--all and --text are for recorded runs"),
+        (
+            ["verdict", "--all", "--case", "x.json"],
+            "--all, --repeat, --gate, --text and --format are for recorded runs",
+        ),
+        (
+            ["verdict", "--repeat"],
+            "verdict: expected a recorded run or --case FILE, one of the two",
+        ),
+        (["verdict", "--repeat", "--case", "x.json"], "are for recorded runs, not for --case"),
+        (["verdict", "--repeat", "nowhere"], "nowhere: cannot be read: No such file or directory"),
         (["alertmanager", "nowhere.toml"], "nowhere.toml: expected a readable deployment file"),
     ],
 )
@@ -120,11 +132,17 @@ def test_mistakes_are_one_sentence(words: list[str], sentence: str, capsys) -> N
     assert said.count("\n") == 1
 
 
+def code_of(words: list[str]) -> int | str | None:
+    """argparse raises, the rest returns."""
+    try:
+        return main(words)
+    except SystemExit as end:
+        return end.code
+
+
 @pytest.mark.parametrize("words", [[], ["verdct"], ["verdict", "--cas"], ["verdict", "a", "b"]])
 def test_wrong_usage_is_one_line_and_exit_code_four(words: list[str], capsys) -> None:
-    with pytest.raises(SystemExit) as end:
-        main(words)
-    assert end.value.code == 4
+    assert code_of(words) == 4
     said = capsys.readouterr().err
     assert said.count("\n") == 1
     assert "--help" in said
@@ -211,13 +229,58 @@ def test_a_log_on_standard_input(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     assert shown.err.startswith("t3probe: standard input holds 2 runs; ")
 
 
+# -- repetition -------------------------------------------------------------------------------
+
+
+def test_a_case_with_counts(tmp_path: Path, capsys) -> None:
+    file = tmp_path / "case.json"
+    counts = {"egress": [0, 12], "edge": [0, 12], "all": [5, 12]}
+    file.write_text(json.dumps([CASE, {**CASE, "counts": counts, "priors": {"wan": 0.01}}]))
+    assert main(["verdict", "--case", str(file)]) == 0
+    plain, counted = json.loads(capsys.readouterr().out)
+    assert list(plain) == KEYS
+    assert {key: counted[key] for key in KEYS} == plain
+    assert list(counted)[len(KEYS) :][:2] == ["posterior", "convicted_by_repetition"]
+    assert counted["posterior"]["tunnel"] > 0.9 > 0.01 > counted["posterior"]["wan"]
+
+
+def test_repetition_over_files_and_folders(tmp_path: Path, capsys) -> None:
+    (tmp_path / "kept").mkdir()
+    log = Path(log_of(tmp_path, *range(1_700_000_000, 1_700_000_006)))
+    log.rename(tmp_path / "kept" / "pod.log")
+    (tmp_path / "kept" / "notes.txt").write_text("no run\n")
+    words = ["verdict", recorded(tmp_path), str(tmp_path / "kept"), "--repeat"]
+    assert main(words) == 0
+    shown = capsys.readouterr()
+    told = json.loads(shown.out)
+    # The JUnit file is the first run of the log.
+    assert told["runs"] == 6
+    assert told["counts"] == {"all": [6, 6], "egress": [0, 6]}
+    assert told["convicted_by_repetition"] == ["tunnel"]
+    assert told["convicted_in"] == {"tunnel": 6}
+    assert shown.err.count("\n") == 1
+    assert "notes.txt: expected a JUnit file" in shown.err
+    assert main([*words, "--text"]) == 0
+    assert "REPETITION  tunnel is broken, with more than 95%" in capsys.readouterr().out
+
+
+def test_repetition_does_not_mix_networks(tmp_path: Path, capsys) -> None:
+    recording = read_junit(recorded(tmp_path))
+    lines = [
+        record_line(msgspec.structs.replace(recording.run, vantage=name), recording.observations)
+        for name in ("attic", "cellar")
+    ]
+    file = tmp_path / "pod.log"
+    file.write_text("\n".join(lines))
+    assert main(["verdict", str(file), "--repeat"]) == 4
+    assert "expected runs of one deployment and vantage" in capsys.readouterr().err
+
+
 # -- small things -----------------------------------------------------------------------------
 
 
 def test_the_version(capsys) -> None:
-    with pytest.raises(SystemExit) as end:
-        main(["--version"])
-    assert end.value.code == 0
+    assert code_of(["--version"]) == 0
     assert capsys.readouterr().out == f"t3probe {version('t3probe')}\n"
 
 
@@ -227,18 +290,55 @@ def test_the_alertmanager_fragment(capsys) -> None:
     assert capsys.readouterr().out == stored.read_text()
 
 
-@pytest.mark.parametrize(
-    "words", [[], ["verdict"], ["push"], ["retire"], ["lab"], ["schema"], ["alertmanager"]]
-)
-def test_help_fits_a_terminal_and_shows_an_example(
+@pytest.mark.parametrize("words", [[], *([one] for one in COMMANDS)], ids=str)
+def test_help_fits_a_terminal_and_starts_with_an_example(
     words: list[str], monkeypatch: pytest.MonkeyPatch, capsys
 ) -> None:
     monkeypatch.setenv("COLUMNS", "80")
-    with pytest.raises(SystemExit) as end:
-        main([*words, "--help"])
-    assert end.value.code == 0
+    assert code_of([*words, "--help"]) == 0
     shown = capsys.readouterr().out
     assert max(map(len, shown.splitlines())) <= 80
-    assert " ".join(["example: t3probe", *words]) in shown.replace(
-        "kubectl logs job/t3probe-29384 | ", ""
+    assert shown.startswith(" ".join(["example: t3probe", *words]))
+
+
+def test_the_overview_lists_every_command(capsys) -> None:
+    assert code_of(["--help"]) == 0
+    shown = capsys.readouterr().out
+    for name, command in COMMANDS.items():
+        assert f"  {name} " in shown
+        assert command.help in shown
+
+
+def test_only_the_module_of_the_command_is_loaded() -> None:
+    # The scheduled job's pod may call it every minute.
+    script = (
+        "import sys; from t3probe.cli import main; main(['--version']);"
+        "print([name for name in sys.modules if name in ('aiohttp', 'pytest', 'websockets')])"
     )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert done.stdout.splitlines()[-1] == "[]"
+
+
+# -- the gate, and other forms ------------------------------------------------------------------
+
+
+def test_a_gate_on_a_recorded_run(tmp_path: Path, capsys) -> None:
+    file = recorded(tmp_path)
+    assert main(["verdict", file, "--text", "--gate", "tunnel"]) == 1
+    assert "gate          closed: tunnel convicted" in capsys.readouterr().out
+    assert main(["verdict", file, "--gate", "wan"]) == 0
+    capsys.readouterr()
+    assert main(["verdict", file, "--gate", "tunnle"]) == 4
+    assert "--gate: expected segments of the run, found 'tunnle'" in capsys.readouterr().err
+
+
+def test_markdown_and_annotations(tmp_path: Path, monkeypatch, capsys) -> None:
+    file = recorded(tmp_path)
+    assert main(["verdict", file, "--format", "markdown"]) == 0
+    assert "| convicted | tunnel |" in capsys.readouterr().out
+    monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(tmp_path / "summary.md"))
+    assert main(["verdict", file, "--format", "github", "--gate", "tunnel"]) == 1
+    shown = capsys.readouterr().out.splitlines()
+    assert shown[0] == "::error title=t3probe verdict::tunnel is broken"
+    assert shown[1] == "::error title=t3probe gate::closed: tunnel convicted"
+    assert "| convicted | tunnel |" in (tmp_path / "summary.md").read_text()

@@ -63,7 +63,7 @@ def test_a_failed_leg_says_why_and_since_when() -> None:
     )  # fmt: skip
     assert any(line.startswith("front           FAILED") for line in text)
     assert "    rtt_timeout: no echo within 2 s" in text
-    assert "    down from 22:13:22.000 UTC and stayed down" in text
+    assert "    down from 22:13:21.000 UTC and stayed down" in text, "the onset, not the notice"
     assert "VERDICT  tunnel is broken" in text
     assert "  convicted     tunnel" in text
     assert "  cleared       wan, edge" in text
@@ -109,16 +109,53 @@ def test_notes_and_warnings() -> None:
     assert "warning: an entry is stale" in text
 
 
-def test_several_incidents_are_all_named() -> None:
+def test_each_of_several_incidents_says_it_all() -> None:
     text = shown(
         RUN,
-        leg("a", "wan", "failed", drops=(down(2.0),)),
+        leg("a", "wan", "failed", drops=(down(2.0, recovered=3.5),)),
         leg("b", "edge", "failed", drops=(down(9.0, began=8.0),)),
+        leg("c", "tunnel edge", beats=(*beats(0.1, 0.1, 0.1), *beats(0.1)), level="ask"),
     )
-    assert any("incidents     2; this is the worst one" in line for line in text)
-    assert sum(line.endswith("UTC  wan is convicted.") for line in text) == 1
-    assert sum(line.endswith("UTC  edge is convicted.") for line in text) == 1
-    assert sum(line.startswith("      Between") for line in text) == 2
+    start = text.index("  incidents     2, each with its verdict; above is the worst one's")
+    assert text[start + 1 :] == [
+        "  down from 22:13:21.000 UTC until 22:13:23.500 (the worst)",
+        "    legs        a",
+        "    verdict     wan is convicted",
+        "    evidence    sent inside: c",
+        "  down from 22:13:28.000 UTC and not over at the end",
+        "    legs        b",
+        "    verdict     edge is convicted",
+        "    evidence    no other leg tells anything about it",
+    ]
+
+
+def test_a_single_incident_shows_its_evidence() -> None:
+    carried = down(carried=("wan",), carried_at=1.5)
+    text = shown(
+        RUN,
+        leg("a", "wan edge", "failed", drops=(carried,)),
+        leg("c", "tunnel", beats=beats(0.1, 0.1, 0.1), level="ask"),
+    )
+    assert "  evidence      sent inside: c; bytes of a passed: wan" in text
+    assert not [line for line in text if "incidents" in line]
+
+
+def test_of_many_witnesses_some_are_named() -> None:
+    ups = [leg(f"u{n}", f"s{n}", beats=beats(0.1, 0.1, 0.1), level="ask") for n in range(200)]
+    text = shown(RUN, leg("a", "wan", "failed", drops=(down(),)), *ups)
+    at = next(n for n, line in enumerate(text) if line.startswith("  evidence"))
+    assert text[at].startswith("  evidence      sent inside: u0, u1, u2,")
+    assert text[at + 1].endswith("u11, 188 more")
+
+
+def test_of_many_incidents_the_worst_are_shown() -> None:
+    many = tuple(
+        down(at + 0.2, began=float(at), symptom="cut", recovered=at + 0.3) for at in range(11)
+    )
+    text = shown(RUN, leg("a", "wan", "failed", drops=(*many, down(20.2, began=20.0))))
+    assert any(line.startswith("  incidents     10 worst of 12, each") for line in text)
+    assert sum(line.startswith("  cut from ") for line in text) == 9
+    assert "  down from 22:13:40.000 UTC and not over at the end (the worst)" in text
 
 
 def test_many_quiet_tcp_legs_are_counted_and_broken_ones_shown() -> None:

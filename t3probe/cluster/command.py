@@ -9,7 +9,6 @@ import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NoReturn
 
 from t3probe.cluster.networkpolicy import policy, rendered
 from t3probe.cluster.places import (
@@ -22,6 +21,7 @@ from t3probe.cluster.places import (
     parse_where,
 )
 from t3probe.cluster.prometheusrule import prometheusrule
+from t3probe.usage import Parser
 
 __all__ = ["EXIT_USAGE", "main"]
 
@@ -29,15 +29,9 @@ EXIT_USAGE = 4
 RULES = "cronjob/rules/t3probe.rules.yml"
 
 
-class _Parser(argparse.ArgumentParser):
-    """Says one sentence, and ends with pytest's exit code for usage."""
-
-    def error(self, message: str) -> NoReturn:
-        self.exit(EXIT_USAGE, f"{self.prog}: {message}; see {self.prog} --help\n")
-
-
-def _parser() -> _Parser:
-    parser = _Parser(prog="t3probe manifests", description="Print Kubernetes objects.")
+def _parser() -> Parser:
+    parser = Parser(prog="t3probe manifests", description="Print Kubernetes objects.")
+    parser.example = "t3probe manifests networkpolicy deployments/t3.toml"
     kinds = parser.add_subparsers(dest="kind", required=True, metavar="KIND")
     network = kinds.add_parser(
         "networkpolicy",

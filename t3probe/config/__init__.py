@@ -19,9 +19,12 @@ from .types import (
     Duration,
     Leg,
     LegKind,
+    Place,
     Sso,
     Timing,
     Upstream,
+    UpstreamShare,
+    UpstreamSource,
 )
 from .vantage import legs_for
 
@@ -33,9 +36,12 @@ __all__ = [
     "Duration",
     "Leg",
     "LegKind",
+    "Place",
     "Sso",
     "Timing",
     "Upstream",
+    "UpstreamShare",
+    "UpstreamSource",
     "Wrong",
     "legs_for",
     "load",

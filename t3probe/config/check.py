@@ -9,7 +9,14 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-from .check_legs import check_leg, check_public, check_upstream, check_walled
+from .check_legs import (
+    check_leg,
+    check_public,
+    check_share,
+    check_source,
+    check_upstream,
+    check_walled,
+)
 from .endpoints import check_host, parse_url
 from .errors import KeyPath, Source, Wrong, did_you_mean, key_text, quote
 from .expand import Origin, default_query, leg_names, own_segments
@@ -18,8 +25,10 @@ from .types import Timing
 
 __all__ = ["check"]
 
+MOST_AT_ONCE = 1024
 _NAME = re.compile(NAME_PATTERN)
 _NAME_FORM = "1 to 63 of a-z, 0-9, dot, - and _, with a letter or digit at both ends"
+MOST_SOURCES = 32
 _JOB = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
 
 
@@ -40,11 +49,21 @@ def check(file: DeploymentFile, source: Source) -> None:
         check_walled(walled, ("walled", i), declared, source)
     for i, upstream in enumerate(file.upstream):
         check_upstream(upstream, ("upstream", i), declared, source)
+    for i, one in enumerate(file.upstream_source):
+        check_source(one, ("upstream_source", i), declared, source)
+    if len(file.upstream_source) > MOST_SOURCES:
+        expected = f"at most {MOST_SOURCES} sources, which are all read at once"
+        raise source.error(("upstream_source",), expected, file.upstream_source)
+    for i, share in enumerate(file.upstream_share):
+        check_share(share, ("upstream_share", i), declared, source)
     _check_queries(file, source)
     _check_paths(file, [*file.segments, *own], source)
     _check_downtime(file, [*file.segments, *own], source)
     _check_sso(file, source)
     _check_delivery(file, source)
+    if not 1 <= file.sweep.at_once <= MOST_AT_ONCE:
+        expected = f"a number from 1 to {MOST_AT_ONCE}"
+        raise source.error(("sweep", "at_once"), expected, file.sweep.at_once)
 
 
 def check_timing(timing: Timing, source: Source) -> None:
@@ -159,9 +178,12 @@ def _check_downtime(file: DeploymentFile, segments: list[str], source: Source) -
         if (entry.leg is None) == (entry.segment is None):
             shown = "neither" if entry.leg is None else "both"
             raise source.error(path, "either leg or segment", shown=shown)
-        if entry.leg is not None:
+        # Upstreams that a source will name are not known yet.
+        found = file.upstream_source and (entry.leg or "").startswith("envoy-")
+        if entry.leg is not None and not found:
             _check_known(entry.leg, legs, (*path, "leg"), "the name of a leg", source)
-        if entry.segment is not None:
+        found = file.upstream_source and (entry.segment or "").startswith("upstream-")
+        if entry.segment is not None and not found:
             expected = "the name of a segment"
             _check_known(entry.segment, segments, (*path, "segment"), expected, source)
 

@@ -18,9 +18,17 @@ from .endpoints import (
 )
 from .errors import KeyPath, Source, Wrong, did_you_mean, quote
 from .filetypes import EVERY_LEG, KIND_RULES, LegTable, Public, Walled
-from .types import Upstream
+from .shares import parse_hosts
+from .types import Upstream, UpstreamShare, UpstreamSource
 
-__all__ = ["check_leg", "check_public", "check_upstream", "check_walled"]
+__all__ = [
+    "check_leg",
+    "check_public",
+    "check_share",
+    "check_source",
+    "check_upstream",
+    "check_walled",
+]
 
 _HTTP = ("http", "https")
 Declared = Mapping[str, None]
@@ -74,6 +82,34 @@ def check_upstream(upstream: Upstream, path: KeyPath, declared: Declared, source
     if not 0 <= upstream.listen_port <= 65535:
         at = (*path, "listen_port")
         raise source.error(at, "a port from 1 to 65535, or 0 for none", upstream.listen_port)
+
+
+def check_source(one: UpstreamSource, path: KeyPath, declared: Declared, source: Source) -> None:
+    """An `[[upstream_source]]`: a URL to ask, and for a JSON API perhaps a node."""
+    if one.shares:
+        _check_path(one.shares, (*path, "shares"), declared, source)
+    _check(lambda text: parse_url(text, _HTTP), one.url, (*path, "url"), source)
+    if one.kind == "envoy":
+        at = (*path, "node")
+        if one.node is not None:
+            hint = "an admin interface knows one Envoy alone"
+            raise source.error(at, "no node beside kind envoy", shown="one", hint=hint)
+        if "?" in one.url:
+            hint = "take ? and what follows it out"
+            raise source.error((*path, "url"), "a URL without a query", one.url, hint)
+    elif one.node is not None and not one.node.strip():
+        hint = "take the key away if it is not known: the source is skipped then"
+        raise source.error((*path, "node"), "the id of a node", one.node, hint)
+
+
+def check_share(one: UpstreamShare, path: KeyPath, declared: Declared, source: Source) -> None:
+    """An `[[upstream_share]]`: a declared segment, and at least one pattern of hosts."""
+    _check_path((one.segment,), (*path, "segment"), declared, source)
+    at = (*path, "hosts")
+    if not one.hosts:
+        raise source.error(at, "at least one network or host", one.hosts)
+    for text in one.hosts:
+        _check(parse_hosts, text, at, source)
 
 
 def _check(parse: Callable[[str], object], text: str, path: KeyPath, source: Source) -> None:

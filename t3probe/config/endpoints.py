@@ -23,6 +23,8 @@ __all__ = [
     "parse_url",
 ]
 
+_BYTE = "(?:25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])"
+_IPV4 = re.compile(rf"(?:{_BYTE}\.){{3}}{_BYTE}")
 _URL_CHARS = re.compile(r"[A-Za-z0-9._~:/?#\[\]@!$&'()*+,;=%-]*")
 """RFC 3986, section 2: everything else is percent-encoded."""
 _LABEL = r"[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?"
@@ -45,6 +47,10 @@ class Url(NamedTuple):
 
 def is_address(host: str) -> bool:
     """Whether `host` is an IPv4 or IPv6 address and not a name. Zones are not addresses."""
+    if host.count(":") == 1:
+        return False  # no address has one alone; ten thousand host:port come here
+    if _IPV4.fullmatch(host):
+        return True
     try:
         ip_address(host)
     except ValueError:

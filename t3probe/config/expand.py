@@ -10,9 +10,10 @@ from typing import NamedTuple
 
 import msgspec
 
-from .endpoints import is_address, parse_url
+from .endpoints import is_address, parse_address, parse_url
 from .errors import KeyPath, Source
 from .filetypes import DeploymentFile, LegTable, Public, Walled
+from .shares import Shares
 from .types import Duration, Leg, Timing, Upstream
 
 __all__ = ["Origin", "default_paths", "expand", "leg_names", "own_segments", "settle_timing"]
@@ -26,12 +27,16 @@ class Origin(NamedTuple):
 
 
 def leg_names(file: DeploymentFile) -> list[Origin]:
-    """The names of all legs, in order, with where they come from."""
+    """The names of all legs and source checks, in order, with where they come from."""
     return [
         *(Origin(one.name, ("leg", i)) for i, one in enumerate(file.leg)),
         *(Origin(f"walloff-{one.name}", ("public", i)) for i, one in enumerate(file.public)),
         *(Origin(f"walled-{one.name}", ("walled", i)) for i, one in enumerate(file.walled)),
         *(Origin(f"envoy-{one.name}", ("upstream", i)) for i, one in enumerate(file.upstream)),
+        *(
+            Origin(f"source-{one.name}", ("upstream_source", i))
+            for i, one in enumerate(file.upstream_source)
+        ),
     ]
 
 
@@ -56,11 +61,12 @@ def expand(file: DeploymentFile) -> tuple[Leg, ...]:
     """All legs: the file's, then walloff-*, walled-*, envoy-*."""
     query = default_query(file)
     prefixes = _public_prefixes(file)
+    shares = Shares(file.upstream_share)
     return (
         *(_leg(one, query) for one in file.leg),
         *(_walloff(one) for one in file.public),
         *(_walled(one, prefixes) for one in file.walled),
-        *(_envoy(one) for one in file.upstream),
+        *(_envoy(one, shares) for one in file.upstream),
     )
 
 
@@ -135,12 +141,13 @@ def _walled(table: Walled, prefixes: dict[str, tuple[str, ...]]) -> Leg:
     )
 
 
-def _envoy(table: Upstream) -> Leg:
+def _envoy(table: Upstream, shares: Shares) -> Leg:
     own = f"upstream-{table.name}"
+    shared = dict.fromkeys((*table.shares, *shares.of(parse_address(table.address)[0])))
     return Leg(
         name=f"envoy-{table.name}",
         kind="tcp",
-        path=(*table.shares, own),
+        path=(*shared, own),
         address=table.address,
         tcp_ends_at=own,
         refused_ok=table.refused_ok,

@@ -9,7 +9,19 @@ from __future__ import annotations
 
 from typing import Any, Literal, NamedTuple
 
-from .types import Delivery, Downtime, LegFields, Route, Sso, Table, Timing, Upstream
+from .types import (
+    Delivery,
+    Downtime,
+    LegFields,
+    Route,
+    Sso,
+    Sweep,
+    Table,
+    Timing,
+    Upstream,
+    UpstreamShare,
+    UpstreamSource,
+)
 
 __all__ = [
     "KIND_RULES",
@@ -78,8 +90,11 @@ class DeploymentFile(Table, frozen=True):
     public: tuple[Public, ...] = ()
     walled: tuple[Walled, ...] = ()
     upstream: tuple[Upstream, ...] = ()
+    upstream_source: tuple[UpstreamSource, ...] = ()
+    upstream_share: tuple[UpstreamShare, ...] = ()
     downtime: tuple[Downtime, ...] = ()
     delivery: Delivery = Delivery()
+    sweep: Sweep = Sweep()
     lab: dict[str, Any] = {}  # noqa: RUF012 - msgspec copies it for every instance
     """Free form, for the lab; the loader does not look at it."""
 

@@ -94,6 +94,9 @@ def loads(
         vantage=table.vantage,
         downtime=table.downtime,
         delivery=_delivery(table.delivery, source),
+        sweep=table.sweep,
+        upstream_source=table.upstream_source,
+        upstream_share=table.upstream_share,
         warnings=(*stale(table.downtime, file, now), *_unused(table, legs, file)),
     )
 
@@ -133,6 +136,9 @@ def _delivery(table: Delivery, source: Source) -> Delivery:
 
 def _unused(table: DeploymentFile, legs: tuple[Leg, ...], file: str) -> list[str]:
     used = {name for leg in legs for name in leg.path}
+    if table.upstream_source:
+        used.update(name for one in table.upstream_source for name in one.shares)
+        used.update(one.segment for one in table.upstream_share)
     return [
         f"{file}: segments: {quote(name)} is on the path of no leg, so no run can clear it"
         for name in table.segments

@@ -18,10 +18,14 @@ __all__ = [
     "Duration",
     "Leg",
     "LegFields",
+    "Place",
     "Route",
     "Sso",
+    "Sweep",
     "Timing",
     "Upstream",
+    "UpstreamShare",
+    "UpstreamSource",
 ]
 
 LegKind = Literal["ws_echo", "http", "doh", "tcp", "walloff", "walled"]
@@ -57,6 +61,9 @@ class Timing(Table, frozen=True):
     """Held mode: the time between two beats of a leg that holds no connection (tcp, walls,
     upstreams); such a leg that is down beats every heartbeat. A run beats all legs every
     heartbeat."""
+    slow_floor: Duration = Duration(0.02)
+    """A leg is slow when its median round trip exceeds its usual one by more than this, and by
+    more than half of the usual one."""
 
 
 class Sso(Table, frozen=True):
@@ -115,6 +122,20 @@ class LegFields(Route, frozen=True, kw_only=True):
     """A median round trip over this makes the leg degraded."""
 
 
+class Place(Table, frozen=True, kw_only=True):
+    """Where one source found an upstream: behind this route, at this port of Envoy's."""
+
+    source: str
+    route: str
+    """Envoy's cluster, or the route of a JSON API: the metrics' label."""
+    listen_port: int = 0
+    """The port Envoy listens on; 0: not known."""
+    weight: int | None = None
+    """Of the cluster among those the route chooses from; 0: it is sent nothing."""
+    words: tuple[str, ...] = ()
+    """More names it can be asked for by: listener, virtual host, route, SNI."""
+
+
 class Leg(LegFields, frozen=True, kw_only=True):
     """One end-to-end route under test. `walloff`, `walled` and upstream legs are made from
     their own tables; all kinds share this one type once loaded."""
@@ -128,6 +149,10 @@ class Leg(LegFields, frozen=True, kw_only=True):
     """Upstream legs: Envoy's route, for the metric's label."""
     listen_port: int = 0
     """Upstream legs: the port Envoy listens on, for the metric's label."""
+    backend: str = ""
+    """Upstream legs: the metrics' label; empty: the name in the file."""
+    places: tuple[Place, ...] = ()
+    """Upstream legs: where sources found this address. It is probed once for all of them."""
 
 
 class Upstream(Table, frozen=True):
@@ -142,6 +167,35 @@ class Upstream(Table, frozen=True):
     """Declared segments that it shares with others: host, rack, network."""
     refused_ok: bool = False
     vantages: tuple[str, ...] = ()
+
+
+class UpstreamSource(Table, frozen=True, kw_only=True):
+    """One `[[upstream_source]]`: names upstreams by itself. Each becomes a leg
+    `envoy-ROUTE-PORT-BACKEND`; whether it could be read is the check `source-NAME`."""
+
+    name: str
+    kind: Literal["envoy", "nodes"]
+    """envoy: an Envoy's admin interface; nodes: a JSON API of nodes and their routes."""
+    url: str
+    """http:// or https://; of an admin interface the base, of a JSON API what to request. A
+    login comes from T3PROBE_SOURCE_NAME_TOKEN, or _USER and _PASSWORD."""
+    node: str | None = None
+    """nodes: the id of the node whose routes are probed; without it the source is skipped."""
+    shares: tuple[str, ...] = ()
+    """Declared segments that all its upstreams share: network, rack."""
+    optional: bool = False
+    """When it cannot be read, that is a warning and not an inconclusive check."""
+    vantages: tuple[str, ...] = ()
+    """The vantages it is read from; default: all."""
+
+
+class UpstreamShare(Table, frozen=True, kw_only=True):
+    """One `[[upstream_share]]`: upstreams on these hosts cross this segment, too."""
+
+    segment: str
+    """A declared segment: the rack, the switch, the network."""
+    hosts: tuple[str, ...]
+    """Networks such as `10.0.0.0/24`, addresses, and host names with `*` and `?`."""
 
 
 class Downtime(Table, frozen=True):
@@ -168,6 +222,16 @@ class Delivery(Table, frozen=True):
     """Requested after each delivered run: a dead man's switch outside this Prometheus."""
 
 
+class Sweep(Table, frozen=True):
+    """How many upstreams at once are connected to, when they are many."""
+
+    pace: Literal["bounded", "sequential"] = "bounded"
+    """bounded: `at_once` connects; sequential: one at a time, for a small machine. One that is
+    not answered within a quarter of a second waits aside, so that it holds up no other."""
+    at_once: int = 64
+    """With the pace `bounded`: from 1 to 1024."""
+
+
 class Deployment(Table, frozen=True):
     """A loaded, checked deployment: every name resolves, every leg is complete."""
 
@@ -190,6 +254,9 @@ class Deployment(Table, frozen=True):
     vantage: str = ""
     downtime: tuple[Downtime, ...] = ()
     delivery: Delivery = Delivery()
+    sweep: Sweep = Sweep()
+    upstream_source: tuple[UpstreamSource, ...] = ()
+    upstream_share: tuple[UpstreamShare, ...] = ()
     warnings: tuple[str, ...] = ()
     """Sentences about the file that are no errors, such as a stale planned downtime."""
 

@@ -12,11 +12,11 @@ import signal
 import socket
 import sys
 from collections.abc import Sequence
-from typing import NoReturn
 
 from t3probe.echo.addresses import Proxies
 from t3probe.echo.limits import Limits
 from t3probe.echo.responder import Responder
+from t3probe.usage import Parser
 
 __all__ = ["main"]
 
@@ -26,12 +26,6 @@ _BACKLOG = 4096
 _SPARE_FILES = 64
 """Descriptors for everything that is no client."""
 _FEWEST_WAITING = 128
-
-
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        """One sentence instead of the whole usage."""
-        self.exit(USAGE_ERROR, f"{self.prog}: {message}; see {self.prog} --help\n")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -62,9 +56,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _parser() -> argparse.ArgumentParser:
+def _parser() -> Parser:
     limits = Limits()
-    parser = _Parser(
+    parser = Parser(
         prog="t3probe echo",
         description="Answer /probe/ws with an echo and /probe/healthz with 200, until SIGTERM.",
         epilog="example: t3probe echo --listen :8080 --trusted-proxy 10.42.0.0/16",

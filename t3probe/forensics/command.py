@@ -15,17 +15,18 @@ if TYPE_CHECKING:
     from t3probe.forensics.read import Asked, FileReport
     from t3probe.forensics.tally import Tally
 
-__all__ = ["add_forensics"]
+__all__ = ["add"]
 
 EXIT_USAGE = 4
 ABOUT = """\
-Reads server-side logs and says which side died, and what died in the same second. Sources are
-told apart by what is in them: the tunnel's (cloudflared), Traefik's access log, dispatch's
-proxy errors, serve's time-outs; from journalctl (short, short-iso, short-precise, json),
-docker, kubectl, plain or gzip. Memory stays bounded whatever their size."""
+Reads server-side logs and says which side died, and what died in the same
+second. Sources are told apart by what is in them: the tunnel's (cloudflared),
+Traefik's access log, dispatch's proxy errors, serve's time-outs; from
+journalctl (short, short-iso, short-precise, json), docker, kubectl, plain or
+gzip. Memory stays bounded whatever their size."""
 EXAMPLES = """\
 examples:
-  journalctl -u dispatch -u t3-serve -o short-iso --since today | t3probe forensics -
+  journalctl -u dispatch -u t3-serve -o short-iso | t3probe forensics -
   t3probe forensics tunnel.log access.log.1.gz --around 14:03 --runs results/"""
 
 
@@ -33,7 +34,7 @@ class _Mistake(Exception):
     """Wrong usage, or a file that cannot be read; one sentence."""
 
 
-def add_forensics(commands: Any) -> None:
+def add(commands: Any) -> None:
     """Add the subcommand to argparse's subparsers."""
     parser = commands.add_parser(
         "forensics",

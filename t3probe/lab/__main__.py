@@ -13,22 +13,16 @@ import tempfile
 import textwrap
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NoReturn
 
 from t3probe.lab.errors import LabError
 from t3probe.lab.faults import FAULTS
 from t3probe.lab.stack import Lab
+from t3probe.usage import Parser
 
 __all__ = ["main"]
 
 USAGE_ERROR = 4
 START_ERROR = 1
-
-
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        """One sentence instead of the whole usage."""
-        self.exit(USAGE_ERROR, f"{self.prog}: {message}; see {self.prog} --help.\n")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -51,19 +45,19 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _parser() -> argparse.ArgumentParser:
+def _parser() -> Parser:
     lines = (f"{segment}: {', '.join(kinds)}" for segment, kinds in FAULTS.items())
     faults = "\n".join(
         textwrap.fill(f"  {one}", 80, subsequent_indent="    ", break_on_hyphens=False)
         for one in lines
     )
-    parser = _Parser(
+    parser = Parser(
         prog="t3probe lab",
         description="Run the built-in lab on loopback until SIGTERM or Ctrl-C.",
-        epilog=f"what can befall which segment:\n{faults}\n\n"
-        "example: t3probe lab --write lab.toml --fault wan:refuse@5s+1s",
+        epilog=f"what can befall which segment:\n{faults}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
+    parser.example = "t3probe lab --write lab.toml --fault wan:refuse@5s+1s"
     parser.add_argument(
         "--write", required=True, metavar="FILE", help="where the lab's deployment file goes"
     )

@@ -27,7 +27,7 @@ TIMING: dict[str, str] = {
     "backoff_max": "2s",
 }
 """The lab's timing: short, so that a run of all checks takes seconds."""
-_TIMING_KEYS = (*TIMING, "deadline", "sweep_interval")
+_TIMING_KEYS = (*TIMING, "deadline", "sweep_interval", "slow_floor")
 
 _PATHS = (
     ("wan", "cf-edge", "tunnel", "traefik", "carve-out", "devvm", "dispatch"),

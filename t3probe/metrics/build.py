@@ -7,8 +7,8 @@ Which leg says what:
   a pass or a covered second out of it.
 - An upstream (`envoy-NAME`) has the backend families and nothing else: ten thousand of them
   times nineteen reasons would be no metrics any more.
-- A check with its own body is no leg of the deployment: it has its success, its duration, and
-  its part in the verdict.
+- A source of upstreams, or a check with its own body, is no leg of the deployment: it has its
+  success, its duration, and its part in the verdict.
 """
 
 from __future__ import annotations
@@ -16,11 +16,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
+from t3probe.baseline import moved
 from t3probe.config import legs_for
 from t3probe.config.types import Deployment
 from t3probe.median import median
+from t3probe.metrics.baselines import BASELINE
 from t3probe.metrics.sheet import Sheet
-from t3probe.metrics.table import EXPECTED, PHASES, STATES
+from t3probe.metrics.table import DISAGREEMENTS, EXPECTED, PHASES, STATES
 from t3probe.observation import REASONS, Drop, Observation, RunRecord
 from t3probe.verdict.run import RunVerdict
 from t3probe.verdict.timeline import takes_part
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
 __all__ = ["CHECKS_LIMIT", "CHECK_NAME_LIMIT", "check_families", "families", "zeros"]
 
 UPSTREAM = "envoy-"
+SOURCE = "source"
 CHECKS_LIMIT = 1000
 """How many checks of another suite become series; the rest is left out."""
 CHECK_NAME_LIMIT = 200
@@ -55,10 +58,11 @@ def families(
         if seen.leg.startswith(UPSTREAM):
             _upstream(sheet, seen)
             continue
-        if not seen.after_hold:
+        if not seen.after_hold and seen.kind != SOURCE:
             _leg(sheet, run, seen)
         _check(sheet, seen)
     _segments(sheet, run, judged)
+    _slowness(sheet, run, judged)
     _run(sheet, run)
     sheet.count("t3probe_counts_lost_total", (), counts_lost)
     sheet.count("t3probe_runs_overlapped_total", (), runs_overlapped)
@@ -138,7 +142,17 @@ def _leg(sheet: Sheet, run: RunRecord, seen: Observation) -> None:
         seconds = seen.phases.get(phase, -1.0)
         if seconds >= 0:
             sheet.gauge("t3probe_phase_seconds", (leg, phase), seconds)
+    _baseline(sheet, run, seen)
     _wall(sheet, seen)
+
+
+def _baseline(sheet: Sheet, run: RunRecord, seen: Observation) -> None:
+    """Nothing without what earlier runs left: this run alone must not replace it."""
+    if seen.baseline is None or seen.outcome not in ("passed", "degraded"):
+        return
+    usual = moved(seen.baseline, _trips(seen), run.slow_floor_seconds)
+    if usual is not None:
+        sheet.gauge(BASELINE, (seen.leg,), usual)
 
 
 def _wall(sheet: Sheet, seen: Observation) -> None:
@@ -156,19 +170,24 @@ def _wall(sheet: Sheet, seen: Observation) -> None:
 
 
 def _upstream(sheet: Sheet, seen: Observation) -> None:
+    known = seen.labels
+    backend = known.get("backend", seen.leg.removeprefix(UPSTREAM))
+    for view in seen.views:
+        for kind in DISAGREEMENTS if view.disagreements is not None else ():
+            found = float(kind in (view.disagreements or ()))
+            # One route may be reached by several ports: the series shows the one that is wrong.
+            sheet.gauge("t3probe_backend_disagreement", (view.route, backend, kind), found, max)
     if not takes_part(seen):
         return
-    known = seen.labels
-    labels = (
-        known.get("route", ""),
-        known.get("listen_port", ""),
-        known.get("backend", seen.leg.removeprefix(UPSTREAM)),
-    )
-    if seen.connected is not None:
-        sheet.gauge("t3probe_backend_reachable", labels, float(seen.connected), min)
+    own = known.get("route", ""), known.get("listen_port", "")
+    places = dict.fromkeys((own, *((view.route, view.listen_port) for view in seen.views)))
     trips = _trips(seen)
-    if trips:
-        sheet.gauge("t3probe_backend_connect_seconds", labels, median(trips))
+    for place in places:
+        labels = (*place, backend)
+        if seen.connected is not None:
+            sheet.gauge("t3probe_backend_reachable", labels, float(seen.connected), min)
+        if trips:
+            sheet.gauge("t3probe_backend_connect_seconds", labels, median(trips))
 
 
 def _check(sheet: Sheet, seen: Observation) -> None:
@@ -185,6 +204,21 @@ def _segments(sheet: Sheet, run: RunRecord, judged: RunVerdict) -> None:
         state = found.get(segment, "unobserved")
         for one in STATES:
             sheet.gauge("t3probe_segment_state", (segment, one), float(one == state))
+    likely = judged.posterior
+    for segment in dict.fromkeys(run.segments):
+        if segment not in likely.untried:
+            probable = round(likely.posterior[segment], 6)
+            sheet.gauge("t3probe_segment_posterior", (segment,), probable)
+
+
+def _slowness(sheet: Sheet, run: RunRecord, judged: RunVerdict) -> None:
+    for name, found in (
+        ("t3probe_segment_excess_seconds", judged.slowness.segments),
+        ("t3probe_segment_latency_seconds", judged.slowness.latency.segments),
+    ):
+        for segment in dict.fromkeys(run.segments):
+            if segment in found:
+                sheet.gauge(name, (segment,), found[segment])
 
 
 def _run(sheet: Sheet, run: RunRecord) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from t3probe.baseline import LEARNING_BEATS, MIN_BEATS
 from t3probe.metrics.build import CHECK_NAME_LIMIT, CHECKS_LIMIT
 from t3probe.metrics.table import CLOSED, TABLE, Spec
 
@@ -34,8 +35,46 @@ current.
   thousand of them, times the reasons, would be too many series. Its drops are in the record.
 - A **check with its own body** has `t3probe_check_*` and its part in `t3probe_segment_state`; it
   is no leg of the deployment.
+- A **segment** has `t3probe_segment_excess_seconds` when it can be told what it adds to the usual
+  round trip, alone of all; 0 says that a leg over it is as fast as usual. Two segments that no leg
+  tells apart have none: the record and the summary name the group.
 - A test of **another suite**, pushed from its JUnit file, has `t3probe_check_*` alone: at most
   CHECKS_LIMIT of them, and CHECK_NAME_LIMIT characters of each name.
+
+## The held mode
+
+`t3probe watch` shows the same families, with the same names and buckets, on its own `/metrics`, and
+adds the label `vantage` where it knows one.
+
+- Counters and histograms are counted as things happen and are true over the process's life; every
+  one exists at 0 from the first scrape on. A leg that a reload takes out takes its series along;
+  one that a reload changes goes on counting.
+- Gauges tell of the present as a run that ends now would: a drop that is over shows for a minute in
+  `t3probe_segment_state` and `t3probe_check_success`, an outage for as long as it goes on.
+  `t3probe_connected` is the state now.
+- `t3probe_run_timestamp_seconds` is when the snapshot was made: at news, and at least every 10 s
+  while the probing loop turns. `t3probe_run_complete` is 1; `t3probe_run_duration_seconds` and
+  `t3probe_check_duration_seconds` are how long it has held; `t3probe_loop_lag_seconds` is the worst
+  of the last minute.
+- `t3probe_phase_seconds` is of the newest connection that was made.
+
+## What is usual
+
+A run is judged against earlier runs, never by itself alone. It reads the group (or the textfile)
+at its start, where it finds two things about each leg. `t3probe_rtt_seconds` has every round trip,
+in buckets: from it comes how much was seen (MIN_BEATS good beats are the least), and between which
+two bounds the median lies. A bucket is up to 2.5 times as wide as its lower bound, so by itself it
+can only show what lies above its upper bound. So each run also leaves
+`t3probe_rtt_baseline_seconds`, a median that moves a sixtieth of the way to the run's own; by a
+thousandth of itself only when the leg was slow, so that what lasts is usual after about a day.
+Until the histogram holds LEARNING_BEATS beats, the median is kept inside the histogram's bucket.
+A gateway that lost its state, a first run, and a run that delivers nothing judge no slowness at
+all, and the metrics of it are absent.
+
+A leg is slow when its median exceeds the usual by more than `timing.slow_floor` (20 ms) *and* by
+more than half of it. `t3probe_segment_latency_seconds` needs no earlier runs: it compares legs
+within one run, and only legs of one kind that end in the same place, or a TCP handshake with a leg
+that goes on from there. Its bias: a handshake with one address stands for the network to another.
 
 ## Families
 
@@ -60,6 +99,8 @@ def page() -> str:
     """The whole page, as Markdown."""
     head = HEAD.replace("CHECKS_LIMIT", str(CHECKS_LIMIT))
     head = head.replace("CHECK_NAME_LIMIT", str(CHECK_NAME_LIMIT))
+    head = head.replace("MIN_BEATS", str(MIN_BEATS))
+    head = head.replace("LEARNING_BEATS", str(LEARNING_BEATS))
     rows = "".join(_row(one) for one in TABLE)
     closed = "".join(
         f"| `{label}` | {' '.join(f'`{one}`' for one in values)} |\n"

@@ -92,6 +92,14 @@ TABLE: tuple[Spec, ...] = (
         buckets=RTT_BUCKETS,
     ),
     Spec(
+        "t3probe_rtt_baseline_seconds",
+        "gauge",
+        ("leg",),
+        "The leg's usual round trip: a median that moves slowly from run to run.",
+        absent="no run with three good beats of the leg could read what earlier runs left",
+        outlives=True,
+    ),
+    Spec(
         "t3probe_connection_age_seconds",
         "histogram",
         ("leg",),
@@ -137,6 +145,30 @@ TABLE: tuple[Spec, ...] = (
         "gauge",
         ("segment", "state"),
         "The verdict on each declared segment: 1 for its state, 0 for the four others.",
+    ),
+    Spec(
+        "t3probe_segment_posterior",
+        "gauge",
+        ("segment",),
+        "How probable it is that the segment is broken, from this run alone; a single try counts "
+        "for little.",
+        absent="no leg over it was tried",
+    ),
+    Spec(
+        "t3probe_segment_excess_seconds",
+        "gauge",
+        ("segment",),
+        "What the segment adds to the usual round trip of every leg over it; 0 when a leg over it "
+        "is as fast as usual.",
+        absent="no leg over it could be judged, or its share cannot be told from another's",
+    ),
+    Spec(
+        "t3probe_segment_latency_seconds",
+        "gauge",
+        ("segment",),
+        "What the segment adds to a round trip, from the differences of legs.",
+        absent="no difference of the legs that passed is this segment alone, or it is below 0 by "
+        "more than noise",
     ),
     Spec(
         "t3probe_walled_off",

@@ -37,6 +37,8 @@ if TYPE_CHECKING:
         newest,
         read_recording,
         read_recordings,
+        read_runs,
+        record_files,
         run_key,
     )
 
@@ -54,6 +56,8 @@ __all__ = [
     "read_junit",
     "read_recording",
     "read_recordings",
+    "read_runs",
+    "record_files",
     "record_line",
     "run_key",
     "run_property",
@@ -68,6 +72,8 @@ _HOMES = {
     "newest": "reading",
     "read_recording": "reading",
     "read_recordings": "reading",
+    "read_runs": "reading",
+    "record_files": "reading",
     "run_key": "reading",
 }
 

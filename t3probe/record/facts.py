@@ -64,7 +64,18 @@ def run_property(run: RunRecord) -> tuple[str, str]:
 
 def leg_property(observation: Observation) -> tuple[str, str]:
     """Name and value of a leg's property."""
-    return LEG_PREFIX + observation.leg, ascii_json(observation)
+    return LEG_PREFIX + observation.leg, _quick_json(observation) or ascii_json(observation)
+
+
+def _quick_json(fact: object) -> str:
+    """What `ascii_json` says, where msgspec's own writer says the same in a tenth of the time:
+    its text is not ASCII when the fact is not, and has a null for numbers that JSON does not
+    have. Then it is empty."""
+    try:
+        text = msgspec.json.encode(fact)
+    except (UnicodeError, msgspec.MsgspecError):
+        return ""
+    return text.decode("ascii") if text.isascii() and b"null" not in text else ""
 
 
 def finite(text: str) -> float:

@@ -25,6 +25,8 @@ __all__ = [
     "newest",
     "read_recording",
     "read_recordings",
+    "read_runs",
+    "record_files",
     "run_key",
 ]
 
@@ -183,6 +185,34 @@ def read_recordings(
         raise RecordError(source.name, str(damage), damage.advice)
     if good == 0:
         raise source.nothing()
+
+
+def record_files(name: str | Path) -> tuple[bool, list[Path]]:
+    """Whether `name` is a folder, and the files in it, at any depth, that may hold runs, by name;
+    else `name` itself. A folder may hold other things, too: what is in them is not looked at."""
+    folder = Path(name)
+    if not folder.is_dir():
+        return False, [folder]
+    endings = (".xml", ".log", ".jsonl", ".txt")
+    return True, sorted(one for one in folder.rglob("*") if one.suffix in endings and one.is_file())
+
+
+def read_runs(names: Iterable[str], notes: list[object]) -> Iterator[Recording]:
+    """Every run in these files and folders. What cannot be read is added to `notes`, or raises
+    RecordError: a folder may hold other things, but a file that was named must be a run."""
+    for name in names:
+        folder, files = (False, [name]) if name == "-" else record_files(name)
+        for file in files:
+            damage = Damage()
+            try:
+                yield from read_recordings(file, damage)
+            except RecordError as error:
+                if not folder:
+                    raise
+                notes.append(error)
+            else:
+                if damage.count:
+                    notes.append(f"{file}: {damage}; {damage.advice}")
 
 
 class Newest(NamedTuple):

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import ipaddress
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from t3probe.config.types import Leg
-from t3probe.observation import AddressTry
+from t3probe.observation import AddressTry, Attempt
 from t3probe.probes import opener
 from t3probe.probes.base import Collapsed, Echo, Line, ProbeError, Target
 from t3probe.resolve import targets
@@ -17,7 +18,7 @@ from t3probe.run.book import Book
 if TYPE_CHECKING:
     from t3probe.run.engine import Engine
 
-__all__ = ["Attempts", "Tried", "addresses"]
+__all__ = ["Attempts", "Tried", "addresses", "attempt_of", "kept_of"]
 
 
 @dataclass(slots=True)
@@ -103,20 +104,15 @@ class Attempts:
             tried = [one for one in results if isinstance(one, Tried)]
         self.tried_at = self.run.clock.now()
         self.book.looked(self.tried_at)
-        good = [one for one in tried if one.error is None]
-        if not good:
-            worst = max(tried, key=lambda one: _telling(one.error))
-            if worst.error is not None and worst.error.unroutable:
-                worst.error.tells = False  # this machine could try none of the addresses
-            return worst, tried
-        kept = good[0]
-        for other in good[1:]:
-            if other.line is not None:
+        kept = kept_of(tried)
+        for other in tried:
+            if other is not kept and other.line is not None:
                 await self.close(other.line)
         return kept, tried
 
     async def _try(self, target: Target) -> Tried:
         self._conn += 1
+        call = self.run.call_number
         tried = Tried(target, self._conn, self.run.clock.now())
         line: Line | None = None
         try:
@@ -125,6 +121,9 @@ class Attempts:
             tried.echo = await line.beat()
             tried.line = line
             line.on_lost = self._wake.set
+        except asyncio.CancelledError:
+            self.book.cut_short(tried.started, self.run.clock.now(), tried.conn, call)
+            raise
         except ProbeError as error:
             tried.error = error
             facts = line.facts if line is not None else error.facts
@@ -156,6 +155,30 @@ class Attempts:
         """Let go of every line, those of attempts that were cut short too."""
         await asyncio.gather(*(line.close() for line in self._lines), return_exceptions=True)
         self._lines.clear()
+
+
+def kept_of(tried: Sequence[Tried]) -> Tried:
+    """Of the tries of one attempt the first that worked, else the most telling failure."""
+    for one in tried:
+        if one.error is None:
+            return one
+    worst = max(tried, key=lambda one: _telling(one.error))
+    if worst.error is not None and worst.error.unroutable:
+        worst.error.tells = False  # this machine could try none of the addresses
+    return worst
+
+
+def attempt_of(kept: Tried) -> Attempt:
+    """The new attempt after a drop, for the record."""
+    failed = kept.error
+    return Attempt(
+        started=kept.started,
+        ended=kept.ended,
+        ok=failed is None,
+        reason=failed.reason if failed else None,
+        stage=failed.stage if failed else "ask",
+        detail=failed.detail if failed else "",
+    )
 
 
 def addresses(tried: list[Tried]) -> tuple[AddressTry, ...]:

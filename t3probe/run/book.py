@@ -8,15 +8,24 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from t3probe import tcpinfo
 from t3probe.config.types import Leg
-from t3probe.observation import AddressTry, Beat, Drop, Observation, Reason, Stage, TcpSample
+from t3probe.observation import (
+    AddressTry,
+    Attempt,
+    Beat,
+    Drop,
+    Observation,
+    Reason,
+    Stage,
+    TcpSample,
+)
 from t3probe.probes import ONE_SHOT
 from t3probe.probes.base import Echo, Facts, ProbeError
 from t3probe.run.conclude import conclude
+from t3probe.run.evidence import evidence
 from t3probe.run.footing import Footing
 
-__all__ = ["Book", "carried", "continued"]
+__all__ = ["Book", "continued"]
 
 
 class Book:
@@ -91,6 +100,10 @@ class Book:
             Beat(sent=sent, ended=ended, ok=False, conn=conn, call=call, tells=error.tells)
         )
 
+    def cut_short(self, sent: float, ended: float, conn: int, call: int) -> None:
+        """Note a beat that the run's end cut: no pass and no drop, but no sign of life either."""
+        self.note_beat(Beat(sent=sent, ended=ended, ok=False, conn=conn, call=call, tells=False))
+
     def drop(
         self,
         error: ProbeError,
@@ -105,7 +118,8 @@ class Book:
         tcp: TcpSample | None,
     ) -> None:
         """Note a drop; its symptom is decided later by `amend`."""
-        proof = carried(self.leg, error)
+        error.tcp = error.tcp or tcp
+        proof = evidence(self.leg, error, self.before(conn))
         began = min(began, noticed)
         self.collapsed = self.broken = ""
         self.note_drop(
@@ -124,12 +138,41 @@ class Book:
                 family=facts.family,
                 cf_ray=facts.cf_ray,
                 colo=facts.colo,
-                carried=proof,
-                carried_at=sent if proof else None,
+                carried=proof.carried,
+                carried_at=sent if proof.carried else None,
+                lost=proof.lost,
+                evidence=proof.words,
                 stalled=self.footing.stalled(max(sent, began), noticed),
-                tcp=error.tcp or tcp,
+                tcp=error.tcp,
             )
         )
+
+    def before(self, conn: int | None) -> TcpSample | None:
+        """The kernel's numbers at the last good beat on this connection, where there was one."""
+        if conn is None:
+            return None
+        good = (one for one in reversed(self.beats) if one.ok)
+        newest = next(good, None)
+        return newest.tcp if newest is not None and newest.conn == conn else None
+
+    def tried_again(self, attempt: Attempt, failed: ProbeError) -> None:
+        """The attempt after the newest drop failed as well: the drop is `down`.
+
+        What it says about the path counts beside what the drop said. Where not even a connection
+        could be opened any more, that bytes came through before proves nothing about now; and
+        where the drop's own bytes were lost, later ones that came through undo nothing.
+        """
+        drop, later = self.drops[-1], evidence(self.leg, failed)
+        changes: dict[str, object] = {}
+        if later.carried and not drop.lost:
+            changes = {"carried": later.carried, "carried_at": attempt.started}
+        elif failed.stage == "connect" and failed.reason != "connect_refused":
+            changes = {"carried": (), "carried_at": None}
+        if later.words and not drop.evidence:
+            changes["evidence"] = later.words
+        if later.lost and not drop.carried:
+            changes["lost"] = later.lost
+        self.amend(symptom="down", attempt=attempt, **changes)
 
     def goes_on(self, started: float, ended: float) -> bool:
         """Whether a failed attempt belongs to the outage under way.
@@ -209,26 +252,6 @@ class Book:
         )
 
 
-def carried(leg: Leg, error: ProbeError) -> tuple[str, ...]:
-    """The segments that carried our bytes although the beat failed.
-
-    An answer over a verified connection, or bytes that the far end's kernel acknowledged and
-    its process then did not answer, came past everything before the segment at which the
-    leg's TCP connection ends. Never the terminating segment itself; no claim after a reset.
-    """
-    if leg.tcp_ends_at is None:
-        return ()
-    acknowledged = (
-        error.reason in {"rtt_timeout", "tls_failed"}
-        and error.tcp is not None
-        and error.tcp.state == tcpinfo.ESTABLISHED
-        and error.tcp.unacked == 0
-    )
-    if not (error.answered or acknowledged):
-        return ()
-    return leg.path[: leg.path.index(leg.tcp_ends_at)]
-
-
 def continued(first: Observation, second: Observation) -> Observation:
     """One leg's observation followed by a later one in the same run."""
     offset = 1 + max((beat.conn for beat in first.beats), default=0)
@@ -247,6 +270,8 @@ def continued(first: Observation, second: Observation) -> Observation:
         drops=(*first.drops, *second.drops),
         phases=first.phases or second.phases,
         addresses=first.addresses or second.addresses,
+        baseline=first.baseline,
+        views=first.views,
     )
 
 
@@ -259,7 +284,7 @@ def _labels(leg: Leg) -> dict[str, str]:
         return {
             "route": leg.route,
             "listen_port": str(leg.listen_port or ""),
-            "backend": leg.name.removeprefix("envoy-"),
+            "backend": leg.backend or leg.name.removeprefix("envoy-"),
         }
     return {}
 

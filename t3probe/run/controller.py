@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 
 from t3probe.config.types import Deployment, Leg
 from t3probe.observation import Observation
@@ -30,7 +30,10 @@ class Run(Engine):
         clock: RunClock | None = None,
         planned: Callable[[Leg], str] = lambda leg: "",
         progress: Callable[[Run], None] | None = None,
+        beside: Callable[[Run], Coroutine[None, None, None]] | None = None,
     ) -> None:
+        """`beside` runs beside the legs, as one of them: the run does not end before it does,
+        but at the deadline, or when it is told to."""
         clock = clock or RunClock()
         super().__init__(deployment, clock, Footing(clock, deployment.timing))
         self.hold = hold
@@ -43,7 +46,13 @@ class Run(Engine):
         self.call_number = call
         self._planned = planned
         self._progress = progress
+        self._beside = beside
         self.legs = [LegRun(leg, self) for leg in legs]
+
+    @property
+    def ends_at(self) -> float:
+        """When the run is over at the latest, on its clock."""
+        return self._began + self.deadline
 
     def stop(self) -> None:
         """End now: open beats are neither pass nor drop. Safe to call from a signal handler."""
@@ -58,6 +67,9 @@ class Run(Engine):
         Raises LoopbackOnlyError when the process may not leave loopback and a leg tried to.
         """
         tasks = [asyncio.create_task(leg.live(), name=leg.leg.name) for leg in self.legs]
+        if self._beside is not None:
+            tasks.append(asyncio.create_task(self._work_beside(self._beside(self))))
+            self._working += 1  # from now on, not only from when it has begun
         for task in tasks:
             task.add_done_callback(lambda _: self.changed())
         side = [asyncio.create_task(self.footing.watch())]
@@ -68,9 +80,11 @@ class Run(Engine):
             side.append(asyncio.create_task(self._show()))
         try:
             await self._hold_until(lambda: False, self._began + self.hold, tasks)
+            if self._dropped_late():
+                self.call()
             self.hold_over = True
             self.wake_all()
-            await self._hold_until(lambda: self.quiet, self._began + self.deadline, tasks)
+            await self._hold_until(lambda: self.quiet, self.ends_at, tasks)
             self.finished = True
             self.wake_all()
             await self._end(tasks)
@@ -89,6 +103,12 @@ class Run(Engine):
                 raise error
         return [leg.book.observation(self._planned(leg.leg)) for leg in self.legs]
 
+    async def _work_beside(self, beside: Coroutine[None, None, None]) -> None:
+        try:
+            await beside
+        finally:
+            self._working -= 1
+
     async def _hold_until(
         self, done: Callable[[], bool], moment: float, tasks: list[asyncio.Task[None]]
     ) -> None:
@@ -101,10 +121,17 @@ class Run(Engine):
         if any(map(broke_rules, tasks)):
             self.finished = True
 
+    def _dropped_late(self) -> bool:
+        """Whether something dropped in the hold's last heartbeat: then all beat once more at its
+        end, so that their connections are seen to grow older than one that was cut."""
+        late = self._began + self.hold - self.timing.heartbeat
+        drops = [one for leg in self.legs for one in leg.book.drops[-1:]]
+        return self.hold > 0 and not self.finished and any(one.noticed >= late for one in drops)
+
     async def _end(self, tasks: list[asyncio.Task[None]]) -> None:
         """Let idle legs close politely, cut open beats short; bounded."""
         if self._working or self.interrupted:
-            for leg, task in zip(self.legs, tasks, strict=True):
+            for leg, task in zip(self.legs, tasks, strict=False):
                 if not leg.closing:  # cancelled there, it would leave its connection open
                     task.cancel()
         await asyncio.wait(tasks, timeout=_CLOSE_SECONDS)

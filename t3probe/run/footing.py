@@ -1,4 +1,5 @@
-"""The prober's own footing: was our event loop on time while we measured?
+"""The prober's own footing: was our event loop on time while we measured, were we let run, and
+did the wall clock keep still?
 
 When we stood still ourselves (a busy machine, a throttled container, SIGSTOP), whatever
 failed meanwhile says nothing about the path.
@@ -7,12 +8,18 @@ failed meanwhile says nothing about the path.
 from __future__ import annotations
 
 from t3probe.config.types import Timing
+from t3probe.pressure import Throttling
 from t3probe.timing import RunClock
 
-__all__ = ["Footing", "stall_threshold"]
+__all__ = ["CLOCK_STEP_SECONDS", "THROTTLED_SHARE", "Footing", "stall_threshold"]
 
 STEP_SECONDS = 0.1
 """How often a run samples; a held mode that lasts for days need not look as often."""
+THROTTLED_SHARE = 0.25
+"""Throttled for more than this share of a drop's interval, we count as having stood still."""
+CLOCK_STEP_SECONDS = 0.5
+"""The wall clock was set when it and the monotonic one part by more than this between two
+samples; what is slewed parts by far less."""
 _EDGE_SECONDS = 0.2
 """What is noticed this soon after a stall belongs to it."""
 
@@ -23,10 +30,10 @@ def stall_threshold(timing: Timing) -> float:
 
 
 class Footing:
-    """Samples the loop's lateness for as long as `watch` runs.
+    """Samples the loop's lateness, our throttling and the wall clock for as long as `watch` runs.
 
     `step` is the time between two samples and `keep` how long a stall is remembered, both in
-    seconds; None: to the end of the run.
+    seconds; None: to the end of the run. `throttling` is read from the kernel by default.
     """
 
     def __init__(
@@ -36,12 +43,21 @@ class Footing:
         *,
         step: float = STEP_SECONDS,
         keep: float | None = None,
+        throttling: Throttling | None = None,
     ) -> None:
         self._clock = clock
         self._step = step
-        self._last = clock.now()
+        self._last = self._counted_at = clock.now()
+        self._throttling = throttling or Throttling()
+        self._start_by_wall = clock.wall_at(0.0)
         self.worst_seconds = 0.0
         self.stalls: list[tuple[float, float]] = []
+        self.throttled_seconds: float | None = 0.0 if self._throttling.known else None
+        """For how long the kernel kept us from running; None where it does not say."""
+        self.clock_step_seconds = 0.0
+        """The largest step of the wall clock; positive when it was set forward."""
+        self._squeezes: list[tuple[float, float, float]] = []
+        """Intervals in which we were throttled, and for how many seconds of each."""
         self.use(timing, keep)
 
     def use(self, timing: Timing, keep: float | None) -> None:
@@ -62,12 +78,22 @@ class Footing:
         self.worst_seconds = max(self.worst_seconds, round(now - self._last - self._step, 6))
         self.stalls += self._unseen(now)
         self._last = now
-        if self._keep is not None and self.stalls and self.stalls[0][1] < now - self._keep:
-            self.stalls = [one for one in self.stalls if one[1] >= now - self._keep]
+        self._count_throttling(now)
+        self._compare_clocks()
+        if self._keep is not None:
+            oldest = now - self._keep
+            if self.stalls and self.stalls[0][1] < oldest:
+                self.stalls = [one for one in self.stalls if one[1] >= oldest]
+            if self._squeezes and self._squeezes[0][1] < oldest:
+                self._squeezes = [one for one in self._squeezes if one[1] >= oldest]
 
     def stalled(self, began: float, ended: float) -> bool:
-        """Whether we stood still at some time in [began, ended] or just before its end."""
-        return any(start <= ended and end + _EDGE_SECONDS >= began for start, end in self._all())
+        """Whether we stood still at some time in [began, ended] or just before its end, or were
+        throttled for too much of it."""
+        if any(start <= ended and end + _EDGE_SECONDS >= began for start, end in self._all()):
+            return True
+        self._count_throttling(self._clock.now())
+        return self._throttled_share(began, ended) > THROTTLED_SHARE
 
     def stood_still(self, began: float, ended: float) -> float:
         """For how long of [began, ended] we stood still, in seconds."""
@@ -81,3 +107,29 @@ class Footing:
     def _unseen(self, now: float) -> list[tuple[float, float]]:
         late = now - self._last - self._step
         return [(self._last, now)] if late >= self._threshold else []
+
+    def _count_throttling(self, now: float) -> None:
+        if self.throttled_seconds is None:
+            return
+        grown, since, self._counted_at = self._throttling.grown(), self._counted_at, now
+        if grown <= 0:
+            return
+        self.throttled_seconds = round(self.throttled_seconds + grown, 6)
+        # What is throttled on several processors at once may count more than has passed.
+        self._squeezes.append((since, now, min(grown, now - since)))
+
+    def _throttled_share(self, began: float, ended: float) -> float:
+        """The share of [began, ended], or of one step before its end, that we were throttled."""
+        began = min(began, ended - self._step)
+        total = 0.0
+        for start, end, throttled in self._squeezes:
+            both = min(end, ended) - max(start, began)
+            if both > 0:
+                total += throttled * both / (end - start)
+        return total / (ended - began)
+
+    def _compare_clocks(self) -> None:
+        now = self._clock.wall_at(0.0)
+        step, self._start_by_wall = now - self._start_by_wall, now
+        if abs(step) > max(CLOCK_STEP_SECONDS, abs(self.clock_step_seconds)):
+            self.clock_step_seconds = round(step, 3)

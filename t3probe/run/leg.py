@@ -8,12 +8,10 @@ from typing import TYPE_CHECKING
 
 from t3probe.config.types import Leg
 from t3probe.guard import LoopbackOnlyError
-from t3probe.observation import Attempt
 from t3probe.probes import ONE_SHOT
 from t3probe.probes.base import Collapsed, Line, ProbeError
 from t3probe.resolve import ResolveError
-from t3probe.run.attempt import Attempts, Tried, addresses
-from t3probe.run.book import carried
+from t3probe.run.attempt import Attempts, Tried, addresses, attempt_of
 
 if TYPE_CHECKING:
     from t3probe.run.engine import Engine
@@ -258,6 +256,9 @@ class LegRun:
         call, sent = self.answered, self.run.clock.now()
         try:
             echo = await line.beat()
+        except asyncio.CancelledError:
+            self.book.cut_short(sent, self.run.clock.now(), self._line_conn, call)
+            raise
         except ProbeError as error:
             polite = line.left_politely and not error.answered
             if polite:
@@ -295,14 +296,7 @@ class LegRun:
         await self._close_line()
         kept, _ = await self._attempts.all()
         failed = kept.error
-        attempt = Attempt(
-            started=kept.started,
-            ended=kept.ended,
-            ok=failed is None,
-            reason=failed.reason if failed else None,
-            stage=failed.stage if failed else "ask",
-            detail=failed.detail if failed else "",
-        )
+        attempt = attempt_of(kept)
         if failed is None:
             self.book.amend(symptom="cut", attempt=attempt, recovered=kept.ended)
             self._good(kept, call)
@@ -315,10 +309,7 @@ class LegRun:
         if not failed.tells:
             self.book.amend(attempt=attempt)
         else:
-            again = carried(self.leg, failed)
-            if again:
-                self.book.amend(carried=again, carried_at=kept.started)
-            self.book.amend(symptom="down", attempt=attempt)
+            self.book.tried_again(attempt, failed)
         self._wait_before_retry()
 
     def _strike(self) -> None:

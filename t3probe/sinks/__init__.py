@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, NamedTuple
 if TYPE_CHECKING:
     from prometheus_client.core import Metric
 
+    from t3probe.metrics.carry import Group
+
 __all__ = ["Batch", "Deliver", "Report"]
 
 
@@ -40,6 +42,8 @@ class Report(NamedTuple):
     sentence: str
     """One sentence for people: what was done; or what was expected, what was found, what to
     do next, and what became of the counts."""
+    known: Group | None = None
+    """At a run's start: what stands there, zeros included; None when it could not be read."""
 
 
 Deliver = Callable[[Batch], Report]

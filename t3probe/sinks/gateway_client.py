@@ -78,28 +78,31 @@ class Login:
     """PEM file of the certificate authorities to trust; None: the system's."""
 
     @classmethod
-    def named(cls, environ: Mapping[str, str], ca_file: str | None = None) -> Login:
-        """The gateway's login from the environment or files (`t3probe.config.secrets`).
+    def named(
+        cls, environ: Mapping[str, str], ca_file: str | None = None, of: str = "gateway"
+    ) -> Login:
+        """The login of a site from the environment or files (`t3probe.config.secrets`).
 
         `T3PROBE_GATEWAY_TOKEN` (bearer, RFC 6750), or `T3PROBE_GATEWAY_USER` and
         `T3PROBE_GATEWAY_PASSWORD` (basic, RFC 7617), each also with `_FILE`;
-        `T3PROBE_GATEWAY_CA_FILE` names a PEM file and wins over `ca_file`. Raises
-        DeploymentError, or ValueError with a sentence when they contradict each other.
+        `T3PROBE_GATEWAY_CA_FILE` names a PEM file and wins over `ca_file`. `of` stands in place
+        of `gateway`. Raises DeploymentError, or ValueError with a sentence when they contradict
+        each other.
         """
         token, user, password = (
-            secret(f"gateway_{name}", environ) or "" for name in ("token", "user", "password")
+            secret(f"{of}_{name}", environ) or "" for name in ("token", "user", "password")
         )
+        start = f"T3PROBE_{of.upper()}"
         if token and (user or password):
             raise ValueError(
-                "expected T3PROBE_GATEWAY_TOKEN or T3PROBE_GATEWAY_USER with "
-                "T3PROBE_GATEWAY_PASSWORD, found both; take one away"
+                f"expected {start}_TOKEN or {start}_USER with {start}_PASSWORD, found both; take "
+                "one away"
             )
         if bool(user) != bool(password):
             raise ValueError(
-                "expected T3PROBE_GATEWAY_USER and T3PROBE_GATEWAY_PASSWORD together, found one; "
-                "set the other"
+                f"expected {start}_USER and {start}_PASSWORD together, found one; set the other"
             )
-        return cls(token, user, password, environ.get("T3PROBE_GATEWAY_CA_FILE") or ca_file)
+        return cls(token, user, password, environ.get(f"{start}_CA_FILE") or ca_file)
 
     def headers(self) -> dict[str, str]:
         """The Authorization header, if any."""

@@ -84,7 +84,7 @@ class Pushgateway:
             return Report(False, f"{self._subject} {trouble.what}; no zeros were written")
         series = sum(len(one.series) for one in new.values())
         done = f"wrote {series} missing series at 0" if series else "every series is there"
-        return Report(True, f"{self._subject}: {done}")
+        return Report(True, f"{self._subject}: {done}", self.known)
 
     # -- end -----------------------------------------------------------------------------
 

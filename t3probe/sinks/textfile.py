@@ -34,6 +34,7 @@ __all__ = ["MAX_FILE_BYTES", "sink"]
 
 MAX_FILE_BYTES = 64 << 20
 """A larger file is not ours: ten thousand upstreams make 2 MB."""
+UPSTREAMS = "t3probe_backend_"
 WRITE_SECONDS = 1.0
 THREAD = "t3probe textfile"
 ADVICE = "mend that, or name another file in delivery.textfile"
@@ -117,17 +118,24 @@ class _Textfile:
             there = carry.standing(families, own)
             if batch.opening:
                 _clear(file)
-            if batch.opening and not carry.missing(own, there):
-                return Report(True, f"{file}: every series is there already")
+                if not carry.missing(own, there):
+                    return Report(True, f"{file}: every series is there already", there)
+                families, trouble = _read(file, upstreams=True)
+                there = carry.standing(families, own)
             whole = (carry.filled if batch.opening else carry.continued)(there, own)
         _write(file, rendered(whole))
         self._written = whole
         number = sum(len(one.series) for one in whole.values())
-        return Report(True, f"{file}: wrote {number} series{trouble}")
+        known = whole if batch.opening else None
+        return Report(True, f"{file}: wrote {number} series{trouble}", known)
 
 
-def _read(file: Path) -> tuple[list[Metric], str]:
-    """What the file holds, and what to say when that cannot be read."""
+def _read(file: Path, upstreams: bool = False) -> tuple[list[Metric], str]:
+    """What the file holds, and what to say when that cannot be read.
+
+    The gauges of upstreams, which may be ten thousand, only where they are asked for: nothing
+    in them goes on from run to run.
+    """
     again = "so its counters begin again at 0"
     try:
         found = file.stat()
@@ -142,6 +150,9 @@ def _read(file: Path) -> tuple[list[Metric], str]:
         return [], f"; what was there may not be read, {again}"
     except UnicodeDecodeError:
         return [], f"; what was there is no text, {again}"
+    if not upstreams:
+        lines = text.split("\n")
+        text = "\n".join([one for one in lines if not one.startswith(UPSTREAMS)])
     try:
         return _parsed(text), ""
     except Exception as error:  # the parser raises whatever the damage leads to

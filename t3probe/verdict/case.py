@@ -9,7 +9,10 @@ import msgspec
 
 __all__ = ["Case", "CaseError", "parse_cases"]
 
-KEYS = ("segments", "paths", "legs", "failed", "passed")
+KEYS = ("segments", "paths", "legs", "failed", "passed", "counts", "priors")
+
+
+MOST_TRIES = 10**9
 
 
 class Case(msgspec.Struct, frozen=True, kw_only=True):
@@ -24,6 +27,11 @@ class Case(msgspec.Struct, frozen=True, kw_only=True):
     failed: tuple[str, ...] = ()
     passed: tuple[str, ...] = ()
     """Legs in neither list did not run, or gave no evidence."""
+    counts: dict[str, tuple[int, int]] | None = None
+    """For `t3probe.verdict.posterior`: of each leg how many tries failed, and how many there
+    were. The labels follow from `failed` and `passed` alone."""
+    priors: dict[str, float] = {}
+    """For the posterior: how probable a fault of a segment is before anything was seen."""
 
 
 class CaseError(ValueError):
@@ -92,6 +100,7 @@ def _case(found: object, where: str) -> Case:
         if name in failed:
             problem = f"leg {name!r} stands in failed and in passed; remove it from one"
             raise CaseError(where, "passed", problem)
+    counts = found.get("counts")
     return Case(
         segments=segments,
         paths=tuple(
@@ -100,6 +109,8 @@ def _case(found: object, where: str) -> Case:
         legs=legs,
         failed=tuple(failed),
         passed=tuple(passed),
+        counts=None if counts is None else _counts(counts, where, legs),
+        priors=_priors(found.get("priors", {}), where, segments),
     )
 
 
@@ -131,6 +142,35 @@ def _leg_names(
         if one not in legs:
             raise CaseError(where, key, f"unknown leg {one!r}{_hint(one, legs)}")
     return names
+
+
+def _counts(found: Any, where: str, legs: dict[str, Any]) -> dict[str, tuple[int, int]]:
+    if not isinstance(found, dict):
+        problem = f"expected an object of [failed tries, tries], found {_kind(found)}"
+        raise CaseError(where, "counts", problem)
+    for name, one in found.items():
+        if name not in legs:
+            raise CaseError(where, "counts", f"unknown leg {name!r}{_hint(name, legs)}")
+        numbers = isinstance(one, list) and len(one) == 2 and all(type(n) is int for n in one)
+        if not numbers or not 0 <= one[0] <= one[1] <= MOST_TRIES:
+            stands = f"[{', '.join(map(_kind, one))}]" if isinstance(one, list) else _kind(one)
+            problem = f"expected [failed tries, tries], two counts, found {stands}"
+            raise CaseError(where, f"counts[{name!r}]", problem)
+    return {name: (one[0], one[1]) for name, one in found.items()}
+
+
+def _priors(found: Any, where: str, segments: tuple[str, ...]) -> dict[str, float]:
+    if not isinstance(found, dict):
+        problem = f"expected an object of probabilities, found {_kind(found)}"
+        raise CaseError(where, "priors", problem)
+    known = set(segments)
+    for name, one in found.items():
+        if name not in known:
+            raise CaseError(where, "priors", f"unknown segment {name!r}{_hint(name, segments)}")
+        if type(one) not in (int, float) or not 0 <= one <= 1:
+            problem = f"expected a probability from 0 to 1, found {_kind(one)}"
+            raise CaseError(where, f"priors[{name!r}]", problem)
+    return {name: float(one) for name, one in found.items()}
 
 
 def _kind(found: object) -> str:

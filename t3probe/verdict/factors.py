@@ -1,12 +1,12 @@
 """Sums over all sets of broken groups, when each leg only says "hit" or "not hit".
 
 A factor is a leg's evidence: a set of groups, the log likelihood of its counts when one of
-them is broken (`hit`) and when none is (`miss`). This form survives two rewritings that lose
-nothing: factors over the same groups add up, and a group that lies on one factor alone can be
-summed out of it (variable elimination, as in any text on Bayesian networks; each such sum is
-again a factor of this form). Racks below rooms, and thousands of upstreams that each have a
-part of their own, vanish that way. What is left is enumerated, all 2 ** n sets of it at once,
-or searched within a bound (`t3probe.verdict.beam`).
+them is broken (`hit`) and when none is (`miss`). This form survives rewritings that lose
+nothing: factors over the same groups add up, one over a single group belongs to its odds, and
+a group that lies on one factor alone can be summed out of it (variable elimination, as in any
+text on Bayesian networks; each such sum is again a factor of this form). Racks below rooms, and
+thousands of upstreams that each have a part of their own, vanish that way. What is left is
+enumerated, all 2 ** n sets of it at once, or searched within a bound (`t3probe.verdict.beam`).
 
 All numbers are natural logarithms.
 """
@@ -50,8 +50,21 @@ class _Gone(NamedTuple):
     group: int
     rest: Groups
     """What else the factor held."""
+    beside: float
+    """The probability that the group is broken when something of the rest is."""
     alone: float
-    """The probability that the group is broken when none of the rest is."""
+    """The same when nothing of the rest is."""
+
+
+class _Left(NamedTuple):
+    """What nothing more can be summed out of."""
+
+    factors: list[Factor]
+    odds: dict[int, float]
+    """Of each group that is left, with what speaks of it alone."""
+    constant: float
+    gone: list[_Gone]
+    """In the order in which they went."""
 
 
 def log_sum(values: Iterable[float]) -> float:
@@ -59,6 +72,10 @@ def log_sum(values: Iterable[float]) -> float:
     values = list(values)
     top = max(values)
     return top + math.log(math.fsum(math.exp(one - top) for one in values))
+
+
+def _log_add(one: float, other: float) -> float:
+    return max(one, other) + math.log1p(math.exp(-abs(one - other)))
 
 
 def parts(factors: Sequence[Groups]) -> list[list[int]]:
@@ -88,79 +105,93 @@ def solve_factors(factors: Iterable[Factor], prior: Sequence[float]) -> Sums:
 
     `prior[g]` is the probability of group `g`, strictly between 0 and 1. No factor is empty.
     """
-    factors = list(factors)
-    observed = sorted(set().union(*(one.groups for one in factors)))
-    core, constant, gone = _sum_out(factors, prior)
-    left = sorted(set().union(*(one.groups for one in core)))
+    core, chances, constant, gone = _sum_out(factors, prior)
+    left = sorted(chances)
     place = {group: at for at, group in enumerate(left)}
-    odds = [math.log(prior[one] / (1 - prior[one])) for one in left]
-    constant += math.fsum(math.log(1 - prior[one]) for one in left)
+    odds = [chances[group] for group in left]
     constant += math.fsum(one.miss for one in core)
     gains = [(_mask(one.groups, place), one.hit - one.miss) for one in core]
-    asked = [one.rest for one in gone]
-    inside = [one for one in asked if one and place.keys() >= one]
+    inside = [one.rest for one in gone if len(one.rest) > 1 and place.keys() >= one.rest]
     exact = len(left) <= EXACT_GROUPS
+    asked = [_mask(one, place) for one in inside]
     if exact:
-        found = _enumerate(odds, gains, [_mask(one, place) for one in inside])
+        found = _enumerate(odds, gains, asked)
     else:
         from t3probe.verdict.beam import search
 
-        found = search(odds, gains, [_mask(one, place) for one in inside])
+        found = search(odds, gains, asked)
     total, broken, missed = found
     posterior = dict(zip(left, broken, strict=True))
-    none: dict[Groups, float] = dict(zip(inside, missed, strict=True))
-    none[frozenset()] = 1.0
-    # The last one summed out knows its rest: what was taken out later, or what is left.
+    clear: dict[Groups, float] = dict(zip(inside, missed, strict=True))
+    # The last one that went knows its rest: what went later, or what is left.
     for one in reversed(gone):
-        clear = none[one.rest]
-        posterior[one.group] = (1 - clear) * prior[one.group] + clear * one.alone
-        none[one.rest | {one.group}] = clear * (1 - one.alone)
-    return Sums(total + constant, {one: posterior[one] for one in observed}, exact)
+        if len(one.rest) > 1:
+            none = clear[one.rest]
+        else:
+            none = math.prod(1 - posterior[group] for group in one.rest)
+        posterior[one.group] = (1 - none) * one.beside + none * one.alone
+        clear[one.rest | {one.group}] = none * (1 - one.alone)
+    return Sums(total + constant, posterior, exact)
 
 
 def _mask(groups: Groups, place: dict[int, int]) -> int:
     return sum(1 << place[one] for one in groups)
 
 
-def _sum_out(
-    factors: Iterable[Factor], prior: Sequence[float]
-) -> tuple[list[Factor], float, list[_Gone]]:
-    """Merge factors over equal groups and sum out groups on one factor, while there are any."""
+def _sum_out(factors: Iterable[Factor], prior: Sequence[float]) -> _Left:
+    """Merge factors over equal groups, take what speaks of one group alone into its odds, and
+    sum out groups on one factor, while there are any."""
     by_groups: dict[Groups, tuple[float, float]] = {}
     on: dict[int, set[Groups]] = {}
+    weight: dict[int, tuple[float, float]] = {}
 
     def put(groups: Groups, hit: float, miss: float) -> None:
-        if groups in by_groups:
+        for one in groups:
+            if one not in weight:
+                weight[one] = math.log(prior[one]), math.log1p(-prior[one])
+                on[one] = set()
+        if len(groups) == 1:
+            (group,) = groups
+            broken, good = weight[group]
+            weight[group] = broken + hit, good + miss
+        elif groups in by_groups:
             old = by_groups[groups]
             by_groups[groups] = old[0] + hit, old[1] + miss
-            return
-        by_groups[groups] = hit, miss
-        for one in groups:
-            on.setdefault(one, set()).add(groups)
+        else:
+            by_groups[groups] = hit, miss
+            for one in groups:
+                on[one].add(groups)
 
     for factor in factors:
         put(*factor)
     constant = 0.0
     gone: list[_Gone] = []
-    waiting = sorted((one for one in on if len(on[one]) == 1), reverse=True)
+    waiting = sorted((one for one in on if len(on[one]) < 2), reverse=True)
     while waiting:
         group = waiting.pop()
-        if len(on.get(group, ())) != 1:
+        if len(on.get(group, (0, 0))) > 1:
             continue
-        (groups,) = on.pop(group)
-        hit, miss = by_groups.pop(groups)
-        broken = math.log(prior[group]) + hit
-        none = log_sum((broken, math.log(1 - prior[group]) + miss))
+        broken, good = weight.pop(group)
+        groups = next(iter(on.pop(group)), frozenset((group,)))
         rest = groups - {group}
-        gone.append(_Gone(group, rest, math.exp(broken - none)))
+        hit, miss = by_groups.pop(groups) if rest else (0.0, 0.0)
+        either = _log_add(broken, good)
+        none = _log_add(broken + hit, good + miss)
+        gone.append(_Gone(group, rest, math.exp(broken - either), math.exp(broken + hit - none)))
+        if not rest:
+            constant += none
+            continue
         for one in rest:
             on[one].discard(groups)
-        if rest:
-            put(rest, hit, none)
-            waiting += sorted((one for one in rest if len(on[one]) == 1), reverse=True)
-        else:
-            constant += none
-    return [Factor(groups, *both) for groups, both in by_groups.items()], constant, gone
+        put(rest, hit + either, none)
+        waiting += sorted((one for one in rest if len(on[one]) < 2), reverse=True)
+    odds = {}
+    for group, (broken, good) in weight.items():
+        odds[group] = broken - good
+        constant += good
+    return _Left(
+        [Factor(groups, *both) for groups, both in by_groups.items()], odds, constant, gone
+    )
 
 
 def _enumerate(

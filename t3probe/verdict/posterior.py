@@ -26,8 +26,9 @@ of the network that share no leg are solved apart. What remains is summed exactl
 `EXACT_GROUPS` groups in one part, more where groups can be summed out one by one (see
 `t3probe.verdict.factors`), else within the bounds of `t3probe.verdict.beam`.
 
-What follows from this form, and is tested: one more failed try of a leg never lowers the sum of
-the probabilities of its segments, one more good try never raises it.
+What follows from this form, and is tested: one more failed try of a leg never lowers the
+probability that something on it is broken, and one more good try never raises it. Where every
+leg has its own rate (`shared=0`) the same holds for the sum over its segments.
 """
 
 from __future__ import annotations
@@ -39,7 +40,8 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from t3probe.verdict.factors import EXACT_GROUPS, Factor, Sums, log_sum, parts, solve_factors
+from t3probe.verdict.factors import EXACT_GROUPS, Sums, log_sum, parts, solve_factors
+from t3probe.verdict.twins import twins
 
 __all__ = [
     "CONVICTS_OVER",
@@ -119,6 +121,8 @@ class Posterior(msgspec.Struct, frozen=True, kw_only=True):
 
     posterior: dict[str, float]
     """The probability of each segment to be broken; its prior when no leg over it was tried."""
+    untried: tuple[str, ...]
+    """Those that no tried leg crosses: their numbers are their priors."""
     convicted_by_repetition: tuple[str, ...]
     """Broken with more than the stated probability, with the prior that was given and with the
     default one alike, alone on its legs, one of which was tried more than once and failed.
@@ -209,13 +213,16 @@ def posterior(
         own[name] = _inside(value)
     tried = {leg: legs[leg] for leg, (_, tries) in counts.items() if tries and legs[leg]}
     groups = _Groups(segments, tried.items())
-    seen = [_leg(groups, path, counts[leg], model) for leg, path in tried.items()]
+    said = {count: _evidence_of(*count, model) for count in {counts[leg] for leg in tried}}
+    seen = [
+        _Leg(frozenset(groups.of[one] for one in path), counts[leg][0] > 0, *said[counts[leg]])
+        for leg, path in tried.items()
+    ]
 
     found = _Judged(groups, seen, own, model)
     # By evidence and not by prior: an uncommon prior alone convicts nobody.
     even = dict.fromkeys(segments, PRIOR)
     checks = [found] if own == even else [found, _Judged(groups, seen, even, model)]
-    failed = {name for leg, path in tried.items() if counts[leg][0] for name in path}
     again = {
         name for leg, path in tried.items() if counts[leg][0] and counts[leg][1] > 1
         for name in path
@@ -230,10 +237,11 @@ def posterior(
     )
     suspects = [
         name for name in segments
-        if name in failed and name not in convicted and found.posterior[name] > own[name]
+        if name not in convicted and found.posterior[name] > own[name]
     ]  # fmt: skip
     return Posterior(
         posterior=found.posterior,
+        untried=tuple(name for name in segments if name not in groups.of),
         convicted_by_repetition=convicted,
         suspects=tuple(sorted(suspects, key=lambda name: -found.posterior[name])),
         explanations=found.explanations(),
@@ -245,8 +253,8 @@ def _inside(value: float) -> float:
     return min(1 - TINY, max(TINY, value))
 
 
-def _leg(groups: _Groups, path: Sequence[str], count: tuple[int, int], model: Model) -> _Leg:
-    fails, tries = count
+def _evidence_of(fails: int, tries: int, model: Model) -> tuple[float, tuple[float, ...]]:
+    """The log likelihood of a count on a good leg, and on a broken one in each regime."""
     wrong = model.false_positive
 
     def likelihood(rate: float) -> float:
@@ -261,7 +269,7 @@ def _leg(groups: _Groups, path: Sequence[str], count: tuple[int, int], model: Mo
         for rate, _ in model.rates
     ]
     mixed = log_sum([math.log(w) + hit for (_, w), hit in zip(model.rates, hits, strict=True)])
-    return _Leg(frozenset(groups.of[one] for one in path), fails > 0, miss, (*hits, mixed))
+    return miss, (*hits, mixed)
 
 
 class _Part(NamedTuple):
@@ -308,11 +316,11 @@ class _Judged:
                 hits = tuple(one.hits[number] for one in legs)
                 merged[hits] = merged.get(hits, 0.0) + weight
         regimes = []
+        alike = twins([(one.groups, one.miss, one.hits) for one in legs], self._chances)
         for hits, weight in merged.items():
-            factors = [
-                Factor(one.groups, hit, one.miss) for one, hit in zip(legs, hits, strict=True)
-            ]
-            regimes.append((math.log(weight), hits, solve_factors(factors, self._chances)))
+            factors = alike.factors([one.miss for one in legs], hits)
+            sums = alike.spread(solve_factors(factors, self._chances))
+            regimes.append((math.log(weight), hits, sums))
         return _Part(legs, regimes, log_sum(weight + sums.total for weight, _, sums in regimes))
 
     def explanations(self) -> tuple[Explanation, ...]:

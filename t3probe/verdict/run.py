@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -12,6 +12,10 @@ from t3probe.observation import Observation, RunRecord, Symptom
 from t3probe.verdict.case import Case
 from t3probe.verdict.labels import Verdict, solve
 from t3probe.verdict.timeline import How, Outage, Witness, outages, takes_part
+
+if TYPE_CHECKING:
+    from t3probe.verdict.posterior import Posterior
+    from t3probe.verdict.slowness import Slowness
 
 __all__ = ["INCIDENTS_LIMIT", "Incident", "RunVerdict", "judge_run"]
 
@@ -29,6 +33,7 @@ class _Setting:
 
     def __init__(self, record: RunRecord, seen: Mapping[str, Observation]) -> None:
         self.seen = seen
+        self.record = record
         self.legs = {name: one.path for name, one in seen.items()}
         known = dict.fromkeys((*record.segments, *record.own_segments))
         # An old record may lack some: a leg's path is the better witness.
@@ -36,18 +41,22 @@ class _Setting:
             known.update(dict.fromkeys(path))
         for one in seen.values():
             for drop in one.drops:
-                known.update(dict.fromkeys(drop.carried))
+                known.update(dict.fromkeys((*drop.carried, *drop.lost)))
         self.segments = tuple(known)
         self.paths = record.paths
         self.started_at = record.started_at
         self.judged = [(name, one) for name, one in seen.items() if takes_part(one)]
+        good = ("passed", "degraded")
+        self.passed = tuple(name for name, one in self.judged if one.outcome in good)
 
     @cached_property
     def witnesses(self) -> dict[str, Witness]:
         return {name: Witness(one) for name, one in self.judged}
 
     def uncrossed(self, leg: str, failed: Iterable[str]) -> tuple[str, ...]:
-        """The segments of a leg that none of the failed legs crosses."""
+        """The segments of a leg that none of these failed legs crosses."""
+        if not failed:
+            return self.legs[leg]
         crossed = {name for one in failed for name in self.legs[one]}
         return tuple(name for name in self.legs[leg] if name not in crossed)
 
@@ -56,17 +65,20 @@ class _Setting:
         failed: Iterable[str],
         passed: Iterable[str],
         carried: Mapping[str, tuple[str, ...]] = EMPTY,
-        beside: Iterable[str] = (),
+        beside: Mapping[str, tuple[str, ...]] = EMPTY,
+        lost: Mapping[str, tuple[str, ...]] = EMPTY,
     ) -> Verdict:
-        """`carried` gives segments that a failed leg clears itself, `beside` legs whose pass is
-        evidence only for what no failed leg crosses: each counts as one leg more."""
+        """`carried` gives segments that a failed leg clears itself, `beside` those of a leg whose
+        pass is evidence only for them, `lost` those among which a failed leg's bytes were lost:
+        each counts as one leg more."""
         more = {f"{leg} (carried)": path for leg, path in carried.items()}
-        failed = tuple(failed)
-        more |= {f"{leg} (beside)": self.uncrossed(leg, failed) for leg in beside}
+        also = {f"{leg} (lost)": path for leg, path in lost.items() if path != self.legs[leg]}
+        failed = (*failed, *also)
+        more |= {f"{leg} (beside)": path for leg, path in beside.items()}
         return solve(
             Case(
                 segments=self.segments,
-                legs={**self.legs, **more},
+                legs={**self.legs, **more, **also},
                 paths=self.paths,
                 failed=failed,
                 passed=(*passed, *more),
@@ -92,18 +104,23 @@ class Incident:
         """The legs with a drop in it."""
 
     @cached_property
+    def _evidence(self) -> dict[str, tuple[How, tuple[str, ...]]]:
+        """The legs that are evidence: how, and the segments that they clear."""
+        failed = set(self.failed)
+        out: dict[str, tuple[How, tuple[str, ...]]] = {}
+        for name, witness in self._setting.witnesses.items():
+            found = None if name in failed else self._outage.cleared_by(witness)
+            if found is not None:
+                how, short = found
+                cleared = self._setting.uncrossed(name, short)
+                if cleared:
+                    out[name] = (how, cleared)
+        return out
+
+    @cached_property
     def cleared_by(self) -> dict[str, How]:
         """The legs that clear every drop of it, and how; `beside` ones only in part."""
-        failed = set(self._outage.legs)
-        out: dict[str, How] = {}
-        for name, witness in self._setting.witnesses.items():
-            if name not in failed:
-                how = self._outage.cleared_by(witness)
-                if how == "beside" and not self._setting.uncrossed(name, self.failed):
-                    continue
-                if how is not None:
-                    out[name] = how
-        return out
+        return {name: how for name, (how, _) in self._evidence.items()}
 
     @cached_property
     def carried(self) -> dict[str, tuple[str, ...]]:
@@ -111,12 +128,17 @@ class Incident:
         return self._outage.carried
 
     @cached_property
+    def lost(self) -> dict[str, tuple[str, ...]]:
+        """The segments among which failed legs' bytes were lost, by their own records."""
+        return self._outage.lost
+
+    @cached_property
     def verdict(self) -> Verdict:
         """From the failed legs and those that clear; all others count as not run."""
         how = self.cleared_by
         passed = [leg for leg in how if how[leg] != "beside"]
-        beside = [leg for leg in how if how[leg] == "beside"]
-        return self._setting.verdict(self.failed, passed, self.carried, beside)
+        beside = {leg: path for leg, (word, path) in self._evidence.items() if word == "beside"}
+        return self._setting.verdict(self.failed, passed, self.carried, beside, self.lost)
 
     @cached_property
     def text(self) -> str:
@@ -135,7 +157,7 @@ class Incident:
         return f"{_listed(self.failed, 'and')} {what}: {_finding(self.verdict)}"
 
     def to_dict(self) -> dict[str, Any]:
-        """The JSON form; each time in seconds and as UTC text."""
+        """The JSON form; each time in seconds and as UTC text. `lost` only where some were."""
         out: dict[str, Any] = {}
         for name in ("began", "noticed", "recovered"):
             seconds = getattr(self, name)
@@ -147,6 +169,7 @@ class Incident:
             "failed": list(self.failed),
             "cleared_by": dict(self.cleared_by),
             "carried": {leg: list(path) for leg, path in self.carried.items()},
+            **({"lost": {leg: list(path) for leg, path in self.lost.items()}} if self.lost else {}),
             "text": self.text,
             "verdict": self.verdict.to_dict(),
         }
@@ -155,22 +178,60 @@ class Incident:
 class RunVerdict:
     """The verdict of a run and its incidents, by onset."""
 
-    def __init__(self, verdict: Verdict, incidents: Sequence[Incident]) -> None:
+    def __init__(self, verdict: Verdict, incidents: Sequence[Incident], setting: _Setting) -> None:
         self.verdict: Verdict = verdict
         """The worst incident's; without any, from the legs that passed."""
         self.incidents: tuple[Incident, ...] = tuple(incidents)
+        self.segments: tuple[str, ...] = setting.segments
+        self.legs: Mapping[str, tuple[str, ...]] = setting.legs
+        """The segments that each observed leg crosses."""
+        self.passed: tuple[str, ...] = setting.passed
+        """The legs that take part and passed, degraded or not."""
+        self._setting = setting
+
+    @cached_property
+    def listed(self) -> tuple[Incident, ...]:
+        """The incidents that `to_dict` lists."""
+        return self.worst_ones(INCIDENTS_LIMIT)
+
+    def worst_ones(self, limit: int) -> tuple[Incident, ...]:
+        """At most so many incidents: the worst ones, by onset."""
+        if len(self.incidents) <= limit:
+            return self.incidents
+        bad = sorted(self.incidents, key=lambda one: (one is not self.worst, *_severity(one)))
+        return tuple(sorted(bad[:limit], key=lambda one: one.began))
+
+    @cached_property
+    def worst(self) -> Incident | None:
+        """The incident whose verdict is the run's; None without any."""
+        return _worst(self.incidents) if self.incidents else None
+
+    @cached_property
+    def posterior(self) -> Posterior:
+        """How probable a fault of each segment is, from this run alone; see
+        `t3probe.verdict.repetition` for what counts as a try."""
+        from t3probe.verdict.repetition import in_run
+
+        return in_run(self)
+
+    @cached_property
+    def slowness(self) -> Slowness:
+        """Which legs are slower than usual, and which segments explain it. It stands beside the
+        verdict and changes nothing in it."""
+        from t3probe.verdict.slowness import Slowness
+
+        return Slowness(self._setting.record, self.segments, self._setting.seen)
 
     def to_dict(self) -> dict[str, Any]:
-        """The verdict's keys, then `incidents`; `incidents_truncated` when some are left out."""
-        listed = list(self.incidents)
-        if len(listed) > INCIDENTS_LIMIT:
-            worst = sorted(listed, key=_severity)[:INCIDENTS_LIMIT]
-            listed = sorted(worst, key=lambda one: one.began)
+        """The verdict's keys, then `incidents`; `incidents_truncated` when some are left out;
+        then `posterior`, `convicted_by_repetition` and `slowness`."""
         out = self.verdict.to_dict()
-        out["incidents"] = [one.to_dict() for one in listed]
-        if len(listed) < len(self.incidents):
+        out["incidents"] = [one.to_dict() for one in self.listed]
+        if len(self.listed) < len(self.incidents):
             out["incidents_truncated"] = True
-        return out
+        told = self.posterior.to_dict()
+        out |= {key: told[key] for key in ("posterior", "convicted_by_repetition")}
+        return out | {"slowness": self.slowness.to_dict()}
 
 
 def judge_run(record: RunRecord, observations: Sequence[Observation]) -> RunVerdict:
@@ -179,16 +240,23 @@ def judge_run(record: RunRecord, observations: Sequence[Observation]) -> RunVerd
     setting = _Setting(record, seen)
     incidents = [Incident(one, setting) for one in outages(setting.judged)]
     if incidents:
-        return RunVerdict(min(incidents, key=_severity).verdict, incidents)
-    passed = [name for name, one in setting.judged if one.outcome in ("passed", "degraded")]
-    verdict = setting.verdict((), passed)
+        return RunVerdict(_worst(incidents).verdict, incidents, setting)
+    verdict = setting.verdict((), setting.passed)
     if set(verdict.unobserved) & set(record.segments):
         verdict = msgspec.structs.replace(verdict, status="incomplete")
-    return RunVerdict(verdict, ())
+    return RunVerdict(verdict, (), setting)
 
 
 def _severity(incident: Incident) -> tuple[int, int, float]:
     return incident._outage.severity
+
+
+def _worst(incidents: Sequence[Incident]) -> Incident:
+    """The incident that stands for the run: of equally bad ones the first that is sound."""
+    worst = min(_severity(one)[:2] for one in incidents)
+    equal = [one for one in incidents if _severity(one)[:2] == worst]
+    sound = (one for one in equal if one.verdict.status != "inconsistent")
+    return next(sound, equal[0])
 
 
 def _named(observations: Iterable[Observation]) -> Iterator[tuple[str, Observation]]:

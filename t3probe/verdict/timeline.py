@@ -1,60 +1,53 @@
 """From observations to incidents: which legs failed together, and which legs are evidence.
 
-A pass clears only what it exercised, and only when it cannot lie before the onset. So another
-leg clears its segments for a drop
+Drops whose intervals overlap are one incident. For evidence a drop begins when the last good
+beat before it was *sent*: what broke may have broken while that answer was on its way. A leg
+without a drop in the incident clears its segments for a drop in one of two ways.
 
-- if it held through: good beats on one connection before the interval began and after it
-  ended, with none that failed between them;
-- or, when an immediate new attempt failed too (`down`), if it had a good beat that was sent
-  inside the interval, or answered the common beat that the drop called, and it exercises at
-  least what failed. A leg that only connects does not clear a segment that accepts
-  connections and then stays silent.
+- It held through: good beats on one connection, the first answered before the drop began and
+  the last sent after it was noticed, with none that failed between them. For a cut that
+  connection must also have grown as old as the one that died: else a limit on age may end it
+  as well, only later.
+- Or, when the new attempt failed too (`down`), it had a good beat that was sent inside the
+  interval or with the common beat, and went on well to its first beat after the notice: a beat
+  inside may lie before the onset. (One that exercised more than those after it must be of the
+  last second before what failed was sent.) A common beat counts only while the outage lasts,
+  which is known up to the newest failed attempt; a quarter of a second later is still taken
+  for it.
 
-A leg that passed all that but for the level still clears those of its segments that no failed
-leg crosses: an upstream that could be connected to is seen, though it proves nothing about a
-segment that went silent.
+Both clear only what they exercised (`drops.Need`, `drops.LEVELS`). When no connection could be
+opened, only a leg that opened one is evidence. When a request was answered wrongly or not at
+all, only a leg that asked is: the echo of a WebSocket that is open already asks nobody anew, so
+a rule, a listener or a process that refuses everything new lets it live on. A leg that only
+connects does not clear a segment that accepts connections and then stays silent.
+
+A leg that was well all the while, but exercised too little, clears those of its segments that no
+such failed leg crosses (`beside`): it was seen to work, though it proves nothing more. A leg that
+falls itself within a second of a drop is no evidence about it: that may be one event, which
+reaches one leg after the other.
 
 A failed leg's own record may show that its bytes came past some of its segments all the same
 (`Drop.carried`). That clears these for the drop itself, and for the drops of other legs as a
-good beat sent at that moment would.
+good beat sent at that moment would. Or it shows that they were lost on the first of its segments
+(`Drop.lost`): then these failed as a shorter leg would have. That clears nobody; what lies behind
+is only not needed to explain the drop.
 
 Left out altogether: inconclusive legs, planned downtime, and intervals in which the prober
-itself stood still.
+itself stood still. A beat that told nothing, or that the run's end cut, is no sign of life.
 """
 
 from __future__ import annotations
 
-from bisect import bisect_left, bisect_right
+from bisect import bisect_right
 from collections.abc import Iterable, Sequence
-from typing import Literal, NamedTuple
 
-from t3probe.observation import Beat, Drop, Observation, Stage, Symptom
+from t3probe.observation import Observation, Symptom
+from t3probe.verdict.drops import LEVELS, Fault, Need, faults_of
+from t3probe.verdict.witness import HOW, How, Witness
 
 __all__ = ["Fault", "How", "Outage", "Witness", "outages", "takes_part"]
 
-How = Literal["held through", "sent inside", "common beat", "beside"]
-HOW: tuple[How, ...] = ("held through", "sent inside", "common beat")
-"""Ways to clear a drop, the strongest first; `beside` clears only what no failed leg crosses."""
-
-LEVELS: dict[Stage, int] = {"connect": 0, "ask": 1, "hold": 2}
 WORSE: dict[Symptom, int] = {"down": 0, "cut": 1, "unknown": 2}
-
-
-class Fault(NamedTuple):
-    """A drop as the rules of evidence see it. Times are seconds since the run's start."""
-
-    began: float
-    noticed: float
-    leg: str
-    symptom: Symptom
-    level: int
-    """What did not work; a pass that proves less is no evidence."""
-    call: int = 0
-    """The common beat it called; 0 for none."""
-    recovered: float | None = None
-    carried: tuple[str, ...] = ()
-    """Segments that carried the bytes of the failed beat all the same."""
-    carried_at: float | None = None
 
 
 class Outage:
@@ -62,7 +55,7 @@ class Outage:
 
     def __init__(self, faults: Sequence[Fault]) -> None:
         self.faults = sorted(faults, key=_order)
-        self.began = self.faults[0].began
+        self.began = min(one.began for one in faults)
         self.noticed = max(one.noticed for one in faults)
         ends = [one.recovered for one in faults if one.recovered is not None]
         self.recovered = max(ends) if len(ends) == len(faults) else None
@@ -70,32 +63,30 @@ class Outage:
         self.legs = tuple(dict.fromkeys(one.leg for one in self.faults))
         self._level = max(one.level for one in faults)
         self._all_down = all(one.symptom == "down" for one in faults)
-        self._begins = [one.began for one in self.faults]
-        # The earliest end among the drops from each one on: finds a missed drop in a gap.
-        ends = [one.noticed for one in self.faults]
-        for at in range(len(ends) - 2, -1, -1):
-            ends[at] = min(ends[at], ends[at + 1])
-        self._ends = ends
+        groups: dict[tuple[Need, int], list[Fault]] = {}
+        for fault in self.faults:
+            groups.setdefault((fault.need, fault.level), []).append(fault)
+        self._groups = [_Alike(alike) for alike in groups.values()]
 
     @property
     def severity(self) -> tuple[int, int, float]:
         """Lower is worse: `down` before `cut`, then more failed legs, then the earlier."""
         return WORSE[self.symptom], -len(self.legs), self.began
 
-    def cleared_by(self, witness: Witness) -> How | None:
-        """How a leg without a drop in this outage clears all of its drops; None: it does not."""
-        if witness.held(self.began, self.noticed):
-            return "held through"
-        if self._all_down and not self._missed(witness.sent):
-            return "sent inside" if witness.level >= self._level else "beside"
-        weakest, enough = 0, True
-        for fault in self.faults:
-            how = witness.clears(fault)
-            if how is None:
-                return None
-            weakest = max(weakest, HOW.index(how))
-            enough = enough and (how == "held through" or witness.level >= fault.level)
-        return HOW[weakest] if enough else "beside"
+    def cleared_by(self, witness: Witness) -> tuple[How, frozenset[str]] | None:
+        """How a leg without a drop in this outage clears its drops, and the failed legs for which
+        it proves too little: what these cross it does not clear. None: it is no evidence."""
+        if witness.falls_with(self.faults):
+            return None
+        weakest, short = -1, frozenset[str]()
+        for group in self._groups:
+            how, missed = group.cleared_by(witness)
+            short |= missed
+            if how is not None:
+                weakest = max(weakest, HOW.index(how))
+        if weakest < 0:
+            return None
+        return ("beside" if short else HOW[weakest]), short
 
     @property
     def carried(self) -> dict[str, tuple[str, ...]]:
@@ -110,6 +101,11 @@ class Outage:
             if always and self._carried_through(leg, moments):
                 out[leg] = tuple(one for one in faults[0].carried if one in always)
         return out
+
+    @property
+    def lost(self) -> dict[str, tuple[str, ...]]:
+        """For each failed leg whose own record says where its bytes were lost: where."""
+        return {one.leg: one.lost for one in self.faults if one.lost}
 
     def _carried_through(self, leg: str, moments: Sequence[float]) -> bool:
         ask = LEVELS["ask"]
@@ -126,6 +122,52 @@ class Outage:
         )
 
     def _missed(self, moments: Sequence[float]) -> bool:
+        return any(group.missed(moments) for group in self._groups)
+
+
+class _Alike:
+    """Faults of one outage that ask the same of a witness."""
+
+    def __init__(self, faults: Sequence[Fault]) -> None:
+        self._faults = faults
+        self._legs = frozenset(one.leg for one in faults)
+        self._need, self._level = faults[0].need, faults[0].level
+        self._all_down = all(one.symptom == "down" for one in faults)
+        self._since = min(one.since for one in faults)
+        self._noticed = max(one.noticed for one in faults)
+        self._age = max(one.age for one in faults)
+        by_onset = sorted(faults, key=lambda one: one.began)
+        self._begins = [one.began for one in by_onset]
+        # The earliest end among the drops from each one on: finds a missed drop in a gap.
+        ends = [one.noticed for one in by_onset]
+        for at in range(len(ends) - 2, -1, -1):
+            ends[at] = min(ends[at], ends[at + 1])
+        self._ends = ends
+
+    def cleared_by(self, witness: Witness) -> tuple[How | None, frozenset[str]]:
+        """How it clears the weakest of these, and the legs of those that it does not clear."""
+        if witness.held(self._since, self._noticed, self._need, self._age):
+            return "held through", frozenset()
+        enough = witness.level >= self._level
+        sent = witness.sent[self._need]
+        # All its beats went well, and asked as much as those that failed.
+        alike = len(sent) == len(witness.beats)
+        if self._all_down and alike and not self.missed(sent):
+            return "sent inside", frozenset() if enough else self._legs
+        weakest: int = -1
+        short: set[str] = set()
+        for fault in self._faults:
+            how = witness.clears(fault)
+            if how is None:
+                how = witness.clears(fault._replace(need="any", age=0.0))
+                short.add(fault.leg)
+            elif not (enough or how == "held through"):
+                short.add(fault.leg)
+            if how is not None:
+                weakest = max(weakest, HOW.index(how))
+        return (None if weakest < 0 else HOW[weakest]), frozenset(short)
+
+    def missed(self, moments: Sequence[float]) -> bool:
         """Whether some drop has none of these ascending moments in its interval."""
         after = float("-inf")
         for moment in (*moments, float("inf")):
@@ -137,61 +179,7 @@ class Outage:
 
 
 def _order(fault: Fault) -> tuple[float, float, str]:
-    return fault.began, fault.noticed, fault.leg
-
-
-class Witness:
-    """What one leg can prove."""
-
-    def __init__(self, seen: Observation) -> None:
-        self.level = LEVELS[seen.level]
-        self.beats = sorted(seen.beats, key=lambda beat: beat.sent)
-        self.sent = [beat.sent for beat in self.beats if beat.ok]
-        self.stretches = _stretches(self.beats) if seen.level == "hold" else []
-
-    def held(self, began: float, noticed: float) -> bool:
-        """One and the same connection worked before this interval and after it."""
-        return any(first <= began and last >= noticed for first, last in self.stretches)
-
-    def clears(self, fault: Fault) -> How | None:
-        """How this leg clears one drop of another leg, were its level enough; None: not at all."""
-        if self.held(fault.began, fault.noticed):
-            return "held through"
-        if fault.symptom != "down":
-            return None
-        at = bisect_left(self.sent, fault.began)
-        if at < len(self.sent) and self.sent[at] <= fault.noticed:
-            return "sent inside"
-        return "common beat" if self._answered(fault) else None
-
-    def _answered(self, fault: Fault) -> bool:
-        """Its first beat for the common beat went well, and before the drop was over."""
-        if not fault.call:
-            return False
-        for beat in self.beats:
-            if beat.call >= fault.call and beat.sent >= fault.noticed:
-                return beat.ok and (fault.recovered is None or beat.sent <= fault.recovered)
-        return False
-
-
-def _stretches(beats: Iterable[Beat]) -> list[tuple[float, float]]:
-    """For each run of good beats on one connection: the first answer, the last sending."""
-    out: list[tuple[float, float]] = []
-    running: dict[int, list[Beat]] = {}
-    for beat in beats:
-        run = running.setdefault(beat.conn, [])
-        if beat.ok:
-            run.append(beat)
-        elif beat.tells:
-            out += _ends(run)
-            run.clear()
-    for run in running.values():
-        out += _ends(run)
-    return out
-
-
-def _ends(run: Sequence[Beat]) -> list[tuple[float, float]]:
-    return [(run[0].ended, run[-1].sent)] if len(run) > 1 else []
+    return fault.since, fault.noticed, fault.leg
 
 
 def takes_part(seen: Observation) -> bool:
@@ -201,12 +189,12 @@ def takes_part(seen: Observation) -> bool:
 
 def outages(legs: Iterable[tuple[str, Observation]]) -> list[Outage]:
     """The incidents of these legs, by onset. Legs that take no part are the caller's to omit."""
-    faults = sorted((one for name, seen in legs for one in _faults(name, seen)), key=_order)
+    faults = sorted((one for name, seen in legs for one in faults_of(name, seen)), key=_order)
     out: list[Outage] = []
     chain: list[Fault] = []
     until = 0.0
     for fault in faults:
-        if chain and fault.began > until:
+        if chain and fault.since > until:
             out.append(Outage(chain))
             chain = []
         until = max(until, fault.noticed) if chain else fault.noticed
@@ -214,32 +202,3 @@ def outages(legs: Iterable[tuple[str, Observation]]) -> list[Outage]:
     if chain:
         out.append(Outage(chain))
     return out
-
-
-def _faults(name: str, seen: Observation) -> list[Fault]:
-    """A leg's drops; one that failed without any failed from its start to its end."""
-    if not seen.drops and seen.outcome == "failed":
-        level = min(LEVELS[seen.level], LEVELS["ask"])
-        return [Fault(seen.started, max(seen.started, seen.ended), name, "down", level)]
-    return [
-        Fault(
-            began=drop.began,
-            noticed=max(drop.began, drop.noticed),
-            leg=name,
-            symptom=drop.symptom,
-            level=_level(drop),
-            call=drop.call,
-            recovered=drop.recovered,
-            carried=drop.carried,
-            carried_at=drop.carried_at,
-        )
-        for drop in seen.drops
-        if not drop.stalled
-    ]
-
-
-def _level(drop: Drop) -> int:
-    """What did not work: the new attempt tells it better than the drop."""
-    if drop.attempt is None or drop.attempt.ok:
-        return LEVELS[drop.stage]
-    return LEVELS["connect" if drop.attempt.stage == "connect" else "ask"]

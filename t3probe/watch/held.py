@@ -89,6 +89,13 @@ class Held(Engine):
         """Whether every leg's beat for this common beat is over."""
         return all(leg.done >= call for leg in self.legs)
 
+    def beaten_since(self, moment: float) -> bool:
+        """Whether every leg that holds a connection has beaten since then."""
+        return all(
+            book.alive_at >= moment or book.down or book.leg.kind in ONE_SHOT
+            for book in self.books.values()
+        )
+
     def stop(self) -> None:
         """End: open beats have a second, then every connection is closed."""
         self.interrupted = True

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import threading
+from contextlib import suppress
 
 from t3probe.watch.health import Health
 from t3probe.watch.snapshot import CONTENT_TYPE, Snapshot
@@ -67,6 +68,7 @@ class Server:
         self._text: tuple[Snapshot, bytes] | None = None
         self._open = 0
         self._loop = asyncio.new_event_loop()
+        self._stopped = asyncio.Event()
         self._socket = _bound(listen)
         host, port = self._socket.getsockname()[:2]
         self.address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
@@ -84,8 +86,11 @@ class Server:
     def stop(self) -> None:
         """Stop answering, within half a second."""
         if self._thread.is_alive():
-            self._loop.call_soon_threadsafe(self._loop.stop)
+            with suppress(RuntimeError):  # it has ended by itself meanwhile
+                self._loop.call_soon_threadsafe(self._stopped.set)
             self._thread.join(0.5)
+        elif not self._loop.is_closed():
+            self._loop.close()
         self._socket.close()
 
     # -- in the thread -------------------------------------------------------------------
@@ -93,18 +98,21 @@ class Server:
     def _run(self) -> None:
         loop = self._loop
         asyncio.set_event_loop(loop)
-        listening = loop.run_until_complete(
-            asyncio.start_server(self._client, sock=self._socket, limit=MAX_HEAD_BYTES)
-        )
         try:
-            loop.run_forever()
-        finally:
-            listening.close()
+            loop.run_until_complete(self._serve())
             tasks = asyncio.all_tasks(loop)
             for task in tasks:
                 task.cancel()
             loop.run_until_complete(asyncio.gather(*tasks, return_exceptions=True))
+        finally:
             loop.close()
+
+    async def _serve(self) -> None:
+        listening = await asyncio.start_server(
+            self._client, sock=self._socket, limit=MAX_HEAD_BYTES
+        )
+        await self._stopped.wait()
+        listening.close()
 
     async def _client(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         if self._open >= MAX_CONNECTIONS:
@@ -143,8 +151,8 @@ class Server:
             try:
                 self._text = snapshot, snapshot.text()
             except Exception as error:  # the scraper is told, and the next one may fare better
-                words = f"the metrics cannot be written: {type(error).__name__}\n"
-                return _response(500, _PLAIN, words.encode(), method)
+                why = f"the metrics cannot be written: {type(error).__name__}\n"
+                return _response(500, _PLAIN, why.encode(), method)
         return _response(200, CONTENT_TYPE, self._text[1], method)
 
 

@@ -1,8 +1,8 @@
 """One line per drop, with the verdict of that moment.
 
 A drop is told once the common beat that it called is over: then its symptom is known, and so is
-which other legs worked. That is waited for within a bound; what is not known by then is told as
-unknown.
+which other legs worked; and once the next regular beat is, which shows who held through. That is
+waited for within a bound; what is not known by then is told as unknown.
 """
 
 from __future__ import annotations
@@ -70,6 +70,8 @@ def drop_facts(pending: Pending, drop: Drop) -> dict[str, Any]:
         "cf_ray": drop.cf_ray,
         "colo": drop.colo,
         "carried": list(drop.carried),
+        "lost": list(drop.lost),
+        "words": drop.evidence,
         "tcp": None if drop.tcp is None else msgspec.to_builtins(drop.tcp),
     }
     attempt = drop.attempt

@@ -6,13 +6,17 @@ import asyncio
 from collections import deque
 from collections.abc import Callable, Coroutine, Sequence
 from functools import partial
+from importlib import import_module
+from pkgutil import iter_modules
 from typing import Any
 
+from t3probe import verdict
 from t3probe.config import DeploymentError, legs_for
 from t3probe.config.types import Deployment, Leg
 from t3probe.metrics.sheet import Sheet
 from t3probe.observation import Drop, Observation, RunRecord
 from t3probe.probes import ONE_SHOT, preload
+from t3probe.run.leg import next_beat
 from t3probe.timing import RunClock, utc_text
 from t3probe.verdict.run import RunVerdict, judge_run
 from t3probe.watch.health import Health, beat_limit
@@ -66,7 +70,7 @@ class Watch:
         self._told_news = asyncio.Event()
         self._published_at = 0.0
         self._lags: deque[float] = deque(maxlen=max(1, round(LAG_SECONDS / TICK_SECONDS)))
-        self._clean: tuple[object, RunVerdict] | None = None
+        self._said_broken: dict[str, str] = {}
         self.held = Held(deployment, self._legs(deployment), clock=clock, listener=self)
 
     @property
@@ -79,6 +83,9 @@ class Watch:
         for sentence in (*deployment.warnings, *([warning] if warning else [])):
             self._log.say("warning", text=sentence)
         preload(legs)
+        # An import in the middle of an incident would hold up the beats that judge it.
+        for module in iter_modules(verdict.__path__, f"{verdict.__name__}."):
+            import_module(module.name)
         return legs
 
     # -- what the books tell ---------------------------------------------------------------
@@ -117,6 +124,7 @@ class Watch:
     async def serve(self) -> None:
         """Hold until `stop`. Raises LoopbackOnlyError when a leg tried to leave loopback."""
         self._make_snapshot(self._present(self.clock.now() - RECENT_SECONDS))
+        # An exception there is ours, and at the start it is better said than lived with.
         holding = asyncio.create_task(self.held.run())
         work: list[Coroutine[Any, Any, None]] = [self._tick(), self._tell(), self._reloads()]
         side = [asyncio.create_task(one) for one in work]
@@ -150,7 +158,10 @@ class Watch:
             )
             if self._news or now - self._published_at >= PUBLISH_SECONDS:
                 self._news = False
-                await self._renew()
+                try:
+                    await self._renew()
+                except Exception as error:
+                    self._broke("publishing", error)
                 self._published_at = now
             await self.clock.clock.sleep(TICK_SECONDS)
 
@@ -178,17 +189,7 @@ class Watch:
 
     def _make_snapshot(self, seen: list[Observation]) -> None:
         record = self._record()
-        self._show(record, seen, self._judge(record, seen))
-
-    def _judge(self, record: RunRecord, seen: list[Observation]) -> RunVerdict:
-        """The verdict; while nothing is broken, that of before if nothing has changed."""
-        if any(one.drops for one in seen):
-            return judge_run(record, seen)
-        of = record.segments, record.paths, [(one.leg, one.path, one.outcome) for one in seen]
-        planned = [one.planned for one in seen]
-        if self._clean is None or self._clean[0] != (of, planned):
-            self._clean = (of, planned), judge_run(record, seen)
-        return self._clean[1]
+        self._show(record, seen, judge_run(record, seen))
 
     def _show(self, record: RunRecord, seen: list[Observation], judged: RunVerdict) -> None:
         counts = Sheet()
@@ -219,7 +220,8 @@ class Watch:
     # -- saying ------------------------------------------------------------------------------
 
     async def _tell(self) -> None:
-        """A line for each drop, once its common beat is over, or after a bounded time."""
+        """A line for each drop, once its common beat and the next one are over, or after a
+        bounded time."""
         waiting, held = self._reports.waiting, self.held
         while True:
             while not waiting:
@@ -228,28 +230,47 @@ class Watch:
             first = waiting[0].drop
             limit = 2 * (held.timing.watchdog + 2 * held.timing.connect_timeout)
             await held.until(partial(held.all_done, first.call), first.noticed + limit)
+            # One regular beat more: a connection as old as the one that died is then older.
+            slot = next_beat(self.clock.now(), held.timing.heartbeat)
+            await held.until(partial(held.beaten_since, slot), slot + held.timing.connect_timeout)
             if held.finished:
                 return
             ready = [waiting.popleft()]
-            while waiting and held.all_done(waiting[0].drop.call):
+            while waiting and waiting[0].drop.noticed < slot:
+                if not held.all_done(waiting[0].drop.call):
+                    break
                 ready.append(waiting.popleft())
             since = min(self.clock.now() - RECENT_SECONDS, first.noticed)
             record, seen = self._record(), self._present(since)
             if len(seen) > MANY_LEGS:
-                judged = await asyncio.to_thread(judge_run, record, seen)
+                judged = await asyncio.to_thread(self._judge_or_none, record, seen)
             else:
-                judged = judge_run(record, seen)
+                judged = self._judge_or_none(record, seen)
             for one in ready:
                 self._say_drop(one, judged)
 
     def _tell_all(self) -> None:
         """What still waits at the end is told as it stands."""
-        waiting = self._reports.waiting
-        if waiting:
-            record, seen = self._record(), self._present(waiting[0].drop.noticed)
-            judged = judge_run(record, seen)
-            while waiting:
-                self._say_drop(waiting.popleft(), judged)
+        waiting, judged = self._reports.waiting, None
+        if waiting and len(self.held.legs) <= MANY_LEGS:
+            seen = self._present(waiting[0].drop.noticed)
+            judged = self._judge_or_none(self._record(), seen)
+        while waiting:
+            self._say_drop(waiting.popleft(), judged)
+
+    def _judge_or_none(self, record: RunRecord, seen: list[Observation]) -> RunVerdict | None:
+        try:
+            return judge_run(record, seen)
+        except Exception as error:
+            self._broke("judging", error)
+            return None
+
+    def _broke(self, doing: str, error: Exception) -> None:
+        """Something of ours broke that nobody foresaw: said, and the probing goes on."""
+        what = type(error).__name__
+        if self._said_broken.get(doing) != what:
+            self._said_broken[doing] = what
+            self._log.say("error", doing=doing, text=f"{doing} broke: {what}; the probing goes on")
 
     def _say_drop(self, pending: Pending, judged: RunVerdict | None) -> None:
         leg, drop = pending.book.leg.name, pending.book.newest(pending.drop)
@@ -284,7 +305,6 @@ class Watch:
             stayed, began, ended = await self.held.change(deployment, legs)
             after = set(self.held.tallies)
             self._reports.keep_only(self.held.tallies)
-            self._clean = None
             self._news = True
             self._log.say(
                 "reload",

@@ -10,10 +10,13 @@ from collections import deque
 from collections.abc import Callable
 from typing import NamedTuple, Protocol
 
+import msgspec
+
 from t3probe.config.types import Leg, Timing
 from t3probe.observation import Attempt, Beat, Drop, Observation, Reason, Stage
 from t3probe.probes.base import ProbeError
-from t3probe.run.book import Book, carried
+from t3probe.run.book import Book
+from t3probe.run.evidence import Evidence, evidence
 from t3probe.run.footing import Footing
 from t3probe.watch.tally import Tally
 
@@ -39,7 +42,7 @@ class Failure(NamedTuple):
     reason: Reason
     stage: Stage
     detail: str
-    carried: tuple[str, ...]
+    evidence: Evidence
 
 
 class Listener(Protocol):
@@ -82,6 +85,9 @@ class WindowBook(Book):
         self._wall = wall
         self._listener = listener
         self._judged_to = started
+        self._openings: dict[int, Beat] = {}
+        """The first good beat of each connection in the window, however long ago it was: a
+        connection of days is not to look like one of minutes."""
 
     def looked(self, moment: float) -> None:
         self.alive_at = moment
@@ -93,6 +99,10 @@ class WindowBook(Book):
         oldest = beat.ended - self._keep()
         while self.beats[0].ended < oldest:
             self.beats.popleft()
+        if beat.ok and beat.conn not in self._openings:
+            first = self.beats[0].conn
+            self._openings = {conn: one for conn, one in self._openings.items() if conn >= first}
+            self._openings[beat.conn] = beat
         self.alive_at = beat.ended
         if beat.tells and not self._planned():
             stood = self.footing.stood_still(self._judged_to, beat.ended)
@@ -115,9 +125,8 @@ class WindowBook(Book):
     def bad(self, sent: float, ended: float, conn: int, error: ProbeError, call: int) -> None:
         super().bad(sent, ended, conn, error, call)
         if error.tells:
-            self.failure = Failure(
-                sent, ended, error.reason, error.stage, error.detail, carried(self.leg, error)
-            )
+            proof = evidence(self.leg, error, self.before(conn))
+            self.failure = Failure(sent, ended, error.reason, error.stage, error.detail, proof)
 
     def amend(self, **changes: object) -> None:
         super().amend(**changes)
@@ -144,18 +153,26 @@ class WindowBook(Book):
         drops = [drop for drop in self.drops if drop.noticed >= since]
         if self.down and not drops:
             drops = [self._going_on(self.drops[-1], since)]
-        return self.observation(self._planned(), drops)
+        seen = self.observation(self._planned(), drops)
+        if not self.beats:
+            return seen
+        first = self.beats[0]
+        opened = [
+            one
+            for conn, one in self._openings.items()
+            if conn >= first.conn and one.sent < first.sent
+        ]
+        return msgspec.structs.replace(seen, beats=(*opened, *seen.beats)) if opened else seen
 
     def _going_on(self, drop: Drop, since: float) -> Drop:
         failed = self.failure
         if failed is None or failed.ended <= drop.noticed:
             return drop
-        return Drop(
+        return msgspec.structs.replace(
+            drop,
             began=min(max(drop.began, since), failed.started),
             noticed=failed.ended,
-            reason=failed.reason,
             symptom="down",
-            stage=failed.stage,
             call=0,
             detail=failed.detail,
             attempt=Attempt(
@@ -166,7 +183,8 @@ class WindowBook(Book):
                 stage=failed.stage,
                 detail=failed.detail,
             ),
-            carried=failed.carried,
-            carried_at=failed.started if failed.carried else None,
-            stalled=drop.stalled,
+            carried=failed.evidence.carried,
+            carried_at=failed.started if failed.evidence.carried else None,
+            lost=failed.evidence.lost,
+            evidence=failed.evidence.words,
         )

@@ -125,7 +125,7 @@ def test_other_variables_are_none_of_ours() -> None:
             "5s",
             "T3PROBE__ZEBRA: expected a variable that addresses the deployment file, found "
             '"ZEBRA"; known after T3PROBE__: NAME, SEGMENTS, PATHS, TLS_CA, VANTAGE, TIMING, SSO, '
-            "LEG, PUBLIC, WALLED, UPSTREAM, DOWNTIME",
+            "LEG, PUBLIC, WALLED, UPSTREAM, UPSTREAM_SOURCE",
         ),
         (
             "T3PROBE__TIMING__HOLT",

@@ -203,6 +203,8 @@ def test_defaults_give_way_to_what_is_stated() -> None:
     assert isinstance(timing.connect_timeout, Duration)
     assert timing.sweep_interval == 60
     assert read(SMALL + '[timing]\nheartbeat = "2m"').timing.sweep_interval == 120
+    assert timing.slow_floor == 0.02
+    assert read(SMALL + '[timing]\nslow_floor = "5ms"').timing.slow_floor == 0.005
 
 
 def test_a_segment_on_no_path_is_a_warning() -> None:
@@ -213,7 +215,7 @@ def test_a_segment_on_no_path_is_a_warning() -> None:
 
 
 def test_what_a_leg_of_the_file_may_set_is_what_a_leg_has() -> None:
-    generated = {"prefix", "public_prefixes", "route", "listen_port"}
+    generated = {"prefix", "public_prefixes", "route", "listen_port", "backend", "places"}
     assert {*LegTable.__struct_fields__} == {*Leg.__struct_fields__} - generated
     whole = {*DeploymentFile.__struct_fields__} - {"leg", "public", "walled", "upstream", "lab"}
     assert whole <= {*Deployment.__struct_fields__}

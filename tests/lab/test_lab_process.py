@@ -89,7 +89,8 @@ def test_timing_can_be_overridden() -> None:
         (
             LabProcess(timing={"hodl": "2s"}),
             "t3probe lab: --timing hodl=2s: expected one of hold, heartbeat, watchdog,"
-            " connect_timeout, backoff, backoff_max, deadline, sweep_interval, got 'hodl'.",
+            " connect_timeout, backoff, backoff_max, deadline, sweep_interval, slow_floor,"
+            " got 'hodl'.",
         ),
         (
             LabProcess(timing={"hold": "soon"}),

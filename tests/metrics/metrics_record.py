@@ -12,7 +12,7 @@ from t3probe import metrics
 from t3probe.config.types import Deployment, Leg
 from t3probe.metrics import carry
 from t3probe.metrics.text import rendered
-from t3probe.observation import Beat, Drop, Observation, RunRecord
+from t3probe.observation import Baseline, Beat, Drop, Observation, RunRecord
 from t3probe.verdict import judge_run
 
 HERE = Path(__file__).resolve().parent
@@ -72,6 +72,11 @@ CLOUDFLARE = Observation(
 INTERNAL = Observation(
     leg="internal", kind="ws_echo", path=("traefik",), outcome="passed", level="hold",
     ended=35.0, observed_seconds=35.0, connected=True, beats=beats(0.5, 0.5, 0.5, 0.5),
+    baseline=Baseline(beats=900, low_seconds=0.25, high_seconds=0.5, moving_seconds=0.4375),
+)  # fmt: skip
+EGRESS = Observation(
+    leg="egress", kind="tcp", path=("wan",), outcome="passed", level="connect", ended=30.0,
+    observed_seconds=30.0, connected=True, beats=beats(0.0625, 0.0625, 0.0625),
 )  # fmt: skip
 COLLAPSED = Observation(
     leg="edge", kind="http", path=("wan", "cf-edge"), outcome="inconclusive",
@@ -123,7 +128,7 @@ OWN = Observation(
     observed_seconds=0.5, after_hold=True,
 )  # fmt: skip
 
-SEEN = (CLOUDFLARE, INTERNAL, COLLAPSED, PLANNED, WALLOFF, WALLED, *UPSTREAMS, OWN)
+SEEN = (CLOUDFLARE, INTERNAL, EGRESS, COLLAPSED, PLANNED, WALLOFF, WALLED, *UPSTREAMS, OWN)
 
 DEPLOYMENT = Deployment(
     name="made-up",

@@ -29,7 +29,7 @@ from metrics_record import (
 from t3probe import metrics
 from t3probe.metrics.build import CHECK_NAME_LIMIT, CHECKS_LIMIT
 from t3probe.metrics.document import page
-from t3probe.observation import REASONS, Observation
+from t3probe.observation import REASONS, Baseline, Observation
 from t3probe.verdict import judge_run
 
 HERE = Path(__file__).resolve().parent
@@ -290,3 +290,42 @@ def test_what_is_no_number_of_seconds_is_not_published() -> None:
     found = said(endless)
     assert "t3probe_check_duration_seconds check=internal" not in found
     assert found["t3probe_observed_seconds_total leg=internal"] == 0
+
+
+# -- slowness ----------------------------------------------------------------------------------
+
+
+USUAL = Baseline(beats=900, low_seconds=0.25, high_seconds=0.5, moving_seconds=0.1)
+SLOW = "t3probe_segment_excess_seconds segment="
+BASELINE = "t3probe_rtt_baseline_seconds leg=internal"
+
+
+def test_what_slows_a_segment_is_told_and_hardly_moves_what_is_usual() -> None:
+    found = said(replace(INTERNAL, baseline=USUAL))
+    assert found[SLOW + "traefik"] == pytest.approx(0.4)
+    assert found[BASELINE] == pytest.approx(0.1001)
+    assert SLOW + "wan" not in found
+
+
+def test_a_run_that_could_read_nothing_replaces_nothing() -> None:
+    for seen in (
+        replace(INTERNAL, baseline=None),
+        replace(INTERNAL, baseline=USUAL, outcome="failed"),
+        replace(INTERNAL, baseline=USUAL, outcome="inconclusive"),
+        replace(INTERNAL, baseline=USUAL, planned="until noon"),
+        replace(INTERNAL, baseline=USUAL, beats=INTERNAL.beats[:2]),
+    ):
+        found = said(seen)
+        assert BASELINE not in found
+        assert not [name for name in found if name.startswith(SLOW)]
+
+
+def test_the_first_run_leaves_its_median() -> None:
+    found = said(replace(INTERNAL, baseline=Baseline()))
+    assert found[BASELINE] == 0.5
+    assert not [name for name in found if name.startswith(SLOW)]
+
+
+def test_own_segments_have_no_excess() -> None:
+    slow = replace(INTERNAL, path=("upstream-a",), baseline=USUAL)
+    assert not [name for name in said(slow) if name.startswith(SLOW)]

@@ -43,3 +43,4 @@ def no_stalls(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -
     """A busy machine that stops the tests' loop for a moment must not change an outcome."""
     if "own_footing" not in request.fixturenames:
         monkeypatch.setattr("t3probe.run.footing.stall_threshold", lambda timing: 1e9)
+        monkeypatch.setattr("t3probe.run.footing.THROTTLED_SHARE", 1e9)

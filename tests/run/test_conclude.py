@@ -7,9 +7,7 @@ from typing import Any
 import pytest
 
 from t3probe.config.types import Duration, Leg, Timing
-from t3probe.observation import AddressTry, Beat, Drop, TcpSample
-from t3probe.probes.base import ProbeError
-from t3probe.run.book import carried
+from t3probe.observation import AddressTry, Beat, Drop
 from t3probe.run.conclude import conclude
 from t3probe.run.footing import Footing, stall_threshold
 from t3probe.timing import FakeClock, RunClock
@@ -109,34 +107,6 @@ def test_one_of_several_is_enough_where_the_leg_says_so() -> None:
 def test_a_first_attempt_that_told_nothing_does_not_degrade_what_came_after() -> None:
     leg = Leg(name="leg", kind="walloff", path=("a",))
     assert conclude(leg, [beat()], [], [DEAD, DEAD]).outcome == "passed"
-
-
-ESTABLISHED = TcpSample(state=1, rtt_seconds=0.1)
-
-
-@pytest.mark.parametrize(
-    ("reason", "answered", "tcp", "ends_at", "expected"),
-    [
-        ("rtt_timeout", False, ESTABLISHED, "c", ("a", "b")),
-        ("tls_failed", False, ESTABLISHED, "b", ("a",)),
-        ("rtt_timeout", False, ESTABLISHED, "a", ()),
-        ("rtt_timeout", False, ESTABLISHED, None, ()),
-        ("rtt_timeout", False, TcpSample(state=1, rtt_seconds=0.1, unacked=1), "c", ()),
-        ("rtt_timeout", False, TcpSample(state=7, rtt_seconds=0.0), "c", ()),
-        ("rtt_timeout", False, None, "c", ()),
-        ("connection_reset", False, ESTABLISHED, "c", ()),
-        ("connect_timeout", False, ESTABLISHED, "c", ()),
-        ("http_5xx", True, None, "c", ("a", "b")),
-        ("wrong_echo", True, None, "b", ("a",)),
-    ],
-)
-def test_what_carried_our_bytes(
-    reason: Any, answered: bool, tcp: TcpSample | None, ends_at: str | None, expected: Any
-) -> None:
-    leg = Leg(name="leg", kind="ws_echo", path=("a", "b", "c"), tcp_ends_at=ends_at)
-    error = ProbeError(reason, "ask", "x", answered=answered)
-    error.tcp = tcp
-    assert carried(leg, error) == expected
 
 
 # -- footing -------------------------------------------------------------------------------

@@ -78,11 +78,26 @@ async def test_a_drop_makes_all_legs_beat_at_once(authority: Authority) -> None:
         assert len(answers) == 1, name
         assert answers[0].ok
         assert answers[0].sent >= drop.noticed
-        # The first beat, the common one once all were up, and this one.
-        assert [beat.call for beat in seen[name].beats] == [0, 1, 2]
+        # The first beat, the common one once all were up, this one, and one at the hold's end.
+        assert [beat.call for beat in seen[name].beats] == [0, 1, 2, 3]
     assert drop.attempt is not None
     assert drop.attempt.ok
     assert seen["bad"].connected
+
+
+async def test_after_an_early_drop_there_is_no_beat_at_the_end_of_the_hold() -> None:
+    async def breaks(reader: Reader, writer: Writer) -> None:
+        await upgrade(reader, writer)
+        if writer.server.connections == 1:  # type: ignore[attr-defined]
+            await echo_frames(reader, writer, 2)
+            reset(writer)
+        else:
+            await echo_frames(reader, writer)
+
+    async with serve(breaks) as bad, serve(echo) as well:
+        seen = await probe_all([ws_leg(bad, name="bad"), ws_leg(well)], hold=0.9, heartbeat=0.3)
+    (drop,) = seen["bad"].drops
+    assert max(beat.call for beat in seen["ws"].beats) == drop.call
 
 
 async def test_a_leg_that_was_busy_answers_the_common_beat_afterwards() -> None:
@@ -186,9 +201,10 @@ async def test_a_beat_that_the_deadline_cuts_is_neither_pass_nor_drop() -> None:
     async with serve(answers_late(60)) as server:
         seen = await probe(ws_leg(server), hold=0.35, heartbeat=0.3, watchdog=60, deadline=0.8)
     assert (seen.outcome, seen.drops) == ("passed", ())
-    assert [beat.ok for beat in seen.beats] == [True, True]
+    assert [beat.ok for beat in seen.beats] == [True, True, False]
+    assert not seen.beats[-1].tells
     # What was seen ends at the last judged beat.
-    assert seen.ended == seen.beats[-1].ended
+    assert seen.ended == seen.beats[1].ended
     assert seen.observed_seconds == pytest.approx(seen.ended - seen.started, abs=1e-5)
 
 
@@ -197,7 +213,8 @@ async def test_a_first_beat_that_the_deadline_cuts_says_nothing() -> None:
         legs = [ws_leg(server), http_leg(server)]
         seen = await probe_all(legs, watchdog=60, connect_timeout=60, deadline=0.3)
     for leg in seen.values():
-        assert (leg.outcome, leg.reason, leg.beats, leg.drops) == ("inconclusive", None, (), ())
+        assert (leg.outcome, leg.reason, leg.drops) == ("inconclusive", None, ())
+        assert [(beat.ok, beat.tells) for beat in leg.beats] == [(False, False)]
 
 
 async def test_a_symptom_that_the_deadline_cuts_is_unknown() -> None:

@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from t3probe.verdict import Case, CaseError, parse_cases, solve
+from t3probe.verdict.repetition import of_case
 
 GOOD = {
     "segments": ["wan", "tunnel"],
@@ -18,23 +19,28 @@ GOOD = {
     "passed": ["egress"],
 }
 BAD = [
-    (None, "c.json: expected an object with segments, paths, legs, failed, passed, found null."),
+    (
+        None,
+        "c.json: expected an object with segments, paths, legs, failed, passed, counts, priors, "
+        "found null.",
+    ),
     (
         "x",
         "c.json: expected an object with segments, paths, legs, failed, passed, "
-        "found the text 'x'.",
+        "counts, priors, found the text 'x'.",
     ),
     (
         [GOOD, 7],
         "c.json: case 2: expected an object with segments, paths, legs, failed, passed, "
-        "found the number 7.",
+        "counts, priors, found the number 7.",
     ),
     ({"legs": {}}, "c.json: segments: expected this key, found nothing; add it."),
     ({"segments": []}, "c.json: legs: expected this key, found nothing; add it."),
     (GOOD | {"fialed": []}, "c.json: 'fialed': unknown key; write 'failed'."),
     (
         GOOD | {"zzz": []},
-        "c.json: 'zzz': unknown key; use one of segments, paths, legs, failed, passed.",
+        "c.json: 'zzz': unknown key; use one of segments, paths, legs, failed, passed, counts, "
+        "priors.",
     ),
     (
         GOOD | {"segments": "wan"},
@@ -73,6 +79,39 @@ BAD = [
     ),
     (GOOD | {"passed": ["egres"]}, "c.json: passed: unknown leg 'egres'; write 'egress'."),
     (GOOD | {"failed": None}, "c.json: failed: expected a list of names, found null."),
+    (
+        GOOD | {"counts": []},
+        "c.json: counts: expected an object of [failed tries, tries], found a list.",
+    ),
+    (
+        GOOD | {"counts": {"egres": [0, 1]}},
+        "c.json: counts: unknown leg 'egres'; write 'egress'.",
+    ),
+    (
+        GOOD | {"counts": {"egress": [2, 1]}},
+        "c.json: counts['egress']: expected [failed tries, tries], two counts, "
+        "found [the number 2, the number 1].",
+    ),
+    (
+        GOOD | {"counts": {"egress": True}},
+        "c.json: counts['egress']: expected [failed tries, tries], two counts, found true.",
+    ),
+    (
+        GOOD | {"priors": [0.1]},
+        "c.json: priors: expected an object of probabilities, found a list.",
+    ),
+    (
+        GOOD | {"priors": {"wam": 0.1}},
+        "c.json: priors: unknown segment 'wam'; write 'wan'.",
+    ),
+    (
+        GOOD | {"priors": {"wan": "x"}},
+        "c.json: priors['wan']: expected a probability from 0 to 1, found the text 'x'.",
+    ),
+    (
+        GOOD | {"priors": {"wan": 1.5}},
+        "c.json: priors['wan']: expected a probability from 0 to 1, found the number 1.5.",
+    ),
     (
         GOOD | {"passed": ["egress", "cloudflare"]},
         "c.json: passed: leg 'cloudflare' stands in failed and in passed; remove it from one.",
@@ -130,7 +169,13 @@ json_values = st.recursive(
             "segments": st.just(["a", "b"]) | json_values,
             "legs": st.just({"x": ["a"]}) | json_values,
         },
-        optional={"failed": json_values, "passed": json_values, "paths": json_values},
+        optional={
+            "failed": json_values,
+            "passed": json_values,
+            "paths": json_values,
+            "counts": json_values | st.dictionaries(st.just("x"), st.lists(st.integers())),
+            "priors": json_values | st.dictionaries(st.just("a"), st.floats()),
+        },
     )
 )
 def test_anything_else_is_judged_or_refused(content: object) -> None:
@@ -139,3 +184,4 @@ def test_anything_else_is_judged_or_refused(content: object) -> None:
     except CaseError:
         return
     solve(found[0])
+    of_case(found[0])

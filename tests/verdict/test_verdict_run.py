@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+from collections.abc import Callable
 from itertools import pairwise
 
 import pytest
@@ -12,7 +13,7 @@ from verdict_script import bad, cut, down, good, judge, leg
 from t3probe.observation import Observation, RunRecord
 from t3probe.verdict import judge_run
 from t3probe.verdict import run as run_module
-from t3probe.verdict.timeline import Outage, Witness, outages
+from t3probe.verdict.timeline import Fault, Outage, Witness, outages
 
 
 def test_the_json_form() -> None:
@@ -20,7 +21,8 @@ def test_the_json_form() -> None:
         leg("x", "wan a", good(0, 10), cut(10.1, 20)), leg("y", "wan b", good(0, 30)), own="up"
     )
     told = run.to_dict()
-    assert list(told)[:-1] == list(run.verdict.to_dict())
+    keys = ["incidents", "posterior", "convicted_by_repetition", "slowness"]
+    assert list(told) == [*run.verdict.to_dict(), *keys]
     (incident,) = told["incidents"]
     verdict = incident.pop("verdict")
     assert verdict == {key: told[key] for key in verdict}
@@ -94,6 +96,16 @@ def test_many_incidents_are_listed_up_to_a_bound(monkeypatch: pytest.MonkeyPatch
     assert told["convicted"] == ["b"]
 
 
+def test_the_incident_that_speaks_for_the_run_is_always_listed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(run_module, "INCIDENTS_LIMIT", 2)
+    # Without a segment of its own a leg cannot have failed.
+    run = judge(leg("x", "", cut(1, 2), cut(4, 5), cut(7, 8)), leg("y", "a", cut(10, 11)))
+    assert run.verdict.convicted == ("a",)
+    assert [one["began_seconds"] for one in run.to_dict()["incidents"]] == [1, 10]
+
+
 def test_a_record_without_segments_learns_them_from_the_legs() -> None:
     run = judge_run(RunRecord(), [leg("x", "wan a", down(1, 2, carried=("far",), carried_at=1.5))])
     assert run.verdict.exonerated == ("far",)
@@ -136,6 +148,16 @@ def random_leg(rng: random.Random, name: str, *, drops: bool) -> Observation:
     return leg(name, f"wan {name}", *facts, level=level)
 
 
+def clears(witness: Witness, fault: Fault) -> bool:
+    how = witness.clears(fault)
+    return how == "held through" or (how is not None and witness.level >= fault.level)
+
+
+def weakly(witness: Witness) -> Callable[[Fault], object]:
+    """Whether it was at work at all then, whatever it exercised."""
+    return lambda fault: witness.clears(fault._replace(need="any", age=0.0))
+
+
 def test_the_quick_looks_agree_with_a_look_at_every_drop() -> None:
     rng = random.Random(9)
     cleared = 0
@@ -144,9 +166,13 @@ def test_the_quick_looks_agree_with_a_look_at_every_drop() -> None:
         whole = random_leg(rng, "y", drops=False)
         witness = Witness(whole)
         for outage in outages([(one.leg, one) for one in broken]):
-            plain = all(witness.clears(fault) for fault in outage.faults)
-            assert (outage.cleared_by(witness) is not None) == plain
-            cleared += plain
+            plain = {fault.leg for fault in outage.faults if not clears(witness, fault)}
+            found = outage.cleared_by(witness)
+            assert (found is None) == (not any(map(weakly(witness), outage.faults)))
+            if found is not None:
+                assert found[1] == plain
+                assert (found[0] == "beside") == bool(plain)
+                cleared += not plain
     assert cleared > 50
 
 
@@ -157,11 +183,11 @@ def test_incidents_do_not_overlap_and_hold_all_drops() -> None:
         found = outages([(one.leg, one) for one in seen])
         assert sum(len(one.faults) for one in found) == sum(len(one.drops) for one in seen)
         for before, after in pairwise(found):
-            assert before.noticed < after.began
+            assert before.noticed < min(fault.since for fault in after.faults)
         for one in found:
             reach = one.faults[0].noticed
             for fault in one.faults[1:]:
-                assert fault.began <= reach
+                assert fault.since <= reach
                 reach = max(reach, fault.noticed)
 
 

@@ -53,6 +53,9 @@ def test_a_failure_without_drops_lasted_from_start_to_end() -> None:
     assert one.verdict.convicted == ("a",)
     connecting = leg("y", "wan b", good(2), level="connect")
     assert only(judge(wall, connecting)).cleared_by == {"y": "beside"}
+    # What such a check asked is not known, but an open WebSocket asks nothing.
+    echo = leg("y", "wan b", good(0, 2, 36), kind="ws_echo")
+    assert only(judge(wall, echo)).verdict.exonerated == ("b",)
 
 
 def test_a_check_after_the_hold_is_judged_by_the_same_rules() -> None:

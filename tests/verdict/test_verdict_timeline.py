@@ -7,6 +7,7 @@ the leg that does or does not clear `wan`.
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 from verdict_script import bad, cut, down, good, judge, leg
 from verdict_timeline_helpers import X_CUT, X_DOWN, only
@@ -51,7 +52,7 @@ def test_a_connection_opened_after_the_onset_has_not_held() -> None:
 def test_the_beat_before_must_have_been_answered_before() -> None:
     slow = (Beat(sent=10.05, ended=10.2, ok=True, conn=0), *good(20, 30))
     assert only(judge(X_CUT, leg("y", "wan b", slow))).cleared_by == {}
-    quick = (Beat(sent=10.05, ended=10.1, ok=True, conn=0), *good(20, 30))
+    quick = (Beat(sent=9.95, ended=10.0, ok=True, conn=0), *good(20, 30))
     assert only(judge(X_CUT, leg("y", "wan b", quick))).cleared_by == {"y": "held through"}
 
 
@@ -81,6 +82,76 @@ def test_an_undecided_drop_needs_a_leg_that_held_through() -> None:
     one = only(judge(x, asking, leg("z", "b", good(0, 30))))
     assert one.symptom == "unknown"
     assert one.cleared_by == {"z": "held through"}
+
+
+def test_the_onset_may_be_before_the_last_answer() -> None:
+    # The answer was on its way for 4 s; y's connection is from meanwhile.
+    slow = (Beat(sent=10, ended=14, ok=True, conn=0),)
+    x = leg("x", "wan a", good(0), slow, cut(14, 15), good(15.2, conn=1))
+    assert only(judge(x, leg("y", "wan b", good(13, 15.1), good(0, conn=9)))).cleared_by == {}
+    assert only(judge(x, leg("y", "wan b", good(9, 15.1)))).cleared_by == {"y": "held through"}
+
+
+def test_drops_of_one_event_that_came_late_are_one_incident() -> None:
+    slow = (Beat(sent=10, ended=14, ok=True, conn=0),)
+    x = leg("x", "wan a", good(0), slow, cut(14, 15))
+    z = leg("z", "wan c", good(0, 9), cut(9.1, 12))
+    assert only(judge(x, z)).failed == ("z", "x")
+
+
+def test_a_younger_connection_says_nothing_about_a_limit_on_age() -> None:
+    x = leg("x", "wan a", good(0, 10), cut(10.1, 20, connection_age_seconds=20.0))
+    one = only(judge(x, leg("y", "wan b", good(5, 20.1))))
+    assert one.cleared_by == {"y": "beside"}
+    assert one.verdict.exonerated == ("b",), "what x does not cross was seen to work"
+    grown = leg("y", "wan b", good(5, 20.1, 26))
+    assert only(judge(x, grown)).cleared_by == {"y": "held through"}
+
+
+def test_a_connection_that_no_longer_answered_was_dead_before_the_watchdog_expired() -> None:
+    drop = cut(10.1, 30, connection_age_seconds=30.0, reason="rtt_timeout")
+    x = leg("x", "wan a", good(0, 10), (Beat(sent=15, ended=30, ok=False, conn=0),), drop)
+    # 21 s old at its last sign of life: older than x was at 15 s, younger than at 30 s.
+    assert only(judge(x, leg("y", "wan b", good(9, 30)))).cleared_by == {"y": "held through"}
+    lost = msgspec.structs.replace(drop, reason="connection_reset")
+    x = leg("x", "wan a", good(0, 10), lost)
+    assert only(judge(x, leg("y", "wan b", good(9, 30)))).cleared_by == {"y": "beside"}
+
+
+def test_a_leg_that_falls_itself_within_a_second_says_nothing() -> None:
+    for later, how in ((1.0, {}), (1.1, {"y": "held through"})):
+        fall = cut(20.2, 20 + later)
+        y = leg("y", "wan b", good(0, 10, 20.1), fall, good(22, conn=1))
+        first, second = judge(X_CUT, y).incidents
+        assert (first.cleared_by, second.failed) == (how, ("y",))
+
+
+def test_an_open_websocket_says_nothing_about_requests() -> None:
+    x = leg("x", "wan a", good(0, 10), down(10.1, 20, reason="http_5xx"))
+    echo = leg("y", "wan b", good(0, 10, 20.01, 30), kind="ws_echo")
+    one = only(judge(x, echo))
+    assert one.cleared_by == {"y": "beside"}
+    assert one.verdict.exonerated == ("b",)
+    asking = leg("y", "wan b", good(0, 10, 20.01, 30), kind="http")
+    assert only(judge(x, asking)).cleared_by == {"y": "held through"}
+
+
+def test_an_open_connection_says_nothing_about_new_ones() -> None:
+    x = leg("x", "wan a", good(0, 10), down(10.1, 20, stage="connect", conn=None))
+    held = leg("y", "wan b", good(0, 10, 20.01, 30))
+    one = only(judge(x, held))
+    assert one.cleared_by == {"y": "beside"}
+    assert one.verdict.exonerated == ("b",)
+    anew = leg("y", "wan b", good(0, 10), good(20.01, conn=1))
+    assert only(judge(x, anew)).cleared_by == {"y": "common beat"}
+
+
+def test_a_leg_clears_what_the_drops_it_cannot_clear_do_not_cross() -> None:
+    x = leg("x", "wan a", good(0, 10), down(10.1, 20))
+    other = leg("up", "far", good(0, 10), down(10.1, 20, stage="connect", conn=None))
+    one = only(judge(x, other, leg("y", "wan b", good(0, 10, 20.01)), segments="wan a b far"))
+    assert one.cleared_by == {"y": "beside"}
+    assert one.verdict.convicted == ("a", "far")
 
 
 # Sent inside, and the common beat.
@@ -126,9 +197,37 @@ def test_the_common_beat_failed_and_a_later_one_answered() -> None:
     assert only(judge(X_DOWN, y)).cleared_by == {}
 
 
-def test_a_beat_that_was_not_for_this_call_is_no_answer() -> None:
+def test_a_beat_inside_is_named_before_the_common_one() -> None:
+    y = leg("y", "wan b", bad(1), good(12), good(20.01, call=1), level="ask")
+    assert only(judge(X_DOWN, y)).cleared_by == {"y": "sent inside"}
+
+
+def test_a_beat_of_the_same_moment_is_as_good_as_an_answer() -> None:
     y = leg("y", "wan b", good(5), good(20.01, call=0), level="ask")
+    assert only(judge(X_DOWN, y)).cleared_by == {"y": "common beat"}
+
+
+def test_an_answer_that_comes_late_may_come_after_the_outage() -> None:
+    late = leg("y", "wan b", good(5), good(20.3, call=1), level="ask")
+    assert only(judge(X_DOWN, late)).cleared_by == {}
+    still_down = leg("x", "wan a", good(0, 10), down(10.1, 20), bad(20.4, conn=2))
+    assert only(judge(still_down, late)).cleared_by == {"y": "common beat"}
+
+
+def test_a_beat_inside_whose_successor_told_nothing_may_be_from_before_the_onset() -> None:
+    y = leg("y", "wan b", good(12), bad(20.01, tells=False), good(30), level="ask")
     assert only(judge(X_DOWN, y)).cleared_by == {}
+
+
+def test_what_later_beats_do_not_ask_again_may_lie_before_the_onset() -> None:
+    x = leg("x", "wan a", good(0, 10), bad(19.9), down(10.1, 20, conn=None, stage="connect"))
+    # y opened a connection at that moment, and kept it: nobody knows when opening one broke.
+    for opened, how in ((18.8, "beside"), (18.95, "sent inside")):
+        y = leg("y", "wan b", good(5, conn=1), good(opened, 20.01, 25))
+        assert only(judge(x, y)).cleared_by == {"y": how}
+    # One that never worked is down all along.
+    never = leg("x", "wan a", bad(19.9), down(0, 20, conn=None, stage="connect"))
+    assert only(judge(never, leg("y", "wan b", good(2, 20.01)))).cleared_by == {"y": "sent inside"}
 
 
 def test_an_answer_from_before_the_drop_was_noticed_is_none() -> None:
@@ -148,11 +247,15 @@ def test_a_drop_that_called_nobody_gets_no_answer() -> None:
 
 
 def test_an_answer_after_the_recovery_clears_nothing() -> None:
-    x = leg("x", "wan a", good(0, 10), down(10.1, 20, recovered=24), good(24, conn=1))
+    x = leg(
+        "x", "wan a", good(0, 10), down(10.1, 20, recovered=24), bad(23.6, conn=2), good(24, conn=1)
+    )
     late = leg("y", "wan b", good(5), good(24.5, call=1), level="ask")
     assert only(judge(x, late)).cleared_by == {}
     early = leg("y", "wan b", good(5), good(23.5, call=1), level="ask")
     assert only(judge(x, early)).cleared_by == {"y": "common beat"}
+    soon = leg("x", "wan a", good(0, 10), down(10.1, 20, recovered=20.1))
+    assert only(judge(soon, leg("y", "wan b", good(5, 20.15), level="ask"))).cleared_by == {}
 
 
 # A pass clears only what it exercised.
@@ -201,98 +304,3 @@ def test_a_lower_level_clears_only_what_no_failed_leg_crosses() -> None:
     assert one.verdict.ambiguous == ("wan", "a")
     cut_off = leg("x", "wan a", good(0, 10), cut(10.1, 20))
     assert only(judge(cut_off, lower)).cleared_by == {}
-
-
-# Incidents.
-
-
-def test_an_outage_shorter_than_the_gap_between_two_beats() -> None:
-    # x is cut and back within 0.2 s. y beat before and after on one connection, z on two.
-    x = leg("x", "wan a", good(0, 10), cut(10.1, 13), good(13.2, 20, conn=1))
-    y = leg("y", "wan b", good(0, 9, 18, 27))
-    z = leg("z", "a c", good(0, 9), good(18, 27, conn=1))
-    one = only(judge(x, y, z))
-    assert one.cleared_by == {"y": "held through"}
-    assert one.verdict.convicted == ("a",)
-    assert one.verdict.unobserved == ("c",)
-
-
-def test_two_outages_apart_are_two_incidents() -> None:
-    x = leg("x", "wan a", good(0), down(0.1, 5, recovered=6), good(8, conn=1))
-    y = leg("y", "wan b", good(0, 7), good(20), down(20.1, 30))
-    run = judge(x, y)
-    assert [one.failed for one in run.incidents] == [("x",), ("y",)]
-    assert run.incidents[0].cleared_by == {"y": "held through"}
-    assert run.incidents[1].cleared_by == {}
-    assert run.verdict == run.incidents[0].verdict
-
-
-def test_a_later_outage_of_the_same_leg_is_another_incident() -> None:
-    x = leg("x", "wan a", cut(1, 2), cut(12, 13), cut(22, 23))
-    assert [one.began for one in judge(x).incidents] == [1, 12, 22]
-
-
-def test_drops_that_overlap_through_a_third_are_one_incident() -> None:
-    x = leg("x", "wan a", down(1, 5))
-    y = leg("y", "wan b", down(9, 12))
-    z = leg("z", "wan c", down(5, 9))
-    one = only(judge(x, y, z))
-    assert one.failed == ("x", "z", "y")
-    assert (one.began, one.noticed) == (1, 12)
-    assert one.verdict.minimal_sets[0] == ("wan",)
-
-
-def test_a_short_drop_within_a_long_one_does_not_end_the_chain() -> None:
-    x = leg("x", "wan a", down(1, 20))
-    y = leg("y", "wan b", down(2, 3), down(10, 12))
-    one = only(judge(x, y))
-    assert (one.began, one.noticed) == (1, 20)
-
-
-def test_a_failed_leg_never_clears_its_own_incident() -> None:
-    x = leg("x", "wan a", good(1.5, conn=1), good(0, 9), down(1, 2))
-    one = only(judge(x))
-    assert one.cleared_by == {}
-    assert one.verdict.exonerated == ()
-
-
-def test_a_leg_must_clear_every_drop_of_the_incident() -> None:
-    x = leg("x", "wan a", down(1, 5))
-    z = leg("z", "wan c", down(4, 9))
-    first_only = leg("y", "wan b", good(2), level="ask")
-    assert only(judge(x, z, first_only)).cleared_by == {}
-    both = leg("y", "wan b", good(2), good(8), level="ask")
-    assert only(judge(x, z, both)).cleared_by == {"y": "sent inside"}
-    mixed = leg("y", "wan b", good(2), good(9.5, call=1), level="ask")
-    assert only(judge(x, z, mixed)).cleared_by == {"y": "common beat"}
-
-
-def test_a_cut_within_the_incident_must_be_held_through() -> None:
-    x = leg("x", "wan a", down(1, 5))
-    z = leg("z", "wan c", cut(4, 9))
-    asking = leg("y", "wan b", good(2), good(8), level="ask")
-    assert only(judge(x, z, asking)).cleared_by == {}
-    one = only(judge(x, z, leg("y", "wan b", good(0, 10))))
-    assert one.cleared_by == {"y": "held through"}
-    assert one.symptom == "down"
-
-
-def test_a_leg_that_dropped_too_does_not_clear() -> None:
-    x = leg("x", "wan a", down(10, 20))
-    y = leg("y", "wan b", good(12, 15), down(15.1, 21))
-    one = only(judge(x, y))
-    assert one.cleared_by == {}
-    assert one.failed == ("x", "y")
-
-
-def test_the_worst_incident_gives_the_verdict() -> None:
-    early_cut = [leg(f"p{at}", f"wan c{at}", cut(1, 2)) for at in range(3)]
-    x = leg("x", "a", down(10, 12))
-    run = judge(*early_cut, x)
-    assert run.verdict.convicted == ("a",), "down before cut, whatever the number of legs"
-    more = judge(leg("x", "a", down(1, 2)), leg("y", "b", down(5, 6)), leg("z", "b", down(5, 6)))
-    assert more.verdict.convicted == ("b",), "then more failed legs"
-    first = judge(leg("x", "a", down(1, 2)), leg("y", "b", down(5, 6)))
-    assert first.verdict.convicted == ("a",), "then the earlier"
-    undecided = judge(leg("x", "a", cut(1, 2, symptom="unknown")), leg("y", "b", cut(5, 6)))
-    assert undecided.verdict.convicted == ("b",), "a cut before one that is undecided"

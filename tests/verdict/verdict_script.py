@@ -21,22 +21,21 @@ def down(began: float, noticed: float, *, stage: Any = "ask", call: int = 1, **m
     return Drop(
         began=began,
         noticed=noticed,
-        reason="rtt_timeout",
         symptom="down",
         stage="hold",
         call=call,
         attempt=Attempt(started=noticed, ended=noticed + 0.2, ok=False, stage=stage),
-        **more,
+        **({"conn": 0, "reason": "connection_reset"} | more),
     )
 
 
 def cut(began: float, noticed: float, *, call: int = 1, **more: Any) -> Drop:
     """A drop whose new attempt worked at once."""
-    more = {"recovered": noticed + 0.2, "symptom": "cut"} | more
+    more = {"recovered": noticed + 0.2, "symptom": "cut", "conn": 0} | more
+    more = {"reason": "closed_by_peer"} | more
     return Drop(
         began=began,
         noticed=noticed,
-        reason="closed_by_peer",
         stage="hold",
         call=call,
         attempt=Attempt(started=noticed, ended=noticed + 0.2, ok=True),
@@ -51,12 +50,11 @@ def leg(name: str, path: str, *facts: Any, level: Any = "hold", **more: Any) -> 
     outcome = "failed" if any(not one.stalled for one in drops) else "passed"
     return Observation(
         leg=name,
-        kind="http",
         path=tuple(path.split()),
         level=level,
         beats=beats,
         drops=drops,
-        **({"outcome": outcome, "ended": 35.0} | more),
+        **({"outcome": outcome, "ended": 35.0, "kind": "http"} | more),
     )
 
 

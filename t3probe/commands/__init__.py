@@ -1,0 +1,90 @@
+"""The subcommands of `t3probe`: a line each here, and a module each, loaded when asked for."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+__all__ = ["COMMANDS", "Command"]
+
+
+class Command(NamedTuple):
+    """A subcommand as the overview shows it."""
+
+    help: str
+    example: str
+    module: str
+    """Holds `add(commands)`, given argparse's subparsers or the like, or `main(words)`."""
+
+
+COMMANDS: dict[str, Command] = {
+    "verdict": Command(
+        "judge a recorded run again, or a made-up case",
+        "t3probe verdict results/junit.xml --text",
+        "t3probe.commands.verdict",
+    ),
+    "report": Command(
+        "write one HTML page about a run, or about many",
+        "t3probe report results/junit.xml -o report.html",
+        "t3probe.commands.report",
+    ),
+    "compare": Command(
+        "what got worse between two runs: before a deploy and after it",
+        "t3probe compare before.xml after.xml --gate dispatch",
+        "t3probe.compare.command",
+    ),
+    "explain": Command(
+        'answer "what broke when I dropped?"',
+        "t3probe explain --at 14:03 --runs results/",
+        "t3probe.explain.command",
+    ),
+    "forensics": Command(
+        "read the servers' own logs: which side died",
+        "t3probe forensics dispatch.log cloudflared.log --runs results/",
+        "t3probe.forensics.command",
+    ),
+    "push": Command(
+        "push recorded runs, or another suite's JUnit file",
+        "t3probe push results/junit.xml --gateway http://127.0.0.1:9091",
+        "t3probe.commands.push",
+    ),
+    "retire": Command(
+        "delete the groups of a vantage that is gone",
+        "t3probe retire --gateway http://127.0.0.1:9091 --vantage attic",
+        "t3probe.commands.retire",
+    ),
+    "watch": Command(
+        "hold the legs for ever, with metrics of its own",
+        "t3probe watch deployments/t3.toml --listen 127.0.0.1:9108",
+        "t3probe.watch.command",
+    ),
+    "echo": Command(
+        "answer /probe/ws and /probe/healthz where nothing else does",
+        "t3probe echo --listen 127.0.0.1:8080",
+        "t3probe.echo.__main__",
+    ),
+    "lab": Command(
+        "run the built-in lab until SIGTERM",
+        "t3probe lab --write lab.toml --fault tunnel:blackhole",
+        "t3probe.lab.__main__",
+    ),
+    "legs": Command(
+        "draw which legs cross which segments, and what they cannot tell apart",
+        "t3probe legs deployments/t3.toml --vantage laptop",
+        "t3probe.commands.legs",
+    ),
+    "schema": Command(
+        "print the JSON Schema of the deployment file",
+        "t3probe schema > deployments/schema.json",
+        "t3probe.commands.schema",
+    ),
+    "alertmanager": Command(
+        "print a deployment's inhibit_rules for Alertmanager",
+        "t3probe alertmanager deployments/t3.toml > fragment.yml",
+        "t3probe.commands.alertmanager",
+    ),
+    "manifests": Command(
+        "print a NetworkPolicy or a PrometheusRule",
+        "t3probe manifests networkpolicy deployments/t3.toml",
+        "t3probe.cluster.command",
+    ),
+}

@@ -1,0 +1,37 @@
+"""What `push` and `retire` share: which group of which gateway."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from t3probe.sinks.gateway_wire import Gateway
+    from t3probe.usage import Parser
+
+__all__ = ["add_gateway", "gateway_named"]
+
+
+def add_gateway(parser: Parser, job: str) -> None:
+    """Add the options that name a group."""
+    parser.add_argument("--gateway", metavar="URL", required=True)
+    parser.add_argument("--job", default=job, help="default: %(default)s")
+    parser.add_argument("--vantage", default="", metavar="NAME")
+    parser.add_argument("--shard", default="", metavar="N")
+
+
+def gateway_named(arguments: argparse.Namespace) -> Gateway:
+    """The gateway, with its login. Raises DeploymentError or ValueError, one sentence."""
+    from t3probe.sinks.gateway_client import Login, Site
+    from t3probe.sinks.gateway_wire import Gateway
+
+    login = Login.named(os.environ)
+    Site(arguments.gateway, login)
+    return Gateway(
+        url=arguments.gateway,
+        job=arguments.job,
+        vantage=arguments.vantage,
+        shard=arguments.shard,
+        login=login,
+    )

@@ -1,0 +1,23 @@
+"""`t3probe schema`."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+from t3probe.usage import print_json
+
+__all__ = ["add"]
+
+
+def add(commands: Any) -> None:
+    """Add the subcommand to the subparsers."""
+    parser = commands.add_parser("schema", help="print the JSON Schema of the deployment file")
+    parser.set_defaults(run=_schema)
+
+
+def _schema(arguments: argparse.Namespace) -> int:
+    from t3probe.config.schema import schema
+
+    print_json(schema())
+    return 0

@@ -1,0 +1,175 @@
+"""`t3probe verdict`: recorded runs judged again, and made-up cases."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from t3probe.usage import a_run, print_json, say
+
+if TYPE_CHECKING:
+    from t3probe.record import Recording
+
+__all__ = ["add"]
+
+FORMATS = ("json", "text", "markdown", "github")
+
+
+def add(commands: Any) -> None:
+    """Add the subcommand to the subparsers."""
+    parser = commands.add_parser("verdict", help="judge a recorded run again, or a made-up case")
+    opt = parser.add_argument
+    opt("record", nargs="*", metavar="RUN", help=a_run("the newest run"))
+    opt("--case", metavar="FILE.json", help="outcomes to judge, one or a list")
+    opt("--text", action="store_true", help="the same as --format text")
+    opt(
+        "--format",
+        choices=FORMATS,
+        help="default: json; github: annotations, and Markdown in the job's summary",
+    )
+    opt("--gate", metavar="SEGMENT,...", help="exit 1 if one of these cannot be cleared")
+    opt("--all", action="store_true", help="every run of a log, in order, not only the newest")
+    opt(
+        "--repeat",
+        action="store_true",
+        help="all runs of these files and folders as tries of one and the same thing: what "
+        "fails only some of the time",
+    )
+    parser.set_defaults(run=_verdict, usage=parser.error)
+
+
+def _verdict(arguments: argparse.Namespace) -> int:
+    arguments.format = arguments.format or ("text" if arguments.text else "json")
+    arguments.text = arguments.format == "text"
+    if (not arguments.record) == (arguments.case is None):
+        return say("verdict: expected a recorded run or --case FILE, one of the two")
+    for_runs = arguments.all or arguments.repeat or arguments.gate is not None
+    if arguments.case is not None and (for_runs or arguments.format != "json"):
+        return say(
+            "verdict: --all, --repeat, --gate, --text and --format are for recorded runs, not for "
+            "--case; leave it out"
+        )
+    if arguments.repeat and (arguments.gate is not None or arguments.format not in FORMATS[:2]):
+        return say("verdict: --repeat answers in JSON or --text, without a gate; leave those out")
+    if arguments.case is not None:
+        return _case(arguments.case)
+    if arguments.repeat:
+        return _repeated(arguments)
+    if len(arguments.record) > 1:
+        arguments.usage(f"expected one RUN, found {len(arguments.record)}; add --repeat")
+    return _recorded(arguments)
+
+
+def _case(file: str) -> int:
+    from t3probe.verdict import CaseError, parse_cases, solve
+
+    try:
+        data = sys.stdin.buffer.read() if file == "-" else Path(file).read_bytes()
+        cases, several = parse_cases(data, file)
+    except OSError as error:
+        return say(f"{file}: cannot be read: {error.strerror}; name a JSON file with a case")
+    except CaseError as error:
+        return say(error)
+    answers = [solve(case).to_dict() for case in cases]
+    for case, answer in zip(cases, answers, strict=True):
+        if case.counts is not None:
+            from t3probe.verdict.repetition import of_case
+
+            answer |= of_case(case).to_dict()
+    print_json(answers if several else answers[0])
+    return 0
+
+
+def _recorded(arguments: argparse.Namespace) -> int:
+    from t3probe import gate
+    from t3probe.record import Damage, RecordError, Source, newest, read_recordings, run_key
+    from t3probe.timing import utc_text
+
+    damage = Damage()
+    notes: list[object] = []
+    try:
+        with Source(arguments.record[0]) as source:
+            recordings = read_recordings(source, damage)
+            if arguments.all:
+                answers = list(
+                    {run_key(one): _Answer(one, arguments) for one in recordings}.values()
+                )
+            else:
+                recording, runs = newest(recordings)
+                answers = [_Answer(recording, arguments)]
+                if runs > 1:
+                    when = utc_text(recording.run.started_at).rstrip("Z").replace("T", " ")
+                    what = f"{source.name} holds {runs} runs; this is the newest"
+                    notes.append(f"{what}, of {when} UTC")
+    except (RecordError, ValueError) as error:
+        return say(error)
+    if damage.count:
+        notes.append(f"{source.name}: {damage}; {damage.advice}")
+    for note in notes:
+        say(note)
+    if arguments.format == "json":
+        documents = [one.json for one in answers]
+        print_json(documents if arguments.all else documents[0])
+    else:
+        print("\n".join(line for one in answers for line in one.lines))
+    if arguments.format == "github":
+        from t3probe.sinks.annotations import append
+
+        try:
+            append((line for one in answers for line in one.summary), os.environ)
+        except OSError as error:
+            say(f"the job's summary: {error.strerror}")
+    return int(any(gate.blocked(one.verdict, one.gate) for one in answers))
+
+
+class _Answer:
+    """One run's answer, in the form that was asked for."""
+
+    def __init__(self, recording: Recording, arguments: argparse.Namespace) -> None:
+        from t3probe import gate
+        from t3probe.verdict import judge_run
+
+        run, seen = recording.run, recording.observations
+        judged = judge_run(run, seen)
+        self.verdict = judged.verdict
+        self.gate = gate.named(arguments.gate, (*run.segments, *run.own_segments), "the run")
+        said = gate.sentences(self.verdict, self.gate) if self.gate else []
+        self.json: Any = None
+        self.lines: list[str] = []
+        self.summary: list[str] = []
+        if arguments.format == "json":
+            self.json = judged.to_dict()
+        elif arguments.format == "text":
+            from t3probe.summary import render
+
+            self.lines = [line for _, line in render(run, seen, judged)]
+            self.lines += [f"  gate          {one}" for one in said]
+        else:
+            from t3probe.markdown import run_markdown
+
+            self.lines = self.summary = list(run_markdown(run, seen, judged, said))
+        if arguments.format == "github":
+            from t3probe.sinks.annotations import of_run
+
+            self.lines = list(of_run(seen, judged, said))
+
+
+def _repeated(arguments: argparse.Namespace) -> int:
+    from t3probe.record import RecordError, read_runs
+    from t3probe.verdict.repetition import from_runs, render
+
+    notes: list[object] = []
+    try:
+        found = from_runs(read_runs(arguments.record, notes))
+    except (RecordError, ValueError) as error:
+        return say(error)
+    for note in notes:
+        say(note)
+    if arguments.text:
+        print("\n".join(render(found)))
+    else:
+        print_json(found.to_dict())
+    return 0

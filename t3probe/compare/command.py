@@ -1,0 +1,80 @@
+"""The subcommand `t3probe compare`."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from typing import Any
+
+__all__ = ["add"]
+
+EXIT_USAGE = 4
+ABOUT = """\
+What got worse between two recorded runs, segment by segment: before a deploy
+and after it. They may be minutes apart and from different machines.
+
+A segment regressed when it was cleared before and is not cleared after.
+Differences in round trips and phases are shown beside the noise of the two
+runs; they never close the gate."""
+EXAMPLES = """\
+exit codes:
+  0  no regression in the gated segments
+  1  a gated segment was cleared before and is not any more
+  4  wrong usage, or a file that cannot be read"""
+
+
+def add(commands: Any) -> None:
+    """Add the subcommand to argparse's subparsers."""
+    parser = commands.add_parser(
+        "compare",
+        help="what got worse between two runs",
+        description=ABOUT,
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    opt = parser.add_argument
+    opt("before", metavar="BEFORE", help="a JUnit file, or a log (the newest run in it)")
+    opt("after", metavar="AFTER", help="the same, of the run after the deploy")
+    opt("--gate", metavar="SEGMENT,...", help="whose regression counts; default: all segments")
+    opt(
+        "--format",
+        choices=("text", "json", "markdown", "github"),
+        default="text",
+        help="github: annotations, and Markdown in the job's summary",
+    )
+    parser.set_defaults(run=_compare)
+
+
+def _compare(arguments: argparse.Namespace) -> int:
+    from t3probe import gate
+    from t3probe.compare import compare
+    from t3probe.compare.text import to_lines, to_markdown
+    from t3probe.record import RecordError, read_recording
+
+    try:
+        before, after = (read_recording(one) for one in (arguments.before, arguments.after))
+        known = dict.fromkeys(
+            one for run in (before.run, after.run) for one in (*run.segments, *run.own_segments)
+        )
+        gated = gate.named(arguments.gate, known, "the runs")
+    except (RecordError, ValueError) as error:
+        print(f"t3probe: {error}", file=sys.stderr)
+        return EXIT_USAGE
+    found = compare(before, after, gated)
+    if arguments.format == "json":
+        print(json.dumps(found.to_dict(), indent=2, ensure_ascii=True))
+    elif arguments.format == "markdown":
+        print("\n".join(to_markdown(found)))
+    elif arguments.format == "github":
+        from t3probe.sinks.annotations import append, of_comparison
+
+        print("\n".join((*to_lines(found), *of_comparison(found))))
+        try:
+            append(to_markdown(found), os.environ)
+        except OSError as error:
+            print(f"t3probe: the job's summary: {error.strerror}", file=sys.stderr)
+    else:
+        print("\n".join(to_lines(found)))
+    return 1 if found.regressions else 0

@@ -1,0 +1,69 @@
+"""A run as Markdown, for a job summary or a chat message. Pure; all text is escaped.
+
+The form is GitHub's (https://github.github.com/gfm/): tables, and a backslash before what would
+be markup. Names and reasons may come from the network.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Sequence
+
+from t3probe.observation import Observation, RunRecord
+from t3probe.summary import headline
+from t3probe.timing import utc_text
+from t3probe.verdict import RunVerdict
+from t3probe.words import sentence
+
+__all__ = ["cell", "run_markdown", "table"]
+
+_MARKUP = re.compile(r"[\\`*\[\]<>#!|~@&]|(?<![0-9A-Za-z])_|_(?![0-9A-Za-z])|:(?=//)|(?<=www)\.")
+_BREAKS = re.compile(r"[\x00-\x1f\x7f\u0085\u2028\u2029]+")
+_LEGS_LIMIT = 40
+
+
+def cell(text: object) -> str:
+    """Text that stands in a table's cell or a line as it is, whatever it contains."""
+    return _MARKUP.sub(r"\\\g<0>", _BREAKS.sub(" ", str(text)))
+
+
+def table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> Iterator[str]:
+    """A table's lines."""
+    yield f"| {' | '.join(cell(one) for one in head)} |"
+    yield f"|{'|'.join(' --- ' for _ in head)}|"
+    for row in rows:
+        yield f"| {' | '.join(cell(one) for one in row)} |"
+
+
+def run_markdown(
+    run: RunRecord,
+    observations: Sequence[Observation],
+    judged: RunVerdict,
+    gate: Sequence[str] = (),
+) -> Iterator[str]:
+    """The verdict, what it rests on, and the legs that did not pass."""
+    when = utc_text(run.started_at)[:19].replace("T", " ")
+    yield f"**{cell(headline(judged)[1])}** ({cell(run.deployment)}, {when} UTC)"
+    for word in gate:
+        yield ""
+        yield f"Gate {cell(word)}."
+    verdict = judged.verdict
+    rows = [("convicted", ", ".join(verdict.convicted))]
+    rows += [("one of", ", ".join(group)) for group in verdict.at_least_one_of]
+    own = set(run.own_segments)
+    for name, label in (
+        ("cleared", "exonerated"),
+        ("masked", "masked"),
+        ("not seen", "unobserved"),
+    ):
+        names = [one for one in getattr(verdict, label) if one not in own]
+        rest = len(getattr(verdict, label)) - len(names)
+        rows.append((name, ", ".join(names) + (f" and {rest} more" if rest else "")))
+    yield ""
+    yield from table(("", "segments"), [row for row in rows if row[1]])
+    bad = [one for one in observations if one.outcome != "passed" and not one.planned]
+    if bad:
+        yield ""
+        shown = [(one.leg, one.outcome, sentence(one).partition(": ")[2]) for one in bad]
+        more = [(f"and {len(bad) - _LEGS_LIMIT} more", "", "")] if len(bad) > _LEGS_LIMIT else []
+        yield from table(("leg", "outcome", "what"), [*shown[:_LEGS_LIMIT], *more])

@@ -1,0 +1,184 @@
+"""Incidents: what broke when, whose beats clear what, and what the kernel said."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from t3probe.observation import Drop
+from t3probe.report.marks import label
+from t3probe.report.markup import Child, Html, tag
+from t3probe.report.tables import details, section
+from t3probe.report.view import LegView, View
+from t3probe.report.words import LABEL_MEANS, listed, span
+from t3probe.verdict import Incident, Verdict
+
+__all__ = ["evidence_section"]
+
+DROPS_SHOWN = 12
+"""Drops of one incident that are told in full."""
+HOW_MEANS = {
+    "held through": "one connection beat before it began and after it was noticed",
+    "sent inside": "a good beat was sent while it lasted",
+    "common beat": "a good beat at the moment it was noticed, when all legs beat at once",
+    "beside": "was well, but proves too little: clears only what no failed leg crosses",
+}
+
+
+def evidence_section(view: View) -> Html:
+    """All incidents that are shown, and the verdict's reasons when there is none."""
+    judged = view.judged
+    if not judged.incidents:
+        said = f"No leg dropped. {view.leg_names(judged.passed) or 'No leg'} passed."
+        return section("incidents", "Incidents and evidence", tag("p", said), _unsure(view.verdict))
+    left = len(judged.incidents) - len(view.incidents)
+    more = tag("p", f"{left:,} more incidents are not shown.", class_="note") if left else None
+    return section(
+        "incidents",
+        "Incidents and evidence",
+        [_incident(view, number, one) for number, one in enumerate(view.incidents, 1)],
+        more,
+    )
+
+
+def _incident(view: View, number: int, one: Incident) -> Html:
+    end = "not over at the run's end"
+    if one.recovered is not None:
+        end = f"over at {view.at(one.recovered)}, after {span(one.recovered - one.began)}"
+    worst = one is view.judged.worst and len(view.judged.incidents) > 1
+    title = f"Incident {number}: {one.symptom}" + (", the run's worst" if worst else "")
+    times = (
+        f"Last good beat {view.at(one.began)}, noticed {view.at(one.noticed)}, {end}."
+    )  # fmt: skip
+    return tag(
+        "article",
+        tag("h3", title),
+        tag("p", f"{one.finding}.", class_="finding"),
+        tag("p", times, class_="note"),
+        _labels(view, one.verdict),
+        _cleared(view, one),
+        _drops(view, one),
+        _unsure(one.verdict),
+        class_="card",
+    )
+
+
+def _labels(view: View, verdict: Verdict) -> Html:
+    rows = []
+    for name in LABEL_MEANS:
+        segments = [one for one in getattr(verdict, name) if one not in view.own]
+        own = [one for one in getattr(verdict, name) if one in view.own]
+        shown = segments + (own if len(own) <= 6 else [f"{len(own):,} of single upstreams"])
+        if shown:
+            rows.append(tag("div", tag("dt", label(name)), tag("dd", listed(shown, 40))))
+    return tag("dl", rows, class_="found")
+
+
+def _cleared(view: View, one: Incident) -> Html:
+    by: dict[str, list[str]] = {}
+    for leg, how in one.cleared_by.items():
+        by.setdefault(how, []).append(leg)
+    rows: list[Child] = [
+        tag("li", tag("b", how), f": {view.leg_names(by[how])} ", tag("small", f"({means})"))
+        for how, means in HOW_MEANS.items()
+        if how in by
+    ]
+    rows += [
+        tag(
+            "li",
+            tag("b", "carried"),
+            f": bytes of {leg} passed {listed(path, 20)} ",
+            tag("small", "(its own record clears these)"),
+        )
+        for leg, path in list(one.carried.items())[:20]
+    ]
+    if not rows:
+        return tag("p", "No other leg tells anything about it.")
+    return tag("div", tag("h4", "Evidence"), tag("ul", rows))
+
+
+def _drops(view: View, one: Incident) -> Html | None:
+    failed = set(one.failed)
+    found = [
+        (leg, drop)
+        for leg in view.every
+        if leg.name in failed
+        for drop in leg.drops
+        if one.began <= drop.noticed <= one.noticed
+    ]
+    if not found:
+        return None
+    left = len(found) - DROPS_SHOWN
+    items = [tag("li", _drop(view, leg, drop)) for leg, drop in found[:DROPS_SHOWN]]
+    return tag(
+        "div",
+        tag("h4", "What dropped"),
+        tag("ul", items, class_="drops"),
+        tag("p", f"And {left:,} more.", class_="note") if left > 0 else None,
+    )
+
+
+def _drop(view: View, leg: LegView, drop: Drop) -> Iterator[Child]:
+    yield tag("b", leg.name)
+    detail = f": {drop.detail}" if drop.detail else ""
+    yield f" {drop.symptom}, {drop.reason}{detail}. "
+    if drop.attempt is not None:
+        again = "worked" if drop.attempt.ok else "failed, too"
+        yield f"A new attempt at once {again}. "
+    for sentence in (drop.evidence, _kernel(drop)):
+        if sentence:
+            yield f"{sentence} "
+    facts = [
+        ("from", drop.local_address),
+        ("to", drop.remote_address),
+        ("family", drop.family),
+        ("connection's age", span(drop.connection_age_seconds)),
+        ("cf-ray", drop.cf_ray),
+        ("colo", drop.colo),
+        ("lost by one of", listed(drop.lost, 20)),
+        ("noticed", view.at(drop.noticed)),
+    ]
+    said = "; ".join(f"{name} {value}" for name, value in facts if value and value != "-")
+    yield tag("small", said, class_="mono")
+
+
+def _kernel(drop: Drop) -> str:
+    """The kernel's numbers in words (Linux `TCP_INFO`)."""
+    tcp = drop.tcp
+    if tcp is None:
+        return ""
+    if tcp.state == 7:
+        return "Kernel: the connection was closed already."
+    sent = "everything we sent was acknowledged"
+    if tcp.unacked:
+        sent = f"{tcp.unacked} segments not acknowledged"
+    parts = [sent]
+    if tcp.retransmits:
+        parts.append(f"{tcp.retransmits} sent again")
+    parts.append(f"nothing came for {span(tcp.since_last_data_received_seconds)}")
+    parts.append(f"round trip of the first hop {span(tcp.rtt_seconds)}")
+    return f"Kernel: {', '.join(parts)}."
+
+
+def _unsure(verdict: Verdict) -> Html | None:
+    """What the legs could not tell, and what would."""
+    parts: list[Child] = [
+        tag("p", f"At least one of {listed(group, 20)} broke.")
+        for group in verdict.at_least_one_of[:10]
+    ]
+    if verdict.contradictions:
+        said = f"In conflict: {listed(verdict.contradictions, 20)} failed over cleared segments."
+        parts.append(tag("p", said))
+    options = (verdict.repairs or {}).get("options", [])[:10]
+    if options:
+        flips = [
+            tag(
+                "li",
+                f"disbelieve {listed(one['disbelieve'], 20)}; then "
+                f"{listed(one['faults'], 20) or 'nothing'} is broken",
+            )
+            for one in options
+        ]
+        parts.append(details("The fewest outcomes to disbelieve", tag("ul", flips)))
+    if verdict.ambiguous and verdict.extra_leg:
+        parts.append(tag("p", f"One more leg would tell: over {' > '.join(verdict.extra_leg)}."))
+    return tag("div", parts) if parts else None

@@ -1,0 +1,133 @@
+"""What each leg saw, and the phases of its first good attempt as bars."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+
+from t3probe.metrics.table import PHASES
+from t3probe.report.marks import outcome
+from t3probe.report.markup import Child, Html, tag
+from t3probe.report.tables import Cell, scroll, section, table
+from t3probe.report.view import LegView, View
+from t3probe.report.words import span
+
+__all__ = ["legs_section", "phases_section"]
+
+_NAMES = {"first_echo": "first echo"}
+
+
+def legs_section(view: View) -> Html:
+    """A row per leg; upstreams have a table of their own."""
+    heads = ("leg", "outcome", "median", "worst", "drops", "looked for", "addresses", "in words")
+    return section(
+        "legs",
+        "What each leg saw",
+        table(
+            "What each leg saw", heads, (_row(one) for one in view.legs), class_="wide-last",
+            sortable=True,
+        ),
+    )  # fmt: skip
+
+
+def _row(leg: LegView) -> Sequence[Cell | Child]:
+    seen = leg.seen
+    answered, tried = seen.answered
+    where = seen.address or (seen.addresses[0].address if seen.addresses else "")
+    share = f"{answered} of {tried}" if tried > 1 else ""
+    place = " ".join(one for one in (seen.colo, seen.cf_ray) if one)
+    words = [
+        tag("p", one)
+        for one in (seen.planned, leg.why, *seen.evidence[:20], place and f"CDN: {place}")
+        if one
+    ]
+    worst = max(leg.good, default=None)
+    return [
+        leg.name,
+        Cell(outcome(leg.outcome), leg.outcome),
+        Cell(span(leg.median), _by(leg.median), "n"),
+        Cell(span(worst), _by(worst), "n"),
+        Cell(str(len(leg.drops)), len(leg.drops), "n"),
+        Cell(span(seen.observed_seconds), seen.observed_seconds, "n"),
+        [tag("span", where, class_="mono"), " ", share],
+        Cell(words or "-", leg.why),
+    ]
+
+
+def _by(value: float | None) -> float:
+    return math.inf if value is None else value
+
+
+def phases_section(view: View) -> Html | None:
+    """Stacked bars on one scale, with every number in the table beside them."""
+    legs = [one for one in view.legs if _phases(one)]
+    if not legs:
+        return None
+    longest = max(sum(_phases(one).values()) for one in legs)
+    longest = longest if 0 < longest < math.inf else 1.0
+    heads = tag(
+        "tr",
+        tag("th", "leg", scope="col"),
+        tag("th", "first good attempt", scope="col", class_="plot"),
+        (
+            tag("th", tag("i", class_=f"dot p-{name}"), _NAMES.get(name, name), scope="col")
+            for name in PHASES
+        ),
+        tag("th", "together", scope="col"),
+    )
+    caption = "How long each phase of the first good attempt took"
+    return section(
+        "phases",
+        "Phases of the first attempt",
+        scroll(
+            caption,
+            tag(
+                "table",
+                tag("caption", caption, class_="vh"),
+                tag("thead", heads),
+                tag("tbody", (_bars(one, longest) for one in legs)),
+                class_="phases",
+            ),
+        ),
+    )
+
+
+def _phases(leg: LegView) -> dict[str, float]:
+    """The phases that were measured, in their order."""
+    found = leg.seen.phases
+    return {name: max(0.0, found[name]) for name in PHASES if name in found}
+
+
+def _bars(leg: LegView, longest: float) -> Html:
+    phases = _phases(leg)
+    total = sum(phases.values())
+    picture = tag(
+        "svg",
+        list(_rects(phases, longest)),
+        height=18,
+        role="img",
+        aria_label=f"{leg.name}: {span(total)}",
+    )
+    return tag(
+        "tr",
+        tag("th", leg.name, scope="row"),
+        tag("td", picture, class_="plot"),
+        (tag("td", span(phases.get(name)), class_="n") for name in PHASES),
+        tag("td", tag("b", span(total)), class_="n"),
+    )
+
+
+def _rects(phases: dict[str, float], longest: float) -> Iterator[Html]:
+    at = 0.0
+    for name, seconds in phases.items():
+        share = min(1.0 - at, seconds / longest)
+        if share >= 0.0005:
+            yield tag(
+                "rect",
+                tag("title", f"{_NAMES.get(name, name)} {span(seconds)}"),
+                x=f"{at:.2%}",
+                width=f"{share:.2%}",
+                height=18,
+                class_=f"p-{name}",
+            )
+            at += share

@@ -1,0 +1,181 @@
+"""The whole page: head, the verdict first, then the sections. The same facts, the same bytes."""
+
+from __future__ import annotations
+
+from functools import cache
+from importlib.resources import files
+
+from t3probe.report.blind import blind_section
+from t3probe.report.checks import certificates_section, upstreams_section, walls_section
+from t3probe.report.evidence import evidence_section
+from t3probe.report.history import History
+from t3probe.report.legs import legs_section, phases_section
+from t3probe.report.marks import SHEET, status
+from t3probe.report.markup import Child, Html, constant, csp_hash, data_block, join, tag
+from t3probe.report.path import path_section
+from t3probe.report.slow import slow_section
+from t3probe.report.strips import history_section
+from t3probe.report.timeline import timeline_section
+from t3probe.report.view import View
+from t3probe.report.words import STATUS_MEANS, clock, count, listed, span, utc
+from t3probe.summary import headline
+
+__all__ = ["render_page"]
+
+_SECTIONS = (
+    ("history", "History"),
+    ("path", "Path"),
+    ("timeline", "Timeline"),
+    ("incidents", "Evidence"),
+    ("legs", "Legs"),
+    ("phases", "Phases"),
+    ("walls", "Walls"),
+    ("upstreams", "Upstreams"),
+    ("certificates", "Certificates"),
+    ("slow", "Slow"),
+    ("blind", "Not observed"),
+)
+
+
+@cache
+def _asset(name: str) -> str:
+    return files("t3probe.report").joinpath(name).read_text("utf-8").strip()
+
+
+def render_page(history: History) -> bytes:
+    """The page as UTF-8. Raises ValueError when there is no run."""
+    view = history.newest
+    if view is None:
+        raise ValueError("expected at least one run")
+    sections = {
+        "history": history_section(history),
+        "path": path_section(view),
+        "timeline": timeline_section(view),
+        "incidents": evidence_section(view),
+        "legs": legs_section(view),
+        "phases": phases_section(view),
+        "walls": walls_section(view),
+        "upstreams": upstreams_section(view),
+        "certificates": certificates_section(view),
+        "slow": slow_section(view),
+        "blind": blind_section(view),
+    }
+    links = (
+        tag("a", word, href=f"#{name}") for name, word in _SECTIONS if sections[name] is not None
+    )
+    body = tag(
+        "body",
+        tag("a", "Skip to the path", href="#path", class_="skip"),
+        SHEET,
+        _header(view, history),
+        tag("nav", links, aria_label="Sections"),
+        tag("main", sections.values()),
+        _footer(view),
+        data_block("t3probe-verdict", _data(view)),
+        constant(f"<script>{_asset('page.js')}</script>"),
+    )
+    page = join([constant("<!doctype html>\n"), tag("html", _head(view), body, lang="en")])
+    return (page + "\n").encode("utf-8")
+
+
+def _head(view: View) -> Html:
+    style, script = _asset("page.css"), _asset("page.js")
+    policy = (
+        f"default-src 'none'; style-src {csp_hash(style)}; script-src {csp_hash(script)}; "
+        "base-uri 'none'; form-action 'none'"
+    )
+    title = f"{headline(view.judged)[1]} · {view.run.deployment or 't3probe'}"
+    return tag(
+        "head",
+        tag("meta", charset="utf-8"),
+        tag("meta", http_equiv="Content-Security-Policy", content=policy),
+        tag("meta", name="viewport", content="width=device-width, initial-scale=1"),
+        tag("meta", name="color-scheme", content="light dark"),
+        tag("meta", name="referrer", content="no-referrer"),
+        tag("title", title),
+        constant(f"<style>{style}</style>"),
+    )
+
+
+def _header(view: View, history: History) -> Html:
+    run, verdict = view.run, view.verdict
+    when = f"{utc(run.started_at)[:10]} {clock(run.started_at, False)} UTC"
+    facts = [
+        run.deployment or "unnamed deployment",
+        f"from {run.vantage}" if run.vantage else "",
+        when,
+        f"held {span(run.hold_seconds)}",
+        count(len(view.every), "leg"),
+        f"newest of {count(len(history.runs), 'run')}" if len(history.runs) > 1 else "",
+    ]
+    return tag(
+        "header",
+        tag("p", status(verdict.status), tag("span", STATUS_MEANS[verdict.status]), class_="over"),
+        tag("h1", headline(view.judged)[1]),
+        _why(view),
+        tag("p", (tag("span", one) for one in facts if one), class_="facts"),
+        [tag("p", one, class_="warning") for one in _warnings(view)],
+    )
+
+
+def _why(view: View) -> Html:
+    """The sentence under the verdict."""
+    worst = view.judged.worst
+    parts: list[Child] = []
+    if worst is not None:
+        parts.append(f"{worst.finding}.")
+        others = len(view.judged.incidents) - 1
+        also = sorted({name for one in view.incidents for name in one.verdict.convicted})
+        also = [one for one in also if one not in view.verdict.convicted]
+        if others:
+            parts.append(f" {count(others, 'more incident')} in this run")
+            parts.append(f", which convicted {listed(also, 8)}." if also else ".")
+    if view.verdict.ambiguous and view.verdict.extra_leg:
+        parts.append(f" One more leg would tell: over {' > '.join(view.verdict.extra_leg)}.")
+    cleared = [one for one in view.verdict.exonerated if one not in view.own]
+    if cleared:
+        parts.append(tag("span", tag("b", "Cleared: "), f"{listed(cleared, 30)}."))
+    return tag("p", parts, class_="lead")
+
+
+def _warnings(view: View) -> list[str]:
+    run = view.run
+    out = []
+    if run.interrupted:
+        out.append("Interrupted: this is what was seen so far.")
+    if run.partial:
+        out.append("Only a part of the deployment's legs was probed.")
+    return out
+
+
+def _footer(view: View) -> Html:
+    run = view.run
+    numbers = (
+        ("heartbeat", run.heartbeat_seconds),
+        ("watchdog", run.watchdog_seconds),
+        ("hold", run.hold_seconds),
+        ("took", run.duration_seconds),
+        ("own loop late by up to", run.loop_lag_seconds),
+    )
+    said = " · ".join(f"{name} {span(value)}" for name, value in numbers)
+    return tag(
+        "footer",
+        tag("p", f"t3probe · record version {run.version} · {said}"),
+        tag("p", "All times are UTC, and seconds since the run began."),
+    )
+
+
+def _data(view: View) -> dict[str, object]:
+    """The verdict for other tools, declared segments only."""
+    run = view.run
+    return {
+        "deployment": run.deployment[:200],
+        "vantage": run.vantage[:200],
+        "started_at": run.started_at,
+        "status": view.verdict.status,
+        "segments": {
+            name[:200]: label
+            for name, label in list(view.labels.items())[:500]
+            if name not in view.own
+        },
+    }

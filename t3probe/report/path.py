@@ -1,0 +1,166 @@
+"""The path as it is: segments in a row, legs as lanes over them.
+
+It is a table: columns are segments, rows are legs, and a cell holds the piece of lane where a leg
+crosses a segment. So it reads without sight and scrolls on a small screen.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from t3probe.report.marks import icon, legend, outcome
+from t3probe.report.markup import Html, tag
+from t3probe.report.tables import scroll, section
+from t3probe.report.view import LegView, View
+from t3probe.report.words import count, span
+
+__all__ = ["path_section"]
+
+OWN_SHOWN = 6
+"""Columns for segments of single upstreams that are not cleared; all others share one."""
+FAILED_SHOWN = 8
+"""Lanes for upstreams that failed; all others share one."""
+REST = "\0"
+"""The column of all other segments of single upstreams and path rules."""
+
+
+def path_section(view: View) -> Html:
+    """The picture, and what its marks mean."""
+    columns = _columns(view)
+    failing = [one for one in view.upstreams if one.outcome != "passed"][:FAILED_SHOWN]
+    rows = [_lane(view, columns, leg) for leg in (*view.legs, *failing)]
+    rest = [one for one in view.upstreams if one not in failing]
+    if rest:
+        rows.append(_upstreams(columns, rest))
+    picture = tag(
+        "table",
+        tag("caption", "The path: which leg crosses which segment", class_="vh"),
+        tag("thead", tag("tr", tag("th", "leg", scope="col"), _heads(view, columns), _OUTCOME)),
+        tag("tbody", rows),
+        class_="path",
+    )
+    return section(
+        "path",
+        "The path",
+        scroll("The path: which leg crosses which segment", picture),
+        legend(),
+    )
+
+
+_OUTCOME = tag("th", "outcome", scope="col", class_="end")
+
+
+def _columns(view: View) -> list[str]:
+    shown = [one for one in view.judged.segments if one not in view.own]
+    own = [one for one in view.judged.segments if one in view.own]
+    notable = [one for one in own if view.labels.get(one) in ("convicted", "ambiguous")]
+    notable += [one for one in own if view.elsewhere(one)]
+    notable = list(dict.fromkeys(notable))[:OWN_SHOWN]
+    shown += notable
+    if len(own) > len(notable):
+        shown.append(REST)
+    return shown
+
+
+def _heads(view: View, columns: Sequence[str]) -> Iterator[Html]:
+    for segment in columns:
+        if segment == REST:
+            yield _rest_head(view, columns)
+            continue
+        label = view.labels.get(segment, "unobserved")
+        other = view.elsewhere(segment)
+        note = tag("em", f"convicted in incident {other[0]}", class_="also") if other else None
+        word = tag("small", label)
+        yield tag(
+            "th",
+            tag("span", icon(label), tag("b", segment), word, note, class_=f"seg k-{label}"),
+            scope="col",
+            class_=f"c-{label}",
+            data_segment=segment,
+            data_label=label,
+        )
+
+
+def _rest_head(view: View, columns: Sequence[str]) -> Html:
+    rest = [one for one in view.judged.segments if one in view.own and one not in columns]
+    counts = dict.fromkeys(("exonerated", "ambiguous", "masked", "unobserved", "convicted"), 0)
+    for one in rest:
+        counts[view.labels.get(one, "unobserved")] += 1
+    label = max(counts, key=lambda name: counts[name])
+    said = ", ".join(f"{number:,} {name}" for name, number in counts.items() if number)
+    if counts[label] == len(rest):
+        said = f"{'all ' if len(rest) > 1 else ''}{label}"
+    name = count(len(rest), "single part")
+    return tag(
+        "th",
+        tag("span", icon(label), tag("b", name), tag("small", said), class_=f"seg k-{label}"),
+        scope="col",
+        class_=f"c-{label}",
+    )
+
+
+def _lane(view: View, columns: Sequence[str], leg: LegView) -> Html:
+    on = [_column_of(columns, one) for one in leg.seen.path]
+    crossed = {at for at in on if at is not None}
+    carried = {
+        at
+        for drop in leg.drops
+        for at in (_column_of(columns, one) for one in drop.carried)
+        if at is not None
+    }
+    cells = _pieces(columns, crossed, view, leg.outcome, carried)
+    trips = span(leg.median) if leg.good else leg.seen.reason
+    end = tag("td", outcome(leg.outcome), tag("small", trips), class_="end")
+    return tag("tr", tag("th", leg.name, scope="row"), cells, end, class_=f"l-{leg.outcome}")
+
+
+def _column_of(columns: Sequence[str], segment: str) -> int | None:
+    if segment in columns:
+        return columns.index(segment)
+    return len(columns) - 1 if columns and columns[-1] == REST else None
+
+
+def _upstreams(columns: Sequence[str], legs: Sequence[LegView]) -> Html:
+    good = sum(one.outcome == "passed" for one in legs)
+    word = "passed" if good == len(legs) else "inconclusive"
+    crossed = {
+        at
+        for leg in legs[:2000]
+        for at in (_column_of(columns, one) for one in leg.seen.path)
+        if at is not None
+    }
+    return tag(
+        "tr",
+        tag("th", count(len(legs), "upstream"), scope="row"),
+        _pieces(columns, crossed, None, word, set()),
+        tag("td", outcome(word), tag("small", f"{good:,} of {len(legs):,}"), class_="end"),
+        class_=f"l-{word}",
+    )
+
+
+def _pieces(
+    columns: Sequence[str], crossed: set[int], view: View | None, word: str, carried: set[int]
+) -> Iterator[Html]:
+    """The cells of a lane: a node where it crosses, a line between nodes."""
+    first, last = min(crossed, default=0), max(crossed, default=-1)
+    for at, segment in enumerate(columns):
+        label = "" if view is None else view.labels.get(segment, "")
+        if not first <= at <= last:
+            yield tag("td", class_=f"c-{label}" if label else None)
+            continue
+        here = at in crossed
+        left, right = ("50%" if at == first else "0"), ("50%" if at == last else "100%")
+        line = tag("line", x1=left, x2=right, y1="50%", y2="50%", class_="" if here else "by")
+        node, words = None, None
+        if here:
+            culprit = word == "failed" and label == "convicted"
+            mark = "convicted" if culprit else "exonerated" if at in carried else ""
+            if mark:
+                use = tag("use", href=f"#m-{mark}", width=16, height=16, x=-8, y=-8)
+                node = tag("svg", use, x="50%", y="50%", overflow="visible", class_=f"k-{mark}")
+            else:
+                node = tag("circle", cx="50%", cy="50%", r=4.5)
+            said = "broken here" if culprit else "carried its bytes" if at in carried else "crosses"
+            words = tag("span", said, class_="vh")
+        lane = tag("svg", line, node, aria_hidden="true", focusable="false")
+        yield tag("td", lane, words, class_=f"c-{label}" if label else None)

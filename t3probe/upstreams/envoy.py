@@ -1,0 +1,233 @@
+"""Envoy's admin interface: the upstreams behind its listeners, and what Envoy thinks of them.
+
+Asked for are `/config_dump?include_eds`, `/clusters?format=json` and `/listeners?format=json`.
+
+- A cluster that resolves names (STRICT_DNS, LOGICAL_DNS) is probed by name: whether this host
+  resolves it as Envoy does is part of the question. All others by the addresses Envoy has now.
+- The label `route` is the cluster: Envoy checks the health of a cluster's hosts, and a route
+  has seldom a name. Names of routes, virtual hosts, listeners and SNI are words to select by.
+- A cluster that no route uses is not probed: it serves no listener. How many there are is said.
+- A loopback address of an Envoy on another machine is not ours to dial: said, and left out.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator, Mapping, Sequence
+from urllib.parse import urlsplit
+
+import msgspec
+from msgspec import Struct
+
+from t3probe.config.endpoints import is_address
+from t3probe.config.types import Place, UpstreamSource
+from t3probe.guard import is_loopback
+from t3probe.upstreams.envoy_config import (
+    Cluster,
+    Endpoint,
+    EnvoyConfig,
+    decoded,
+    endpoints_of,
+    read_config,
+)
+from t3probe.upstreams.envoy_hosts import Host, read_clusters, read_listeners
+from t3probe.upstreams.envoy_routes import Way, ways
+from t3probe.upstreams.sources import (
+    MOST_UPSTREAMS,
+    Backend,
+    Fetch,
+    Found,
+    HostView,
+    Notes,
+    SourceError,
+    ViewKey,
+    Views,
+    backend_of,
+    dialled,
+    either_weight,
+    label,
+    words_of,
+)
+
+__all__ = ["find", "look_again", "trace", "views_of"]
+
+CONFIG = "/config_dump?include_eds"
+CLUSTERS = "/clusters?format=json"
+LISTENERS = "/listeners?format=json"
+MOST_NESTED = 8
+UNRESOLVED = HostView("", "unhealthy", "Envoy resolves no address of it")
+
+Hosts = Mapping[str, Sequence[Host]]
+
+
+async def find(source: UpstreamSource, fetch: Fetch) -> Found:
+    """The upstreams behind one Envoy. Raises SourceError."""
+    config, clusters, listeners = await asyncio.gather(
+        fetch(CONFIG), fetch(CLUSTERS), fetch(LISTENERS), return_exceptions=True
+    )
+    for one in (config, clusters):
+        if isinstance(one, BaseException):
+            raise one
+    assert isinstance(config, bytes)
+    assert isinstance(clusters, bytes)
+    # Only listeners on a port of Envoy's own choice need it.
+    return trace(config, clusters, listeners if isinstance(listeners, bytes) else None, source)
+
+
+async def look_again(fetch: Fetch) -> dict[str, list[Host]]:
+    """What Envoy thinks by now. Raises SourceError."""
+    return read_clusters(await fetch(CLUSTERS), Notes())
+
+
+def trace(config: bytes, clusters: bytes, listeners: bytes | None, source: UpstreamSource) -> Found:
+    """The same from answers that are there already. Raises SourceError."""
+    notes, warnings = Notes(), Notes()
+    dump, hosts = read_config(config, warnings), read_clusters(clusters, warnings)
+    ports: dict[str, int] = {}
+    if listeners is not None:
+        try:
+            ports = read_listeners(listeners)
+        except SourceError:
+            warnings.add("answer to /listeners that cannot be read")
+    used, walker = set[str](), _Walker(dump, hosts, source, notes, warnings)
+    backends: dict[tuple[str, int, str, int], Backend] = {}
+    for way in ways(dump, ports, warnings):
+        if not way.listen_port:
+            notes.add("clusters behind a listener without a port", way.cluster)
+        for backend in walker.backends(way.cluster, way, used):
+            place = backend.place
+            key = place.route, place.listen_port, backend.host, backend.port
+            # An aggregate may lead to a cluster that a route names as well.
+            if key in backends and (known := backends[key].place) is not place:
+                weight = either_weight(known.weight, place.weight)
+                words = words_of(*known.words, *place.words)
+                place = msgspec.structs.replace(known, weight=weight, words=words)
+                backend = Backend(backend.host, backend.port, place)
+            backends[key] = backend
+            if len(backends) > MOST_UPSTREAMS:
+                raise SourceError(f"names more than {MOST_UPSTREAMS} upstreams, which are the most")
+    for name in dump.clusters:
+        if name not in used:
+            notes.add("clusters that no route uses", name)
+    found = tuple(backends.values())
+    return Found(found, views_of(found, hosts), notes.sentences(), warnings.sentences())
+
+
+def views_of(backends: Sequence[Backend], hosts: Hosts) -> Views:
+    """What Envoy thinks of each backend. One that it has no host for is left out.
+
+    A name that Envoy resolves to nothing is sent nothing.
+    """
+    by_address: dict[ViewKey, list[HostView]] = {}
+    for cluster, several in hosts.items():
+        route = label(cluster)
+        for host in several:
+            if host.what:
+                continue
+            by_address.setdefault((route, host.view.address), []).append(host.view)
+            if host.hostname:
+                named = route, backend_of(host.hostname, host.port)
+                by_address.setdefault(named, []).append(host.view)
+    views: dict[ViewKey, tuple[HostView, ...]] = {}
+    known = {label(cluster) for cluster in hosts}
+    for one in backends:
+        key = one.place.route, one.address
+        if key in by_address:
+            views[key] = tuple(by_address[key])
+        elif one.place.route in known and not is_address(one.host):
+            views[key] = (UNRESOLVED,)
+    return views
+
+
+class Aggregated(Struct):
+    clusters: list[str] = []
+
+
+class _Walker:
+    """From a cluster to its backends."""
+
+    def __init__(
+        self,
+        config: EnvoyConfig,
+        hosts: Hosts,
+        source: UpstreamSource,
+        notes: Notes,
+        warnings: Notes,
+    ) -> None:
+        self._config, self._hosts, self._source = config, hosts, source
+        self._notes, self._warnings = notes, warnings
+        self._elsewhere = not _here(urlsplit(source.url).hostname or "")
+        self._endpoints: dict[str, tuple[Endpoint, ...]] = {}
+
+    def backends(
+        self, name: str, way: Way, used: set[str], above: tuple[str, ...] = ()
+    ) -> Iterator[Backend]:
+        """The backends of the cluster `name`; `above` are the aggregates that lead to it."""
+        used.add(name)
+        cluster = self._config.clusters.get(name)
+        if cluster is None and name not in self._hosts:
+            self._notes.add("clusters that a route names and Envoy does not have", name)
+            return
+        if cluster is not None and cluster.kind == "aggregate":
+            for part in self._parts(cluster):
+                if part not in above and part != name and len(above) < MOST_NESTED:
+                    yield from self.backends(part, way, used, (*above, name))
+            return
+        places: dict[tuple[str, ...], Place] = {}
+        for one in self._listed(name, cluster):
+            if one.locality not in places:
+                places[one.locality] = Place(
+                    source=self._source.name,
+                    route=label(name),
+                    listen_port=way.listen_port,
+                    weight=way.weight,
+                    words=words_of(*above, *way.words, *one.locality),
+                )
+            yield Backend(one.host, one.port, places[one.locality])
+
+    def _parts(self, cluster: Cluster) -> list[str]:
+        assert cluster.cluster_type is not None
+        parts = decoded(
+            cluster.cluster_type.typed_config, Aggregated, "aggregate clusters", self._warnings
+        )
+        return [] if parts is None else parts.clusters
+
+    def _listed(self, name: str, cluster: Cluster | None) -> tuple[Endpoint, ...]:
+        """The endpoints to dial, each once. Several listeners may lead to one cluster."""
+        if name not in self._endpoints:
+            found: dict[tuple[str, int], Endpoint] = {}
+            for one in self._all(name, cluster):
+                if self._can_be_dialled(one, name):
+                    found.setdefault((one.host, one.port), one)
+            self._endpoints[name] = tuple(found.values())
+        return self._endpoints[name]
+
+    def _all(self, name: str, cluster: Cluster | None) -> list[Endpoint]:
+        if cluster is not None:
+            if cluster.kind == "none":
+                self._notes.add("clusters of a kind that has no endpoints of its own", name)
+                return []
+            if cluster.kind == "named" and cluster.load_assignment is not None:
+                return endpoints_of(cluster.load_assignment)
+        hosts = self._hosts.get(name)
+        if hosts is None and cluster is not None:
+            eds = cluster.eds_cluster_config
+            service = eds.service_name if eds is not None else ""
+            assigned = self._config.assignments.get(service or name) or cluster.load_assignment
+            return [] if assigned is None else endpoints_of(assigned)
+        return [Endpoint(one.address, one.port, one.locality, what=one.what) for one in hosts or ()]
+
+    def _can_be_dialled(self, one: Endpoint, cluster: str) -> bool:
+        if one.what:
+            self._notes.add(one.what, cluster)
+        elif not dialled(one.host, one.port):
+            self._warnings.add("endpoints without a host and port that can be dialled", cluster)
+        elif self._elsewhere and _here(one.host):
+            self._notes.add("endpoints on the loopback of Envoy's own machine", cluster)
+        else:
+            return True
+        return False
+
+
+def _here(host: str) -> bool:
+    return is_loopback(host) or host.rstrip(".").lower() == "localhost"

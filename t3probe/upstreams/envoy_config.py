@@ -1,0 +1,301 @@
+"""The parts of Envoy's `/config_dump` that lead from a listener to a host. Pure.
+
+Every entry of the answer is decoded by itself, so that one of a form nobody foresaw costs no
+other: it is noted. Envoy writes protobuf's JSON with the proto's own field names and leaves
+default values out. Source: envoy.admin.v3, envoy.config.{listener,route,cluster,endpoint}.v3.
+"""
+
+from __future__ import annotations
+
+from typing import TypeVar
+
+import msgspec
+from msgspec import Raw, Struct
+
+from t3probe.upstreams.sources import Notes, SourceError
+
+__all__ = [
+    "Address",
+    "Cluster",
+    "Endpoint",
+    "EnvoyConfig",
+    "FilterChain",
+    "Listener",
+    "Locality",
+    "RouteConfig",
+    "Typed",
+    "WeightedCluster",
+    "decoded",
+    "endpoints_of",
+    "place_of",
+    "read_config",
+]
+
+UNREADABLE = "{} of a form that is not known"
+
+
+class Typed(Struct):
+    """Anything that says what it is."""
+
+    type_url: str = msgspec.field(name="@type", default="")
+
+    @property
+    def message(self) -> str:
+        """The message's name without its package."""
+        return self.type_url.rpartition(".")[2]
+
+
+class SocketAddress(Struct):
+    address: str = ""
+    port_value: int = 0
+    named_port: str = ""
+
+
+class Address(Struct):
+    """Exactly one of these is there."""
+
+    socket_address: SocketAddress | None = None
+    pipe: dict[str, object] | None = None
+    envoy_internal_address: dict[str, object] | None = None
+
+
+class ChainMatch(Struct):
+    server_names: list[str] = []
+
+
+class Filter(Struct):
+    name: str = ""
+    typed_config: Raw = Raw()
+
+
+class FilterChain(Struct):
+    name: str = ""
+    filter_chain_match: ChainMatch | None = None
+    filters: list[Filter] = []
+
+
+class Listener(Struct):
+    name: str = ""
+    address: Address | None = None
+    filter_chains: list[Raw] = []
+    default_filter_chain: Raw = Raw()
+    udp_listener_config: Raw = Raw()
+
+
+class WeightedCluster(Struct):
+    name: str = ""
+    cluster_header: str = ""
+    weight: int | None = None
+
+
+class RouteConfig(Struct):
+    name: str = ""
+    virtual_hosts: list[Raw] = []
+
+
+class HostNamed(Struct):
+    address: Address | None = None
+    hostname: str = ""
+
+
+class LbEndpoint(Struct):
+    endpoint: HostNamed | None = None
+    health_status: str = ""
+    load_balancing_weight: int | None = None
+
+
+class Locality(Struct):
+    region: str = ""
+    zone: str = ""
+    sub_zone: str = ""
+
+    def words(self) -> tuple[str, ...]:
+        return self.region, self.zone, self.sub_zone
+
+
+class LocalityEndpoints(Struct):
+    locality: Locality | None = None
+    lb_endpoints: list[LbEndpoint] = []
+    priority: int = 0
+
+
+class LoadAssignment(Struct):
+    cluster_name: str = ""
+    endpoints: list[LocalityEndpoints] = []
+
+
+class ClusterType(Struct):
+    name: str = ""
+    typed_config: Raw = Raw()
+
+
+class EdsConfig(Struct):
+    service_name: str = ""
+
+
+class Cluster(Struct):
+    name: str = ""
+    type: str = "STATIC"
+    cluster_type: ClusterType | None = None
+    load_assignment: LoadAssignment | None = None
+    eds_cluster_config: EdsConfig | None = None
+
+    @property
+    def kind(self) -> str:
+        """`named`: by host name; `none`: no endpoints of its own; `aggregate`; else `listed`."""
+        name = (self.cluster_type.name if self.cluster_type is not None else self.type).lower()
+        if "aggregate" in name:
+            return "aggregate"
+        if "original_dst" in name or "forward_proxy" in name:
+            return "none"
+        return "named" if "dns" in name else "listed"
+
+
+class Endpoint(Struct, frozen=True):
+    """One endpoint as the configuration names it."""
+
+    host: str
+    port: int
+    locality: tuple[str, ...] = ()
+    weight: int | None = None
+    health_status: str = ""
+    what: str = ""
+    """What it is when it has no host and port."""
+
+
+class EnvoyConfig(Struct):
+    """What a configuration holds, by name."""
+
+    listeners: list[Listener] = []
+    routes: dict[str, RouteConfig] = {}
+    clusters: dict[str, Cluster] = {}
+    assignments: dict[str, LoadAssignment] = {}
+    """EDS, by cluster or service name."""
+
+
+class Dump(Struct):
+    configs: list[Raw]
+
+
+class Section(Typed):
+    """Any of the dump's sections: what a section does not have stays empty."""
+
+    static_listeners: list[Raw] = []
+    dynamic_listeners: list[Raw] = []
+    static_clusters: list[Raw] = []
+    dynamic_active_clusters: list[Raw] = []
+    static_route_configs: list[Raw] = []
+    dynamic_route_configs: list[Raw] = []
+    static_endpoint_configs: list[Raw] = []
+    dynamic_endpoint_configs: list[Raw] = []
+
+
+class ActiveState(Struct):
+    listener: Listener | None = None
+
+
+class ListenerEntry(Struct):
+    listener: Listener | None = None
+    active_state: ActiveState | None = None
+
+
+class ClusterEntry(Struct):
+    cluster: Cluster | None = None
+
+
+class RouteEntry(Struct):
+    route_config: RouteConfig | None = None
+
+
+class EndpointEntry(Struct):
+    endpoint_config: LoadAssignment | None = None
+
+
+T = TypeVar("T")
+_SECTIONS = {"ListenersConfigDump", "ClustersConfigDump", "RoutesConfigDump", "EndpointsConfigDump"}
+_DECODE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+
+
+def decoded(raw: Raw | bytes, form: type[T], what: str, notes: Notes) -> T | None:
+    """`raw` as `form`; None, and a note about a `what`, when it is something else."""
+    try:
+        # Protobuf's JSON may write a 64-bit number as text.
+        return msgspec.json.decode(raw, type=form, strict=False)
+    except _DECODE:
+        notes.add(UNREADABLE.format(what))
+        return None
+
+
+def read_config(body: bytes, notes: Notes) -> EnvoyConfig:
+    """The answer to `/config_dump`. Raises SourceError when it is no such answer at all."""
+    try:
+        dump = msgspec.json.decode(body, type=Dump)
+    except _DECODE:
+        raise SourceError("answers /config_dump with something that is no configuration") from None
+    config = EnvoyConfig()
+    seen = False
+    for raw in dump.configs:
+        head = decoded(raw, Typed, "sections", notes)
+        if head is None or head.message not in _SECTIONS:
+            continue
+        section = decoded(raw, Section, "sections", notes)
+        if section is not None:
+            seen = True
+            _read_section(section, config, notes)
+    if not seen:
+        raise SourceError("answers /config_dump without listeners and clusters")
+    return config
+
+
+def _read_section(section: Section, config: EnvoyConfig, notes: Notes) -> None:
+    for raw in (*section.static_listeners, *section.dynamic_listeners):
+        entry = decoded(raw, ListenerEntry, "listeners", notes)
+        if entry is not None:
+            # A dynamic one that is only warming or draining takes no connections.
+            active = entry.active_state.listener if entry.active_state is not None else None
+            listener = entry.listener or active
+            if listener is not None:
+                config.listeners.append(listener)
+    for raw in (*section.static_clusters, *section.dynamic_active_clusters):
+        cluster = decoded(raw, ClusterEntry, "clusters", notes)
+        if cluster is not None and cluster.cluster is not None:
+            config.clusters[cluster.cluster.name] = cluster.cluster
+    for raw in (*section.static_route_configs, *section.dynamic_route_configs):
+        route = decoded(raw, RouteEntry, "route configurations", notes)
+        if route is not None and route.route_config is not None:
+            config.routes[route.route_config.name] = route.route_config
+    for raw in (*section.static_endpoint_configs, *section.dynamic_endpoint_configs):
+        endpoints = decoded(raw, EndpointEntry, "endpoint lists", notes)
+        if endpoints is not None and endpoints.endpoint_config is not None:
+            assigned = endpoints.endpoint_config
+            config.assignments[assigned.cluster_name] = assigned
+
+
+def endpoints_of(assigned: LoadAssignment) -> list[Endpoint]:
+    """The endpoints of a load assignment, those that cannot be dialled too."""
+    found = []
+    for group in assigned.endpoints:
+        words = group.locality.words() if group.locality is not None else ()
+        for one in group.lb_endpoints:
+            address = one.endpoint.address if one.endpoint is not None else None
+            host, port, what = place_of(address)
+            found.append(
+                Endpoint(host, port, words, one.load_balancing_weight, one.health_status, what)
+            )
+    return found
+
+
+def place_of(address: Address | None) -> tuple[str, int, str]:
+    """Host and port; or what it is instead, in words."""
+    if address is None:
+        return "", 0, "endpoints without an address"
+    if address.socket_address is not None:
+        found = address.socket_address
+        if found.named_port:
+            return "", 0, "endpoints with a named port"
+        return found.address.lower(), found.port_value, ""
+    if address.pipe is not None:
+        return "", 0, "endpoints that are unix sockets"
+    if address.envoy_internal_address is not None:
+        return "", 0, "endpoints inside Envoy itself"
+    return "", 0, "endpoints without an address"

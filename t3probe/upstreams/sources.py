@@ -1,0 +1,155 @@
+"""What every source of upstreams shares: its one signature, what it finds, and how it fails.
+
+A source is `async def find(source, fetch) -> Found`. It asks with `fetch` and reads what comes
+back; time, size and login are the caller's. What it cannot use at all is a SourceError, whose
+text is a sentence; what it can only partly use it says in `warnings` and goes on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+from t3probe.config.endpoints import check_host, is_address
+from t3probe.config.errors import Wrong
+from t3probe.config.types import Place, UpstreamSource
+
+__all__ = [
+    "MOST_UPSTREAMS",
+    "Backend",
+    "Fetch",
+    "Find",
+    "Found",
+    "HostView",
+    "Notes",
+    "Opinion",
+    "SourceError",
+    "ViewKey",
+    "Views",
+    "backend_of",
+    "dialled",
+    "either_weight",
+    "label",
+    "words_of",
+]
+
+MOST_UPSTREAMS = 50_000
+"""A source that names more is not believed."""
+LABEL_LIMIT = 120
+"""How many characters of a foreign name become a label."""
+MOST_WORDS = 24
+
+Opinion = Literal["healthy", "degraded", "unhealthy", "draining", "unknown"]
+"""What Envoy believes of one host: it sends it requests (healthy, degraded), it does not
+(unhealthy), it lets it run out (draining), or it has not made up its mind."""
+
+
+class SourceError(Exception):
+    """A source that told nothing; `str()` is the end of a sentence about it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Backend:
+    """One address behind one route."""
+
+    host: str
+    """An IP address, or a name that we resolve ourselves."""
+    port: int
+    place: Place
+
+    @property
+    def address(self) -> str:
+        """`host:port`, an IPv6 address in brackets."""
+        return backend_of(self.host, self.port)
+
+
+@dataclass(frozen=True, slots=True)
+class HostView:
+    """What Envoy thinks of one resolved address of a backend."""
+
+    address: str
+    """`address:port`; empty when Envoy knows none."""
+    opinion: Opinion
+    detail: str = ""
+    """Envoy's own words, such as `failed_active_health_check`."""
+
+
+ViewKey = tuple[str, str]
+"""A route's label (Envoy's cluster) and a backend's address."""
+Views = Mapping[ViewKey, tuple[HostView, ...]]
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What one source named."""
+
+    backends: tuple[Backend, ...] = ()
+    views: Views | None = None
+    """Envoy's opinion; None where the source has none."""
+    notes: tuple[str, ...] = ()
+    """Sentences that are worth saying, about what was left out on purpose."""
+    warnings: tuple[str, ...] = ()
+    """Sentences about what could not be read."""
+
+
+Fetch = Callable[[str | None], Awaitable[bytes]]
+"""Asks for a path behind the source's URL, or for the URL itself (None). Raises SourceError."""
+Find = Callable[[UpstreamSource, Fetch], Awaitable[Found]]
+"""The one signature of a source. Raises SourceError."""
+
+
+@dataclass(slots=True)
+class Notes:
+    """Counts what is to be said, so that a thousand equal cases make one sentence."""
+
+    counts: dict[str, int] = field(default_factory=dict)
+    examples: dict[str, list[str]] = field(default_factory=dict)
+
+    def add(self, what: str, example: str = "") -> None:
+        """Note `what`, things in the plural, and one of them by name."""
+        self.counts[what] = self.counts.get(what, 0) + 1
+        named = self.examples.setdefault(what, [])
+        if example and example not in named and len(named) < 3:
+            named.append(label(example))
+
+    def sentences(self) -> tuple[str, ...]:
+        """`clusters that no route uses: 3 (a, b, c)`."""
+        return tuple(
+            f"{what}: {number}" + (f" ({', '.join(some)})" if (some := self.examples[what]) else "")
+            for what, number in self.counts.items()
+        )
+
+
+def either_weight(one: int | None, other: int | None) -> int | None:
+    """The weight of what two ways lead to: the larger one; None where one has none."""
+    return None if one is None or other is None else max(one, other)
+
+
+def backend_of(host: str, port: int) -> str:
+    """`host:port`, an IPv6 address in brackets."""
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def label(text: str) -> str:
+    """A foreign name as a label: printable ASCII, bounded."""
+    clean = "".join(one if " " <= one <= "~" else "?" for one in text[: LABEL_LIMIT + 1])
+    return clean if len(clean) <= LABEL_LIMIT else clean[: LABEL_LIMIT - 3] + "..."
+
+
+def words_of(*texts: str) -> tuple[str, ...]:
+    """Names to be asked for by: each once, without empty ones, a bounded number."""
+    return tuple(dict.fromkeys(label(one) for one in texts if one))[:MOST_WORDS]
+
+
+def dialled(host: str, port: int) -> bool:
+    """Whether `host` is an address or a name, and `port` one that can be dialled."""
+    if not 0 < port <= 65535:
+        return False
+    if is_address(host):
+        return host not in {"0.0.0.0", "::"}
+    try:
+        check_host(host)
+    except Wrong:
+        return False
+    return True

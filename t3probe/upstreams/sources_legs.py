@@ -1,0 +1,112 @@
+"""What sources found, as legs of the deployment. Pure.
+
+One address is one leg, however many sources, routes and listeners name it: it is probed once,
+has one segment of its own, and all its places. A static `[[upstream]]` with that address keeps
+its name and takes the places on. Names are made from the first place, in order of route and
+port: `envoy-orders-8443-10.0.0.7:9000`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+import msgspec
+
+from t3probe.config.endpoints import parse_address
+from t3probe.config.shares import Shares
+from t3probe.config.types import Deployment, Leg, Place
+from t3probe.upstreams.sources import Backend, backend_of, either_weight
+from t3probe.upstreams.sources_read import Reading
+
+__all__ = ["keywords", "leg_name", "with_found"]
+
+ROUTE_LIMIT = 60
+_UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")
+
+
+def leg_name(place: Place, backend: str) -> str:
+    """The name of a found upstream's leg."""
+    route = _UNSAFE.sub("-", place.route).strip("-.")[:ROUTE_LIMIT] or "route"
+    port = f"-{place.listen_port}" if place.listen_port else ""
+    return f"envoy-{route}{port}-{backend}"
+
+
+def keywords(leg: Leg) -> set[str]:
+    """What a leg can be selected by (`-k`) beside its name."""
+    found: set[str] = set()
+    for place in leg.places:
+        found.update((place.source, place.route, *place.words))
+        if place.listen_port:
+            found.add(str(place.listen_port))
+    return found - {""}
+
+
+def with_found(deployment: Deployment, readings: Iterable[Reading]) -> Deployment:
+    """The deployment with the upstreams of its sources."""
+    shares = Shares(deployment.upstream_share)
+    listed = {
+        backend_of(*_plain(parse_address(leg.address))): leg
+        for leg in deployment.legs
+        if leg.name.startswith("envoy-") and leg.address is not None
+    }
+    found: dict[str, list[tuple[Backend, Reading]]] = {}
+    for reading in readings:
+        for backend in reading.found.backends if reading.found is not None else ():
+            found.setdefault(backend.address, []).append((backend, reading))
+    if not found:
+        return deployment
+    changed: dict[str, Leg] = {}
+    new: list[Leg] = []
+    for address, several in found.items():
+        places = _places(backend.place for backend, _ in several)
+        shared = dict.fromkeys(one for _, reading in several for one in reading.source.shares)
+        if address in listed:
+            leg = listed[address]
+            own = leg.path[-1]
+            path = (*dict.fromkeys((*leg.path[:-1], *shared)), own)
+            changed[leg.name] = msgspec.structs.replace(leg, places=places, path=path)
+            continue
+        name = leg_name(places[0], address)
+        own = "upstream-" + name.removeprefix("envoy-")
+        shared.update(dict.fromkeys(shares.of(several[0][0].host)))
+        new.append(
+            Leg(
+                name=name,
+                kind="tcp",
+                path=(*shared, own),
+                address=address,
+                tcp_ends_at=own,
+                route=places[0].route,
+                listen_port=places[0].listen_port,
+                backend=address,
+                places=places,
+            )
+        )
+    new.sort(key=lambda leg: leg.name)
+    return msgspec.structs.replace(
+        deployment,
+        legs=(*(changed.get(leg.name, leg) for leg in deployment.legs), *new),
+        own_segments=(*deployment.own_segments, *(leg.path[-1] for leg in new)),
+    )
+
+
+def _places(several: Iterable[Place]) -> tuple[Place, ...]:
+    """Each place once, in an order that does not depend on the sources' own."""
+    several = tuple(several)
+    if len(several) == 1:
+        return several
+    found: dict[tuple[str, str, int], Place] = {}
+    for one in several:
+        key = one.source, one.route, one.listen_port
+        if key in found:
+            words = tuple(dict.fromkeys((*found[key].words, *one.words)))
+            weight = either_weight(one.weight, found[key].weight)
+            found[key] = msgspec.structs.replace(found[key], words=words, weight=weight)
+        else:
+            found[key] = one
+    return tuple(sorted(found.values(), key=lambda one: (one.route, one.listen_port, one.source)))
+
+
+def _plain(address: tuple[str, int]) -> tuple[str, int]:
+    return address[0].lower(), address[1]

@@ -1,0 +1,142 @@
+"""All sources of a deployment at once: requests bounded in time and size, failures as sentences.
+
+A source has `SECONDS` for each of its requests, and all requests of all sources run at the same
+time, so a run begins at most that much later, whatever answers.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+from t3probe.config.types import UpstreamSource
+from t3probe.sinks.gateway_client import MIB, Answer, Budget, Login, Site, Trouble, exchange
+from t3probe.timing import Clock
+from t3probe.upstreams import envoy, nodes
+from t3probe.upstreams.envoy_hosts import Host
+from t3probe.upstreams.sources import Find, Found, SourceError
+
+__all__ = ["SECONDS", "Again", "Reader", "Reading"]
+
+SECONDS = 2.0
+MOST_BYTES = 64 * MIB
+REQUESTS = 3
+"""How many requests a source makes at once."""
+
+_KINDS: dict[str, Find] = {"envoy": envoy.find, "nodes": nodes.find}
+
+
+Again = dict[str, list[Host]] | SourceError
+"""What an Envoy thinks when it is asked once more, or why it could not be."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What came of one source."""
+
+    source: UpstreamSource
+    found: Found | None
+    """None when it could not be read, or was skipped."""
+    problem: str = ""
+    """Why it could not be read, as a sentence."""
+    skipped: str = ""
+    """Why it was not asked, as a sentence."""
+    seconds: float = 0.0
+    """How long it took."""
+
+
+class Reader:
+    """Asks the sources of one run. Raises DeploymentError or ValueError for a wrong login."""
+
+    def __init__(
+        self,
+        sources: Sequence[UpstreamSource],
+        clock: Clock,
+        environ: Mapping[str, str],
+        ca_file: str | None = None,
+    ) -> None:
+        self._clock = clock
+        self._sources = sources
+        self._sites = {
+            one.name: Site(one.url, Login.named(environ, ca_file, _secret(one))) for one in sources
+        }
+
+    def read(self) -> list[Reading]:
+        """Ask all of them. Never raises for what they answer."""
+        if not self._sources:
+            return []
+        with self._threads() as threads:
+            return asyncio.run(self._all(threads))
+
+    def look_again(self, names: Sequence[str]) -> dict[str, Again]:
+        """What the Envoys of these sources think by now."""
+
+        async def one(name: str, threads: ThreadPoolExecutor) -> Again:
+            try:
+                return await envoy.look_again(_Fetch(self._sites[name], self._clock, threads))
+            except SourceError as error:
+                return error
+
+        async def ask(threads: ThreadPoolExecutor) -> list[Again]:
+            return await asyncio.gather(*(one(name, threads) for name in names))
+
+        if not names:
+            return {}
+        with self._threads() as threads:
+            return dict(zip(names, asyncio.run(ask(threads)), strict=True))
+
+    def _threads(self) -> ThreadPoolExecutor:
+        # A request must never wait for another one's thread: its time would run meanwhile.
+        return ThreadPoolExecutor(REQUESTS * len(self._sources), "source")
+
+    async def _all(self, threads: ThreadPoolExecutor) -> list[Reading]:
+        return await asyncio.gather(*(self._one(one, threads) for one in self._sources))
+
+    async def _one(self, source: UpstreamSource, threads: ThreadPoolExecutor) -> Reading:
+        if source.kind == "nodes" and source.node is None:
+            words = f'source "{source.name}" is skipped: it names no node; give it one with node'
+            return Reading(source, None, skipped=words)
+        site, began = self._sites[source.name], self._clock.monotonic()
+        found, problem = None, ""
+        try:
+            found = await _KINDS[source.kind](source, _Fetch(site, self._clock, threads))
+        except SourceError as error:
+            problem = f"{site.name} {error}; its upstreams are not known and were not probed"
+        took = round(self._clock.monotonic() - began, 6)
+        return Reading(source, found, problem, seconds=took)
+
+
+class _Fetch:
+    """One source's way to ask."""
+
+    def __init__(self, site: Site, clock: Clock, threads: ThreadPoolExecutor) -> None:
+        self._site, self._clock, self._threads = site, clock, threads
+
+    async def __call__(self, path: str | None) -> bytes:
+        loop = asyncio.get_running_loop()
+        try:
+            answer = await loop.run_in_executor(self._threads, self._ask, path)
+        except Trouble as trouble:
+            raise SourceError(trouble.what) from None
+        if answer.status != 200:
+            where = "" if path is None else f" to {path.partition('?')[0]}"
+            login = "; set its login" if answer.status in {401, 403} else ""
+            raise SourceError(f"answers {answer.status}{where}{login}")
+        return bytes(answer.body)
+
+    def _ask(self, path: str | None) -> Answer:
+        budget = Budget(self._clock, SECONDS)
+        return exchange(
+            self._site,
+            "GET",
+            path,
+            budget,
+            headers={"Accept": "application/json"},
+            max_bytes=MOST_BYTES,
+        )
+
+
+def _secret(source: UpstreamSource) -> str:
+    return "source_" + source.name.replace(".", "_").replace("-", "_")

@@ -1,0 +1,302 @@
+"""The process that sweeps upstreams: TCP connects over bare epoll, and nothing else.
+
+It is a process of its own because ten thousand connects in the event loop of the other legs would
+show in their round trips. So it is light: no asyncio, nothing but the standard library's small
+modules. It reads one request from standard input, and writes frames (`sweep_wire`) to standard
+output. Closing its input, or SIGTERM, ends it at once; what it saw until then is written.
+
+The order of things: every upstream is dialled once, at all of its addresses at once. What failed
+is dialled once more when the first connects of all have been sent, so that everything that was
+swept lies between the beginning and that second try.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import select
+import signal
+import socket
+import sys
+from collections import deque
+
+from t3probe import guard
+from t3probe.timing import Clock, SystemClock
+from t3probe.upstreams import sweep_wire as wire
+
+__all__ = ["Sweeper", "main"]
+
+TICK_SECONDS = 0.1
+ALIVE_SECONDS = 0.5
+MOST_PARKED = 4096
+"""So many unanswered connects wait beside the others at most."""
+FLUSH_BYTES = 1 << 14
+RTT_AT, INFO_BYTES = 68, 72
+"""Where `tcpi_rtt` stands in `struct tcp_info` of linux/tcp.h, in microseconds."""
+_PENDING = {errno.EINPROGRESS, errno.EAGAIN}
+
+
+class _Connect:
+    """A connect that is not over."""
+
+    __slots__ = ("attempt", "leg", "parked", "sent", "sock", "target")
+
+    def __init__(self, sock: socket.socket, leg: int, target: int, attempt: int, sent: int) -> None:
+        self.sock: socket.socket | None = sock
+        self.leg, self.target, self.attempt, self.sent = leg, target, attempt, sent
+        self.parked = False
+
+
+class Sweeper:
+    """One sweep."""
+
+    def __init__(
+        self, settings: wire.Settings, lines: list[str], out: int, stop: int, clock: Clock
+    ) -> None:
+        """`out` is where frames go, `stop` a descriptor that becomes readable to end it."""
+        self._settings, self._clock = settings, clock
+        self._out, self._stop = out, stop
+        self._flags: list[int] = []
+        self._targets: list[list[tuple[str, int]]] = []
+        for line in lines:
+            flags, *words = line.split(" ")
+            self._flags.append(int(flags))
+            ports = map(int, words[1::2])
+            self._targets.append(list(zip(words[::2], ports, strict=True)))
+        self._first = deque[int]()
+        self._again = deque[int]()
+        self._left: dict[int, list[int]] = {}
+        """Of an upstream that is being dialled: connects that are not over, and bad ones."""
+        self._open: dict[int, _Connect] = {}
+        self._waiting = deque[_Connect]()
+        """In the order they were sent: those that may have to be parked ..."""
+        self._limits = deque[_Connect]()
+        """... and those whose time may be over."""
+        self._in_place = 0
+        self._parked = 0
+        self._epoll = select.epoll()
+        self._buffer = bytearray()
+        self._records = bytearray()
+        self._told = self._moment()
+        self._sent_all = False
+        self.stopped = False
+
+    def _moment(self) -> int:
+        return max(0, int((self._clock.monotonic() - self._settings.base) * 1e6))
+
+    # -- the whole -----------------------------------------------------------------------
+
+    def run(self) -> None:
+        """Sweep all upstreams, or until it is told to stop. Raises LoopbackOnlyError."""
+        from t3probe.upstreams.sweep_names import Names, is_literal
+
+        named = []
+        for number, targets in enumerate(self._targets):
+            if all(is_literal(host) for host, _ in targets):
+                self._first.append(number)
+            else:
+                named.append(number)
+        names = Names(self._targets, named, self._settings.resolve_limit, self._clock)
+        self._epoll.register(self._stop, select.EPOLLIN | select.EPOLLHUP)
+        if names.wake is not None:
+            self._epoll.register(names.wake, select.EPOLLIN)
+        last = self._moment()
+        while not self.stopped:
+            for number, took, found in names.answered():
+                head = wire.NAMED.pack(number, took)
+                if isinstance(found, str):
+                    self._tell(wire.UNKNOWN_NAME, head + found.encode())
+                    continue
+                self._targets[number] = found
+                words = " ".join(f"{host} {port}" for host, port in found)
+                self._tell(wire.ADDRESSES, head + words.encode())
+                self._first.append(number)
+            self._dial_more(bool(names.left))
+            if not (self._open or self._first or self._again or names.left):
+                break
+            self._wait()
+            now = self._moment()
+            if now - last >= (TICK_SECONDS + self._settings.stall) * 1e6:
+                pair = wire.MOMENT.pack(last) + wire.MOMENT.pack(now)
+                self._tell(wire.STALL, pair)
+            last = now
+            self._expire(now)
+            self._say(now)
+        if not self.stopped:
+            self._tell(wire.END)
+        self._flush()
+
+    def _dial_more(self, names_left: bool) -> None:
+        while self._in_place < self._settings.at_once and self._parked < MOST_PARKED:
+            if self._first:
+                self._dial(self._first.popleft(), 0)
+            elif self._sent_all and self._again:
+                self._dial(self._again.popleft(), 1)
+            elif not self._sent_all and not names_left:
+                self._sent_all = True
+                self._tell(wire.SENT_ALL, wire.MOMENT.pack(self._moment()))
+            else:
+                return
+
+    def _wait(self) -> None:
+        for descriptor, _ in self._epoll.poll(TICK_SECONDS):
+            connect = self._open.get(descriptor)
+            if connect is not None:
+                self._answered(connect)
+            elif descriptor == self._stop:
+                self.stopped = True
+
+    # -- one connect -----------------------------------------------------------------------
+
+    def _dial(self, leg: int, attempt: int) -> None:
+        targets = self._targets[leg]
+        self._left[leg] = [len(targets), 0]
+        for number, (host, port) in enumerate(targets):
+            sent = self._moment()
+            sock = None
+            try:
+                family = socket.AF_INET6 if ":" in host else socket.AF_INET
+                sock = socket.socket(family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
+                problem = sock.connect_ex((host, port))
+            except OSError as error:
+                problem = error.errno or errno.EIO
+            if (problem and problem not in _PENDING) or sock is None:
+                if sock is not None:
+                    sock.close()
+                self._note(leg, number, attempt, problem, 0, sent)
+                continue
+            connect = _Connect(sock, leg, number, attempt, sent)
+            self._open[sock.fileno()] = connect
+            self._in_place += 1
+            self._waiting.append(connect)
+            self._limits.append(connect)
+            self._epoll.register(sock.fileno(), select.EPOLLOUT)
+
+    def _answered(self, connect: _Connect) -> None:
+        sock = connect.sock
+        assert sock is not None
+        problem = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+        rtt = 0
+        if not problem:
+            try:
+                raw = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, INFO_BYTES)
+                rtt = int.from_bytes(raw[RTT_AT:INFO_BYTES], sys.byteorder)
+            except (OSError, AttributeError):
+                rtt = 0
+        self._over(connect, problem, rtt)
+
+    def _over(self, connect: _Connect, problem: int, rtt: int) -> None:
+        sock, connect.sock = connect.sock, None
+        assert sock is not None
+        del self._open[sock.fileno()]
+        sock.close()
+        if connect.parked:
+            self._parked -= 1
+        else:
+            self._in_place -= 1
+        self._note(connect.leg, connect.target, connect.attempt, problem, rtt, connect.sent)
+
+    def _note(self, leg: int, target: int, attempt: int, problem: int, rtt: int, sent: int) -> None:
+        """Keep a connect that is over, and see to it that what failed is dialled once more."""
+        ended = self._moment()
+        self._records += wire.TRIED.pack(leg, target, attempt, problem, rtt, sent, ended)
+        left = self._left[leg]
+        left[0] -= 1
+        left[1] += bool(problem) and not self._good_all_the_same(leg, problem)
+        if not left[0]:
+            del self._left[leg]
+            if not attempt and left[1] == len(self._targets[leg]):
+                self._again.append(leg)
+
+    def _good_all_the_same(self, leg: int, problem: int) -> bool:
+        """As in `t3probe.probes.tcp`: a reset comes after the handshake."""
+        if problem == errno.ECONNRESET:
+            return True
+        return problem == errno.ECONNREFUSED and bool(self._flags[leg] & wire.REFUSED_OK)
+
+    # -- time ------------------------------------------------------------------------------
+
+    def _expire(self, now: int) -> None:
+        patience = now - int(self._settings.patience * 1e6)
+        while self._waiting and (
+            self._waiting[0].sock is None or self._waiting[0].sent <= patience
+        ):
+            connect = self._waiting.popleft()
+            if connect.sock is not None and self._parked < MOST_PARKED:
+                connect.parked = True
+                self._parked += 1
+                self._in_place -= 1
+        limit = now - int(self._settings.limit * 1e6)
+        while self._limits and (self._limits[0].sock is None or self._limits[0].sent <= limit):
+            connect = self._limits.popleft()
+            if connect.sock is not None:
+                self._over(connect, wire.NO_ANSWER, 0)
+
+    def _say(self, now: int) -> None:
+        if now - self._told >= ALIVE_SECONDS * 1e6:
+            self._tell(wire.TICK)
+            self._flush()
+            self._told = now
+        elif len(self._records) + len(self._buffer) >= FLUSH_BYTES:
+            self._flush()
+
+    def _tell(self, kind: bytes, payload: bytes = b"") -> None:
+        if self._records:
+            self._buffer += wire.frame(wire.TRIES, bytes(self._records))
+            self._records.clear()
+        self._buffer += wire.frame(kind, payload)
+
+    def _flush(self) -> None:
+        if self._records:
+            self._buffer += wire.frame(wire.TRIES, bytes(self._records))
+            self._records.clear()
+        data = memoryview(bytes(self._buffer))
+        self._buffer.clear()
+        while data:
+            data = data[os.write(self._out, data) :]
+
+
+def read_request(source: int) -> tuple[wire.Settings, list[str]] | None:
+    """The request; None when the input ended before it was whole."""
+    data = bytearray()
+    while not data.endswith(b"\n\n"):
+        piece = os.read(source, 1 << 16)
+        if not piece:
+            return None
+        data += piece
+    head, *lines = data.decode("utf-8").split("\n")[:-2]
+    base, at_once, *rest = head.split(" ")
+    return wire.Settings(float(base), int(at_once), *map(float, rest)), lines
+
+
+def main(source: int = 0, out: int = 1) -> None:
+    """Sweep as asked on `source`, answer on `out`. Both are descriptors."""
+    guard.install_from_environment()
+    # Ctrl-C reaches the whole group; the parent decides what becomes of it.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    _more_descriptors()
+    asked = read_request(source)
+    if asked is None:
+        return
+    sweeper = Sweeper(*asked, out, source, SystemClock())
+
+    def stop(number: int, frame: object) -> None:
+        sweeper.stopped = True
+
+    signal.signal(signal.SIGTERM, stop)
+    try:
+        sweeper.run()
+    except guard.LoopbackOnlyError as error:
+        os.write(out, wire.frame(wire.LEFT_LOOPBACK, error.target.encode()))
+    except BrokenPipeError:
+        return  # nobody listens any more
+
+
+def _more_descriptors() -> None:
+    import resource
+
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = MOST_PARKED + 1024
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        most = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))

@@ -1,0 +1,230 @@
+"""Counts of failed tries: out of one run's incidents, out of many runs, or out of a case.
+
+What counts as one try decides what the posterior is worth, since it takes tries for
+independent. The beats of a leg are not: an outage of five seconds fails five of them. So
+
+- within a run each incident is one try of the legs that failed in it and of those that clear
+  for it by the rules of `t3probe.verdict.timeline`; a run without one is one good try of each
+  leg that passed;
+- over several runs each run is one try of a leg: failed if it failed in any incident, good if
+  it cleared in every one; anything else is no try.
+
+A leg that could not tell, is under planned downtime, or only clears a part of what it crosses
+is not tried. What counts forget is which legs failed together: the verdicts of the single runs
+know that, and `Repetition.convicted_in` says how many of them convict each segment.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple, Protocol
+
+import msgspec
+
+from t3probe.observation import Observation, RunRecord
+from t3probe.verdict.case import Case
+from t3probe.verdict.posterior import CONVICTS_OVER, Posterior, posterior
+from t3probe.verdict.run import Incident, RunVerdict, judge_run
+
+__all__ = ["Recorded", "Repetition", "from_runs", "in_run", "of_case", "render"]
+
+_WIDTH = 80
+
+
+class Recorded(Protocol):
+    """One run, as `t3probe.record.Recording` has it."""
+
+    @property
+    def run(self) -> RunRecord: ...
+    @property
+    def observations(self) -> tuple[Observation, ...]: ...
+
+
+class Repetition(msgspec.Struct, frozen=True, kw_only=True):
+    """What several runs of one deployment and vantage saw."""
+
+    runs: int
+    first: float
+    """When the earliest of them started, in Unix seconds."""
+    last: float
+    segments: tuple[str, ...]
+    legs: dict[str, tuple[str, ...]]
+    """A leg that had another path in another run stands there once for each."""
+    counts: dict[str, tuple[int, int]]
+    """Of each leg how many tries failed, and how many there were."""
+    convicted_in: dict[str, int]
+    """How many runs' own exact verdicts convict each segment; those with none are left out."""
+
+    def posterior(self) -> Posterior:
+        """What all runs together say."""
+        return posterior(self.segments, self.legs, self.counts)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The JSON form: the runs, the counts, then the posterior's keys."""
+        return {
+            "runs": self.runs,
+            "first": _utc(self.first),
+            "last": _utc(self.last),
+            "counts": {leg: list(one) for leg, one in self.counts.items()},
+            "convicted_in": self.convicted_in,
+            **self.posterior().to_dict(),
+        }
+
+
+def of_case(case: Case) -> Posterior:
+    """The posterior of a case; one without counts has nothing but priors."""
+    return posterior(case.segments, case.legs, case.counts or {}, priors=case.priors)
+
+
+def in_run(judged: RunVerdict) -> Posterior:
+    """What one run says by itself, from the incidents that it lists."""
+    tries = _tries(judged, judged.listed)
+    counts = {leg: (sum(one), len(one)) for leg, one in tries.items()}
+    return posterior(judged.segments, judged.legs, counts)
+
+
+def _tries(judged: RunVerdict, incidents: Sequence[Incident]) -> dict[str, list[bool]]:
+    """For each leg its tries in a run, by incident; True: failed."""
+    if not incidents:
+        return {leg: [False] for leg in judged.passed}
+    out: dict[str, list[bool]] = {}
+    for one in incidents:
+        for leg in one.failed:
+            out.setdefault(leg, []).append(True)
+        for leg, how in one.cleared_by.items():
+            if how != "beside":
+                out.setdefault(leg, []).append(False)
+    return out
+
+
+def from_runs(recordings: Iterable[Recorded]) -> Repetition:
+    """Count over runs, each recording one run; of a run that is there twice the later counts.
+
+    Raises ValueError, one sentence, when there is none, and for runs of more than one deployment
+    or vantage: a segment of one network is not that of another with its name.
+    """
+    # Only what is counted is kept: a day has 1,440 runs.
+    runs: dict[float, _Run] = {}
+    origin: tuple[str, str] | None = None
+    for one in recordings:
+        found = one.run.deployment, one.run.vantage
+        if origin is not None and found != origin:
+            raise ValueError(
+                "expected runs of one deployment and vantage, found "
+                f"{_origin(origin)} and {_origin(found)}; give them apart"
+            )
+        origin = found
+        runs[one.run.started_at] = _run(judge_run(one.run, one.observations))
+    if not runs:
+        raise ValueError("expected at least one run, found none; name files with runs")
+    segments: dict[str, None] = {}
+    legs: dict[str, tuple[str, ...]] = {}
+    counts: dict[str, tuple[int, int]] = {}
+    convicted_in: dict[str, int] = {}
+    for _, run in sorted(runs.items()):
+        segments.update(dict.fromkeys(run.segments))
+        for leg, path, failed in run.tries:
+            name = _named(leg, path, legs)
+            fails, tries = counts.get(name, (0, 0))
+            counts[name] = fails + failed, tries + 1
+        for name in run.convicted:
+            convicted_in[name] = convicted_in.get(name, 0) + 1
+    return Repetition(
+        runs=len(runs),
+        first=min(runs),
+        last=max(runs),
+        segments=tuple(segments),
+        legs=legs,
+        counts=counts,
+        convicted_in=convicted_in,
+    )
+
+
+class _Run(NamedTuple):
+    segments: tuple[str, ...]
+    tries: list[tuple[str, tuple[str, ...], bool]]
+    """Leg, path, and whether it failed."""
+    convicted: tuple[str, ...]
+
+
+def _run(judged: RunVerdict) -> _Run:
+    many = max(1, len(judged.incidents))
+    tries = [
+        (leg, judged.legs[leg], any(one))
+        for leg, one in _tries(judged, judged.incidents).items()
+        if any(one) or len(one) == many
+    ]
+    return _Run(judged.segments, tries, judged.verdict.convicted)
+
+
+def _named(leg: str, path: tuple[str, ...], legs: dict[str, tuple[str, ...]]) -> str:
+    """The leg's name, with a number when the name stands for another path already."""
+    number, name = 1, leg
+    while legs.setdefault(name, path) != path:
+        number += 1
+        name = f"{leg} ({number})"
+    return name
+
+
+def _origin(found: tuple[str, str]) -> str:
+    deployment, vantage = found
+    return f"{deployment or 'a deployment without a name'}{f' from {vantage}' * bool(vantage)}"
+
+
+def render(found: Repetition) -> Iterator[str]:
+    """The lines for people: legs with their counts, segments with their probabilities."""
+    judged = found.posterior()
+    runs = "1 run" if found.runs == 1 else f"{found.runs} runs"
+    yield f"{runs} from {_utc(found.first)} to {_utc(found.last)}"
+    yield ""
+    yield f"{'leg':<32}{'failed':>8}{'tries':>8}"
+    for leg, (fails, tries) in found.counts.items():
+        yield f"{_cut(leg, 31):<32}{fails:>8}{tries:>8}"
+    yield ""
+    yield f"{'segment':<32}{'broken':>8}{'runs that convict it':>24}"
+    for name in _ranked(judged.posterior):
+        yield (
+            f"{_cut(name, 31):<32}{_percent(judged.posterior[name]):>8}"
+            f"{found.convicted_in.get(name, 0) or '-':>24}"
+        )
+    yield ""
+    yield from _sentence(judged)
+
+
+def _ranked(probability: Mapping[str, float]) -> list[str]:
+    return sorted(probability, key=lambda name: -probability[name])
+
+
+def _sentence(judged: Posterior) -> Iterator[str]:
+    over = f"more than {CONVICTS_OVER:.0%}"
+    if judged.convicted_by_repetition:
+        be = "is" if len(judged.convicted_by_repetition) == 1 else "are"
+        head = f"{', '.join(judged.convicted_by_repetition)} {be} broken, with {over}"
+    else:
+        head = f"nobody is convicted: no segment has {over}"
+    yield from _wrapped(f"REPETITION  {head}")
+    if judged.suspects:
+        yield from _wrapped(f"  suspects    {', '.join(judged.suspects)}")
+    if judged.truncated:
+        yield "  too many segments to sum over all faults: the numbers only rank"
+
+
+def _wrapped(text: str) -> list[str]:
+    import textwrap
+
+    return textwrap.wrap(text, _WIDTH, subsequent_indent=" " * 14, break_on_hyphens=False)
+
+
+def _cut(text: str, width: int) -> str:
+    return text if len(text) <= width else text[: width - 1] + "~"
+
+
+def _percent(value: float) -> str:
+    return f"{value:.1%}" if 0.0005 <= value <= 0.9995 else ("<0.1%" if value < 0.5 else ">99.9%")
+
+
+def _utc(unix_seconds: float) -> str:
+    # It reads no clock, but its module loads asyncio.
+    from t3probe.timing import utc_text
+
+    return utc_text(unix_seconds)

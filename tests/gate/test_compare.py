@@ -1,0 +1,165 @@
+"""What a comparison calls a regression, and what it calls noise."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import msgspec
+import pytest
+from gate_runs import PATHS, SEGMENTS, leg, run
+from hypothesis import given
+from hypothesis import strategies as st
+
+from t3probe.cli import main
+from t3probe.compare import compare
+from t3probe.compare.text import headline, to_lines, to_markdown
+from t3probe.gate import blocked, label_of, sentences
+from t3probe.record import record_line
+from t3probe.verdict import judge_run
+
+LATER = 1_700_000_600.0
+
+
+def labels(found) -> dict[str, tuple[str, str]]:
+    return {one.segment: (one.before, one.after) for one in found.segments}
+
+
+def test_two_clean_runs() -> None:
+    found = compare(run(), run(at=LATER))
+    assert set(labels(found).values()) == {("exonerated", "exonerated")}
+    assert not found.regressions
+    assert headline(found) == "no regression in any segment"
+
+
+def test_what_was_cleared_and_is_convicted_is_a_regression() -> None:
+    found = compare(run(), run("cloudflare", at=LATER))
+    assert [one.segment for one in found.regressions] == ["tunnel"]
+    assert labels(found)["tunnel"] == ("exonerated", "convicted")
+    assert headline(found) == "regression: tunnel cleared before, convicted after"
+
+
+def test_what_was_broken_before_is_nobodys_regression() -> None:
+    found = compare(run("cloudflare"), run("cloudflare", at=LATER))
+    assert labels(found)["tunnel"] == ("convicted", "convicted")
+    assert not found.regressions
+
+
+def test_what_cannot_be_cleared_any_more_is_a_regression() -> None:
+    # Without `internal` and `traefik` nobody can say which of the three broke.
+    found = compare(run(), run("cloudflare", without=("internal", "traefik"), at=LATER))
+    assert {one.segment for one in found.regressions} == {"tunnel", "traefik", "dispatch"}
+    assert headline(found).endswith("cleared before, not cleared after")
+
+
+def test_the_gate_judges_by_ownership() -> None:
+    broken = run("cloudflare", at=LATER)
+    assert not compare(run(), broken, ["dispatch"]).regressions
+    assert compare(run(), broken, ["dispatch", "tunnel"]).regressions
+    assert headline(compare(run(), broken, ["dispatch"])) == (
+        "no regression in dispatch; elsewhere: tunnel"
+    )
+
+
+def test_a_repair_is_shown_and_blocks_nobody() -> None:
+    found = compare(run("cloudflare"), run(at=LATER))
+    assert {one.segment: one.course for one in found.segments}["tunnel"] == "better"
+    assert not found.regressions
+
+
+def trip(found, name: str):
+    change = next(one for one in found.legs if one.leg == name)
+    return next(one for one in change.paces if one.what == "round trip")
+
+
+def test_a_round_trip_beyond_the_noise() -> None:
+    found = compare(run(), run(edge=leg("edge", rtt=0.05), at=LATER))
+    pace = trip(found, "edge")
+    assert pace.difference_seconds == pytest.approx(0.03)
+    assert pace.exceeds_noise is True
+    assert trip(found, "internal").exceeds_noise is False
+
+
+def test_a_wide_spread_is_noise() -> None:
+    wide = leg("edge", rtt=0.05, spread=0.045)
+    found = compare(run(edge=wide), run(edge=leg("edge", rtt=0.06, spread=0.045), at=LATER))
+    assert trip(found, "edge").exceeds_noise is False
+
+
+def test_few_beats_cannot_tell() -> None:
+    short = msgspec.structs.replace(leg("edge"), beats=leg("edge").beats[:3])
+    pace = trip(compare(run(edge=short), run(at=LATER)), "edge")
+    assert (pace.noise_seconds, pace.exceeds_noise) == (None, None)
+
+
+def test_a_phase_was_timed_once() -> None:
+    slow = msgspec.structs.replace(leg("edge"), phases={"connect": 0.01, "tls": 0.3})
+    change = next(one for one in compare(run(), run(edge=slow, at=LATER)).legs if one.leg == "edge")
+    told = {one.what: one.exceeds_noise for one in change.paces}
+    assert told == {"round trip": False, "connect": False, "tls": None}
+
+
+def test_other_runs_are_named() -> None:
+    other = run(at=1_600_000_000.0, without=("internal",))
+    other = msgspec.structs.replace(other.run, vantage="attic"), other.observations
+    found = compare(run(), type(run())(*other))
+    assert found.warnings == (
+        "the runs are from different vantages, '' and 'attic'",
+        "the run called before began after the other one",
+        "only the run before has internal",
+    )
+
+
+@given(
+    st.sets(st.sampled_from(sorted(PATHS))),
+    st.sets(st.sampled_from(sorted(PATHS))),
+    st.sets(st.sampled_from(SEGMENTS), min_size=1),
+)
+def test_a_regression_is_what_it_says(before: set, after: set, gate: set) -> None:
+    first, second = run(*before), run(*after, at=LATER)
+    found = compare(first, second, sorted(gate))
+    judged = [judge_run(one.run, one.observations).verdict for one in (first, second)]
+    expected = {
+        one for one in gate if label_of(judged[0], one) == "exonerated" != label_of(judged[1], one)
+    }
+    assert {one.segment for one in found.regressions} == expected
+    assert max(map(len, to_lines(found))) <= 100
+    assert all("\n" not in line for line in to_markdown(found))
+    json.dumps(found.to_dict())
+    # The gate of one run: closed for exactly what is not cleared.
+    closed = set(blocked(judged[1], sorted(gate)))
+    assert closed == {one for one in gate if label_of(judged[1], one) != "exonerated"}
+    assert all(word.startswith("closed") for word in sentences(judged[1], sorted(gate))) == bool(
+        closed
+    )
+
+
+def written(folder: Path, name: str, recording) -> str:
+    file = folder / name
+    file.write_text(record_line(recording.run, recording.observations) + "\n")
+    return str(file)
+
+
+def test_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys) -> None:
+    files = [
+        written(tmp_path, "a.log", run()),
+        written(tmp_path, "b.log", run("cloudflare", at=LATER)),
+    ]
+    assert main(["compare", *files]) == 1
+    shown = capsys.readouterr().out
+    assert re.search("^tunnel +exonerated +convicted +REGRESSION$", shown, re.M)
+    assert max(map(len, shown.splitlines())) <= 80
+    assert main(["compare", *files, "--gate", "dispatch"]) == 0
+    assert "worse, not gated" in capsys.readouterr().out
+    assert main(["compare", *files, "--format", "json"]) == 1
+    assert json.loads(capsys.readouterr().out)["regressed"] == ["tunnel"]
+    monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(tmp_path / "summary.md"))
+    assert main(["compare", *files, "--format", "github"]) == 1
+    assert "::error title=t3probe compare::regression: tunnel" in capsys.readouterr().out
+    assert (
+        "| tunnel | exonerated | convicted | REGRESSION |" in (tmp_path / "summary.md").read_text()
+    )
+    assert main(["compare", files[0], "nowhere.xml"]) == 4
+    assert main(["compare", *files, "--gate", "dispatsch"]) == 4
+    assert "expected segments of the runs, found 'dispatsch'" in capsys.readouterr().err

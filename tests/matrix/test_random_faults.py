@@ -1,0 +1,57 @@
+"""Random faults at random moments, for random times: no innocent segment is ever convicted.
+
+Seeded, so that a run that goes wrong can be had again. What each fault must lead to stands in
+the matrix; here only the one thing is asserted that must hold whatever happens.
+"""
+
+from __future__ import annotations
+
+import random
+from typing import NamedTuple
+
+import pytest
+
+from t3probe.lab.faults import FAULTS
+
+RUNS = 20
+SLOWER = {"wan": (100,)}
+"""Milliseconds that answers over a slow segment are late. The lab's wan acknowledges at once what
+it then delays, as no network does: by more than this, its bytes would seem to have passed."""
+
+
+class Break(NamedTuple):
+    """A fault, and the segment that is really broken."""
+
+    text: str
+    segment: str
+
+
+@pytest.fixture(autouse=True)
+def steady() -> None:
+    """Unlike in the matrix, we may find that we stood still: then nobody is convicted either."""
+
+
+def a_fault(rng: random.Random) -> Break:
+    segment = rng.choice(list(FAULTS))
+    kind = rng.choice(FAULTS[segment])
+    text = f"{segment}:{kind}"
+    if kind == "slow":
+        text += f":{rng.choice(SLOWER.get(segment, (100, 300, 1500)))}ms"
+    if kind == "close":
+        text += f":{rng.choice((50, 200, 700))}ms"
+    if kind == "cut" or rng.random() < 0.6:
+        text += f"@{rng.randint(1, 1100)}ms"
+    if kind != "cut" and rng.random() < 0.5:
+        text += f"+{rng.randint(50, 1200)}ms"
+    return Break(text, "wall" if kind == "too-wide" else segment)
+
+
+@pytest.mark.parametrize("seed", range(RUNS))
+def test_no_innocent_segment_is_convicted(field, seed: int) -> None:
+    rng = random.Random(seed)
+    faults = [a_fault(rng) for _ in range(rng.choice((1, 1, 2)))]
+    seen = field.run([one.text for one in faults], rng.choice((0.0, 0.9, 1.3)))
+    broken = {one.segment for one in faults}
+    for incident in seen.verdict["incidents"]:
+        assert set(incident["verdict"]["convicted"]) <= broken, (faults, incident, seen.legs)
+    assert set(seen.verdict["convicted"]) <= broken, (faults, seen.legs)

@@ -1,0 +1,62 @@
+"""Runs one held leg and says `held` once it beats; then its observation, as one line of JSON.
+
+`python netns_client.py ADDRESS:PORT WATCHDOG drop|resent`: it ends when a drop is decided, or when
+a good beat follows a retransmission.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+
+import msgspec
+
+from t3probe.config.types import Deployment, Duration, Leg, Sso, Timing
+from t3probe.guard import install_from_environment
+from t3probe.run.controller import Run
+from t3probe.run.leg import LegRun
+
+
+async def main(pin: str, watchdog: float, until: str) -> None:
+    leg = Leg(
+        name="ws",
+        kind="ws_echo",
+        path=("wan", "edge", "back"),
+        tcp_ends_at="edge",
+        url="ws://app.example/probe/ws",
+        pin=pin,
+    )
+    timing = Timing(
+        heartbeat=Duration(0.2),
+        watchdog=Duration(watchdog),
+        connect_timeout=Duration(1.0),
+        backoff=Duration(0.2),
+        backoff_max=Duration(0.4),
+    )
+    deployment = Deployment(
+        name="ns", file="ns.toml", segments=leg.path, legs=(leg,), timing=timing, sso=Sso()
+    )
+    run = Run(deployment, [leg], hold=30)
+
+    def over(one: LegRun) -> bool:
+        if until == "drop":
+            return any(drop.attempt is not None for drop in one.book.drops)
+        return any(beat.ok and beat.tcp and beat.tcp.retransmits for beat in one.book.beats)
+
+    async def watch() -> None:
+        (one,) = run.legs
+        while sum(beat.ok for beat in one.book.beats) < 3:
+            await asyncio.sleep(0.02)
+        print("held", flush=True)
+        while not over(one):
+            await asyncio.sleep(0.02)
+        run.stop()
+
+    watching = asyncio.create_task(watch())
+    (seen,) = await run.measure()
+    watching.cancel()
+    print(msgspec.json.encode(seen).decode(), flush=True)
+
+
+install_from_environment()
+asyncio.run(main(sys.argv[1], float(sys.argv[2]), sys.argv[3]))

@@ -1,0 +1,133 @@
+"""Found upstreams as legs: names, places, shared segments."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from t3probe.config import Deployment, loads
+from t3probe.config.types import Place, UpstreamSource
+from t3probe.upstreams.sources import Backend, Found
+from t3probe.upstreams.sources_legs import keywords, leg_name, with_found
+from t3probe.upstreams.sources_read import Reading
+
+TEXT = """
+name = "x"
+segments = ["net", "rack-a", "rack-b"]
+
+[[upstream]]
+name = "listed"
+address = "Listed.internal:9000"
+shares = ["net"]
+
+[[upstream_share]]
+segment = "rack-a"
+hosts = ["10.0.0.0/24", "10.0.1.7", "fd00::/64"]
+
+[[upstream_share]]
+segment = "rack-b"
+hosts = ["*.internal", "10.0.0.128/25", "web-?"]
+"""
+DEPLOYMENT = loads(TEXT, environ={}, now=0)
+
+
+def source(name: str = "edge", *shares: str) -> UpstreamSource:
+    return UpstreamSource(name=name, kind="envoy", url="http://127.0.0.1:1", shares=shares)
+
+
+def at(host: str, port: int, route: str, listen: int = 0, **more: object) -> Backend:
+    name = str(more.pop("source", "edge"))
+    return Backend(host, port, Place(source=name, route=route, listen_port=listen, **more))
+
+
+def merged(*backends: Backend, of: UpstreamSource | None = None) -> Deployment:
+    return with_found(DEPLOYMENT, [Reading(of or source(), Found(backends))])
+
+
+def path(deployment: Deployment, host: str, port: int = 80) -> tuple[str, ...]:
+    leg = next(one for one in deployment.legs if one.address == f"{host}:{port}")
+    return leg.path[:-1]
+
+
+def test_a_found_upstream_is_a_leg_with_a_readable_name_and_its_own_segment() -> None:
+    made = merged(at("10.9.9.9", 9000, "orders", 8443, words=("shop",)))
+    leg = made.legs[-1]
+    assert leg.name == "envoy-orders-8443-10.9.9.9:9000"
+    assert leg.path == ("upstream-orders-8443-10.9.9.9:9000",)
+    assert leg.tcp_ends_at == leg.path[0] == made.own_segments[-1]
+    assert (leg.kind, leg.address, leg.backend) == ("tcp", "10.9.9.9:9000", "10.9.9.9:9000")
+    assert (leg.route, leg.listen_port) == ("orders", 8443)
+    assert keywords(leg) == {"edge", "orders", "8443", "shop"}
+
+
+def test_one_address_is_one_leg_however_many_places_name_it() -> None:
+    several = [
+        at("10.9.9.9", 9000, "pay", 8444),
+        at("10.9.9.9", 9000, "orders", 8443, weight=0, words=("a",)),
+        at("10.9.9.9", 9000, "orders", 8443, weight=5, words=("b",)),
+    ]
+    for order in (several, several[::-1]):
+        made = merged(*order)
+        assert [leg.name for leg in made.legs[1:]] == ["envoy-orders-8443-10.9.9.9:9000"]
+        first, second = made.legs[-1].places
+        assert (first.route, first.weight, set(first.words)) == ("orders", 5, {"a", "b"})
+        assert second.route == "pay"
+
+
+def test_a_listed_upstream_keeps_its_name_and_takes_the_places_on() -> None:
+    made = merged(at("listed.internal", 9000, "orders", 8443), of=source("edge", "rack-a"))
+    (leg,) = made.legs
+    assert leg.name == "envoy-listed"
+    assert leg.path == ("net", "rack-b", "rack-a", "upstream-listed")
+    assert [one.route for one in leg.places] == ["orders"]
+    assert (leg.backend, leg.route) == ("", "")
+    assert made.own_segments == DEPLOYMENT.own_segments
+
+
+def test_segments_are_shared_by_source_and_by_host() -> None:
+    hosts = ["10.0.0.7", "10.0.0.200", "10.0.1.7", "10.0.1.8", "db.internal", "web-1", "web-12"]
+    made = merged(*(at(host, 80, "r") for host in hosts), of=source("edge", "net"))
+    assert {host: path(made, host) for host in hosts} == {
+        "10.0.0.7": ("net", "rack-a"),
+        "10.0.0.200": ("net", "rack-a", "rack-b"),
+        "10.0.1.7": ("net", "rack-a"),
+        "10.0.1.8": ("net",),
+        "db.internal": ("net", "rack-b"),
+        "web-1": ("net", "rack-b"),
+        "web-12": ("net",),
+    }
+    assert merged(at("fd00::1", 80, "r")).legs[-1].path[0] == "rack-a"
+
+
+def test_a_static_upstream_shares_by_host_too() -> None:
+    assert DEPLOYMENT.legs[0].path == ("net", "rack-b", "upstream-listed")
+
+
+def test_nothing_found_changes_nothing() -> None:
+    assert with_found(DEPLOYMENT, [Reading(source(), None, "x")]) is DEPLOYMENT
+    assert merged() is DEPLOYMENT
+
+
+NAMES = st.text(st.characters(codec="utf-8"), max_size=80)
+
+
+@given(NAMES, st.integers(0, 65535))
+def test_names_are_fit_for_ids_files_and_shells(route: str, port: int) -> None:
+    name = leg_name(Place(source="s", route=route, listen_port=port), "10.0.0.7:9000")
+    assert name.isascii()
+    assert name.isprintable()
+    assert not set(name) & set(" /\\'\"$&|;<>*?()[]{}")
+    assert name.endswith("-10.0.0.7:9000")
+    assert len(name) <= 90
+
+
+@given(st.lists(st.tuples(NAMES, st.integers(1, 3), st.integers(1, 3)), max_size=8))
+def test_no_two_legs_share_a_name_and_no_address_is_probed_twice(
+    several: list[tuple[str, int, int]],
+) -> None:
+    made = merged(*(at(f"10.9.9.{host}", port, route) for route, host, port in several))
+    names = [leg.name for leg in made.legs]
+    addresses = [leg.address for leg in made.legs]
+    assert len(set(names)) == len(names)
+    assert len(set(addresses)) == len(addresses) == len({one[1:] for one in several}) + 1
+    assert len(set(made.own_segments)) == len(made.own_segments) == len(made.legs)

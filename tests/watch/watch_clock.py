@@ -1,0 +1,144 @@
+"""An event loop whose time jumps to the next timer when there is nothing to do, and lines that
+follow a script in place of sockets: a day takes seconds."""
+
+from __future__ import annotations
+
+import asyncio
+import selectors
+from bisect import bisect_right
+from collections.abc import Coroutine
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+
+from t3probe.config.types import Leg
+from t3probe.observation import Reason
+from t3probe.probes.base import Collapsed, Echo, Line, ProbeError, Probing, Target
+
+WALL = 1_700_000_000.0
+
+
+class JumpClock(selectors.DefaultSelector):
+    """A clock that is also the selector: whoever waits in it lets the time pass."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.now = 0.0
+
+    def select(self, timeout: float | None = None) -> Any:
+        found = super().select(0)
+        if not found and timeout is None:
+            raise AssertionError("nothing to do and nothing to wait for")
+        if not found and timeout:
+            self.now += timeout
+        return found
+
+    def monotonic(self) -> float:
+        return self.now
+
+    def wall(self) -> float:
+        return WALL + self.now
+
+    async def sleep(self, seconds: float) -> None:
+        await asyncio.sleep(max(0.0, seconds))
+
+
+def run(clock: JumpClock, main: Coroutine[Any, Any, Any]) -> Any:
+    """`asyncio.run` on this clock."""
+    loop = asyncio.SelectorEventLoop(clock)
+    loop.time = clock.monotonic  # type: ignore[method-assign]
+    with asyncio.Runner(loop_factory=lambda: loop) as runner:
+        return runner.run(main)
+
+
+@dataclass
+class Trouble:
+    """At `at` seconds the leg's connection dies; until `at + lasts` it cannot be made anew."""
+
+    at: float
+    reason: Reason
+    lasts: float = 0.0
+
+
+@dataclass
+class Script:
+    """What happens to one leg, and what its lines have seen."""
+
+    trouble: list[Trouble] = field(default_factory=list)
+    """By their times."""
+    collapsed_until: float = 0.0
+    breaks_until: float = 0.0
+    """Until then the probe itself has a bug."""
+    rtt: float = 0.02
+    slow_every: int = 0
+    slow: float = 0.7
+    sent: list[float] = field(default_factory=list)
+    trips: list[float] = field(default_factory=list)
+    """Round trips of good beats."""
+    opened: int = 0
+    closed: int = 0
+
+    def down(self, now: float) -> Trouble | None:
+        for one in self.trouble:
+            if one.at <= now < one.at + one.lasts:
+                return one
+        return None
+
+
+class ScriptedLine(Line):
+    """One connection of a scripted leg."""
+
+    def __init__(self, leg: Leg, target: Target, probing: Probing, script: Script) -> None:
+        super().__init__(target, probing)
+        self.holds = leg.kind not in ("tcp", "walloff", "walled")
+        self.script = script
+        self._timers: list[asyncio.TimerHandle] = []
+        now, loop = probing.clock.now(), asyncio.get_running_loop()
+        self.facts.local_address, self.facts.remote_address = "127.0.0.1:5", str(target)
+        if self.holds:
+            coming = bisect_right(script.trouble, now, key=lambda one: one.at)
+            for one in script.trouble[coming : coming + 1]:
+                self._timers.append(loop.call_at(one.at, self._die, one))
+
+    def _die(self, trouble: Trouble) -> None:
+        self.lost = ProbeError(trouble.reason, "hold", "as the script says")
+        self.on_lost()
+
+    async def beat(self) -> Echo:
+        script, clock = self.script, self.probing.clock
+        sent = clock.now()
+        script.sent.append(sent)
+        if sent < script.collapsed_until:
+            raise Collapsed("it took another way")
+        if sent < script.breaks_until:
+            raise TypeError("a bug")
+        trouble = script.down(sent)
+        if trouble is not None:
+            await asyncio.sleep(0.01)
+            raise ProbeError(trouble.reason, "connect", "still as the script says")
+        number = len(script.sent)
+        slow = script.slow_every and number % script.slow_every == 0
+        await asyncio.sleep(script.slow if slow else script.rtt)
+        if self.lost is not None:
+            raise self.lost
+        echo = Echo(sent=sent, ended=clock.now())
+        script.trips.append(round(echo.ended - echo.sent, 6))
+        return echo
+
+    async def close(self) -> None:
+        for timer in self._timers:
+            timer.cancel()
+        self._timers.clear()
+        self.script.closed += 1
+
+
+def use_scripts(monkeypatch: pytest.MonkeyPatch, scripts: dict[str, Script]) -> None:
+    """From now on every leg's probe is its script."""
+
+    async def open_scripted(leg: Leg, target: Target, probing: Probing) -> Line:
+        script = scripts[leg.name]
+        script.opened += 1
+        return ScriptedLine(leg, target, probing, script)
+
+    monkeypatch.setattr("t3probe.run.attempt.opener", lambda kind: open_scripted)
