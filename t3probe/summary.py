@@ -26,7 +26,7 @@ _MANY_BAD = 20
 _MANY_SETS = 8
 _MANY_INCIDENTS = 10
 _MANY_NAMES = 12
-_MANY_CONVICTED = 8
+_MANY_CONVICTED = 5
 
 
 def render(
@@ -123,7 +123,7 @@ def _verdict(run: RunRecord, judged: RunVerdict, width: int) -> Iterator[Line]:
     if len(verdict.at_least_one_of) > _MANY_SETS:
         more = len(verdict.at_least_one_of) - _MANY_SETS
         rows.append(("yellow", "", [f"... and {more} more such sets"]))
-    if len(verdict.at_least_one_of) > 1 and [1] == [len(one) for one in verdict.minimal_sets[:1]]:
+    if len(verdict.at_least_one_of) > 1 and [len(one) for one in verdict.minimal_sets[:1]] == [1]:
         rows.append(
             ("yellow", "one fault", [f"{verdict.minimal_sets[0][0]} alone explains it all"])
         )

@@ -29,13 +29,19 @@ class Dial:
 
 def dials(deployment: Deployment, vantage: str = "") -> list[Dial]:
     """All targets of the legs that run from `vantage` (empty: the deployment's own), and of the
-    delivery, in order."""
+    delivery and the sources of upstreams, in order. What those will name is not known here."""
     found = [dial for leg in legs_for(deployment, vantage)[0] for dial in _leg(leg)]
     named = (
         ("gateway", deployment.delivery.gateway),
         ("heartbeat_url", deployment.delivery.heartbeat_url),
     )
-    for who, url in named:
+    at = vantage or deployment.vantage
+    sources = (
+        (f"source-{one.name}", one.url)
+        for one in deployment.upstream_source
+        if not one.vantages or not at or at in one.vantages
+    )
+    for who, url in (*named, *sources):
         if url is not None:
             parts = parse_url(url, ("http", "https"))
             found.append(_direct(parts.host, parts.port, who))

@@ -191,7 +191,8 @@ def _upstream(sheet: Sheet, seen: Observation) -> None:
 
 
 def _check(sheet: Sheet, seen: Observation) -> None:
-    if takes_part(seen):
+    # What a source is asked is whether it can be read: not being able to tell is a no.
+    if takes_part(seen) or (seen.kind == SOURCE and not seen.planned):
         good = seen.outcome in ("passed", "degraded")
         sheet.gauge("t3probe_check_success", (seen.leg,), float(good), min)
     lasted = max(0.0, seen.ended - seen.started)

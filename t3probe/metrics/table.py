@@ -203,7 +203,7 @@ TABLE: tuple[Spec, ...] = (
         "gauge",
         ("check",),
         "Whether the check passed (1) or failed (0); degraded passes.",
-        absent="the check was inconclusive or skipped",
+        absent="the check was inconclusive (a source of upstreams has 0 then) or skipped",
     ),
     Spec(
         "t3probe_check_duration_seconds",

@@ -9,13 +9,13 @@ __all__ = ["SHEET", "icon", "label", "legend", "outcome", "status"]
 
 SHEET = constant(
     '<svg width="0" height="0" class="sheet" aria-hidden="true" focusable="false"><defs>'
-    # A tick, a cross, a question mark, a half-moon, an empty ring: no two share an outline.
+    # A tick, a cross, a question mark, a half-moon, an empty ring: told apart without colour.
     '<symbol id="m-exonerated" viewBox="0 0 16 16"><circle cx="8" cy="8" r="7.2" class="m-d"/>'
     '<path d="M4.6 8.3l2.4 2.4 4.5-5" class="m-l"/></symbol>'
     '<symbol id="m-convicted" viewBox="0 0 16 16"><path d="M5 .8h6L15.2 5v6L11 15.2H5L.8 11V5z" '
     'class="m-d"/><path d="M5.2 5.2l5.6 5.6m0-5.6l-5.6 5.6" class="m-l"/></symbol>'
-    '<symbol id="m-ambiguous" viewBox="0 0 16 16"><path d="M8 .6L15.4 8 8 15.4.6 8z" class="m-d"/>'
-    '<path d="M6.1 6.3c0-2.5 3.8-2.4 3.8-.1 0 1.5-1.9 1.5-1.9 3m0 1.6v1" class="m-l"/></symbol>'
+    '<symbol id="m-ambiguous" viewBox="0 0 16 16"><path d="M3 1h10l2 2v10l-2 2H3l-2-2V3z" '
+    'class="m-d"/><path d="M6.1 6.3c0-2.5 3.8-2.4 3.8-.1 0 1.5-1.9 1.5-1.9 3m0 1.6v1" class="m-l"/></symbol>'
     '<symbol id="m-masked" viewBox="0 0 16 16"><circle cx="8" cy="8" r="6.6" class="m-o"/>'
     '<path d="M8 1.4a6.6 6.6 0 0 0 0 13.2z" class="m-d"/></symbol>'
     '<symbol id="m-unobserved" viewBox="0 0 16 16"><circle cx="8" cy="8" r="6.4" class="m-o '

@@ -87,7 +87,7 @@ def tag(name: str, /, *children: Child, **attributes: str | float | bool | None)
             continue
         parts += [" ", key.rstrip("_").replace("_", "-")]
         if value is not True:
-            shown = text(value) if isinstance(value, str) else f"{value:.6g}"
+            shown = text(value) if isinstance(value, str) else repr(value)
             parts += ['="', shown, '"']
     if name in _VOID:
         return Html("".join([*parts, ">"]))

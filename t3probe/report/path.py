@@ -9,16 +9,16 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from t3probe.report.marks import icon, legend, outcome
-from t3probe.report.markup import Html, tag
+from t3probe.report.markup import Child, Html, tag
 from t3probe.report.tables import scroll, section
 from t3probe.report.view import LegView, View
 from t3probe.report.words import count, span
 
 __all__ = ["path_section"]
 
-OWN_SHOWN = 6
+OWN_SHOWN = 3
 """Columns for segments of single upstreams that are not cleared; all others share one."""
-FAILED_SHOWN = 8
+FAILED_SHOWN = 5
 """Lanes for upstreams that failed; all others share one."""
 REST = "\0"
 """The column of all other segments of single upstreams and path rules."""
@@ -31,7 +31,7 @@ def path_section(view: View) -> Html:
     rows = [_lane(view, columns, leg) for leg in (*view.legs, *failing)]
     rest = [one for one in view.upstreams if one not in failing]
     if rest:
-        rows.append(_upstreams(columns, rest))
+        rows.append(_upstreams(view, columns, rest))
     picture = tag(
         "table",
         tag("caption", "The path: which leg crosses which segment", class_="vh"),
@@ -120,47 +120,51 @@ def _column_of(columns: Sequence[str], segment: str) -> int | None:
     return len(columns) - 1 if columns and columns[-1] == REST else None
 
 
-def _upstreams(columns: Sequence[str], legs: Sequence[LegView]) -> Html:
+def _upstreams(view: View, columns: Sequence[str], legs: Sequence[LegView]) -> Html:
     good = sum(one.outcome == "passed" for one in legs)
-    word = "passed" if good == len(legs) else "inconclusive"
-    crossed = {
-        at
-        for leg in legs[:2000]
-        for at in (_column_of(columns, one) for one in leg.seen.path)
-        if at is not None
-    }
+    known = {name: _column_of(columns, name) for leg in legs for name in leg.seen.path}
+    crossed = {at for at in known.values() if at is not None}
+    said = tag("small", f"{good:,} of {len(legs):,} passed")
     return tag(
         "tr",
         tag("th", count(len(legs), "upstream"), scope="row"),
-        _pieces(columns, crossed, None, word, set()),
-        tag("td", outcome(word), tag("small", f"{good:,} of {len(legs):,}"), class_="end"),
-        class_=f"l-{word}",
+        _pieces(columns, crossed, view, "passed" if good else "inconclusive", set()),
+        tag("td", outcome("passed") if good == len(legs) else said, class_="end"),
+        class_="l-passed" if good else "l-inconclusive",
     )
 
 
 def _pieces(
-    columns: Sequence[str], crossed: set[int], view: View | None, word: str, carried: set[int]
+    columns: Sequence[str], crossed: set[int], view: View, word: str, carried: set[int]
 ) -> Iterator[Html]:
-    """The cells of a lane: a node where it crosses, a line between nodes."""
+    """The cells of a lane: a node where it crosses, a thick line to the next node, and a thin one
+    over segments that it passes by."""
     first, last = min(crossed, default=0), max(crossed, default=-1)
     for at, segment in enumerate(columns):
-        label = "" if view is None else view.labels.get(segment, "")
+        label = view.labels.get(segment, "")
+        style = f"c-{label}" if label else None
         if not first <= at <= last:
-            yield tag("td", class_=f"c-{label}" if label else None)
+            yield tag("td", class_=style)
             continue
-        here = at in crossed
-        left, right = ("50%" if at == first else "0"), ("50%" if at == last else "100%")
-        line = tag("line", x1=left, x2=right, y1="50%", y2="50%", class_="" if here else "by")
-        node, words = None, None
-        if here:
-            culprit = word == "failed" and label == "convicted"
-            mark = "convicted" if culprit else "exonerated" if at in carried else ""
-            if mark:
-                use = tag("use", href=f"#m-{mark}", width=16, height=16, x=-8, y=-8)
-                node = tag("svg", use, x="50%", y="50%", overflow="visible", class_=f"k-{mark}")
-            else:
-                node = tag("circle", cx="50%", cy="50%", r=4.5)
-            said = "broken here" if culprit else "carried its bytes" if at in carried else "crosses"
-            words = tag("span", said, class_="vh")
-        lane = tag("svg", line, node, aria_hidden="true", focusable="false")
-        yield tag("td", lane, words, class_=f"c-{label}" if label else None)
+        if at not in crossed:
+            yield tag("td", _drawing(_line("0", "100%", thick=False)), class_=style)
+            continue
+        left = None if at == first else _line("0", "50%", thick=at - 1 in crossed)
+        right = None if at == last else _line("50%", "100%", thick=at + 1 in crossed)
+        culprit = word == "failed" and label == "convicted"
+        mark = "convicted" if culprit else "exonerated" if at in carried else ""
+        if mark:
+            use = tag("use", href=f"#m-{mark}", width=16, height=16, x=-8, y=-8)
+            node = tag("svg", use, x="50%", y="50%", overflow="visible", class_=f"k-{mark}")
+        else:
+            node = tag("circle", cx="50%", cy="50%", r=4.5)
+        said = "broken here" if culprit else "carried its bytes" if at in carried else "crosses"
+        yield tag("td", _drawing(left, right, node), tag("span", said, class_="vh"), class_=style)
+
+
+def _line(start: str, end: str, *, thick: bool) -> Html:
+    return tag("line", x1=start, x2=end, y1="50%", y2="50%", class_=None if thick else "by")
+
+
+def _drawing(*shapes: Child) -> Html:
+    return tag("svg", shapes, aria_hidden="true", focusable="false")

@@ -24,7 +24,8 @@ DROPS_DRAWN = 150
 """Of one leg; more would be one red bar anyway."""
 EVENTS_SHOWN = 400
 LANES_SHOWN = 60
-FLAG_ROOM = 110
+FLAG_ROOM = 9
+"""Units of the axis that a letter of an incident's flag needs."""
 LABEL_ROOM = 70
 """Units of the axis that a drop's word needs."""
 
@@ -130,9 +131,9 @@ def _flags(view: View) -> Iterator[Html]:
     for number, one in enumerate(view.incidents, 1):
         at = view.x(one.began)
         if at >= free:
-            free = at + FLAG_ROOM
-            words = f"incident {number}" if len(view.incidents) <= 6 else str(number)
-            anchor = _anchor(at)
+            words = f"incident {number}" if free < 0 else str(number)
+            free = at + FLAG_ROOM * len(words)
+            anchor = "end" if at > WIDTH - 60 else "start"
             place = view.percent(one.began)
             yield tag("text", words, x=place, y=57, text_anchor=anchor, class_="flag")
 

@@ -80,7 +80,10 @@ class Watch:
 
     def _legs(self, deployment: Deployment) -> Sequence[Leg]:
         legs, warning = legs_for(deployment, self._vantage or deployment.vantage)
-        for sentence in (*deployment.warnings, *([warning] if warning else [])):
+        warnings = [*deployment.warnings, *([warning] if warning else [])]
+        if deployment.upstream_source:
+            warnings.append("the held mode reads no upstream_source: their upstreams are not held")
+        for sentence in warnings:
             self._log.say("warning", text=sentence)
         preload(legs)
         # An import in the middle of an incident would hold up the beats that judge it.

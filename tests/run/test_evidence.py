@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from t3probe import tcpinfo
@@ -124,6 +124,7 @@ SAMPLES = st.builds(
 )
 
 
+@settings(deadline=None)
 @given(SAMPLES, st.none() | SAMPLES)
 def test_a_claim_is_never_made_beyond_the_numbers(
     seen: TcpSample, before: TcpSample | None
@@ -289,6 +290,7 @@ def test_older_kernels_say_less(size: int, known: int) -> None:
     assert [one is not None for one in later] == [at < known for at in range(4)]
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=300))
 def test_any_bytes_are_a_sample_or_none(data: bytes) -> None:
     assert (tcpinfo.parse(data) is None) == (len(data) < 104)

@@ -137,12 +137,11 @@ def tcp_filter(**to: Any) -> dict[str, Any]:
 
 
 def tls_inspector() -> dict[str, Any]:
-    return _filter("listener.tls_inspector.v3.TlsInspector", "listener")
+    return _filter("listener.tls_inspector.v3.TlsInspector")
 
 
-def _filter(path: str, kind: str = "filters", **config: Any) -> dict[str, Any]:
-    middle = path if path.startswith(("network", "http")) else path
-    url = f"{TYPES}extensions.filters.{middle}"
+def _filter(path: str, **config: Any) -> dict[str, Any]:
+    url = f"{TYPES}extensions.filters.{path}"
     return {"name": url, "typed_config": {"@type": url, **config}}
 
 

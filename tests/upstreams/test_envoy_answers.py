@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -309,10 +310,10 @@ JSON = st.recursive(
 )
 def test_an_answer_that_is_none_is_a_sentence(body: bytes) -> None:
     good = [(HERE / f"{one}.json").read_bytes() for one in ("config_dump", "clusters")]
-    with pytest.raises(SourceError, match="^answers /config_dump with"):
+    with pytest.raises(SourceError, match=r"^answers /config_dump with"):
         trace(body, good[1], None, SOURCE)
     if body != b"{}":
-        with pytest.raises(SourceError, match="^answers /clusters with something"):
+        with pytest.raises(SourceError, match=r"^answers /clusters with something"):
             trace(good[0], body, None, SOURCE)
 
 
@@ -336,11 +337,11 @@ def test_any_wrong_value_costs_its_own_entry_at_most(data: st.DataObject) -> Non
         )
         for one in ("config_dump", "clusters", "listeners")
     }
-    try:
-        found = trace(*texts.values(), SOURCE)
-    except SourceError as error:
-        assert str(error).startswith("answers /")
-        return
+    with suppress(SourceError):
+        all_is_printable(trace(*texts.values(), SOURCE))
+
+
+def all_is_printable(found: Found) -> None:
     for one in found.backends:
         assert one.address.isprintable()
         assert one.place.route.isprintable()

@@ -6,13 +6,17 @@ import json
 from pathlib import Path
 
 import pytest
+from envoy_real import Port, run_checks
 from sources_servers import ok, serving, target
 
+from t3probe import metrics
+from t3probe.cluster.dials import dials
 from t3probe.config import Deployment, DeploymentError, loads
-from t3probe.observation import Observation
+from t3probe.observation import Observation, RunRecord
 from t3probe.timing import FakeClock
 from t3probe.upstreams import sources_read
 from t3probe.upstreams.sources_run import RunSources
+from t3probe.verdict import judge_run
 
 HERE = Path(__file__).parent / "recorded"
 ANSWERS = {
@@ -157,8 +161,6 @@ def test_an_optional_source_that_fails_is_a_warning() -> None:
 
 
 def test_nothing_leaves_loopback_when_that_is_asked_for(tmp_path: Path) -> None:
-    from envoy_real import run_checks
-
     text = HEAD + "[[upstream_source]]\n" + source("http://192.0.2.1:9901")
     code, output, seen = run_checks(tmp_path, text)
     assert code == 1
@@ -168,11 +170,10 @@ def test_nothing_leaves_loopback_when_that_is_asked_for(tmp_path: Path) -> None:
 
 
 def test_the_run_goes_on_without_its_source(tmp_path: Path) -> None:
-    from envoy_real import Port, run_checks
-
     backend = Port()
     with serving(lambda _: ok(b"?")) as (url, _):
-        more = f'[timing]\nhold = "0"\n[[upstream]]\nname = "a"\naddress = "127.0.0.1:{backend.port}"\n'
+        more = '[timing]\nhold = "0"\n[[upstream]]\nname = "a"\n'
+        more += f'address = "127.0.0.1:{backend.port}"\n'
         text = HEAD + more + "[[upstream_source]]\n" + source(url)
         code, output, seen = run_checks(tmp_path, text)
     backend.close()
@@ -254,3 +255,70 @@ def test_a_source_is_read_from_its_vantages_alone() -> None:
     one = source("http://127.0.0.1:1", vantages=["lan"])
     assert RunSources(deployment(one), "cluster", {}).observations == {}
     assert "source-edge" in RunSources(deployment(one), "lan", {}).observations
+
+
+# -- whole runs ----------------------------------------------------------------------------
+
+
+def test_each_shard_reads_the_sources_and_takes_its_part(tmp_path: Path) -> None:
+    several = [Port() for _ in range(3)]
+    rows = [{**ROW, "route": f"r{n}", "backend_port": one.port} for n, one in enumerate(several)]
+    parts = []
+    with serving(lambda _: ok(json.dumps(rows).encode())) as (url, _):
+        one = source(url, "api", "nodes", node="edge-1", shares=["rack"])
+        text = HEAD + '[timing]\nhold = "0"\n[[upstream_source]]\n' + one
+        for shard in ("0/2", "1/2"):
+            code, output, seen = run_checks(tmp_path, text, "--shard", shard)
+            assert code == 0, output
+            assert seen["source-api"].detail == "3 upstreams"
+            parts.append({name for name, saw in seen.items() if saw.kind == "tcp"})
+    for port in several:
+        port.close()
+    assert [len(part) for part in parts] == [2, 1]
+    assert len(parts[0] | parts[1]) == 3
+
+
+def test_collecting_lists_what_was_found_and_probes_nothing(tmp_path: Path) -> None:
+    with serving(lambda _: ok(json.dumps([ROW]).encode())) as (url, asked):
+        text = HEAD + "[[upstream_source]]\n" + source(url, "api", "nodes", node="edge-1")
+        code, output, seen = run_checks(tmp_path, text, "--collect-only", "-q")
+    assert (code, seen, len(asked)) == (0, {}, 1)
+    assert "[envoy-orders-8443-127.0.0.1:9000]" in output
+    assert "[source-api]" in output
+
+
+def test_a_run_of_a_source_alone(tmp_path: Path) -> None:
+    with serving(lambda _: ok(b"[]")) as (url, _):
+        text = HEAD + "[[upstream_source]]\n" + source(url, "api", "nodes", node="edge-1")
+        code, output, seen = run_checks(tmp_path, text)
+    assert code == 0, output
+    assert list(seen) == ["source-api"]
+    assert "source-api: 0 upstreams" in output
+
+
+@pytest.mark.parametrize(
+    ("outcome", "planned", "expected"),
+    [("passed", "", 1), ("degraded", "", 1), ("inconclusive", "", 0), ("inconclusive", "x", None)],
+)
+def test_whether_a_source_could_be_read_as_a_metric(
+    outcome: str, planned: str, expected: float | None
+) -> None:
+    seen = [Observation(leg="source-a", kind="source", path=(), outcome=outcome, planned=planned)]
+    record = RunRecord(segments=())
+    values = {
+        (one.name, *one.labels.values()): one.value
+        for family in metrics.families(record, seen, judge_run(record, seen))
+        for one in family.samples
+    }
+    assert values.get(("t3probe_check_success", "source-a")) == expected
+    assert not [key for key in values if "source-a" in key and "check" not in key[0]]
+
+
+def test_a_networkpolicy_lets_the_run_ask_its_sources() -> None:
+    one = deployment(
+        source("https://10.0.0.9/api", "a", vantages=["lan"]), source("http://envoy.internal:9901")
+    )
+    for vantage, hosts in (("lan", ["10.0.0.9", "envoy.internal"]), ("attic", ["envoy.internal"])):
+        assert [(dial.host, dial.who) for dial in dials(one, vantage)] == [
+            (host, "source-a" if host == "10.0.0.9" else "source-edge") for host in hosts
+        ]
