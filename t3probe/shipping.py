@@ -91,8 +91,8 @@ class Shipping:
         if self._begun is None:
             return
         from t3probe.deliver import END_SECONDS, end_of_run
-        from t3probe.words import sentence
         from t3probe.metrics import families
+        from t3probe.words import sentence
 
         errors = [sentence(one) for one in observations if one.outcome == "failed"]
         measured = families(run, observations, judged)

@@ -23,6 +23,7 @@ Line = tuple[str, str]
 _STYLES = {"passed": "green", "degraded": "yellow", "failed": "red", "inconclusive": "yellow"}
 _MANY_LEGS = 60
 _MANY_BAD = 20
+_MANY_NAMES = 40
 _MANY_SETS = 8
 _MANY_INCIDENTS = 10
 _MANY_NAMES = 12
@@ -142,6 +143,8 @@ def _verdict(run: RunRecord, judged: RunVerdict, width: int) -> Iterator[Line]:
     if blind:
         rows[-1][2].extend(blind if len(blind) <= 4 else [f"{len(blind)} more"])
     for row_style, name, words in rows:
+        if len(words) > _MANY_NAMES:
+            words[_MANY_NAMES:] = [f"{len(words) - _MANY_NAMES} more"]
         if words:
             yield from _wrap(row_style, name, words, width)
     if judged.slowness.slow:

@@ -23,13 +23,14 @@ from t3probe.cluster.places import (
 from t3probe.cluster.prometheusrule import prometheusrule
 from t3probe.usage import Parser
 
-__all__ = ["EXIT_USAGE", "main"]
+__all__ = ["EXIT_USAGE", "main", "parser"]
 
 EXIT_USAGE = 4
 RULES = "cronjob/rules/t3probe.rules.yml"
 
 
-def _parser() -> Parser:
+def parser() -> Parser:
+    """What it reads its words with."""
     parser = Parser(prog="t3probe manifests", description="Print Kubernetes objects.")
     parser.example = "t3probe manifests networkpolicy deployments/t3.toml"
     kinds = parser.add_subparsers(dest="kind", required=True, metavar="KIND")
@@ -69,7 +70,7 @@ def main(words: Sequence[str]) -> int:
     """Print one object; the exit code. `words` are what follows `t3probe manifests`."""
     from t3probe.config import DeploymentError
 
-    arguments = _parser().parse_args(list(words))
+    arguments = parser().parse_args(list(words))
     command = " ".join(shlex.join(["t3probe", "manifests", *words]).split())  # for a comment
     make = _network if arguments.kind == "networkpolicy" else _rules
     try:

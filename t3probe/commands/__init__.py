@@ -17,6 +17,16 @@ class Command(NamedTuple):
 
 
 COMMANDS: dict[str, Command] = {
+    "init": Command(
+        "write a deployment file of your own",
+        "t3probe init --host t3.example.org --internal 10.0.0.5",
+        "t3probe.first.init",
+    ),
+    "doctor": Command(
+        "say what of the environment is missing, and what fixes it",
+        "t3probe doctor deployments/t3.toml",
+        "t3probe.first.doctor",
+    ),
     "verdict": Command(
         "judge a recorded run again, or a made-up case",
         "t3probe verdict results/junit.xml --text",
@@ -86,5 +96,10 @@ COMMANDS: dict[str, Command] = {
         "print a NetworkPolicy or a PrometheusRule",
         "t3probe manifests networkpolicy deployments/t3.toml",
         "t3probe.cluster.command",
+    ),
+    "completion": Command(
+        "print what completes these words in a shell",
+        "t3probe completion bash > ~/.local/share/bash-completion/completions/t3probe",
+        "t3probe.first.completion",
     ),
 }

@@ -75,6 +75,7 @@ class DeploymentFile(Table, frozen=True):
     """A t3probe deployment: what is on the path, and how to probe it."""
 
     name: str
+    """What the deployment is called, in summaries and records."""
     segments: tuple[str, ...]
     """The parts of the path that can break by themselves, in order."""
     paths: tuple[tuple[str, ...], ...] = ()

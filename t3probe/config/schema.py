@@ -20,7 +20,7 @@ from .filetypes import EVERY_LEG, KIND_RULES, NAME_PATTERN, DeploymentFile, LegT
 from .read import field_types, required_fields
 from .types import Duration, Table
 
-__all__ = ["schema", "schema_text"]
+__all__ = ["descriptions", "schema", "schema_text"]
 
 _DURATION = {"type": "string", "pattern": f"^{PATTERN}$"}
 _NAMES = {"name", "vantage", "vantages", "segments"}
@@ -47,7 +47,7 @@ def schema() -> dict[str, Any]:
 
 
 def _table(table: type[Table], definitions: dict[str, Any]) -> dict[str, Any]:
-    said = _descriptions(table)
+    said = descriptions(table)
     properties: dict[str, Any] = {}
     defaults = {field.name: field.default for field in msgspec.structs.fields(table)}
     for key, hint in field_types(table).items():
@@ -116,7 +116,7 @@ def _kind_rule(kind: str) -> dict[str, Any]:
     }
 
 
-def _descriptions(table: type[Table]) -> dict[str, str]:
+def descriptions(table: type[Table]) -> dict[str, str]:
     """Key → the text that stands under the field in its class, or in one it builds on."""
     found: dict[str, str] = {}
     for part in reversed(table.__mro__):

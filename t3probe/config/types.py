@@ -79,6 +79,7 @@ class Route(Table, frozen=True, kw_only=True):
     """What every leg that dials a URL or an address shares."""
 
     name: str
+    """What it is called: 1 to 63 of a-z, 0-9, dots, - and _, and no other leg's name."""
     path: tuple[str, ...]
     """The segments it crosses, in order, each declared in `segments`."""
     resolve: Literal["system"] | None = None
@@ -160,13 +161,19 @@ class Upstream(Table, frozen=True):
     segment `upstream-NAME` of its own."""
 
     name: str
+    """Made of the same characters as a leg's name."""
     address: str
+    """host:port to connect to."""
     route: str = ""
+    """Envoy's route or cluster, for the metrics' label."""
     listen_port: int = 0
+    """The port Envoy listens on, for the metrics' label."""
     shares: tuple[str, ...] = ()
     """Declared segments that it shares with others: host, rack, network."""
     refused_ok: bool = False
+    """A refused connect proves that the machine answers."""
     vantages: tuple[str, ...] = ()
+    """The vantages it can be connected to from; default: all."""
 
 
 class UpstreamSource(Table, frozen=True, kw_only=True):
@@ -174,6 +181,7 @@ class UpstreamSource(Table, frozen=True, kw_only=True):
     `envoy-ROUTE-PORT-BACKEND`; whether it could be read is the check `source-NAME`."""
 
     name: str
+    """Made of the same characters as a leg's name."""
     kind: Literal["envoy", "nodes"]
     """envoy: an Envoy's admin interface; nodes: a JSON API of nodes and their routes."""
     url: str
@@ -204,8 +212,11 @@ class Downtime(Table, frozen=True):
     until: datetime
     """With a zone; a date in the file means its end in UTC."""
     leg: str | None = None
+    """The leg that is down; either this or `segment`."""
     segment: str | None = None
+    """The segment that is down, and with it every leg that crosses it."""
     why: str = ""
+    """Shown beside the legs that it concerns."""
 
 
 class Delivery(Table, frozen=True):
@@ -214,6 +225,7 @@ class Delivery(Table, frozen=True):
     gateway: str | None = None
     """URL of a Prometheus Pushgateway."""
     job: str = "t3-probe"
+    """The job's label in the gateway. Alert rules and dashboard ask for the default."""
     textfile: str | None = None
     """A file for node_exporter's textfile collector."""
     spool: str | None = None

@@ -18,7 +18,7 @@ from t3probe.echo.limits import Limits
 from t3probe.echo.responder import Responder
 from t3probe.usage import Parser
 
-__all__ = ["main"]
+__all__ = ["main", "parser"]
 
 USAGE_ERROR = 4
 START_ERROR = 1
@@ -33,7 +33,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     0: stopped as told; 1: it could not start; 4: arguments that make no sense.
     """
-    arguments = _parser().parse_args(argv)
+    arguments = parser().parse_args(argv)
     try:
         host, port = _place(arguments.listen)
         proxies = Proxies(arguments.trusted_proxy)
@@ -56,7 +56,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _parser() -> Parser:
+def parser() -> Parser:
+    """What it reads its words with."""
     limits = Limits()
     parser = Parser(
         prog="t3probe echo",

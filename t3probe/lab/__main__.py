@@ -19,7 +19,7 @@ from t3probe.lab.faults import FAULTS
 from t3probe.lab.stack import Lab
 from t3probe.usage import Parser
 
-__all__ = ["main"]
+__all__ = ["main", "parser"]
 
 USAGE_ERROR = 4
 START_ERROR = 1
@@ -30,7 +30,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     0: stopped as told; 1: it could not start; 4: arguments that make no sense.
     """
-    arguments = _parser().parse_args(argv)
+    arguments = parser().parse_args(argv)
     try:
         timing = dict(_pair(text) for text in arguments.timing)
         lab = Lab(arguments.fault, timing)
@@ -45,7 +45,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _parser() -> Parser:
+def parser() -> Parser:
+    """What it reads its words with."""
     lines = (f"{segment}: {', '.join(kinds)}" for segment, kinds in FAULTS.items())
     faults = "\n".join(
         textwrap.fill(f"  {one}", 80, subsequent_indent="    ", break_on_hyphens=False)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from t3probe.report.marks import label, outcome
 from t3probe.report.markup import Child, Html, join, tag
-from t3probe.report.tables import Cell, section, table
+from t3probe.report.tables import Cell, mono, section, table
 from t3probe.report.view import LegView, View
 from t3probe.report.words import count, span, utc
 
@@ -43,7 +43,7 @@ def _wall(view: View, leg: LegView) -> Sequence[Cell | Child]:
     state = view.labels.get(rule)
     return [
         leg.name,
-        tag("span", seen.labels.get("path", "-"), class_="mono"),
+        mono(seen.labels.get("path", "-")),
         must,
         Cell(outcome(leg.outcome)),
         [rule, " ", label(state) if state else None],

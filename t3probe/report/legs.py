@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from t3probe.metrics.table import PHASES
 from t3probe.report.marks import outcome
 from t3probe.report.markup import Child, Html, tag
-from t3probe.report.tables import Cell, scroll, section, table
+from t3probe.report.tables import Cell, mono, row_head, scroll, section, table
 from t3probe.report.view import LegView, View
 from t3probe.report.words import span
 
@@ -49,7 +49,7 @@ def _row(leg: LegView) -> Sequence[Cell | Child]:
         Cell(span(worst), _by(worst), "n"),
         Cell(str(len(leg.drops)), len(leg.drops), "n"),
         Cell(span(seen.observed_seconds), seen.observed_seconds, "n"),
-        [tag("span", where, class_="mono"), " ", share],
+        [mono(where), " ", share and mono(share)],
         Cell(words or "-", leg.why),
     ]
 
@@ -110,7 +110,7 @@ def _bars(leg: LegView, longest: float) -> Html:
     )
     return tag(
         "tr",
-        tag("th", leg.name, scope="row"),
+        row_head(leg.name),
         tag("td", picture, class_="plot"),
         (tag("td", span(phases.get(name)), class_="n") for name in PHASES),
         tag("td", tag("b", span(total)), class_="n"),

@@ -74,6 +74,7 @@
     back.addEventListener("click", () => { page -= 1; show(); });
     next.addEventListener("click", () => { page += 1; show(); });
     sortable(table, rows, filter);
+    back.hidden = next.hidden = rows.length <= PAGE;
     search.closest(".tools").hidden = false;
     show();
   }
@@ -90,7 +91,6 @@
     lanes.parentElement.after(row);
     const needle = make("div", "", { className: "needle", hidden: true });
     lanes.parentElement.append(needle);
-    lanes.parentElement.style.position = "relative";
     const point = () => {
       const seconds = (slider.value / 1000) * span;
       const moment = new Date((start + seconds) * 1000);

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 
 from t3probe.report.marks import icon, legend, outcome
 from t3probe.report.markup import Child, Html, tag
-from t3probe.report.tables import scroll, section
+from t3probe.report.tables import row_head, scroll, section
 from t3probe.report.view import LegView, View
 from t3probe.report.words import count, span
 
@@ -20,6 +20,8 @@ OWN_SHOWN = 3
 """Columns for segments of single upstreams that are not cleared; all others share one."""
 FAILED_SHOWN = 5
 """Lanes for upstreams that failed; all others share one."""
+LONG_SEGMENT = 16
+"""Characters; longer names may break anywhere."""
 REST = "\0"
 """The column of all other segments of single upstreams and path rules."""
 
@@ -71,9 +73,10 @@ def _heads(view: View, columns: Sequence[str]) -> Iterator[Html]:
         other = view.elsewhere(segment)
         note = tag("em", f"convicted in incident {other[0]}", class_="also") if other else None
         word = tag("small", label)
+        long = " long" if len(segment) > LONG_SEGMENT else ""
         yield tag(
             "th",
-            tag("span", icon(label), tag("b", segment), word, note, class_=f"seg k-{label}"),
+            tag("span", icon(label), tag("b", segment), word, note, class_=f"seg k-{label}{long}"),
             scope="col",
             class_=f"c-{label}",
             data_segment=segment,
@@ -111,7 +114,7 @@ def _lane(view: View, columns: Sequence[str], leg: LegView) -> Html:
     cells = _pieces(columns, crossed, view, leg.outcome, carried)
     trips = span(leg.median) if leg.good else leg.seen.reason
     end = tag("td", outcome(leg.outcome), tag("small", trips), class_="end")
-    return tag("tr", tag("th", leg.name, scope="row"), cells, end, class_=f"l-{leg.outcome}")
+    return tag("tr", row_head(leg.name), cells, end, class_=f"l-{leg.outcome}")
 
 
 def _column_of(columns: Sequence[str], segment: str) -> int | None:
@@ -127,7 +130,7 @@ def _upstreams(view: View, columns: Sequence[str], legs: Sequence[LegView]) -> H
     said = tag("small", f"{good:,} of {len(legs):,} passed")
     return tag(
         "tr",
-        tag("th", count(len(legs), "upstream"), scope="row"),
+        row_head(count(len(legs), "upstream")),
         _pieces(columns, crossed, view, "passed" if good else "inconclusive", set()),
         tag("td", outcome("passed") if good == len(legs) else said, class_="end"),
         class_="l-passed" if good else "l-inconclusive",

@@ -13,7 +13,7 @@ from t3probe.median import median
 from t3probe.report.history import History, RunPoint
 from t3probe.report.marks import icon
 from t3probe.report.markup import Child, Html, join, tag
-from t3probe.report.tables import Cell, details, scroll, section, table
+from t3probe.report.tables import Cell, details, row_head, scroll, section, table
 from t3probe.report.words import clock, count, span, utc
 
 __all__ = ["history_section"]
@@ -160,7 +160,7 @@ def _state_row(runs: Sequence[RunPoint], segment: str, gaps: dict[int, float]) -
     worst = next((one for one in _BAD[:3] if counts[one]), "")
     return tag(
         "tr",
-        tag("th", segment, scope="row"),
+        row_head(segment),
         tag("td", _with_gaps(strip, gaps), class_="plot"),
         tag("td", icon(worst) if worst else None, said or "always exonerated"),
         class_=f"s-{worst}" if worst else None,
@@ -245,7 +245,7 @@ def _leg_row(runs: Sequence[RunPoint], leg: str, gaps: dict[int, float]) -> Html
     line = _lane(_line(trips), len(runs), f"{leg}: median round trip {usual}")
     return tag(
         "tr",
-        tag("th", leg, scope="row"),
+        row_head(leg),
         tag("td", drawn, class_="plot"),
         tag("td", said),
         tag("td", line, class_="plot"),

@@ -6,7 +6,10 @@ from collections.abc import Iterable, Sequence
 
 from t3probe.report.markup import Child, Html, tag
 
-__all__ = ["Cell", "details", "scroll", "section", "table"]
+__all__ = ["Cell", "details", "mono", "row_head", "scroll", "section", "table"]
+
+LONG_NAME = 32
+"""Characters; longer names may break anywhere, shorter ones never do."""
 
 
 class Cell:
@@ -47,10 +50,24 @@ def _row(cells: Sequence[Cell | Child]) -> Html:
 
 
 def _cell(cell: Cell | Child, first: bool) -> Html:
-    name, scope = ("th", "row") if first else ("td", None)
     if not isinstance(cell, Cell):
-        return tag(name, cell, scope=scope)
+        return row_head(cell) if first else tag("td", cell)
+    name, scope = ("th", "row") if first else ("td", None)
     return tag(name, cell.content, scope=scope, class_=cell.class_ or None, data_v=cell.by)
+
+
+def row_head(name: Child) -> Html:
+    """The cell that names a row."""
+    return tag("th", name, scope="row", class_=_long(name))
+
+
+def _long(name: Child) -> str | None:
+    return "long" if isinstance(name, str) and len(name) > LONG_NAME else None
+
+
+def mono(text: str) -> Html:
+    """An address or a path."""
+    return tag("span", text, class_="mono" if _long(text) is None else "mono long")
 
 
 def scroll(caption: str, *children: Child) -> Html:

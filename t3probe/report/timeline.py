@@ -7,12 +7,12 @@ fall onto the same spot of the axis: each spot is drawn once, so a long run is n
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from t3probe.observation import Drop
 from t3probe.report.marks import outcome
 from t3probe.report.markup import Child, Html, join, tag
-from t3probe.report.tables import Cell, details, scroll, section, table
+from t3probe.report.tables import Cell, details, row_head, scroll, section, table
 from t3probe.report.view import WIDTH, LegView, View
 from t3probe.report.words import clock, count, span, utc
 
@@ -22,7 +22,7 @@ HEIGHT = 30
 """Pixels of a lane."""
 DROPS_DRAWN = 150
 """Of one leg; more would be one red bar anyway."""
-EVENTS_SHOWN = 400
+EVENTS_SHOWN = 200
 LANES_SHOWN = 60
 FLAG_ROOM = 9
 """Units of the axis that a letter of an incident's flag needs."""
@@ -155,7 +155,7 @@ def _row(view: View, leg: LegView) -> Html:
     )
     return tag(
         "tr",
-        tag("th", leg.name, scope="row"),
+        row_head(leg.name),
         tag("td", outcome(leg.outcome)),
         tag("td", picture, class_="plot"),
         tag("td", len(leg.good), class_="n"),
@@ -216,25 +216,51 @@ def _drops(view: View, leg: LegView) -> Iterator[Html]:
 
 def _beats(view: View, leg: LegView) -> Html:
     """All beats in three paths: connections, good ones, failed ones."""
-    good: dict[float, None] = {}
-    bad: dict[float, None] = {}
-    held: dict[int, tuple[float, float]] = {}
+    good: set[int] = set()
+    bad: set[int] = set()
+    held: dict[int, tuple[int, int]] = {}
     for beat in leg.seen.beats:
         at = round(view.x(beat.sent))
-        (good if beat.ok else bad)[at] = None
+        (good if beat.ok else bad).add(at)
         if beat.ok and leg.seen.level == "hold":
             first, last = held.get(beat.conn, (at, at))
             held[beat.conn] = (min(first, at), max(last, at))
-    merged = dict.fromkeys(held.values())
-    line = "".join(f"M{first} 15H{last}" for first, last in merged if last > first)
+    line = "".join(f"M{first} 15H{last}" for first, last in _joined(held.values()))
     paths = [
         tag("path", d=line, class_="held") if line else None,
-        tag("path", d="".join(f"M{at} 9v12" for at in good), class_="beat") if good else None,
+        tag("path", d=_ticks_at(good, 9, 12), class_="beat") if good else None,
         # Upright only: a slope would be stretched with the axis.
-        tag("path", d="".join(f"M{at} 3v24" for at in bad), class_="miss") if bad else None,
+        tag("path", d=_ticks_at(bad, 3, 24), class_="miss") if bad else None,
     ]
     box = f"0 0 {WIDTH} {HEIGHT}"
     return tag("svg", paths, viewBox=box, preserveAspectRatio="none", height=HEIGHT, width="100%")
+
+
+def _joined(stretches: Iterable[tuple[int, int]]) -> Iterator[tuple[int, int]]:
+    """Stretches longer than a point; those that touch on the axis are one."""
+    open_ = (0, -2)
+    for first, last in sorted(one for one in stretches if one[1] > one[0]):
+        if first > open_[1] + 1:
+            if open_[1] > open_[0]:
+                yield open_
+            open_ = (first, last)
+        else:
+            open_ = (open_[0], max(open_[1], last))
+    if open_[1] > open_[0]:
+        yield open_
+
+
+def _ticks_at(places: set[int], y: int, height: int) -> str:
+    """Upright ticks; where they touch, one block."""
+    parts = []
+    for at in sorted(places):
+        if at - 1 not in places:
+            end = at
+            while end + 1 in places:
+                end += 1
+            wide = f"H{end}v-{height}z" if end > at else ""
+            parts.append(f"M{at} {y}v{height}{wide}")
+    return "".join(parts)
 
 
 def _told(view: View, drop: Drop) -> str:

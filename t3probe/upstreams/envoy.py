@@ -35,6 +35,7 @@ from t3probe.upstreams.envoy_routes import Way, ways
 from t3probe.upstreams.sources import (
     MOST_UPSTREAMS,
     Backend,
+    Body,
     Fetch,
     Found,
     HostView,
@@ -68,10 +69,11 @@ async def find(source: UpstreamSource, fetch: Fetch) -> Found:
     for one in (config, clusters):
         if isinstance(one, BaseException):
             raise one
-    assert isinstance(config, bytes)
-    assert isinstance(clusters, bytes)
+    assert not isinstance(config, BaseException)
+    assert not isinstance(clusters, BaseException)
     # Only listeners on a port of Envoy's own choice need it.
-    return trace(config, clusters, listeners if isinstance(listeners, bytes) else None, source)
+    ports = None if isinstance(listeners, BaseException) else listeners
+    return trace(config, clusters, ports, source)
 
 
 async def look_again(fetch: Fetch) -> dict[str, list[Host]]:
@@ -79,7 +81,7 @@ async def look_again(fetch: Fetch) -> dict[str, list[Host]]:
     return read_clusters(await fetch(CLUSTERS), Notes())
 
 
-def trace(config: bytes, clusters: bytes, listeners: bytes | None, source: UpstreamSource) -> Found:
+def trace(config: Body, clusters: Body, listeners: Body | None, source: UpstreamSource) -> Found:
     """The same from answers that are there already. Raises SourceError."""
     notes, warnings = Notes(), Notes()
     dump, hosts = read_config(config, warnings), read_clusters(clusters, warnings)
@@ -207,14 +209,14 @@ class _Walker:
             if cluster.kind == "none":
                 self._notes.add("clusters of a kind that has no endpoints of its own", name)
                 return []
-            if cluster.kind == "named" and cluster.load_assignment is not None:
-                return endpoints_of(cluster.load_assignment)
+            if cluster.kind == "named" and bytes(cluster.load_assignment):
+                return endpoints_of(cluster.load_assignment, self._warnings)
         hosts = self._hosts.get(name)
         if hosts is None and cluster is not None:
             eds = cluster.eds_cluster_config
             service = eds.service_name if eds is not None else ""
-            assigned = self._config.assignments.get(service or name) or cluster.load_assignment
-            return [] if assigned is None else endpoints_of(assigned)
+            assigned = self._config.assignments.get(service or name, cluster.load_assignment)
+            return endpoints_of(assigned, self._warnings)
         return [Endpoint(one.address, one.port, one.locality, what=one.what) for one in hosts or ()]
 
     def _can_be_dialled(self, one: Endpoint, cluster: str) -> bool:

@@ -12,7 +12,7 @@ from typing import TypeVar
 import msgspec
 from msgspec import Raw, Struct
 
-from t3probe.upstreams.sources import Notes, SourceError
+from t3probe.upstreams.sources import Body, Notes, SourceError
 
 __all__ = [
     "Address",
@@ -119,8 +119,11 @@ class LocalityEndpoints(Struct):
     priority: int = 0
 
 
-class LoadAssignment(Struct):
+class AssignmentName(Struct):
     cluster_name: str = ""
+
+
+class LoadAssignment(Struct):
     endpoints: list[LocalityEndpoints] = []
 
 
@@ -137,7 +140,8 @@ class Cluster(Struct):
     name: str = ""
     type: str = "STATIC"
     cluster_type: ClusterType | None = None
-    load_assignment: LoadAssignment | None = None
+    load_assignment: Raw = Raw()
+    """Read when it is asked for: most endpoints are known from /clusters."""
     eds_cluster_config: EdsConfig | None = None
 
     @property
@@ -169,8 +173,8 @@ class EnvoyConfig(Struct):
     listeners: list[Listener] = []
     routes: dict[str, RouteConfig] = {}
     clusters: dict[str, Cluster] = {}
-    assignments: dict[str, LoadAssignment] = {}
-    """EDS, by cluster or service name."""
+    assignments: dict[str, Raw] = {}
+    """EDS by cluster or service name, not read yet either."""
 
 
 class Dump(Struct):
@@ -208,7 +212,7 @@ class RouteEntry(Struct):
 
 
 class EndpointEntry(Struct):
-    endpoint_config: LoadAssignment | None = None
+    endpoint_config: Raw = Raw()
 
 
 T = TypeVar("T")
@@ -216,7 +220,7 @@ _SECTIONS = {"ListenersConfigDump", "ClustersConfigDump", "RoutesConfigDump", "E
 _DECODE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 
-def decoded(raw: Raw | bytes, form: type[T], what: str, notes: Notes) -> T | None:
+def decoded(raw: Raw | Body, form: type[T], what: str, notes: Notes) -> T | None:
     """`raw` as `form`; None, and a note about a `what`, when it is something else."""
     try:
         # Protobuf's JSON may write a 64-bit number as text.
@@ -226,7 +230,7 @@ def decoded(raw: Raw | bytes, form: type[T], what: str, notes: Notes) -> T | Non
         return None
 
 
-def read_config(body: bytes, notes: Notes) -> EnvoyConfig:
+def read_config(body: Body, notes: Notes) -> EnvoyConfig:
     """The answer to `/config_dump`. Raises SourceError when it is no such answer at all."""
     try:
         dump = msgspec.json.decode(body, type=Dump)
@@ -266,14 +270,19 @@ def _read_section(section: Section, config: EnvoyConfig, notes: Notes) -> None:
             config.routes[route.route_config.name] = route.route_config
     for raw in (*section.static_endpoint_configs, *section.dynamic_endpoint_configs):
         endpoints = decoded(raw, EndpointEntry, "endpoint lists", notes)
-        if endpoints is not None and endpoints.endpoint_config is not None:
-            assigned = endpoints.endpoint_config
-            config.assignments[assigned.cluster_name] = assigned
+        raw = endpoints.endpoint_config if endpoints is not None else Raw()
+        if bytes(raw) and (named := decoded(raw, AssignmentName, "endpoint lists", notes)):
+            config.assignments[named.cluster_name] = raw
 
 
-def endpoints_of(assigned: LoadAssignment) -> list[Endpoint]:
+def endpoints_of(raw: Raw, notes: Notes) -> list[Endpoint]:
     """The endpoints of a load assignment, those that cannot be dialled too."""
-    found = []
+    if not bytes(raw):
+        return []
+    found: list[Endpoint] = []
+    assigned = decoded(raw, LoadAssignment, "endpoint lists", notes)
+    if assigned is None:
+        return found
     for group in assigned.endpoints:
         words = group.locality.words() if group.locality is not None else ()
         for one in group.lb_endpoints:

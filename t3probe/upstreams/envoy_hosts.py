@@ -9,7 +9,7 @@ import msgspec
 from msgspec import Raw, Struct
 
 from t3probe.upstreams.envoy_config import Address, Locality, decoded, place_of
-from t3probe.upstreams.sources import HostView, Notes, Opinion, SourceError, backend_of
+from t3probe.upstreams.sources import Body, HostView, Notes, Opinion, SourceError, backend_of
 
 __all__ = ["Host", "opinion", "read_clusters", "read_listeners"]
 
@@ -105,7 +105,7 @@ def opinion(health: Health, weight: int | None = None) -> tuple[Opinion, str]:
     return "unknown", "EDS says something that is not known"
 
 
-def read_clusters(body: bytes, notes: Notes) -> dict[str, list[Host]]:
+def read_clusters(body: Body, notes: Notes) -> dict[str, list[Host]]:
     """The hosts of every cluster. Raises SourceError when it is no such answer at all."""
     try:
         answer = msgspec.json.decode(body, type=Clusters)
@@ -137,7 +137,7 @@ def _host(status: HostStatus) -> Host:
     )
 
 
-def read_listeners(body: bytes) -> dict[str, int]:
+def read_listeners(body: Body) -> dict[str, int]:
     """Listener → the port it really has. Raises SourceError."""
     try:
         answer = msgspec.json.decode(body, type=Listeners)

@@ -156,7 +156,7 @@ class UpstreamItems:
             ours = isinstance(error, pytest.fail.Exception) and not error.pytrace
             about = pytest.ExceptionInfo.from_exception(error)
             longrepr = str(error) if ours else item.repr_failure(about)
-        category = "" if outcome == "passed" else outcome
+        category: str = "" if outcome == "passed" else outcome
         if outcome == "failed" and when == "setup":
             category = "error"
         if category:

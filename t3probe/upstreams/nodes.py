@@ -19,6 +19,7 @@ from t3probe.config.types import Place, UpstreamSource
 from t3probe.upstreams.sources import (
     MOST_UPSTREAMS,
     Backend,
+    Body,
     Fetch,
     Found,
     Notes,
@@ -45,7 +46,7 @@ async def find(source: UpstreamSource, fetch: Fetch) -> Found:
     return read_rows(await fetch(None), source)
 
 
-def read_rows(body: bytes, source: UpstreamSource) -> Found:
+def read_rows(body: Body, source: UpstreamSource) -> Found:
     """The same from an answer that is there already. Raises SourceError."""
     rows = _rows(body)
     bad, nodes, off = Notes(), dict[str, None](), 0
@@ -75,7 +76,7 @@ def read_rows(body: bytes, source: UpstreamSource) -> Found:
     return Found(tuple(backends), None, tuple(notes), tuple(warnings))
 
 
-def _rows(body: bytes) -> list[Any]:
+def _rows(body: Body) -> list[Any]:
     try:
         data = msgspec.json.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):

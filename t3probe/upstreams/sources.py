@@ -18,6 +18,7 @@ from t3probe.config.types import Place, UpstreamSource
 __all__ = [
     "MOST_UPSTREAMS",
     "Backend",
+    "Body",
     "Fetch",
     "Find",
     "Found",
@@ -93,7 +94,9 @@ class Found:
     """Sentences about what could not be read."""
 
 
-Fetch = Callable[[str | None], Awaitable[bytes]]
+Body = bytes | bytearray
+"""An answer. It may be of many MiB, so it is not copied."""
+Fetch = Callable[[str | None], Awaitable[Body]]
 """Asks for a path behind the source's URL, or for the URL itself (None). Raises SourceError."""
 Find = Callable[[UpstreamSource, Fetch], Awaitable[Found]]
 """The one signature of a source. Raises SourceError."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -17,7 +18,9 @@ from t3probe.config.endpoints import parse_address
 from t3probe.config.shares import Shares
 from t3probe.config.types import Deployment, Leg, Place
 from t3probe.upstreams.sources import Backend, backend_of, either_weight
-from t3probe.upstreams.sources_read import Reading
+
+if TYPE_CHECKING:
+    from t3probe.upstreams.sources_read import Reading
 
 __all__ = ["keywords", "leg_name", "with_found"]
 

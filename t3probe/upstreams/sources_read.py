@@ -16,7 +16,7 @@ from t3probe.sinks.gateway_client import MIB, Answer, Budget, Login, Site, Troub
 from t3probe.timing import Clock
 from t3probe.upstreams import envoy, nodes
 from t3probe.upstreams.envoy_hosts import Host
-from t3probe.upstreams.sources import Find, Found, SourceError
+from t3probe.upstreams.sources import Body, Find, Found, SourceError
 
 __all__ = ["SECONDS", "Again", "Reader", "Reading"]
 
@@ -114,7 +114,7 @@ class _Fetch:
     def __init__(self, site: Site, clock: Clock, threads: ThreadPoolExecutor) -> None:
         self._site, self._clock, self._threads = site, clock, threads
 
-    async def __call__(self, path: str | None) -> bytes:
+    async def __call__(self, path: str | None) -> Body:
         loop = asyncio.get_running_loop()
         try:
             answer = await loop.run_in_executor(self._threads, self._ask, path)
@@ -124,7 +124,7 @@ class _Fetch:
             where = "" if path is None else f" to {path.partition('?')[0]}"
             login = "; set its login" if answer.status in {401, 403} else ""
             raise SourceError(f"answers {answer.status}{where}{login}")
-        return bytes(answer.body)
+        return answer.body
 
     def _ask(self, path: str | None) -> Answer:
         budget = Budget(self._clock, SECONDS)

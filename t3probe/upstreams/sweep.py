@@ -1,9 +1,9 @@
 """Many upstreams at once: in a process of their own, beside the legs of a run.
 
 Ten thousand connects in the legs' own event loop would show in their round trips, so from
-`sweep_start.MANY` upstreams on a child does them (`sweep_child`). While the run lasts this side only keeps
-the bytes that come; it reads them when everything is measured. Below that number, and where
-there is no epoll, upstreams are legs like all others. Both give the same observations, but:
+`sweep_start.MANY` upstreams on a child does them (`sweep_child`). While the run lasts this side
+only keeps the bytes that come; it reads them when everything is measured. Below that number, and
+where there is no epoll, upstreams are legs like all others. Both give the same observations, but:
 
 - an upstream of a sweep is seen once in a run, not every heartbeat;
 - it calls no common beat and answers none. What failed is dialled once more when all have been
@@ -74,6 +74,8 @@ class Sweep:
         """Why it did not come to its end, when that was the child's doing."""
         self._heard = 0.0
         self._over = False
+        self._told = False
+        """To end before it was done."""
         self._process = self._start()
 
     def _start(self) -> subprocess.Popen[bytes]:
@@ -172,6 +174,7 @@ class Sweep:
         self._process.stdin.close()
         if self.problem:
             return
+        self._told = not self._over
         until = run.clock.now() + LAST_SECONDS
         while not self._over and run.clock.now() < until:
             if not self._read(out):
@@ -205,10 +208,16 @@ class Sweep:
         os.set_blocking(process.stderr.fileno(), False)
         words = (process.stderr.read(1 << 16) or b"").decode("utf-8", "replace").split("\n")
         process.stderr.close()
-        if code and self._over and not self.problem:
-            last = next((line for line in reversed(words) if line.strip()), "")
-            how = f"was ended by signal {-code}" if code < 0 else f"ended with code {code}"
-            self.problem = f"the sweep's process {how}{': ' if last else ''}{last[:200]}"
+        if self.problem or self._told or self._complete():
+            return
+        last = next((line for line in reversed(words) if line.strip()), "")
+        how = f"was ended by signal {-code}" if code < 0 else f"ended with code {code}"
+        self.problem = (
+            f"the sweep's process {how} before it was done{': ' if last else ''}{last[:200]}"
+        )
+
+    def _complete(self) -> bool:
+        return bytes(self.said[-wire.HEAD.size :]) == wire.frame(wire.END)
 
     def _raise(self) -> None:
         for kind, payload in wire.frames(self.said):

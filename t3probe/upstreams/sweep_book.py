@@ -42,7 +42,7 @@ class Said:
         for kind, payload in wire.frames(data):
             self._take(kind, payload)
 
-    def _take(self, kind: bytes, payload: bytes | bytearray) -> None:
+    def _take(self, kind: bytes, payload: bytes) -> None:
         if kind == wire.TRIES:
             for one in wire.TRIED.iter_unpack(payload):
                 self.tries[one[0]].append(one)
@@ -149,7 +149,8 @@ class _Writer:
         book = self._book
         took = kept.echo.measured_seconds
         book.good(kept.echo, kept.conn, 0, None)
-        book.address = str(kept.target)
+        tries = book.addresses
+        book.address = tries[kept.conn % len(tries)].address  # one text, not two
         if took is not None:
             book.facts.phases["connect"] = took
 

@@ -98,7 +98,7 @@ def frame(kind: bytes, payload: bytes = b"") -> bytes:
     return HEAD.pack(kind, len(payload)) + payload
 
 
-def frames(data: bytes) -> Iterator[tuple[bytes, bytes]]:
+def frames(data: bytes | bytearray) -> Iterator[tuple[bytes, bytes]]:
     """The whole frames in `data`; a cut one at the end is left out."""
     at = 0
     while at + HEAD.size <= len(data):
@@ -106,5 +106,5 @@ def frames(data: bytes) -> Iterator[tuple[bytes, bytes]]:
         at += HEAD.size
         if at + length > len(data):
             return
-        yield kind, data[at : at + length]
+        yield kind, bytes(data[at : at + length])
         at += length

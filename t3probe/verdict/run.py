@@ -21,6 +21,9 @@ __all__ = ["INCIDENTS_LIMIT", "Incident", "RunVerdict", "judge_run"]
 
 INCIDENTS_LIMIT = 64
 """How many incidents `RunVerdict.to_dict` lists: the worst ones, by onset."""
+NAMES_LIMIT = 200_000
+"""How many segments they name together: with ten thousand upstreams fewer incidents are listed,
+or the verdict of a path that flaps would have hundreds of MB."""
 NAMED = 5
 """How many names a sentence lists before it only counts."""
 
@@ -192,7 +195,8 @@ class RunVerdict:
     @cached_property
     def listed(self) -> tuple[Incident, ...]:
         """The incidents that `to_dict` lists."""
-        return self.worst_ones(INCIDENTS_LIMIT)
+        room = NAMES_LIMIT // max(1, len(self.segments))
+        return self.worst_ones(max(1, min(INCIDENTS_LIMIT, room)))
 
     def worst_ones(self, limit: int) -> tuple[Incident, ...]:
         """At most so many incidents: the worst ones, by onset."""

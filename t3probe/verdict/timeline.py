@@ -23,8 +23,8 @@ connects does not clear a segment that accepts connections and then stays silent
 
 A leg that was well all the while, but exercised too little, clears those of its segments that no
 such failed leg crosses (`beside`): it was seen to work, though it proves nothing more. A leg that
-falls itself within a second of a drop is no evidence about it: that may be one event, which
-reaches one leg after the other.
+falls itself within a second of a drop, before or after, is no evidence about it: that may be one
+event, which reaches one leg after the other.
 
 A failed leg's own record may show that its bytes came past some of its segments all the same
 (`Drop.carried`). That clears these for the drop itself, and for the drops of other legs as a

@@ -40,11 +40,11 @@ class Witness:
         self.stretches = _stretches(self.beats, opened) if seen.level == "hold" else []
 
     def falls_with(self, faults: Iterable[Fault]) -> bool:
-        """Whether it dropped itself so soon after one of these that it may be the same event."""
+        """Whether it dropped itself so near to one of these that it may be the same event."""
         if not self._falls:
             return False
         for fault in faults:
-            at = bisect_left(self._falls, fault.noticed)
+            at = bisect_left(self._falls, fault.noticed - ONE_EVENT)
             if at < len(self._falls) and self._falls[at] <= fault.noticed + ONE_EVENT:
                 return True
         return False

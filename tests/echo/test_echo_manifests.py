@@ -135,7 +135,7 @@ def test_probes_and_the_end(objects: list[Object]) -> None:
 def test_the_arguments_are_understood(objects: list[Object]) -> None:
     one = container(objects)
     assert one["command"] == ["t3probe", "echo"]
-    arguments = command._parser().parse_args(one["args"])
+    arguments = command.parser().parse_args(one["args"])
     assert command._place(arguments.listen) == ("", 8080)
     proxies = Proxies(arguments.trusted_proxy)
     assert proxies.trusts("10.42.0.7")

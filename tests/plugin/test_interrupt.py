@@ -9,6 +9,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
+from types import SimpleNamespace
 
 import pytest
 from plugin_runner import ENVIRON, ROOT
@@ -240,7 +241,12 @@ def test_shipping_begins_without_zeros_once_told_to_end(
 ) -> None:
     session = Session(load(str(LAB), {}, now=0.0), vantage="", hold=1.0)
     given: list[float] = []
-    monkeypatch.setattr(deliver, "start_of_run", lambda *_, seconds, **__: given.append(seconds))
+
+    def start_of_run(*_: object, seconds: float, **__: object) -> SimpleNamespace:
+        given.append(seconds)
+        return SimpleNamespace(known={})
+
+    monkeypatch.setattr(deliver, "start_of_run", start_of_run)
     shipping = Shipping(
         session, scheduled=True, told=False, gateway=DEAD.url, environ={}, results=tmp_path
     )

@@ -61,7 +61,8 @@ def upstreams(count: int, bad_every: int = 997) -> Recording:
 def _upstream(at: int, bad: bool) -> Observation:
     drop = Drop(
         began=0.0, noticed=0.01, reason="connect_refused", symptom="down", stage="connect", call=1,
-        attempt=Attempt(started=0.01, ended=0.02, ok=False, reason="connect_refused"),
+        attempt=Attempt(started=0.01, ended=0.02, ok=False, reason="connect_refused",
+                        stage="connect"),
     )  # fmt: skip
     good = tuple(
         Beat(sent=2.0 * n, ended=2.0 * n + 0.0003 * (1 + at % 7), ok=True, conn=n) for n in range(3)
@@ -80,8 +81,12 @@ def _upstream(at: int, bad: bool) -> Observation:
         beats=() if bad else good,
         drops=(drop,) if bad else (),
         address=f"10.{at // 2500}.{at // 250 % 250}.{at % 250}:8443",
-        labels={"route": f"r-{at % 40}", "listen_port": str(9000 + at % 40), "backend": f"svc-{at}"},
-    )  # fmt: skip
+        labels={
+            "route": f"r-{at % 40}",
+            "listen_port": f"{9000 + at % 40}",
+            "backend": f"svc-{at}",
+        },
+    )
 
 
 PAYLOADS = (
@@ -135,12 +140,12 @@ def _poison(data: Any, info: Any, names: _Names) -> Any:
         return {key: _poison(one, info.value_type, names) for key, one in data.items()}
     if isinstance(info, inspect.StructType):
         fields = {one.encode_name: one for one in info.fields}
-        filled = {
-            name: _poison(data[name] if name in data else "", one.type, names)
+        return {
+            name: _poison(data.get(name, ""), one.type, names)
             for name, one in fields.items()
-            if name in data or isinstance(one.type, inspect.StrType)
+            # Planned downtime would take a leg out of the verdict.
+            if name in data or (isinstance(one.type, inspect.StrType) and name != "planned")
         }
-        return filled
     return data
 
 
@@ -185,5 +190,3 @@ def hostile_recording() -> Recording:
         # A wall is known by its kind, which is no peer's to choose.
         walls.append(replace(made, kind="walled") if at == 3 else made)
     return Recording(hostile(run, RunRecord, names), tuple(walls))
-
-

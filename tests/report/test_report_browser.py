@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from typing import Any
 
@@ -17,14 +18,16 @@ VISIBLE = """(selector) => [...document.querySelectorAll(selector)].map(e => {
 })"""
 # WCAG 2.1: relative luminance and contrast; a transparent background is the one behind it.
 CONTRAST = """(selector) => {
-  const parse = (c) => { const n = c.match(/[\\d.]+/g).map(Number); return n.length < 4 ? [...n, 1] : n; };
+  const parse = (c) => {
+    const n = c.match(/[\\d.]+/g).map(Number); return n.length < 4 ? [...n, 1] : n; };
   const over = (a, b) => a.slice(0, 3).map((v, i) => v * a[3] + b[i] * (1 - a[3]));
   const behind = (e) => {
     const layers = [];
     for (; e; e = e.parentElement) layers.push(parse(getComputedStyle(e).backgroundColor));
     return layers.reduceRight((back, one) => over(one, back), [255, 255, 255]);
   };
-  const lum = (c) => { const f = c.map(v => v / 255).map(v => v <= .04045 ? v / 12.92 : ((v + .055) / 1.055) ** 2.4);
+  const linear = (v) => v <= .04045 ? v / 12.92 : ((v + .055) / 1.055) ** 2.4;
+  const lum = (c) => { const f = c.map(v => linear(v / 255));
     return .2126 * f[0] + .7152 * f[1] + .0722 * f[2]; };
   return [...document.querySelectorAll(selector)].map(e => {
     const back = behind(e), ink = over(parse(getComputedStyle(e).color), back);
@@ -32,6 +35,10 @@ CONTRAST = """(selector) => {
     return [e.innerText, (Math.max(a, b) + .05) / (Math.min(a, b) + .05)];
   });
 }"""
+
+CUT = """() => [...document.querySelectorAll('h1,h2,h3,p,dd,dt,li,th,td,.label,.seg b,.seg small')]
+  .filter(e => !e.closest('.vh') && e.scrollWidth > e.clientWidth + 1 && e.clientWidth > 0)
+  .map(e => e.tagName + ':' + e.className + ':' + e.innerText.slice(0, 40))"""
 
 
 def call(page: Page, function: str, *arguments: Any) -> Any:
@@ -63,7 +70,7 @@ def test_the_policy_lets_no_other_script_run(opener: Opener) -> None:
     page.run(
         "(() => { const s = document.createElement('script'); s.textContent = 'window.hit = 1';"
         "document.body.append(s); const d = document.createElement('div');"
-        "d.innerHTML = '<img src=x onerror=\"window.hit = 2\"><p style=\"color:red\">';"
+        'd.innerHTML = \'<img src=x onerror="window.hit = 2"><p style="color:red">\';'
         "document.body.append(d); const i = new Image(); i.src = 'http://127.0.0.1:9/x'; })()"
     )
     assert page.run("typeof window.hit") == "undefined"
@@ -106,8 +113,8 @@ def test_words_stand_out_from_what_is_behind_them(opener: Opener, dark: bool) ->
     assert page.run("matchMedia('(prefers-color-scheme: dark)').matches") is dark
     page.run("document.querySelectorAll('details').forEach(e => e.open = true)")
     every = (
-        ".label, .seg b, .seg small, .also, .facts span, .lead, h1, h2, h3, h4, nav a, .note, th, td,"
-        " td p, small, .word, summary, footer p, .key li, dd, li, .finding, button, output"
+        ".label, .seg b, .seg small, .also, .facts span, .lead, h1, h2, h3, h4, nav a, .note, th,"
+        " td, td p, small, .word, summary, footer p, .key li, dd, li, .finding, button, output"
     )
     found = call(page, CONTRAST, every)
     assert len(found) > 500
@@ -148,7 +155,9 @@ def test_the_cursor_tells_the_moment_by_keyboard(opener: Opener) -> None:
     said = page.run("document.querySelector('.cursor output').textContent")
     assert said.startswith("6.661 s, 03:50:12.7")
     needle = page.run("document.querySelector('.needle').getBoundingClientRect().left")
-    plot = page.run("document.querySelector('.lanes tbody .plot svg').getBoundingClientRect().right")
+    plot = page.run(
+        "document.querySelector('.lanes tbody .plot svg').getBoundingClientRect().right"
+    )
     assert abs(needle - plot) < 2
 
 
@@ -177,7 +186,9 @@ def test_the_focus_can_be_seen(opener: Opener) -> None:
     page = opener(lab("clean"))
     page.key("Tab")
     page.key("Tab")
-    outline = "(() => { const s = getComputedStyle(document.activeElement); return s.outlineWidth; })()"
+    outline = (
+        "(() => { const s = getComputedStyle(document.activeElement); return s.outlineWidth; })()"
+    )
     assert page.run(outline) == "3px"
 
 
@@ -209,7 +220,7 @@ def test_headings_are_in_order(opener: Opener) -> None:
     )
     assert levels[0] == 1
     assert levels.count(1) == 1
-    assert all(after - before <= 1 for before, after in zip(levels, levels[1:], strict=False))
+    assert all(after - before <= 1 for before, after in itertools.pairwise(levels))
 
 
 @pytest.mark.parametrize("width", [1280, 400])
@@ -217,11 +228,7 @@ def test_nothing_is_cut_off(opener: Opener, width: int) -> None:
     """The page itself never scrolls sideways, and every word has its room or a place to scroll."""
     page = opener(*history(), lab("two_incidents"), width=width)
     assert page.run("document.documentElement.scrollWidth") <= width
-    cut = page.run(
-        "[...document.querySelectorAll('h1,h2,h3,p,dd,dt,li,th,td,.label,.seg b,.seg small')]"
-        ".filter(e => !e.closest('.vh') && e.scrollWidth > e.clientWidth + 1 && e.clientWidth > 0)"
-        ".map(e => e.className + ':' + e.innerText.slice(0, 40))"
-    )
+    cut = call(page, CUT)
     assert cut == []
 
 
@@ -232,15 +239,13 @@ def test_segment_names_do_not_overlap(opener: Opener) -> None:
         "r.selectNodeContents(e); const b = r.getBoundingClientRect(); return [b.left, b.right]; })"
     )
     assert len(boxes) == 11
-    assert all(a[1] <= b[0] for a, b in zip(boxes, boxes[1:], strict=False))
+    assert all(a[1] <= b[0] for a, b in itertools.pairwise(boxes))
 
 
 def test_without_scripts_all_is_there_but_search_and_sort(opener: Opener) -> None:
     plain = opener(lab("tunnel"), scripts=False)
     nodes = plain.ask("Accessibility.getFullAXTree")["nodes"]
-    said = {
-        one["name"]["value"] for one in nodes if not one.get("ignored") and one.get("name")
-    }
+    said = {one["name"]["value"] for one in nodes if not one.get("ignored") and one.get("name")}
     assert {"tunnel is broken", "tunnel convicted", "orders", "billing"} <= said
     assert "Search" not in said
 
@@ -248,10 +253,12 @@ def test_without_scripts_all_is_there_but_search_and_sort(opener: Opener) -> Non
 def test_history_is_drawn_with_a_table_beside_it(opener: Opener) -> None:
     page = opener(*history())
     assert page.run("document.querySelector('#history h2').innerText") == "History: 40 runs"
-    row = "[...document.querySelectorAll('#history .strips tr')].find(r => r.cells[0].innerText === {})"
+    rows = "[...document.querySelectorAll('#history .strips tr')]"
+    row = f"{rows}.find(r => r.cells[0].innerText === {{}})"
     assert "convicted 2" in page.run(row.format("'tunnel'") + ".cells[2].innerText")
     bars = page.run(
-        row.format("'tunnel'") + ".querySelectorAll('.b-convicted')[0].getBoundingClientRect().width"
+        row.format("'tunnel'")
+        + ".querySelectorAll('.b-convicted')[0].getBoundingClientRect().width"
     )
     assert bars > 10
     assert page.run("document.querySelectorAll('#history details table tbody tr').length") == 40

@@ -78,6 +78,8 @@ def test_the_table_of_disagreements(opinion: Opinion, when_up: object, when_down
 def test_an_upstream_that_changed_under_us_says_nothing() -> None:
     assert told(None, "healthy") is None
     assert told(None, "unhealthy") is None
+    # It came back and was up at the end: still no claim.
+    assert reached(seen(None, connected=True)) is None
 
 
 def test_what_could_not_tell_says_nothing_but_a_name_that_is_not_known_here_does() -> None:

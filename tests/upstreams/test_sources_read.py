@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from pathlib import Path
 
 import pytest
@@ -145,6 +146,18 @@ def test_silent_servers_are_waited_for_all_at_once(monkeypatch: pytest.MonkeyPat
     assert details == {"did not answer in time; its upstreams are not known and were not probed"}
 
 
+def test_all_requests_of_all_sources_are_under_way_at_once() -> None:
+    together = threading.Barrier(12)
+
+    def answer(head: bytes) -> bytes:
+        together.wait(10)  # nobody is answered before the last one has asked
+        return admin(head)
+
+    with serving(answer) as (url, _):
+        found = run(*(source(url, f"edge-{n}") for n in range(4)))
+    assert {one.outcome for one in found.observations.values()} == {"degraded"}
+
+
 def test_a_source_that_fails_costs_no_other_one() -> None:
     with serving(lambda _: ok(b"?")) as (bad, _), serving(admin) as (good, _):
         found = run(source(bad, "bad"), source(good, "good"))
@@ -228,8 +241,12 @@ def test_envoy_is_asked_again_after_the_probing() -> None:
 
 
 def test_without_a_second_look_nothing_is_claimed() -> None:
-    with serving(admin) as (url, asked):
+    def known(head: bytes) -> bytes:
+        return ok(ANSWERS[target(head)].replace(b'"cluster_header": "x-c"', b'"cluster": "orders"'))
+
+    with serving(known) as (url, asked):
         sources = run(source(url))
+        assert sources.observations["source-edge"].outcome == "passed"
         seen, stopped = seen_of(sources), seen_of(sources)
         sources.settle(stopped, ask=False)
         assert len(asked) == 3

@@ -107,7 +107,7 @@ COURSES: dict[str, tuple[dict[str, Any], list[Told]]] = {
          Told(*(15.23, 15.37, "edge", "cut"), one_of="wan|cf-edge", held=INNER,
               unseen=f"doh tunnel {ONE_SHOT}"),
          Told(*(15.38, 15.52, "cloudflare", "cut"), one_of="wan|cf-edge|tunnel", held=INNER,
-              unseen=ONE_SHOT, beside="resolver")],
+              unseen=f"doh {ONE_SHOT}")],
     ),
     "a burst in one moment: every leg over the machine": (
         {leg: lost(15.2) for leg in ("cloudflare", "internal", "dispatch", "devvm", "t3serve")},

@@ -126,6 +126,13 @@ def test_a_leg_that_falls_itself_within_a_second_says_nothing() -> None:
         assert (first.cleared_by, second.failed) == (how, ("y",))
 
 
+def test_nor_does_one_that_fell_within_the_second_before() -> None:
+    for fell, how in ((9.0, {"y": "held through"}), (9.5, {})):
+        late = leg("x", "wan a", good(0, 10), down(10.1, 10.4))
+        y = leg("y", "wan b", good(0), cut(0.1, fell), good(9.6, 10.41, 12, conn=1))
+        assert judge(late, y).incidents[-1].cleared_by == how
+
+
 def test_an_open_websocket_says_nothing_about_requests() -> None:
     x = leg("x", "wan a", good(0, 10), down(10.1, 20, reason="http_5xx"))
     echo = leg("y", "wan b", good(0, 10, 20.01, 30), kind="ws_echo")

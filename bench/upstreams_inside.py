@@ -1,0 +1,250 @@
+"""The parts of `bench/upstreams.py` that look into a process: each runs in one of its own.
+
+A line `KEY<tab>words<tab>number` on standard output is a figure with a limit; other lines are
+shown as they are. By itself this file measures nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import importlib
+import os
+import resource
+import socket
+import statistics
+import struct
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+INSIDE = f"""
+import sys
+sys.path.insert(0, {str(Path(__file__).parent)!r})
+from upstreams_inside import PARTS
+PARTS[sys.argv[1]](sys.argv[2:])
+"""
+STAGES = (
+    ("reading the deployment file", "t3probe.config.load", "", "loads"),
+    ("collecting", "pytest", "Session", "perform_collect"),
+    ("metrics at the start", "t3probe.shipping", "Shipping", "begin"),
+    ("probing, without the child", "t3probe.session", "Session", "measure"),
+    ("  of that the observations", "t3probe.upstreams.sweep", "Sweep", "observations"),
+    ("properties for JUnit", "t3probe.plugin", "Checks", "_write_property"),
+    ("pytest's reports", "t3probe.upstreams.items", "UpstreamItems", "_report"),
+    ("judging", "t3probe.verdict.run", "", "judge_run"),
+    ("verdict.json with the posterior", "t3probe.plugin", "Checks", "_write_verdict"),
+    ("metrics at the end", "t3probe.shipping", "Shipping", "end"),
+)
+
+
+def stages(words: list[str]) -> None:
+    """The CPU of each stage of one run."""
+    import pytest
+
+    spent: dict[str, float] = {}
+    for label, module, holder, name in STAGES:
+        owner: Any = importlib.import_module(module)
+        owner = getattr(owner, holder) if holder else owner
+        setattr(owner, name, _timed(getattr(owner, name), label, spent))
+    import t3probe.verdict
+    from t3probe.verdict.run import judge_run
+
+    t3probe.verdict.judge_run = judge_run
+
+    class Rest:
+        @pytest.hookimpl(wrapper=True, tryfirst=True)
+        def pytest_runtestloop(self) -> Any:
+            began = time.process_time()
+            found = yield
+            spent["the loop"] = time.process_time() - began
+            return found
+
+        @pytest.hookimpl(wrapper=True, tryfirst=True)
+        def pytest_sessionfinish(self) -> Any:
+            began = time.process_time()
+            found = yield
+            spent["the end"] = time.process_time() - began
+            return found
+
+    pytest.main(words, plugins=[Rest()])
+    total = time.process_time()
+    child = resource.getrusage(resource.RUSAGE_CHILDREN)
+    probing = spent["probing, without the child"]
+    inner = spent["properties for JUnit"] + spent["pytest's reports"]
+    before = spent["metrics at the start"]
+    spent["pytest's loop and its reporters"] = spent.pop("the loop") - probing - inner - before
+    ended = ("judging", "verdict.json with the posterior", "metrics at the end")
+    spent["writing JUnit, the summary"] = spent.pop("the end") - sum(spent[one] for one in ended)
+    known = sum(value for label, value in spent.items() if not label.startswith("  "))
+    spent["start-up, imports, the rest"] = total - known
+    spent["the child: the connects"] = child.ru_utime + child.ru_stime
+    whole = total + spent["the child: the connects"]
+    for label, value in spent.items():
+        print(f"  {label:<36} {value * 1e3:6.0f} ms  {value / whole:4.0%}", file=sys.stderr)
+
+
+def _timed(function: Any, label: str, spent: dict[str, float]) -> Any:
+    @functools.wraps(function)
+    def timed(*words: Any, **more: Any) -> Any:
+        began = time.process_time()
+        try:
+            return function(*words, **more)
+        finally:
+            spent[label] = spent.get(label, 0.0) + time.process_time() - began
+
+    return timed
+
+
+def clock(where: list[str]) -> None:
+    """What is reported beside the kernel's own number, read apart, and beside a stopwatch."""
+    from t3probe.timing import SystemClock
+    from t3probe.upstreams import sweep_wire as wire
+    from t3probe.upstreams.sweep_book import Said
+    from t3probe.upstreams.sweep_child import Sweeper
+
+    kernel: dict[tuple[str, int], float] = {}
+
+    class Watched(socket.socket):
+        def getsockopt(self, *words: Any) -> Any:
+            found = super().getsockopt(*words)
+            if words[0] == socket.IPPROTO_TCP:
+                raw = super().getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 104)
+                kernel[self.getpeername()] = struct.unpack("=8B24I", raw)[8 + 15]
+            return found
+
+    source, stop = os.pipe()
+    answer, out = os.pipe()
+    data = bytearray()
+
+    def keep() -> None:
+        while piece := os.read(answer, 1 << 16):
+            data.extend(piece)
+
+    reader = threading.Thread(target=keep)
+    reader.start()
+    lines = ["0 " + one.replace(":", " ") for one in where]
+    settings = wire.Settings(SystemClock().monotonic(), 64, 0.25, 3.0, 5.0, 60.0)
+    usual, socket.socket = socket.socket, Watched  # type: ignore[misc]
+    Sweeper(settings, lines, out, source, SystemClock()).run()
+    socket.socket = usual  # type: ignore[misc]
+    os.close(out)
+    reader.join()
+    os.close(stop)
+    wrong, own = [], []
+    for address, ((_, _, _, _, rtt, sent, ended),) in zip(
+        where, Said(data, len(lines)).tries, strict=True
+    ):
+        host, _, port = address.partition(":")
+        wrong.append(abs(rtt - kernel[host, int(port)]))
+        own.append(ended - sent - kernel[host, int(port)])
+    print(f"error\treported latency against the kernel's own, worst, us\t{max(wrong)}")
+    middle, worst = statistics.median(own), statistics.quantiles(own, n=100)[98]
+    print(f"  a stopwatch would add {middle:.0f} us, and {worst:.0f} us at the 99th percentile")
+
+
+def _deployment(where: list[str], heartbeat: float = 1.0, **more: Any) -> Any:
+    from t3probe.config.types import Deployment, Duration, Leg, Timing
+
+    legs = tuple(
+        Leg(name=f"envoy-{n}", kind="tcp", path=("net", f"upstream-{n}"), address=one)
+        for n, one in enumerate(where)
+    )
+    timing = Timing(heartbeat=Duration(heartbeat))
+    return Deployment(name="b", file="b", segments=("net",), legs=legs, timing=timing, **more)
+
+
+def pace(where: list[str]) -> None:
+    """What a sweep costs a small machine, one at a time, every thirty seconds."""
+    from t3probe.config.types import Sweep as Pace
+    from t3probe.run.controller import Run
+    from t3probe.upstreams.sweep import Sweep
+
+    for pace in (Pace(pace="sequential"), Pace()):
+        made = _deployment(where, sweep=pace)
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
+        sweep = Sweep(made, made.legs)
+        peaks: list[int] = []
+
+        async def both(sweep: Any = sweep, made: Any = made, peaks: Any = peaks) -> None:
+            async def look() -> None:
+                while True:
+                    text = Path(f"/proc/{sweep._process.pid}/status").read_text()
+                    peaks.extend(int(one.split()[1]) for one in text.splitlines() if "VmHWM" in one)
+                    await asyncio.sleep(0.02)
+
+            looking = asyncio.create_task(look())
+            run = Run(made, (), hold=0, beside=sweep.beside)
+            await run.measure()
+            looking.cancel()
+            assert not sweep.problem
+
+        asyncio.run(both())
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        spent = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+        if pace.pace == "sequential":
+            print(f"core\tthe child, sequential, every 30 s, % of a core\t{spent / 30 * 100}")
+            print(f"small\tthe child's peak memory, MiB\t{max(peaks) / 1024}")
+        print(f"  {pace.pace}: {spent / len(where) * 1e6:.0f} us of CPU a connect, start included")
+
+
+def beats(words: list[str]) -> None:
+    """Round trips on WebSockets while upstreams are swept, and while nothing else happens."""
+    from t3probe.config.types import Leg
+    from t3probe.run.controller import Run
+    from t3probe.upstreams.sweep import Sweep
+
+    rounds, where = int(words[0]), words[1:]
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        port = sock.getsockname()[1]
+    echo = subprocess.Popen([sys.executable, "-m", "t3probe.echo", "--listen", f"127.0.0.1:{port}"])
+    while True:
+        try:
+            socket.create_connection(("127.0.0.1", port)).close()
+            break
+        except OSError:
+            time.sleep(0.02)
+    url = f"ws://127.0.0.1:{port}/probe/ws"
+    kept = [Leg(name=f"ws-{n}", kind="ws_echo", path=("net",), url=url) for n in range(4)]
+    made = _deployment(where, heartbeat=0.01)
+
+    def trips(kind: str) -> list[float]:
+        sweep = Sweep(made, made.legs) if kind == "child" else None
+        legs = [*kept, *made.legs] if kind == "loop" else kept
+        beside = None if sweep is None else sweep.beside
+        run = Run(made, legs, hold=1.0, beside=beside)
+        seen = asyncio.run(run.measure())
+        until = 1.0
+        if sweep is not None:
+            swept = sweep.observations(run, lambda _: "")
+            assert {one.outcome for one in swept} == {"passed"}
+            until = max(one.ended for one in swept)
+        return [
+            beat.rtt_seconds * 1e3
+            for one in seen[: len(kept)]
+            for beat in one.beats[1:]
+            if beat.ok and beat.sent <= until
+        ]
+
+    found: dict[str, list[float]] = {"idle": [], "child": []}
+    trips("child")
+    for _ in range(2 * rounds):
+        for kind in found:
+            found[kind] += trips(kind)
+    echo.kill()
+    echo.wait()
+    high = {kind: statistics.quantiles(some, n=100)[98] for kind, some in found.items()}
+    print(
+        f"beats\tWebSocket round trips, p99 with a sweep less that without, ms"
+        f"\t{high['child'] - high['idle']}"
+    )
+    for kind, some in found.items():
+        words = [f"median {statistics.median(some):.2f} ms", f"p99 {high[kind]:.2f} ms"]
+        print(f"  {kind}: {', '.join(words)}, {len(some)} beats")
+
+
+PARTS = {"stages": stages, "clock": clock, "pace": pace, "beats": beats}

@@ -1,0 +1,241 @@
+"""`docs/deployment-file.md`, made from the types of the deployment file.
+
+`python -m t3probe.config.document > docs/deployment-file.md` writes it; a test holds that it is
+current, and that every example in it loads.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime
+from typing import Any, Literal, get_args, get_origin
+
+import msgspec
+
+from .filetypes import EVERY_LEG, KIND_RULES, DeploymentFile, LegTable, Public, Walled
+from .read import field_types, required_fields
+from .schema import descriptions
+from .types import (
+    Delivery,
+    Downtime,
+    Duration,
+    Sso,
+    Sweep,
+    Table,
+    Timing,
+    Upstream,
+    UpstreamShare,
+    UpstreamSource,
+)
+
+__all__ = ["EXAMPLES", "SMALLEST", "text"]
+
+SMALLEST = """\
+name = "mine"
+segments = ["wan", "balancer", "app"]
+
+[[leg]]
+name = "public"
+kind = "ws_echo"
+url = "wss://t3.example.org/probe/ws"
+path = ["wan", "balancer", "app"]
+
+[[leg]]
+name = "inside"
+kind = "ws_echo"
+url = "wss://t3.example.org/probe/ws"
+pin = "10.0.0.5"
+path = ["balancer", "app"]
+"""
+"""The whole of a file that tells the way in from the rest."""
+
+EXAMPLES: dict[str, str] = {
+    "[timing]": '[timing]\nhold = "20s"\nheartbeat = "5s"\nwatchdog = "10s"\n',
+    "[sso]": '[sso]\nhosts = ["login.example.org"]\nlogin_markers = ["id=\\"login-form\\""]\n',
+    "[[leg]]": """\
+[[leg]] # the load balancer's own 404 proves it, and no backend is involved
+name = "balancer"
+kind = "http"
+url = "https://t3.example.org/"
+pin = "10.0.0.5"
+host_header = "unrouted.invalid"
+expect_status = [404]
+path = ["balancer"]
+""",
+    "[[public]]": """\
+[[public]]
+name = "probe"
+url = "https://t3.example.org/probe/healthz"
+prefix = "/probe"
+path = ["wan", "balancer"]
+""",
+    "[[walled]]": """\
+[[walled]]
+name = "home"
+url = "https://t3.example.org/"
+pin = "10.0.0.5"
+path = ["balancer"]
+""",
+    "[[upstream]]": """\
+[[upstream]]
+name = "orders"
+address = "10.0.3.7:8080"
+route = "orders"
+""",
+    "[[upstream_source]]": """\
+[[upstream_source]]
+name = "edge"
+kind = "envoy"
+url = "http://10.0.3.1:9901"
+""",
+    "[[upstream_share]]": """\
+[[upstream_share]]
+segment = "balancer"
+hosts = ["10.0.3.0/24", "*.rack-2.example.org"]
+
+[[upstream]]
+name = "search"
+address = "10.0.3.8:8080"
+""",
+    "[[downtime]]": """\
+[[downtime]]
+segment = "app"
+until = 2099-01-31T06:00:00Z
+why = "the disk is replaced"
+""",
+    "[delivery]": """\
+[delivery]
+gateway = "http://pushgateway.example.org:9091"
+spool = "spool"
+""",
+    "[sweep]": '[sweep]\npace = "sequential"\n',
+}
+"""Heading -> an example, which can stand below `SMALLEST`."""
+
+TABLES: dict[str, type[Table]] = {
+    "[timing]": Timing,
+    "[sso]": Sso,
+    "[[leg]]": LegTable,
+    "[[public]]": Public,
+    "[[walled]]": Walled,
+    "[[upstream]]": Upstream,
+    "[[upstream_source]]": UpstreamSource,
+    "[[upstream_share]]": UpstreamShare,
+    "[[downtime]]": Downtime,
+    "[delivery]": Delivery,
+    "[sweep]": Sweep,
+}
+
+START = """\
+# The deployment file
+
+This page is written by `python -m t3probe.config.document > docs/deployment-file.md`; a test holds
+that it is current, and that every example loads.
+
+A deployment file says what can break and how to probe it. `t3probe init` writes one from a few
+answers, `deployments/t3.toml` is a whole one, and `deployments/schema.json` gives editors
+completion. The smallest that tells anything:
+"""
+
+RULES = """\
+## Rules
+
+- A mistake is one sentence that names the file, the key, what was expected and what stood there; the
+  exit code is 4, and nothing is probed. So is an unknown key.
+- A duration is a number and a unit: `500ms`, `10s`, `2m`, `1h`.
+- A name is 1 to 63 of a-z, 0-9, dots, - and _, with a letter or a digit at both ends.
+- A relative path starts at the file's own folder.
+- Secrets never stand in the file: `T3PROBE_GATEWAY_TOKEN`, or a file named by
+  `T3PROBE_GATEWAY_TOKEN_FILE`; so for `T3PROBE_SOURCE_NAME_TOKEN`.
+- Every value can be replaced from the environment, with `-` and `.` written `_`:
+  `T3PROBE__TIMING__HOLD=5s`, `T3PROBE__LEG__PUBLIC__URL=wss://...`, `T3PROBE__TLS_CA=/ca.pem`. A list
+  is separated by commas. An empty value takes the key out.
+- `t3probe doctor FILE` says what a run would suffer from, `t3probe legs FILE` what the legs can tell.
+"""
+
+
+def text() -> str:
+    """The page."""
+    return "\n".join(_lines())
+
+
+def _lines() -> Iterator[str]:
+    yield START
+    yield from _fenced(SMALLEST)
+    yield RULES
+    yield "## The top of the file"
+    yield ""
+    yield from _keys(DeploymentFile, leave_out=tuple(one.strip("[]") for one in TABLES))
+    yield "`[lab]` is free form, for the built-in lab; the loader does not look at it."
+    yield ""
+    for heading, table in TABLES.items():
+        yield f"## {heading}"
+        yield ""
+        yield " ".join((table.__doc__ or "").split()) if table.__dict__.get("__doc__") else ""
+        if table.__dict__.get("__doc__"):
+            yield ""
+        if table is LegTable:
+            yield from _kinds()
+        yield from _keys(table)
+        yield from _fenced(EXAMPLES[heading])
+
+
+def _kinds() -> Iterator[str]:
+    yield "| kind | must have | may have, beside what every leg may |"
+    yield "|---|---|---|"
+    for kind, rule in KIND_RULES.items():
+        needs = _codes(rule.needs) or "one of `address` and `addresses`"
+        yield f"| `{kind}` | {needs} | {_codes(one for one in rule.takes)} |"
+    yield ""
+    yield f"Every leg: {_codes(EVERY_LEG)}."
+    yield ""
+
+
+def _codes(names: Any) -> str:
+    return ", ".join(f"`{one}`" for one in names)
+
+
+def _keys(table: type[Table], leave_out: tuple[str, ...] = ("lab",)) -> Iterator[str]:
+    said = descriptions(table)
+    defaults = {field.name: field.default for field in msgspec.structs.fields(table)}
+    required = required_fields(table)
+    yield "| key | type | default | meaning |"
+    yield "|---|---|---|---|"
+    for key, hint in field_types(table).items():
+        if key not in (*leave_out, "lab"):
+            default = "must be there" if key in required else _default(defaults[key])
+            yield f"| `{key}` | {_type(hint)} | {default} | {said[key].replace('|', chr(92) + '|')} |"
+    yield ""
+
+
+def _default(value: Any) -> str:
+    if isinstance(value, Duration):
+        seconds = float(value)
+        return f"`{seconds * 1000:g}ms`" if seconds < 1 else f"`{seconds:g}s`"
+    if isinstance(value, bool):
+        return f"`{str(value).lower()}`"
+    if isinstance(value, int):
+        return f"`{value}`"
+    return f'`"{value}"`' if isinstance(value, str) and value else "none"
+
+
+def _type(hint: Any) -> str:
+    origin = get_origin(hint)
+    if origin is tuple:
+        inner = _type(get_args(hint)[0])
+        return f"list of {'lists of text' if inner.startswith('list') else inner}"
+    if origin is Literal:
+        return " or ".join(f'`"{one}"`' for one in get_args(hint))
+    names = {bool: "true or false", int: "number", Duration: "duration", datetime: "date and time"}
+    return names.get(hint, "text")
+
+
+def _fenced(example: str) -> Iterator[str]:
+    yield "```toml"
+    yield example.rstrip("\n")
+    yield "```"
+    yield ""
+
+
+if __name__ == "__main__":
+    print(text(), end="")

@@ -1,0 +1,280 @@
+"""The form of each tool's answer. What a source cannot tell is absent.
+
+The schemas that clients see are made of these types: their docstrings are read by assistants.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import msgspec
+
+from t3probe.timing import utc_text
+
+__all__ = [
+    "STALE_SECONDS",
+    "DropAnswer",
+    "EnvoyOpinion",
+    "HealthAnswer",
+    "IncidentRow",
+    "LegRow",
+    "LegsAnswer",
+    "NothingToTellError",
+    "SourceInfo",
+    "UpstreamRow",
+    "UpstreamSource",
+    "VerdictAnswer",
+    "short",
+    "source_info",
+]
+
+STALE_SECONDS = 240.0
+"""From this age on a run every minute has missed several: the same bound as the alert rules'."""
+LATEST = 2.0**35
+"""Unix seconds. A time after the year 3000 is not to be believed."""
+AHEAD_SECONDS = 5.0
+"""How far two clocks may be apart without a word about it."""
+LONGEST_TEXT = 300
+
+
+class NothingToTellError(Exception):
+    """There is no answer; one sentence says why and what to do."""
+
+
+class Told(msgspec.Struct, kw_only=True, omit_defaults=True):
+    """Base of all answers and their parts."""
+
+
+class SourceInfo(Told):
+    """Where the answer comes from and how old it is."""
+
+    kind: Literal["runs", "gateway", "prometheus"]
+    name: str
+    run_ended_at: float | None = None
+    """Unix seconds."""
+    run_ended_utc: str = ""
+    age_seconds: float | None = None
+    stale: bool
+    warning: str = ""
+    """Set when the source is too old to speak of now, or its age is not known."""
+    deployment: str = ""
+    vantage: str = ""
+    complete: bool | None = None
+    """False: that run ended early, or probed only a part of the legs."""
+    notes: tuple[str, ...] = ()
+
+
+class EnvoyOpinion(Told):
+    """What Envoy thinks of an upstream behind one of its routes."""
+
+    route: str
+    listen_port: str = ""
+    opinion: str
+    detail: str = ""
+    disagreement: tuple[str, ...] | None = None
+    """envoy_only: Envoy alone believes that it works; probe_only: our connect alone works.
+    Absent: not compared."""
+
+
+class UpstreamRow(Told):
+    """One upstream, probed by a TCP connect of our own."""
+
+    name: str = ""
+    route: str = ""
+    listen_port: str = ""
+    backend: str = ""
+    reachable: bool | None = None
+    """Absent: this run cannot tell; see outcome and why."""
+    connect_seconds: float | None = None
+    """The median TCP connect."""
+    outcome: str = ""
+    why: str = ""
+    envoy: tuple[EnvoyOpinion, ...] = ()
+    """Absent: Envoy's view was not recorded."""
+    disagreement: tuple[str, ...] | None = None
+    """envoy_only, probe_only; empty: both agree; absent: not compared."""
+
+
+class UpstreamSource(Told):
+    """Where upstreams are found; one that failed means that upstreams may be missing here."""
+
+    name: str
+    outcome: str
+    detail: str = ""
+
+
+class HealthAnswer(Told):
+    """Upstreams, the worst first: unreachable, then disagreeing with Envoy, then unknown."""
+
+    source: SourceInfo
+    sentence: str
+    total: int
+    reachable: int
+    unreachable: int
+    unknown: int
+    disagreeing: int
+    upstreams: tuple[UpstreamRow, ...]
+    not_listed: int
+    """How many more match the question than are listed."""
+    upstream_sources: tuple[UpstreamSource, ...] = ()
+    left_out: dict[str, int] = {}
+    """How many entries were cut from which list to keep the answer short."""
+
+
+class LegRow(Told):
+    """One leg: a route that crosses the named segments."""
+
+    name: str
+    kind: str = ""
+    segments: tuple[str, ...] = ()
+    outcome: str = ""
+    reason: str = ""
+    detail: str = ""
+    connected: bool | None = None
+    """Whether it worked at the end of the run; absent: not known."""
+    planned: str = ""
+    """Set: planned downtime; the leg takes no part in the verdict."""
+    observed_seconds: float | None = None
+    median_seconds: float | None = None
+    """The median round trip of this run."""
+    usual_seconds: float | None = None
+    """The usual round trip of earlier runs."""
+    drops: int | None = None
+    """Drops in this run."""
+    drop_reasons: dict[str, int] = {}
+    last_drop_utc: str = ""
+    drops_ever: dict[str, int] = {}
+    """All drops that the gateway has counted, by reason; not of this run alone."""
+    address: str = ""
+
+
+class LegsAnswer(Told):
+    """Legs, the worst first: failed, inconclusive, degraded, planned, passed."""
+
+    source: SourceInfo
+    sentence: str
+    total: int
+    counts: dict[str, int]
+    """How many legs by outcome."""
+    legs: tuple[LegRow, ...]
+    not_listed: int
+    upstreams: int
+    """Upstreams are not listed here; ask query_backend_health."""
+    left_out: dict[str, int] = {}
+
+
+class IncidentRow(Told):
+    """Drops that overlap, judged together."""
+
+    began_utc: str
+    recovered_utc: str = ""
+    """Absent: not over when the run ended."""
+    symptom: str
+    failed: tuple[str, ...]
+    cleared_by: dict[str, str]
+    """Legs whose beats clear their segments, and how."""
+    finding: str
+
+
+class VerdictAnswer(Told):
+    """Which segments are broken and which are cleared, with data."""
+
+    source: SourceInfo
+    sentence: str
+    status: str
+    """clean, incomplete, localised, ambiguous, inconsistent; from a gateway also unknown."""
+    convicted: tuple[str, ...]
+    at_least_one_of: tuple[tuple[str, ...], ...] | None = None
+    """In each of these groups at least one segment is broken. Absent: the source cannot tell."""
+    ambiguous: tuple[str, ...]
+    exonerated: tuple[str, ...]
+    masked: tuple[str, ...]
+    unobserved: tuple[str, ...]
+    contradictions: tuple[str, ...] = ()
+    extra_leg: tuple[str, ...] = ()
+    """One more leg over these segments would tell suspects apart."""
+    incidents: tuple[IncidentRow, ...] | None = None
+    incidents_total: int | None = None
+    slowness: str = ""
+    probability: dict[str, float] = {}
+    """How probable a fault of each declared segment is, from this run alone."""
+    left_out: dict[str, int] = {}
+
+
+class DropAnswer(Told):
+    """What broke when somebody dropped. Times ending in _at are Unix seconds."""
+
+    source: SourceInfo
+    sentence: str
+    finding: str
+    """ours, ours_one_of, last_mile, shared_blind_spot, unclear, not_observed."""
+    answered: bool
+    send_back: str
+    """The text to send to the person."""
+    at_utc: str
+    read_from: str
+    window_seconds: float
+    began_at: float
+    ended_at: float
+    resolution: str
+    people: int
+    users: tuple[str, ...]
+    runs: int
+    way: dict[str, Any]
+    legs: tuple[dict[str, Any], ...]
+    incident: dict[str, Any] | None
+    incidents: tuple[dict[str, Any], ...]
+    nearby: tuple[dict[str, Any], ...]
+    verdict: dict[str, Any]
+    pressure: tuple[dict[str, Any], ...] | None
+    blind_spots: tuple[str, ...]
+    doubts: tuple[str, ...]
+    notes: tuple[str, ...]
+    left_out: dict[str, int] = {}
+
+
+def short(text: object, longest: int = LONGEST_TEXT) -> str:
+    """Foreign text made fit for an answer: one line, printable, cut."""
+    line = " ".join(str(text)[: 4 * longest].split())
+    line = "".join(one if one.isprintable() else "?" for one in line)
+    return line if len(line) <= longest else line[: longest - 1] + "…"
+
+
+def source_info(
+    kind: Literal["runs", "gateway", "prometheus"],
+    name: str,
+    ended_at: float | None,
+    now: float,
+    **more: Any,
+) -> SourceInfo:
+    """The header of an answer. `ended_at` is when the newest run ended, None when nobody knows;
+    both in Unix seconds."""
+    if ended_at is None or not 0 <= ended_at < LATEST:
+        return SourceInfo(
+            kind=kind, name=short(name), stale=True,
+            warning="stale: nobody knows how old this is, so it may not be true any more", **more,
+        )  # fmt: skip
+    age = round(now - ended_at, 3)
+    when = utc_text(ended_at)
+    warning = ""
+    if age > STALE_SECONDS:
+        warning = (
+            f"stale: the newest run ended {_span(age)} ago, at {when}, and what it saw may not be "
+            "true any more; see whether the checks still run"
+        )
+    elif age < -AHEAD_SECONDS:
+        warning = (
+            f"the newest run ended at {when}, which this machine's clock says is {_span(-age)} "
+            "ahead; one of the two clocks is wrong"
+        )
+    return SourceInfo(
+        kind=kind, name=short(name), run_ended_at=round(ended_at, 3), run_ended_utc=when,
+        age_seconds=age, stale=age > STALE_SECONDS, warning=warning, **more,
+    )  # fmt: skip
+
+
+def _span(seconds: float) -> str:
+    for unit, word in ((86_400, "days"), (3_600, "hours"), (60, "minutes")):
+        if seconds >= 2 * unit:
+            return f"{seconds / unit:.0f} {word}"
+    return f"{seconds:.0f} seconds"

@@ -1,0 +1,65 @@
+"""Cuts an answer to a bounded size, and says how many entries of which list it left out. Pure."""
+
+from __future__ import annotations
+
+import json
+import math
+from typing import Any
+
+from t3probe.mcp_server.answers import short
+
+__all__ = ["ANSWER_BYTES", "LIST_LIMIT", "fitted"]
+
+ANSWER_BYTES = 256 << 10
+"""How long an answer's JSON may be."""
+LIST_LIMIT = 100
+"""Entries of a list; the rows of the list that was asked for have their own limit."""
+ROWS = ("upstreams", "legs")
+
+
+def fitted(answer: dict[str, Any], rows: int) -> dict[str, Any]:
+    """`answer`, plain data, with every list and table cut so that its JSON has at most
+    `ANSWER_BYTES`; `left_out` counts what is missing, by the list's name.
+
+    `rows` bounds the lists that are the answer's own rows. Numbers that JSON does not have become
+    null, and what is no plain text is made so.
+    """
+    most = LIST_LIMIT
+    while True:
+        left_out: dict[str, int] = {}
+        out = {
+            key: _cut(value, rows if key in ROWS else most, most, key, left_out)
+            for key, value in answer.items()
+        }
+        if "not_listed" in out:
+            out["not_listed"] += sum(left_out.pop(name, 0) for name in ROWS)
+        if left_out:
+            out["left_out"] = left_out
+        if len(json.dumps(out, ensure_ascii=False).encode()) <= ANSWER_BYTES or most <= 1:
+            return out
+        most, rows = max(1, most // 2), max(1, rows // 2)
+
+
+def _cut(value: Any, mine: int, most: int, name: str, left_out: dict[str, int]) -> Any:
+    if isinstance(value, str):
+        return short(value, 2_000)
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, dict):
+        kept = list(value.items())[:mine]
+        if len(value) > mine:
+            left_out[name] = left_out.get(name, 0) + len(value) - mine
+        return {
+            short(key): _cut(one, most, most, f"{name}.{key}" if _named(key) else name, left_out)
+            for key, one in kept
+        }
+    if isinstance(value, (list, tuple)):
+        if len(value) > mine:
+            left_out[name] = left_out.get(name, 0) + len(value) - mine
+        return [_cut(one, most, most, name, left_out) for one in value[:mine]]
+    return value
+
+
+def _named(key: object) -> bool:
+    """Whether a key is one of ours; a leg's name would make `left_out` itself long."""
+    return isinstance(key, str) and key.isidentifier() and len(key) <= 40

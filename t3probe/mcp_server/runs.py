@@ -1,0 +1,159 @@
+"""The newest of some recorded runs, read again only where a file changed.
+
+Of each file its newest run's time is kept, and of the newest file the run itself: a month of
+files costs no more memory than one.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from t3probe.mcp_server.answers import NothingToTellError
+from t3probe.mcp_server.of_run import OfRun
+from t3probe.record import (
+    Damage,
+    RecordError,
+    Recording,
+    newest,
+    read_recordings,
+    record_files,
+)
+from t3probe.sinks.gateway_client import Budget
+
+__all__ = ["FILES_LIMIT", "NOTHING", "Runs"]
+
+NOTHING = "nothing recorded: run the checks first"
+FILES_LIMIT = 20_000
+"""How many files of all folders are looked at: the last ones by name."""
+NOTES = 3
+
+_Signature = tuple[int, int, int]
+
+
+@dataclass
+class _File:
+    """What is known of one file."""
+
+    signature: _Signature
+    started_at: float | None
+    """Of its newest run, Unix seconds; None: it holds none that can be read."""
+    problem: str = ""
+
+
+class Runs:
+    """The recorded runs below some names, which may come and go."""
+
+    def __init__(self, names: Sequence[str]) -> None:
+        self.names = tuple(names)
+        self._files: dict[Path, _File] = {}
+        self._best: tuple[Path, OfRun] | None = None
+        self._lock = threading.Lock()
+
+    def there(self) -> list[str]:
+        """Those names that lead to a file or a folder now."""
+        return [one for one in self.names if Path(one).exists()]
+
+    def newest(self, budget: Budget) -> tuple[OfRun, list[str]]:
+        """The newest run there is now, and sentences about files that cannot be read.
+
+        Raises NothingToTellError: nothing is recorded, nothing can be read, or reading takes
+        longer than `budget`; what was read by then need not be read again.
+        """
+        if not self._lock.acquire(timeout=budget.left_seconds):
+            raise NothingToTellError("the recorded runs are still being read; ask again in a while")
+        try:
+            return self._newest(budget)
+        finally:
+            self._lock.release()
+
+    def _newest(self, budget: Budget) -> tuple[OfRun, list[str]]:
+        there = dict(self._listed())
+        self._files = {path: one for path, one in self._files.items() if path in there}
+        if self._best is not None and self._best[0] not in there:
+            self._best = None
+        changed = [
+            path
+            for path, signature in there.items()
+            if path not in self._files or self._files[path].signature != signature
+        ]
+        for number, path in enumerate(changed):
+            if budget.left_seconds <= 0:
+                raise NothingToTellError(
+                    f"{len(changed) - number} of {len(there)} files are still to be read; ask "
+                    "again, or start with fewer --runs"
+                )
+            self._read(path, there[path])
+        known = [
+            (one.started_at, str(path), path)
+            for path, one in self._files.items()
+            if one.started_at is not None
+        ]
+        problems = [one.problem for one in self._files.values() if one.problem]
+        if not known:
+            raise NothingToTellError(problems[0] if problems else NOTHING)
+        best = max(known)[2]
+        if self._best is None or self._best[0] != best:
+            self._read(best, there[best])  # another file held the newest run until now
+            if self._best is None or self._best[0] != best:
+                raise NothingToTellError("the recorded runs are changing right now; ask again")
+        notes = problems[:NOTES]
+        if len(problems) > NOTES:
+            notes.append(f"{len(problems) - NOTES} more files cannot be read")
+        return self._best[1], notes
+
+    def _listed(self) -> Iterator[tuple[Path, _Signature]]:
+        paths: list[Path] = []
+        for name in self.names:
+            try:
+                paths += record_files(name)[1]
+            except OSError:
+                continue
+        for path in paths[-FILES_LIMIT:]:
+            try:
+                stat = path.stat()
+            except OSError:
+                continue
+            yield path, (stat.st_mtime_ns, stat.st_size, stat.st_ino)
+
+    def _read(self, path: Path, signature: _Signature) -> None:
+        """Look into one file. While it is being written anew, what was read of it stands."""
+        damage = Damage()
+        before = self._files.get(path)
+        try:
+            if not path.is_file():
+                raise RecordError(str(path), "expected a file, found none", "name a JUnit file")
+            recording = newest(_readable(path, damage)).recording
+        except (RecordError, ValueError, OSError) as error:
+            known = before.started_at if before is not None and self._holds(path) else None
+            self._files[path] = _File(signature, known, _sentence(error, known is not None))
+            return
+        problem = f"{path}: {damage}" if damage.count else ""
+        self._files[path] = _File(signature, recording.run.started_at, problem)
+        newer = (
+            self._best is None
+            or self._holds(path)
+            or self._best[1].recording.run.started_at <= recording.run.started_at
+        )
+        if newer or before is None or before.started_at is not None:
+            self._keep(path, recording)
+
+    def _holds(self, path: Path) -> bool:
+        return self._best is not None and self._best[0] == path
+
+    def _keep(self, path: Path, recording: Recording) -> None:
+        self._best = path, OfRun(recording, str(path))
+
+
+def _readable(path: Path, damage: Damage) -> Iterator[Recording]:
+    for one in read_recordings(path, damage):
+        # JSON knows no infinity, but a damaged record may hold what no clock tells.
+        if one.run.started_at == one.run.started_at:
+            yield one
+
+
+def _sentence(error: Exception, known: bool) -> str:
+    more = "; this is the run that it held before" if known else ""
+    return f"{error}{more}"

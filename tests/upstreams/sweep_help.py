@@ -1,0 +1,128 @@
+"""Servers, legs and runs for the tests of sweeps: loopback only, everything on free ports."""
+
+from __future__ import annotations
+
+import os
+import re
+import select
+import socket
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from typing import Any
+
+import msgspec
+
+from t3probe.config.types import Deployment, Duration, Leg, Timing
+from t3probe.config.types import Sweep as Pace
+from t3probe.observation import Observation
+from t3probe.run.controller import Run
+from t3probe.upstreams.sweep import Sweep
+
+QUICK = Timing(
+    hold=Duration(0),
+    heartbeat=Duration(1),
+    watchdog=Duration(2),
+    connect_timeout=Duration(0.4),
+    deadline=Duration(20),
+)
+
+
+def leg(name: str, *addresses: str, **more: Any) -> Leg:
+    where: dict[str, Any] = {"address": addresses[0]}
+    if len(addresses) > 1:
+        where = {"addresses": addresses}
+    own = f"upstream-{name}"
+    return Leg(
+        name=f"envoy-{name}", kind="tcp", path=("net", own), tcp_ends_at=own,
+        route="orders", listen_port=8443, **where, **more,
+    )  # fmt: skip
+
+
+def deployment(legs: Sequence[Leg], pace: Pace | None = None, **timing: Any) -> Deployment:
+    own = tuple(one.path[-1] for one in legs)
+    return Deployment(
+        name="d", file="d.toml", segments=("net",), legs=tuple(legs), own_segments=own,
+        timing=msgspec.structs.replace(QUICK, **timing), sweep=pace or Pace(),
+    )  # fmt: skip
+
+
+class Places:
+    """Addresses that answer, refuse, or are silent; open as long as the block."""
+
+    def __init__(self, stack: ExitStack) -> None:
+        self._stack = stack
+
+    def listening(self, host: str = "127.0.0.1", backlog: int = 512) -> socket.socket:
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        sock = self._stack.enter_context(socket.socket(family))
+        sock.bind((host, 0))
+        sock.listen(backlog)
+        return sock
+
+    def answering(self, host: str = "127.0.0.1") -> str:
+        return _text(self.listening(host))
+
+    def refusing(self) -> str:
+        """Bound and not listening: nobody else gets the port."""
+        sock = self._stack.enter_context(socket.socket())
+        sock.bind(("127.0.0.1", 0))
+        return _text(sock)
+
+    def silent(self) -> str:
+        """Its accept queue is full: the kernel drops every further SYN."""
+        full = self.listening(backlog=0)
+        while True:
+            one = self._stack.enter_context(socket.socket())
+            one.setblocking(False)
+            one.connect_ex(full.getsockname())
+            poll = select.poll()
+            poll.register(one, select.POLLOUT)
+            if not poll.poll(100):
+                return _text(full)
+
+
+def _text(sock: socket.socket) -> str:
+    host, port = sock.getsockname()[:2]
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+@contextmanager
+def places() -> Iterator[Places]:
+    with ExitStack() as stack:
+        yield Places(stack)
+
+
+async def swept(made: Deployment) -> tuple[dict[str, Observation], Sweep]:
+    """All legs of a deployment by a process of their own."""
+    sweep = Sweep(made, made.legs)
+    run = Run(made, (), hold=0, beside=sweep.beside)
+    assert await run.measure() == []
+    return {one.leg: one for one in sweep.observations(run, lambda _: "")}, sweep
+
+
+async def in_the_loop(made: Deployment) -> dict[str, Observation]:
+    run = Run(made, made.legs, hold=0)
+    return {one.leg: one for one in await run.measure()}
+
+
+def without_times(seen: Observation) -> Any:
+    """What does not depend on when and how fast, and on which common beats there were."""
+    text = msgspec.json.encode(seen).decode()
+    number = r"-?[0-9.]+(?:[eE][-+]?[0-9]+)?"
+    names = "started|ended|observed_seconds|sent|began|noticed|recovered|resolve|connect|call"
+    text = re.sub(rf'"({names}|measured_seconds)":{number}', r'"\1":"?"', text)
+    text = re.sub(r"round trip \S+ s", "round trip ? s", text)
+    return msgspec.json.decode(text.replace('"call":"?",', "").replace(',"call":"?"', ""))
+
+
+def alive(pid: int) -> bool:
+    """Whether a process is there and no zombie."""
+    try:
+        with open(f"/proc/{pid}/stat") as stat:
+            return stat.read().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+def descriptors() -> int:
+    return len(os.listdir("/proc/self/fd"))

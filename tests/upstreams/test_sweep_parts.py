@@ -1,0 +1,296 @@
+"""The parts of a sweep: its frames, its names, its connects, and the book it is written into."""
+
+from __future__ import annotations
+
+import errno
+import os
+import socket
+import struct
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from sweep_help import deployment, leg, places
+
+from t3probe.config.types import Leg
+from t3probe.observation import Observation
+from t3probe.run.controller import Run
+from t3probe.timing import FakeClock, RunClock, SystemClock
+from t3probe.upstreams import sweep_child, sweep_names
+from t3probe.upstreams import sweep_wire as wire
+from t3probe.upstreams.sweep import Sweep
+from t3probe.upstreams.sweep_book import Said, observed
+from t3probe.upstreams.sweep_child import Sweeper
+from t3probe.upstreams.sweep_names import Names, is_literal
+
+# -- frames ------------------------------------------------------------------------------
+
+KINDS = st.sampled_from([wire.TRIES, wire.TICK, wire.END])
+
+
+@given(st.lists(st.tuples(KINDS, st.binary(max_size=40))), st.integers(0, 50))
+def test_frames_come_back_and_a_cut_one_is_left_out(
+    sent: list[tuple[bytes, bytes]], cut: int
+) -> None:
+    whole = b"".join(wire.frame(kind, payload) for kind, payload in sent)
+    assert list(wire.frames(whole)) == sent
+    part = list(wire.frames(bytearray(whole[: max(0, len(whole) - cut)])))
+    assert part == sent[: len(part)]
+    assert cut or len(part) == len(sent)
+
+
+def test_a_request_comes_through_a_pipe_as_it_was() -> None:
+    settings = wire.Settings(12.5, 64, 0.25, 3.0, 5.0, 0.25)
+    asked = [(0, [("127.0.0.1", 80)]), (wire.REFUSED_OK, [("::1", 1), ("a.test", 65535)])]
+    source, end = os.pipe()
+    os.write(end, wire.request(settings, asked))
+    found = sweep_child.read_request(source)
+    os.close(end)
+    assert sweep_child.read_request(source) is None
+    os.close(source)
+    assert found == (settings, ["0 127.0.0.1 80", "1 ::1 1 a.test 65535"])
+
+
+# -- names -------------------------------------------------------------------------------
+
+
+@given(st.ip_addresses().map(str))
+def test_addresses_are_no_names(address: str) -> None:
+    assert is_literal(address)
+    assert not is_literal(f"a{address}.test")
+
+
+@contextmanager
+def looking_up(answer: Any) -> Iterator[list[str]]:
+    asked: list[str] = []
+    real = sweep_names._look_up
+
+    def fake(host: str) -> Any:
+        asked.append(host)
+        return answer(host)
+
+    sweep_names._look_up = fake
+    try:
+        yield asked
+    finally:
+        sweep_names._look_up = real
+
+
+def all_answers(names: Names) -> dict[int, Any]:
+    out = {}
+    while names.left:
+        for number, _, found in names.answered():
+            out[number] = found
+    return out
+
+
+def test_a_host_is_asked_once_whatever_hangs_on_it() -> None:
+    targets = [[("a.test", 1)], [("a.test", 2), ("b.test", 3)], [("127.0.0.1", 4), ("b.test", 5)]]
+    with looking_up(lambda host: ["127.0.0.2", "127.0.0.3"] if host[0] == "a" else "no b") as asked:
+        found = all_answers(Names(targets, [0, 1, 2], 5.0, SystemClock()))
+    assert sorted(asked) == ["a.test", "b.test"]
+    assert found[0] == [("127.0.0.2", 1), ("127.0.0.3", 1)]
+    assert found[1] == found[2] == "no b"
+
+
+def test_literal_addresses_stay_in_their_place() -> None:
+    with looking_up(lambda host: ["127.0.0.9"]):
+        targets = [[("127.0.0.1", 4), ("b.test", 5), ("::1", 6)]]
+        found = all_answers(Names(targets, [0], 5.0, SystemClock()))
+    assert found[0] == [("127.0.0.1", 4), ("127.0.0.9", 5), ("::1", 6)]
+
+
+def test_names_without_an_answer_are_given_up() -> None:
+    clock, never = FakeClock(), threading.Event()
+    with looking_up(lambda host: never.wait(60)):
+        names = Names([[("a.test", 1)]], [0], 5.0, clock)
+        assert not list(names.answered())
+        clock.advance(5.0)
+        ((number, took, found),) = names.answered()
+        never.set()
+    assert (number, took) == (0, 5_000_000)
+    assert found == "the system's resolver does not know a.test: no answer in time"
+    assert not names.left
+
+
+def test_what_the_system_says_about_a_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(*arguments: object, **more: object) -> None:
+        raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+
+    monkeypatch.setattr(socket, "getaddrinfo", fails)
+    words = "the system's resolver does not know a.test: Name or service not known"
+    assert sweep_names._look_up("a.test") == words
+
+
+# -- connects ----------------------------------------------------------------------------
+
+
+class Watched(socket.socket):
+    """Counts those that are open, and keeps the kernel's own numbers."""
+
+    open = 0
+    most = 0
+    told: list[int] = []  # noqa: RUF012 - set anew by each test
+
+    def connect_ex(self, address: Any) -> int:
+        Watched.open += 1
+        Watched.most = max(Watched.most, Watched.open)
+        return super().connect_ex(address)
+
+    def getsockopt(self, *arguments: Any) -> Any:
+        found = super().getsockopt(*arguments)
+        if arguments[1] == socket.TCP_INFO:
+            Watched.told.append(struct.unpack_from("=8B24I", found.ljust(104, b"\0"))[8 + 15])
+        return found
+
+    def close(self) -> None:
+        Watched.open -= 1
+        super().close()
+
+
+def sweep_here(settings: wire.Settings, lines: list[str]) -> Said:
+    """Sweep in this process; what was said."""
+    source, stop = os.pipe()
+    answer, out = os.pipe()
+    data = bytearray()
+
+    def keep() -> None:
+        while piece := os.read(answer, 1 << 16):
+            data.extend(piece)
+
+    reader = threading.Thread(target=keep)
+    reader.start()
+    sweeper = Sweeper(settings, lines, out, source, SystemClock())
+    try:
+        sweeper.run()
+    finally:
+        os.close(out)
+        reader.join()
+        for one in (source, stop, answer):
+            os.close(one)
+        sweeper._epoll.close()
+    return Said(data, len(lines))
+
+
+def settings(at_once: int) -> wire.Settings:
+    return wire.Settings(SystemClock().monotonic(), at_once, 0.25, 1.0, 1.0, 60.0)
+
+
+@pytest.mark.parametrize("at_once", [1, 7])
+def test_no_more_at_once_than_stated_and_the_time_is_the_kernels(
+    monkeypatch: pytest.MonkeyPatch, at_once: int
+) -> None:
+    monkeypatch.setattr(socket, "socket", Watched)
+    with places() as here:
+        listening = here.listening()
+        Watched.open = Watched.most = 0
+        Watched.told = []
+        host, port = listening.getsockname()
+        said = sweep_here(settings(at_once), [f"0 {host} {port}"] * 300)
+    assert said.complete
+    assert Watched.most == at_once
+    reported = [one[0][4] for one in said.tries]
+    assert sorted(reported) == sorted(Watched.told)
+    assert min(reported) > 0
+
+
+def test_a_machine_without_descriptors_knows_nothing_about_an_upstream(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    class Out(socket.socket):
+        def __init__(self, *arguments: Any) -> None:
+            raise OSError(errno.EMFILE, "Too many open files")
+
+    monkeypatch.setattr(socket, "socket", Out)
+    said = sweep_here(settings(4), ["0 127.0.0.1 1"] * 3)
+    monkeypatch.undo()
+    seen = written([leg("a", "127.0.0.1:1")], said.tries[0])
+    assert seen[0].outcome == "inconclusive"
+    assert "Too many open files" in seen[0].detail
+
+
+# -- the book ----------------------------------------------------------------------------
+
+
+def written(
+    legs: list[Leg],
+    tries: list[tuple[int, ...]],
+    *frames: bytes,
+    base: float = 100.0,
+    problem: str = "",
+) -> list[Observation]:
+    """The observations that these records make; the sweep began at `base`."""
+    records = b"".join(wire.TRIED.pack(*one) for one in tries)
+    said = bytearray(wire.frame(wire.TRIES, records) + b"".join(frames))
+    made = deployment(legs)
+    targets = [[("127.0.0.1", 1)] for _ in legs]
+    sweep = SimpleNamespace(
+        legs=legs, said=said, base=base, targets=targets, limit=3.0, problem=problem
+    )
+    run = SimpleNamespace(clock=RunClock(FakeClock()), timing=made.timing)
+    return observed(cast(Sweep, sweep), cast(Run, run), lambda one: "")
+
+
+ONE = leg("one", "127.0.0.1:1")
+REFUSED = errno.ECONNREFUSED
+
+
+def test_a_second_try_that_works_makes_it_a_cut() -> None:
+    tries = [(0, 0, 0, REFUSED, 0, 10, 20), (0, 0, 1, 0, 35, 5000, 6000)]
+    (seen,) = written([ONE], tries, wire.frame(wire.SENT_ALL, wire.MOMENT.pack(4000)))
+    (drop,) = seen.drops
+    assert (drop.symptom, drop.began, drop.noticed) == ("cut", 100.0, 100.004)
+    assert drop.recovered == 100.006
+    assert seen.beats[1].measured_seconds == 35e-6
+    assert (seen.outcome, seen.connected) == ("failed", True)
+
+
+def test_without_a_second_try_nobody_knows_whether_it_is_down() -> None:
+    (seen,) = written([ONE], [(0, 0, 0, -1, 0, 10, 3_000_010)])
+    (drop,) = seen.drops
+    assert (drop.symptom, drop.noticed) == ("unknown", 103.00001)
+    assert drop.reason == "connect_timeout"
+    assert drop.detail == "no TCP connection to 127.0.0.1:1 within 3 s"
+
+
+def test_a_reset_comes_after_the_handshake() -> None:
+    (seen,) = written([ONE], [(0, 0, 0, errno.ECONNRESET, 0, 10, 20)])
+    assert seen.outcome == "passed"
+    assert seen.beats[0].measured_seconds is None
+
+
+def test_our_own_clock_where_the_kernel_keeps_no_time() -> None:
+    (seen,) = written([ONE], [(0, 0, 0, 0, 0, 10, 530)])
+    assert seen.beats[0].rtt_seconds == pytest.approx(520e-6)
+
+
+def test_a_child_that_stood_still_convicts_nobody() -> None:
+    stall = wire.MOMENT.pack(1_000_000) + wire.MOMENT.pack(4_000_000)
+    tries = [(0, 0, 0, -1, 0, 10, 4_000_010)]
+    (seen,) = written([ONE], tries, wire.frame(wire.STALL, stall))
+    assert (seen.outcome, seen.reason) == ("inconclusive", "prober_stalled")
+
+
+def test_an_attempt_that_was_cut_short_tells_nothing() -> None:
+    """One of two addresses did not come to its end."""
+    named = wire.NAMED.pack(0, 1500) + b"127.0.0.1 1 127.0.0.2 1"
+    addresses = wire.frame(wire.ADDRESSES, named)
+    (seen,) = written([ONE], [(0, 1, 0, 0, 35, 10, 20)], addresses)
+    assert seen.outcome == "inconclusive"
+    whole = [(0, 1, 0, 0, 35, 10, 20), (0, 0, 0, 0, 36, 10, 30)]
+    (seen,) = written([ONE], whole, addresses)
+    assert seen.answered == (2, 2)
+    assert seen.phases == {"resolve": 0.0015, "connect": 36e-6}
+    assert seen.address == "127.0.0.1:1"
+
+
+def test_a_name_that_nobody_knows_is_inconclusive_even_where_the_child_died() -> None:
+    unknown = wire.frame(wire.UNKNOWN_NAME, wire.NAMED.pack(0, 5) + b"no such name")
+    seen = written([ONE, leg("two", "127.0.0.1:2")], [], unknown, problem="it died")
+    assert (seen[0].reason, seen[0].detail) == ("resolver_failed", "no such name")
+    assert (seen[1].reason, seen[1].detail) == (None, "it died")

@@ -1,0 +1,240 @@
+"""A sweep in a run: the same observations as legs give, and what becomes of it when it ends early."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import socket
+import sys
+
+import pytest
+from sweep_help import (
+    alive,
+    deployment,
+    descriptors,
+    in_the_loop,
+    leg,
+    places,
+    swept,
+    without_times,
+)
+
+from t3probe.config.types import Leg
+from t3probe.config.types import Sweep as Pace
+from t3probe.guard import VARIABLE, LoopbackOnlyError
+from t3probe.run.controller import Run
+from t3probe.upstreams import sweep as sweep_module
+from t3probe.upstreams.sweep import Sweep
+from t3probe.upstreams.sweep_start import MANY, begin_sweep
+
+
+def has_ipv6() -> bool:
+    try:
+        with socket.socket(socket.AF_INET6) as sock:
+            sock.bind(("::1", 0))
+    except OSError:
+        return False
+    return True
+
+
+@pytest.mark.parametrize("pace", [Pace(), Pace(at_once=2), Pace(pace="sequential")])
+async def test_it_sees_what_legs_see(pace: Pace) -> None:
+    with places() as here:
+        good, bad, silent = here.answering(), here.refusing(), here.silent()
+        port = good.rpartition(":")[2]
+        legs = [
+            leg("good", good),
+            leg("bad", bad),
+            leg("silent", silent),
+            leg("only-there", bad, refused_ok=True),
+            leg("some", good, bad),
+            leg("others", bad, good, silent),
+            leg("any", bad, good, any_of=True),
+            leg("none", bad, silent),
+            leg("slow", good, rtt_limit=1e-9),
+            leg("named", f"localhost:{port}"),
+        ]
+        if has_ipv6():
+            legs.append(leg("six", here.answering("::1")))
+        made = deployment(legs, pace)
+        before = descriptors()
+        seen, sweep = await swept(made)
+        assert descriptors() == before
+        reference = {one.name: await in_the_loop(deployment([one])) for one in legs}
+    assert not sweep.problem
+    assert not alive(sweep._process.pid)
+    assert list(seen) == [one.name for one in legs]
+    for name, one in seen.items():
+        assert without_times(one) == without_times(reference[name][name]), name
+    assert {name: one.outcome for name, one in seen.items()} == {
+        **dict.fromkeys(seen, "passed"),
+        **dict.fromkeys(["envoy-bad", "envoy-silent", "envoy-none"], "failed"),
+        **dict.fromkeys(["envoy-some", "envoy-others", "envoy-slow", "envoy-named"], "degraded"),
+        **({} if seen["envoy-named"].answered[1] > 1 else {"envoy-named": "passed"}),
+    }
+
+
+async def test_what_failed_is_tried_again_when_all_were_tried() -> None:
+    with places() as here:
+        bad = [leg(f"bad-{n}", here.refusing()) for n in range(3)]
+        good = [leg(f"good-{n}", here.answering()) for n in range(40)]
+        seen, _ = await swept(deployment([*bad, *good], Pace(at_once=4)))
+    last = max(seen[one.name].beats[0].sent for one in good)
+    for one in bad:
+        first, second = seen[one.name].beats
+        (drop,) = seen[one.name].drops
+        assert drop.symptom == "down"
+        assert drop.attempt is not None
+        assert drop.began <= min(beat.sent for other in seen.values() for beat in other.beats)
+        assert first.sent <= last <= drop.noticed <= second.sent == drop.attempt.started
+
+
+async def test_a_silent_one_holds_up_no_other() -> None:
+    """Nine that do not answer, three places: the tenth need not wait for their time to be over."""
+    with places() as here:
+        silent = [leg(f"silent-{n}", here.silent()) for n in range(9)]
+        made = deployment([*silent, leg("good", here.answering())], Pace(at_once=3))
+        seen, _ = await swept(made)
+    assert {seen[one.name].reason for one in silent} == {"connect_timeout"}
+    assert {len(seen[one.name].beats) for one in silent} == {2}
+    good = seen["envoy-good"].beats[0]
+    # Three rounds of a quarter of a second, not three of 0.4 s.
+    assert good.ended < seen["envoy-silent-3"].beats[0].sent + 0.4 + 0.3
+
+
+async def test_the_other_legs_of_the_run_are_measured_too() -> None:
+    with places() as here:
+        made = deployment([leg("good", here.answering())])
+        other = Leg(name="egress", kind="tcp", path=("net",), address=here.answering())
+        sweep = Sweep(made, made.legs, [other])
+        run = Run(made, sweep.others, hold=0, beside=sweep.beside)
+        assert [one.outcome for one in await run.measure()] == ["passed"]
+        assert [one.outcome for one in sweep.observations(run, lambda _: "planned")] == ["passed"]
+        assert run.call_number == 0
+
+
+# -- ends before the end ---------------------------------------------------------------------
+
+
+async def until_good(sweep: Sweep, run: Run) -> asyncio.Task[object]:
+    """A run that is measuring, and whose sweep has told of what it saw."""
+    task: asyncio.Task[object] = asyncio.create_task(run.measure())
+    while not sweep.said:
+        await asyncio.sleep(0.01)
+    return task
+
+
+def endless(here: object) -> list[Leg]:
+    """One that answers, and one that takes twice the three seconds."""
+    return [leg("good", here.answering()), leg("silent", here.silent())]  # type: ignore[attr-defined]
+
+
+async def test_a_stopped_run_keeps_what_was_seen() -> None:
+    with places() as here:
+        made = deployment(endless(here), connect_timeout=3.0)
+        sweep = Sweep(made, made.legs)
+        run = Run(made, (), hold=0, beside=sweep.beside)
+        task = await until_good(sweep, run)
+        run.stop()
+        await task
+        seen = {one.leg: one for one in sweep.observations(run, lambda _: "")}
+    assert seen["envoy-good"].outcome == "passed"
+    assert seen["envoy-silent"].outcome == "inconclusive"
+    assert seen["envoy-silent"].detail == "the run ended before the first answer"
+    assert not alive(sweep._process.pid)
+
+
+async def test_a_run_that_was_stopped_before_it_began() -> None:
+    with places() as here:
+        made = deployment(endless(here))
+        sweep = Sweep(made, made.legs)
+        run = Run(made, (), hold=0, beside=sweep.beside)
+        run.stop()
+        await run.measure()
+    seen = sweep.observations(run, lambda _: "")
+    assert {one.detail for one in seen} == {"the run ended before the first answer"}
+    assert not alive(sweep._process.pid)
+
+
+@pytest.mark.parametrize(
+    ("number", "words"),
+    [(signal.SIGKILL, "was ended by signal 9"), (signal.SIGTERM, "ended with code 0")],
+)
+async def test_a_child_that_is_killed_is_no_failure_of_anybody(number: int, words: str) -> None:
+    with places() as here:
+        made = deployment(endless(here), connect_timeout=3.0)
+        sweep = Sweep(made, made.legs)
+        run = Run(made, (), hold=0, beside=sweep.beside)
+        task = await until_good(sweep, run)
+        sweep._process.send_signal(number)
+        await task
+        seen = {one.leg: one for one in sweep.observations(run, lambda _: "")}
+    assert seen["envoy-good"].outcome == "passed"
+    assert seen["envoy-silent"].outcome == "inconclusive"
+    assert seen["envoy-silent"].detail == f"the sweep's process {words} before it was done"
+
+
+async def test_ctrl_c_of_a_terminal_reaches_the_child_and_does_nothing() -> None:
+    with places() as here:
+        made = deployment(endless(here))
+        sweep = Sweep(made, made.legs)
+        run = Run(made, (), hold=0, beside=sweep.beside)
+        task = await until_good(sweep, run)
+        sweep._process.send_signal(signal.SIGINT)
+        await task
+        seen = {one.leg: one.outcome for one in sweep.observations(run, lambda _: "")}
+    assert seen == {"envoy-good": "passed", "envoy-silent": "failed"}
+
+
+async def test_a_child_that_hangs_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sweep_module, "SILENT_SECONDS", 1.5)
+    with places() as here:
+        made = deployment(endless(here), connect_timeout=3.0)
+        sweep = Sweep(made, made.legs)
+        run = Run(made, (), hold=0, beside=sweep.beside)
+        task = await until_good(sweep, run)
+        sweep._process.send_signal(signal.SIGSTOP)
+        await task
+        seen = {one.leg: one for one in sweep.observations(run, lambda _: "")}
+    assert seen["envoy-good"].outcome == "passed"
+    assert seen["envoy-silent"].detail == "the sweep's process hung: silent for 1.5 s"
+    assert not alive(sweep._process.pid)
+
+
+async def test_a_child_that_breaks_says_how(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sweep_module, "START", "raise SystemError('no such luck')")
+    with places() as here:
+        seen, _ = await swept(deployment([leg("good", here.answering())]))
+    assert seen["envoy-good"].outcome == "inconclusive"
+    assert seen["envoy-good"].detail == (
+        "the sweep's process ended with code 1 before it was done: SystemError: no such luck"
+    )
+
+
+async def test_a_child_does_not_leave_loopback(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(VARIABLE, "1")
+    with pytest.raises(LoopbackOnlyError, match=r"192\.0\.2\.1"):
+        await swept(deployment([leg("away", "192.0.2.1:80")]))
+    with pytest.raises(LoopbackOnlyError, match="away.test"):
+        await swept(deployment([leg("away", "away.test:80")]))
+
+
+# -- few and many ----------------------------------------------------------------------------
+
+
+def test_few_upstreams_are_legs_like_all_others() -> None:
+    legs = [leg(str(n), "127.0.0.1:1") for n in range(MANY - 1)]
+    others = [Leg(name=f"leg-{n}", kind="tcp", path=("net",)) for n in range(5)]
+    assert begin_sweep(deployment(legs), [*legs, *others]) is None
+
+
+def test_many_upstreams_are_swept_and_other_legs_are_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    legs = [leg(str(n), "127.0.0.1:1") for n in range(MANY)]
+    others = [Leg(name=f"leg-{n}", kind="tcp", path=("net",)) for n in range(5)]
+    sweep = begin_sweep(deployment(legs), [*others, *legs])
+    assert sweep is not None
+    sweep._bury()
+    assert [*sweep.legs] == legs
+    assert [*sweep.others] == others
+    monkeypatch.setattr(sys, "executable", "/nowhere/python")
+    assert begin_sweep(deployment(legs), legs) is None
