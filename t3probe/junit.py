@@ -7,7 +7,7 @@ Whatever writes JUnit is found by its public method `add_global_property`. Its a
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from functools import cached_property
 from pathlib import Path
@@ -25,6 +25,7 @@ class JUnitFile:
 
     def __init__(self, config: pytest.Config) -> None:
         self._config = config
+        self._many: dict[str, str] = {}
 
     @cached_property
     def _writers(self) -> list[Any]:
@@ -35,6 +36,11 @@ class JUnitFile:
         """Add a property of the test suite."""
         for one in self._writers:
             one.add_global_property(name, value)
+
+    def add_one_of_many(self, name: str, value: str) -> None:
+        """The same for thousands of them: they are put into the file when it is written, so that
+        nobody has to keep them as a tree, and as text twice. A later one of a name replaces it."""
+        self._many[name] = value
 
     def keep_last(self) -> None:
         """What is there stays: this session has nothing to record."""
@@ -51,20 +57,54 @@ class JUnitFile:
         ]
         for one, _, partial in moved:
             one.logfile = partial
+        for one in self._writers:
+            if not hasattr(one, "logfile"):
+                for name, value in self._many.items():
+                    one.add_global_property(name, value)
         try:
             yield
         finally:
             for one, file, partial in moved:
                 one.logfile = file
                 with suppress(FileNotFoundError):
-                    _settle(Path(partial), Path(file))
+                    _settle(Path(partial), Path(file), self._many)
 
 
-def _settle(partial: Path, file: Path) -> None:
+def _settle(partial: Path, file: Path, many: Mapping[str, str]) -> None:
     with open(partial, "rb") as stream:
         stream.seek(max(0, os.fstat(stream.fileno()).st_size - len(END)))
         whole = stream.read() == END
-    if whole:
-        os.replace(partial, file)
-    else:
-        os.unlink(partial)
+    try:
+        if whole:
+            if many:
+                _insert(partial, many)
+            os.replace(partial, file)
+    finally:
+        with suppress(FileNotFoundError):
+            os.unlink(partial)
+
+
+def _insert(file: Path, many: Mapping[str, str]) -> None:
+    """Add properties to the first test suite of a whole file, after those that it has.
+
+    A suite's properties are the first thing in it. Values are JSON, full of double quotes, so
+    single ones go around them.
+    """
+    text = file.read_bytes()
+    suite = text.find(b"<testsuite ")
+    begin = text.find(b">", suite) + 1
+    if suite < 0 or text[begin - 2 : begin] == b"/>":
+        return  # no suite, or nothing in it: nothing was run
+    at, head, tail = begin, b"<properties>", b"</properties>"
+    if text.startswith(head, begin):
+        at, head, tail = text.find(tail, begin), b"", b""
+    with open(file, "wb") as stream:
+        stream.write(text[:at] + head)
+        for name, value in many.items():
+            name, value = _quoted(name), _quoted(value)
+            stream.write(f"<property name='{name}' value='{value}' />".encode())
+        stream.write(tail + text[at:])
+
+
+def _quoted(text: str) -> str:
+    return text.replace("&", "&amp;").replace("<", "&lt;").replace("'", "&apos;")

@@ -86,7 +86,7 @@ class Session:
             preload(self.selected)
         self.clock = RunClock()
         self.probed = True
-        if not self.interrupted:
+        if not self.interrupted and self.selected:
             for seen in asyncio.run(self._measure(self.hold_seconds, progress, sweep)):
                 if seen.leg in self.baselines:
                     seen = msgspec.structs.replace(seen, baseline=self.baselines[seen.leg])

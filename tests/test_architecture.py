@@ -41,7 +41,7 @@ LAYERS = [
     },
     {"session", "lab", "deliver", "echo", "upstreams"},
     {"shipping"},
-    {"plugin", "commands", "cli", "job", "watch", "first"},
+    {"plugin", "commands", "cli", "job", "watch", "first", "mcp_server"},
 ]
 """Rooms from the ground up: a room imports its own layer or a lower one, never a higher."""
 

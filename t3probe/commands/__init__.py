@@ -67,6 +67,11 @@ COMMANDS: dict[str, Command] = {
         "t3probe watch deployments/t3.toml --listen 127.0.0.1:9108",
         "t3probe.watch.command",
     ),
+    "mcp": Command(
+        "answer an assistant's questions about the last run, by the Model Context Protocol",
+        "t3probe mcp --runs results/",
+        "t3probe.mcp_server.command",
+    ),
     "echo": Command(
         "answer /probe/ws and /probe/healthz where nothing else does",
         "t3probe echo --listen 127.0.0.1:8080",
@@ -78,7 +83,7 @@ COMMANDS: dict[str, Command] = {
         "t3probe.lab.__main__",
     ),
     "legs": Command(
-        "draw which legs cross which segments, and what they cannot tell apart",
+        "which legs cross which segments, and what they cannot tell apart",
         "t3probe legs deployments/t3.toml --vantage laptop",
         "t3probe.commands.legs",
     ),

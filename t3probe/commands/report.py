@@ -63,9 +63,10 @@ def _report(arguments: argparse.Namespace) -> int:
 
 def _write(path: Path, page: bytes) -> None:
     """Whole or not at all: whoever opens it never sees half a page."""
-    if path.exists() and not path.is_file():  # a device, such as /dev/stdout
+    if path.exists() and not path.is_file():  # a device or a pipe, such as /dev/stdout
         path.write_bytes(page)
         return
+    path = path.resolve()  # what a link names is replaced, and not the link
     part = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         part.write_bytes(page)

@@ -140,17 +140,18 @@ completion. The smallest that tells anything:
 RULES = """\
 ## Rules
 
-- A mistake is one sentence that names the file, the key, what was expected and what stood there; the
-  exit code is 4, and nothing is probed. So is an unknown key.
+- A mistake, such as an unknown key, is one sentence that names the file, the key, what was expected
+  and what stood there; the exit code is 4, and nothing is probed.
 - A duration is a number and a unit: `500ms`, `10s`, `2m`, `1h`.
 - A name is 1 to 63 of a-z, 0-9, dots, - and _, with a letter or a digit at both ends.
 - A relative path starts at the file's own folder.
 - Secrets never stand in the file: `T3PROBE_GATEWAY_TOKEN`, or a file named by
   `T3PROBE_GATEWAY_TOKEN_FILE`; so for `T3PROBE_SOURCE_NAME_TOKEN`.
 - Every value can be replaced from the environment, with `-` and `.` written `_`:
-  `T3PROBE__TIMING__HOLD=5s`, `T3PROBE__LEG__PUBLIC__URL=wss://...`, `T3PROBE__TLS_CA=/ca.pem`. A list
-  is separated by commas. An empty value takes the key out.
-- `t3probe doctor FILE` says what a run would suffer from, `t3probe legs FILE` what the legs can tell.
+  `T3PROBE__TIMING__HOLD=5s`, `T3PROBE__LEG__PUBLIC__URL=wss://...`, `T3PROBE__TLS_CA=/ca.pem`. A
+  list is separated by commas. An empty value takes the key out.
+- `t3probe doctor FILE` says what a run would suffer from, `t3probe legs FILE` what its legs can
+  tell.
 """
 
 
@@ -171,9 +172,8 @@ def _lines() -> Iterator[str]:
     for heading, table in TABLES.items():
         yield f"## {heading}"
         yield ""
-        yield " ".join((table.__doc__ or "").split()) if table.__dict__.get("__doc__") else ""
-        if table.__dict__.get("__doc__"):
-            yield ""
+        yield " ".join((table.__doc__ or "").split())
+        yield ""
         if table is LegTable:
             yield from _kinds()
         yield from _keys(table)
@@ -201,10 +201,12 @@ def _keys(table: type[Table], leave_out: tuple[str, ...] = ("lab",)) -> Iterator
     required = required_fields(table)
     yield "| key | type | default | meaning |"
     yield "|---|---|---|---|"
-    for key, hint in field_types(table).items():
+    types = field_types(table)
+    for key in dict.fromkeys((*required, *types)):
+        hint = types[key]
         if key not in (*leave_out, "lab"):
             default = "must be there" if key in required else _default(defaults[key])
-            yield f"| `{key}` | {_type(hint)} | {default} | {said[key].replace('|', chr(92) + '|')} |"
+            yield f"| `{key}` | {_type(hint)} | {default} | {said[key]} |"
     yield ""
 
 

@@ -42,6 +42,8 @@ class Table(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
 
 class Timing(Table, frozen=True):
+    """How long things last, and how long they may take."""
+
     hold: Duration = Duration(35)
     """How long a run keeps its connections open."""
     heartbeat: Duration = Duration(10)

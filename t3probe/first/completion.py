@@ -65,7 +65,7 @@ def _bash(words: dict[str, Words]) -> Iterator[str]:
     yield "  local at=${COMP_WORDS[1]} known"
     yield "  COMPREPLY=()"
     yield "  if ((COMP_CWORD == 1)); then"
-    yield f"    COMPREPLY=($(compgen -W {_q(*words, '--help', '--version')} -- \"$word\"))"
+    yield f'    COMPREPLY=($(compgen -W {_q(*words, "--help", "--version")} -- "$word"))'
     yield "    return"
     yield "  fi"
     yield from _bash_below(words)
@@ -112,7 +112,7 @@ def _zsh(words: dict[str, Words]) -> Iterator[str]:
     yield "#compdef t3probe"
     yield "# zsh completion of t3probe; written by `t3probe completion zsh`."
     yield "_t3probe() {"
-    yield '  local at=$words[2] before=$words[CURRENT-1]'
+    yield "  local at=$words[2] before=$words[CURRENT-1]"
     yield "  if ((CURRENT == 2)); then"
     yield "    local -a commands=("
     yield from (f"      {_q(f'{name}:{COMMANDS[name].help}')}" for name in words)
@@ -148,7 +148,10 @@ def _zsh(words: dict[str, Words]) -> Iterator[str]:
     yield "  esac"
     yield "}"
     # Loaded by the completion system the file is the function's body; sourced, it defines it.
-    yield 'if [[ $funcstack[1] == _t3probe ]]; then _t3probe "$@"; else compdef _t3probe t3probe; fi'
+    yield "if [[ $funcstack[1] == _t3probe ]]"
+    yield 'then _t3probe "$@"'
+    yield "else compdef _t3probe t3probe"
+    yield "fi"
 
 
 def _fish(words: dict[str, Words]) -> Iterator[str]:

@@ -194,9 +194,10 @@ def _rules(given: Answers, cdn: bool, way: _Path) -> list[Entry]:
     ray: dict[str, Value] = {"headers_present": ("cf-ray",)} if cdn else {}
     taken: set[str] = set()
     for one in given.public:
+        prefix: dict[str, Value] = {} if one == "/" else {"prefix": one}
         made.append(
             Entry("public", {"name": name_of(one, taken, "home"), "url": _url(given, one),
-                             **({} if one == "/" else {"prefix": one}), "doh": given.doh,
+                             **prefix, "doh": given.doh,
                              "path": (*way.outer, *way.past), "tcp_ends_at": way.ends, **ray})
         )  # fmt: skip
     taken = set()
@@ -229,8 +230,8 @@ def render(made: Draft, found: Mapping[str, str] | None = None) -> str:
 
 
 def _lines(made: Draft, found: Mapping[str, str]) -> Iterator[str]:
-    yield "# Written by `t3probe init`; made to be edited. docs/deployment-file.md explains every key."
-    yield "# Segments may be renamed. Rules and dashboard know the legs by the names they have here."
+    yield "# Written by `t3probe init`, to be edited. docs/deployment-file.md explains every key."
+    yield "# Segments may be renamed. Alert rules and dashboard know the legs by these names."
     yield ""
     yield f"name = {_text(made.name)}"
     if made.ca:

@@ -12,7 +12,6 @@ from t3probe.usage import say
 if TYPE_CHECKING:
     from t3probe.config import Deployment
     from t3probe.first.answers import Answers
-    from t3probe.first.draft import Draft
     from t3probe.first.look import Finding
 
 __all__ = ["add"]
@@ -72,7 +71,7 @@ def _init(arguments: argparse.Namespace) -> int:
     try:
         asked = on_terminal(_read, _tell) if person else None
         given = gather(arguments, asked, os.path.abspath(arguments.ca) if arguments.ca else "")
-        made, text, found = _written(given, _may_probe(arguments, person), file)
+        text, found = _written(given, _may_probe(arguments, person), file)
         deployment = _loaded(text, file)
     except (Refused, DeploymentError) as problem:
         return say(f"init: {problem}")
@@ -97,7 +96,7 @@ def _may_probe(arguments: argparse.Namespace, person: bool) -> bool:
     return _read("\nTry each of them now, one beat? [yes]: ").strip().lower() in {"", "y", "yes"}
 
 
-def _written(given: Answers, may_probe: bool, file: str) -> tuple[Draft, str, dict[str, Finding]]:
+def _written(given: Answers, may_probe: bool, file: str) -> tuple[str, dict[str, Finding]]:
     """The file's text, and what was seen. Raises DeploymentError."""
     from t3probe.first.draft import draft, render
     from t3probe.guard import LoopbackOnlyError
@@ -106,7 +105,7 @@ def _written(given: Answers, may_probe: bool, file: str) -> tuple[Draft, str, di
     text = render(made)
     deployment = _loaded(text, file)
     if not may_probe:
-        return made, text, {}
+        return text, {}
     try:
         found = _looked(deployment)
         if given.cdn == "auto" and not found["edge"].works:
@@ -117,8 +116,8 @@ def _written(given: Answers, may_probe: bool, file: str) -> tuple[Draft, str, di
     except LoopbackOnlyError as problem:
         _tell(f"nothing was tried: {problem}")
         made = draft(given, cdn=given.cdn == "cloudflare")
-        return made, render(made), {}
-    return made, render(made, {leg: one.words for leg, one in found.items()}), found
+        return render(made), {}
+    return render(made, {leg: one.words for leg, one in found.items()}), found
 
 
 def _looked(deployment: Deployment) -> dict[str, Finding]:

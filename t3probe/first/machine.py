@@ -25,9 +25,9 @@ PER_LEG = 2
 """A connection, and the new attempt beside it or a second descriptor that watches it."""
 
 NAMES = frozenset(
-    """DEPLOYMENT VANTAGE SHARD SHARDS LOOPBACK_ONLY RESULTS SUITE SMOKE_FOLDER SMOKE_FORMAT
-    IMAGE_CACHE IMAGE_CONFIG IMAGE_ROOT""".split()
-)
+    {"DEPLOYMENT", "VANTAGE", "SHARD", "SHARDS", "LOOPBACK_ONLY", "RESULTS", "SUITE",
+     "SMOKE_FOLDER", "SMOKE_FORMAT", "IMAGE_CACHE", "IMAGE_CONFIG", "IMAGE_ROOT"}
+)  # fmt: skip
 """What may stand behind `T3PROBE_`, beside logins."""
 _LOGIN = re.compile(
     r"T3PROBE_(GATEWAY|PROMETHEUS|SOURCE_[A-Z0-9_]+)_(((TOKEN|USER|PASSWORD)(_FILE)?)|CA_FILE)"

@@ -13,9 +13,10 @@ from t3probe.usage import Parser, Parsers
 __all__ = ["Option", "Words", "all_words", "parser_of"]
 
 NO_FILE = frozenset(
-    """URL NAME N HOST HOST:PORT PATH DURATION SEGMENT,... TIME CIDR WHERE PORT HOST=WHERE
-    ADDRESS[:PORT] URL|HOST:PORT KEY=DURATION SEGMENT:KIND[:ARG][@AFTER][+FOR]""".split()
-)
+    {"URL", "NAME", "N", "HOST", "HOST:PORT", "PATH", "DURATION", "SEGMENT,...", "TIME", "CIDR",
+     "WHERE", "PORT", "HOST=WHERE", "ADDRESS[:PORT]", "URL|HOST:PORT", "KEY=DURATION",
+     "SEGMENT:KIND[:ARG][@AFTER][+FOR]"}
+)  # fmt: skip
 """Placeholders of values that are no files; what is not here is completed as a file."""
 
 

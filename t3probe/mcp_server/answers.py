@@ -45,7 +45,7 @@ class Told(msgspec.Struct, kw_only=True, omit_defaults=True):
     """Base of all answers and their parts."""
 
 
-class SourceInfo(Told):
+class SourceInfo(Told, kw_only=True):
     """Where the answer comes from and how old it is."""
 
     kind: Literal["runs", "gateway", "prometheus"]
@@ -64,7 +64,7 @@ class SourceInfo(Told):
     notes: tuple[str, ...] = ()
 
 
-class EnvoyOpinion(Told):
+class EnvoyOpinion(Told, kw_only=True):
     """What Envoy thinks of an upstream behind one of its routes."""
 
     route: str
@@ -76,7 +76,7 @@ class EnvoyOpinion(Told):
     Absent: not compared."""
 
 
-class UpstreamRow(Told):
+class UpstreamRow(Told, kw_only=True):
     """One upstream, probed by a TCP connect of our own."""
 
     name: str = ""
@@ -95,7 +95,7 @@ class UpstreamRow(Told):
     """envoy_only, probe_only; empty: both agree; absent: not compared."""
 
 
-class UpstreamSource(Told):
+class UpstreamSource(Told, kw_only=True):
     """Where upstreams are found; one that failed means that upstreams may be missing here."""
 
     name: str
@@ -103,7 +103,7 @@ class UpstreamSource(Told):
     detail: str = ""
 
 
-class HealthAnswer(Told):
+class HealthAnswer(Told, kw_only=True):
     """Upstreams, the worst first: unreachable, then disagreeing with Envoy, then unknown."""
 
     source: SourceInfo
@@ -121,7 +121,7 @@ class HealthAnswer(Told):
     """How many entries were cut from which list to keep the answer short."""
 
 
-class LegRow(Told):
+class LegRow(Told, kw_only=True):
     """One leg: a route that crosses the named segments."""
 
     name: str
@@ -148,7 +148,7 @@ class LegRow(Told):
     address: str = ""
 
 
-class LegsAnswer(Told):
+class LegsAnswer(Told, kw_only=True):
     """Legs, the worst first: failed, inconclusive, degraded, planned, passed."""
 
     source: SourceInfo
@@ -163,7 +163,7 @@ class LegsAnswer(Told):
     left_out: dict[str, int] = {}
 
 
-class IncidentRow(Told):
+class IncidentRow(Told, kw_only=True):
     """Drops that overlap, judged together."""
 
     began_utc: str
@@ -176,7 +176,7 @@ class IncidentRow(Told):
     finding: str
 
 
-class VerdictAnswer(Told):
+class VerdictAnswer(Told, kw_only=True):
     """Which segments are broken and which are cleared, with data."""
 
     source: SourceInfo
@@ -201,7 +201,7 @@ class VerdictAnswer(Told):
     left_out: dict[str, int] = {}
 
 
-class DropAnswer(Told):
+class DropAnswer(Told, kw_only=True):
     """What broke when somebody dropped. Times ending in _at are Unix seconds."""
 
     source: SourceInfo

@@ -14,6 +14,8 @@ ANSWER_BYTES = 256 << 10
 """How long an answer's JSON may be."""
 LIST_LIMIT = 100
 """Entries of a list; the rows of the list that was asked for have their own limit."""
+KEYS = 32
+"""A table with no more keys than this is never cut: it may be a row, whose keys are promised."""
 ROWS = ("upstreams", "legs")
 
 
@@ -46,6 +48,7 @@ def _cut(value: Any, mine: int, most: int, name: str, left_out: dict[str, int]) 
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     if isinstance(value, dict):
+        mine = max(mine, KEYS)
         kept = list(value.items())[:mine]
         if len(value) > mine:
             left_out[name] = left_out.get(name, 0) + len(value) - mine

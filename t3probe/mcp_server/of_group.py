@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
+from typing import Any
 
 from t3probe.mcp_server.answers import (
     LATEST,
@@ -17,7 +18,7 @@ from t3probe.mcp_server.answers import (
     source_info,
 )
 from t3probe.mcp_server.of_run import health_answer, legs_answer
-from t3probe.metrics.carry import RUN_TIMESTAMP, Family, Group, Histogram
+from t3probe.metrics.carry import RUN_TIMESTAMP, Family, Group, Histogram, Labels
 from t3probe.metrics.table import STATES
 from t3probe.timing import utc_text
 
@@ -47,8 +48,7 @@ class OfGroup:
     def health(self, source: SourceInfo, unreachable_only: bool) -> HealthAnswer:
         """What is known of the upstreams. Envoy's own words are not in the metrics."""
         seconds = {
-            _place(labels): value
-            for labels, value in self._both("t3probe_backend_connect_seconds")
+            _place(labels): value for labels, value in self._both("t3probe_backend_connect_seconds")
         }
         compared: dict[tuple[str, str], list[str]] = {}
         for labels, value in self._both("t3probe_backend_disagreement"):
@@ -80,7 +80,7 @@ class OfGroup:
         yield from _numbers(self.upstreams, name)
 
     def legs(self, source: SourceInfo) -> LegsAnswer:
-        """What is known of the legs: their state after the newest run, and what was ever counted."""
+        """What is known of the legs: after the newest run, and what was ever counted."""
         connected = self._by_leg("t3probe_connected")
         planned = self._by_leg("t3probe_planned")
         usual = self._by_leg("t3probe_rtt_baseline_seconds")
@@ -125,7 +125,7 @@ class OfGroup:
         for labels, value in _numbers(self.own, "t3probe_segment_state"):
             if value >= 1 and labels.get("state") in found:
                 found[labels["state"]].append(short(labels.get("segment", "")))
-        states = {state: tuple(names) for state, names in found.items()}
+        states: dict[str, Any] = {state: tuple(names) for state, names in found.items()}
         likely = {
             short(labels.get("segment", "")): value
             for labels, value in _numbers(self.own, "t3probe_segment_posterior")
@@ -157,6 +157,11 @@ def _place(labels: _Labels) -> tuple[str, str, str]:
 
 
 def _numbers(group: Group, name: str) -> Iterator[tuple[_Labels, float]]:
-    for key, value in group.get(name, Family("gauge")).series.items():
+    # The gateway's own order changes from answer to answer.
+    for key, value in sorted(group.get(name, Family("gauge")).series.items(), key=_labels_of):
         if not isinstance(value, Histogram) and math.isfinite(value):
             yield dict(key), value
+
+
+def _labels_of(series: tuple[Labels, object]) -> Labels:
+    return series[0]

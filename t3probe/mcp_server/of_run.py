@@ -46,9 +46,14 @@ class OfRun:
         """Of the file it is recorded in."""
 
     @property
+    def started_at(self) -> float:
+        """Unix seconds."""
+        return self.recording.run.started_at
+
+    @property
     def ended_at(self) -> float:
         """Unix seconds."""
-        return self.recording.run.started_at + self.recording.run.duration_seconds
+        return self.started_at + self.recording.run.duration_seconds
 
     @cached_property
     def judged(self) -> RunVerdict:

@@ -16,7 +16,6 @@ from t3probe.mcp_server.of_run import OfRun
 from t3probe.record import (
     Damage,
     RecordError,
-    Recording,
     newest,
     read_recordings,
     record_files,
@@ -96,7 +95,7 @@ class Runs:
             raise NothingToTellError(problems[0] if problems else NOTHING)
         best = max(known)[2]
         if self._best is None or self._best[0] != best:
-            self._read(best, there[best])  # another file held the newest run until now
+            self._read(best, there[best], keep=True)  # another file held the newest run until now
             if self._best is None or self._best[0] != best:
                 raise NothingToTellError("the recorded runs are changing right now; ask again")
         notes = problems[:NOTES]
@@ -118,42 +117,21 @@ class Runs:
                 continue
             yield path, (stat.st_mtime_ns, stat.st_size, stat.st_ino)
 
-    def _read(self, path: Path, signature: _Signature) -> None:
+    def _read(self, path: Path, signature: _Signature, keep: bool = False) -> None:
         """Look into one file. While it is being written anew, what was read of it stands."""
         damage = Damage()
-        before = self._files.get(path)
+        held = self._best is not None and self._best[0] == path
         try:
             if not path.is_file():
                 raise RecordError(str(path), "expected a file, found none", "name a JUnit file")
-            recording = newest(_readable(path, damage)).recording
-        except (RecordError, ValueError, OSError) as error:
-            known = before.started_at if before is not None and self._holds(path) else None
-            self._files[path] = _File(signature, known, _sentence(error, known is not None))
+            recording = newest(read_recordings(path, damage)).recording
+        except RecordError as error:
+            known = self._files[path].started_at if held and path in self._files else None
+            more = "; this is the run that it held before" if held else ""
+            self._files[path] = _File(signature, known, f"{error}{more}")
             return
+        started_at = recording.run.started_at
         problem = f"{path}: {damage}" if damage.count else ""
-        self._files[path] = _File(signature, recording.run.started_at, problem)
-        newer = (
-            self._best is None
-            or self._holds(path)
-            or self._best[1].recording.run.started_at <= recording.run.started_at
-        )
-        if newer or before is None or before.started_at is not None:
-            self._keep(path, recording)
-
-    def _holds(self, path: Path) -> bool:
-        return self._best is not None and self._best[0] == path
-
-    def _keep(self, path: Path, recording: Recording) -> None:
-        self._best = path, OfRun(recording, str(path))
-
-
-def _readable(path: Path, damage: Damage) -> Iterator[Recording]:
-    for one in read_recordings(path, damage):
-        # JSON knows no infinity, but a damaged record may hold what no clock tells.
-        if one.run.started_at == one.run.started_at:
-            yield one
-
-
-def _sentence(error: Exception, known: bool) -> str:
-    more = "; this is the run that it held before" if known else ""
-    return f"{error}{more}"
+        self._files[path] = _File(signature, started_at, problem)
+        if keep or held or self._best is None or self._best[1].started_at <= started_at:
+            self._best = path, OfRun(recording, str(path))

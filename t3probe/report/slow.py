@@ -15,7 +15,7 @@ LIKELY = 0.02
 
 def slow_section(view: View) -> Html:
     """Slow legs against what was usual, and how probable a fault of each segment is."""
-    return section("slow", "Slow, and now and then", _slow(view), _posterior(view))
+    return section("slow", "Slow, or failing now and then", _slow(view), _posterior(view))
 
 
 def _slow(view: View) -> list[Child]:
@@ -47,8 +47,8 @@ def _posterior(view: View) -> Child:
     )
     if not view.judged.incidents or not likely:
         return None
-    rows = [(name, Cell(f"{p:.0%}", p, "n")) for name, p in likely[:SUSPECTS_SHOWN]]
+    rows = [(name, Cell(f"{p:.0%}", class_="n")) for name, p in likely[:SUSPECTS_SHOWN]]
     return [
         tag("p", "How probable a fault of each segment is, from how often what failed:"),
-        table("Probability of a fault", ("segment", "probability"), rows),
+        table("Probability of a fault", ("segment", "probability"), rows, class_="fit"),
     ]

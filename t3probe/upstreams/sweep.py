@@ -77,6 +77,9 @@ class Sweep:
         self._told = False
         """To end before it was done."""
         self._process = self._start()
+        # While it starts, and before the legs do: in their loop this would take too long.
+        flags = [wire.REFUSED_OK if leg.refused_ok else 0 for leg in legs]
+        self._lines = wire.asked(zip(flags, self.targets, strict=True))
 
     def _start(self) -> subprocess.Popen[bytes]:
         environ = dict(os.environ)
@@ -109,8 +112,8 @@ class Sweep:
             resolve_limit=float(timing.connect_timeout),
             stall=stall_threshold(timing),
         )
-        flags = [wire.REFUSED_OK if leg.refused_ok else 0 for leg in self.legs]
-        return wire.request(settings, list(zip(flags, self.targets, strict=True)))
+        lines, self._lines = self._lines, b""
+        return wire.request(settings, lines)
 
     # -- while the run lasts ---------------------------------------------------------------
 

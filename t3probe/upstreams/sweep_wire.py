@@ -15,7 +15,7 @@ The answer is frames: one letter, the payload's length as 32 bits little-endian,
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 __all__ = [
@@ -31,6 +31,7 @@ __all__ = [
     "TRIES",
     "UNKNOWN_NAME",
     "Settings",
+    "asked",
     "frame",
     "frames",
     "request",
@@ -80,11 +81,14 @@ class Settings(NamedTuple):
     """From what lateness on the child says that it stood still."""
 
 
-def request(
-    settings: Settings, upstreams: Sequence[tuple[int, Sequence[tuple[str, int]]]]
-) -> bytes:
-    """The whole request: for each upstream its flags, and hosts with their ports."""
-    lines = [" ".join(map(repr, settings))]
+def request(settings: Settings, lines: bytes) -> bytes:
+    """The whole request, of its settings and what `asked` gave."""
+    return " ".join(map(repr, settings)).encode() + b"\n" + lines
+
+
+def asked(upstreams: Iterable[tuple[int, Sequence[tuple[str, int]]]]) -> bytes:
+    """The lines of a request: for each upstream its flags, and hosts with their ports."""
+    lines = []
     for flags, targets in upstreams:
         words = [str(flags)]
         for host, port in targets:

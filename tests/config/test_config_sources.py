@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from config_helpers import read, sentence
+from config_helpers import DEPLOYMENTS, read, sentence
 
 from t3probe.config.errors import Wrong
 from t3probe.config.shares import Shares, parse_hosts
@@ -54,6 +54,13 @@ def test_downtime_of_an_upstream_that_a_source_will_name() -> None:
     assert "expected the name of a leg" in sentence(SOURCE + planned.replace("envoy-", "envy-"))
     check = planned.replace("envoy-orders-80-10.0.0.1:1", "source-api")
     assert read(SOURCE + check).downtime[0].leg == "source-api"
+
+
+def test_the_example_of_the_docs_can_be_read() -> None:
+    page = (DEPLOYMENTS.parent / "docs" / "upstreams.md").read_text(encoding="utf-8")
+    deployment = read('name = "x"\n' + page.split("```toml\n")[1].split("```")[0])
+    assert [one.kind for one in deployment.upstream_source] == ["envoy", "nodes"]
+    assert deployment.leg("envoy-orders").path == ("rack-a", "upstream-orders")
 
 
 def test_too_many_sources_are_refused() -> None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import io
+import os
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from xml.sax.saxutils import quoteattr
 
@@ -104,9 +106,22 @@ def test_a_page_that_cannot_be_written(tmp_path: Path, capsys: pytest.CaptureFix
     assert said.count("\n") == 1
 
 
-def test_a_device_is_written_to() -> None:
-    assert main(["report", TUNNEL, "-o", "/dev/null"]) == 0
-    assert not Path("/dev/null").is_file()
+def test_what_is_no_file_is_written_to_as_it_is(tmp_path: Path) -> None:
+    """A pipe or a device is not replaced by a file."""
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    with ThreadPoolExecutor(1) as reader:
+        read = reader.submit(pipe.read_bytes)
+        assert main(["report", TUNNEL, "-o", str(pipe)]) == 0
+        assert read.result() == page_of(lab("tunnel"))
+    assert pipe.is_fifo()
+
+
+def test_a_link_stays_a_link(tmp_path: Path) -> None:
+    (tmp_path / "latest.html").symlink_to("monday.html")
+    assert main(["report", TUNNEL, "-o", str(tmp_path / "latest.html")]) == 0
+    assert (tmp_path / "latest.html").is_symlink()
+    assert (tmp_path / "monday.html").read_bytes() == page_of(lab("tunnel"))
 
 
 def test_an_old_page_stays_when_the_new_one_fails(

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import re
 from html.parser import HTMLParser
+from pathlib import Path
 
 import msgspec
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from record.record_values import observations, runs
 from report_browser import Browser, Opener
-from report_runs import PAYLOADS, hostile_recording, lab, page_of
+from report_runs import PAYLOADS, hostile_recording, lab, page_of, replace
 from test_report_browser import CUT, call, complaints, requests
 
 from t3probe.observation import Observation, RunRecord
@@ -113,11 +115,9 @@ def test_hostile_names_break_no_layout(opener: Opener, width: int) -> None:
     assert call(page, CUT) == []
 
 
-def test_the_payloads_would_run_without_escaping(browser: Browser, tmp_path: object) -> None:
+def test_the_payloads_would_run_without_escaping(browser: Browser, tmp_path: Path) -> None:
     """Else the test above proves nothing."""
-    from pathlib import Path
-
-    file = Path(str(tmp_path)) / "naive.html"
+    file = tmp_path / "naive.html"
     file.write_text(f"<!doctype html><body>{''.join(PAYLOADS[:2])}")
     page = browser.open(file, before="window.alert = () => {};")
     assert page.run("typeof window.hit") == "number"
@@ -155,24 +155,24 @@ def test_what_hides_is_written_out() -> None:
     assert len(text("x" * 10_000)) == LONGEST_TEXT + 1
 
 
-def _texts(info: object) -> st.SearchStrategy[object]:
-    from report_values import of
+def _known(one: Observation, kind: str, keys: tuple[str, ...], value: str) -> Observation:
+    """The same, of a kind and with labels that the report looks for."""
+    return replace(one, kind=kind, labels=dict.fromkeys(keys, value))
 
-    return of(info)
 
-
-RUNS = st.deferred(lambda: _texts(msgspec.inspect.type_info(RunRecord)))
-SEEN = st.deferred(lambda: _texts(msgspec.inspect.type_info(Observation)))
+KINDS = st.sampled_from(("walled", "walloff", "tcp", "<b>"))
+LABELS = st.sampled_from(((), ("backend", "route", "listen_port"), ("path", "expected")))
+SEEN = st.builds(_known, observations(), KINDS, LABELS, st.sampled_from(PAYLOADS))
 
 
 @settings(
     max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow]
 )  # a whole page each time
-@given(st.lists(st.tuples(RUNS, st.lists(SEEN, max_size=4)), min_size=1, max_size=3))
+@given(st.lists(st.tuples(runs(), st.lists(SEEN, max_size=4)), min_size=1, max_size=3))
 def test_any_record_gives_an_inert_page(
-    runs: list[tuple[RunRecord, list[Observation]]],
+    found: list[tuple[RunRecord, list[Observation]]],
 ) -> None:
-    page = page_of(*(Recording(run, tuple(seen)) for run, seen in runs))
+    page = page_of(*(Recording(run, tuple(seen)) for run, seen in found))
     assert_inert(page.decode("utf-8"))
 
 

@@ -313,6 +313,17 @@ def test_a_run_of_a_source_alone(tmp_path: Path) -> None:
     assert "source-api: 0 upstreams" in output
 
 
+def test_a_scheduled_run_whose_only_source_fails_is_delivered(tmp_path: Path) -> None:
+    more = '[timing]\nhold = "0"\n[delivery]\ntextfile = "t3probe.prom"\n'
+    with serving(lambda _: ok(b"?")) as (url, _):
+        text = HEAD + more + "[[upstream_source]]\n" + source(url)
+        code, output, _ = run_checks(tmp_path, text, "--exit-delivered")
+    assert code == 0, output
+    said = (tmp_path / "t3probe.prom").read_text()
+    assert 't3probe_check_success{check="source-edge"} 0' in said
+    assert "t3probe_run_complete 1" in said
+
+
 @pytest.mark.parametrize(
     ("outcome", "planned", "expected"),
     [("passed", "", 1), ("degraded", "", 1), ("inconclusive", "", 0), ("inconclusive", "x", None)],

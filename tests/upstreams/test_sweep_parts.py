@@ -48,7 +48,7 @@ def test_a_request_comes_through_a_pipe_as_it_was() -> None:
     settings = wire.Settings(12.5, 64, 0.25, 3.0, 5.0, 0.25)
     asked = [(0, [("127.0.0.1", 80)]), (wire.REFUSED_OK, [("::1", 1), ("a.test", 65535)])]
     source, end = os.pipe()
-    os.write(end, wire.request(settings, asked))
+    os.write(end, wire.request(settings, wire.asked(asked)))
     found = sweep_child.read_request(source)
     os.close(end)
     assert sweep_child.read_request(source) is None

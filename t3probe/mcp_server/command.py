@@ -1,0 +1,170 @@
+"""The subcommand `t3probe mcp`."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import socket
+import sys
+from typing import TYPE_CHECKING, Any
+
+from t3probe.usage import EXIT_USAGE
+
+if TYPE_CHECKING:
+    from t3probe.mcp_server.tools import Sources
+
+__all__ = ["add"]
+
+DEFAULT_RUNS = "results/junit.xml"
+DEFAULT_LISTEN = "127.0.0.1:9118"
+ABOUT = """\
+Answers an assistant's questions about the last recorded run, by the Model
+Context Protocol: which upstreams cannot be reached, what the legs saw, the
+verdict, and what broke when somebody dropped. It reads only, probes nothing,
+and says with every answer how old that run is. Files are read anew when they
+change. With --gateway the group in a Pushgateway answers instead of the runs;
+explain_drop then needs --runs or --prometheus."""
+EXAMPLES = """\
+exit codes:
+  0  the client closed its end, or SIGTERM
+  4  wrong usage, or the package mcp is not installed
+
+examples:
+  t3probe mcp --runs results/
+  t3probe mcp --gateway http://127.0.0.1:9091 --vantage cluster --transport http
+
+Logins: T3PROBE_GATEWAY_TOKEN, or T3PROBE_GATEWAY_USER and _PASSWORD, and the
+same with T3PROBE_PROMETHEUS_ (each also with _FILE)."""
+
+
+def add(commands: Any) -> None:
+    """Add the subcommand to the subparsers."""
+    parser = commands.add_parser(
+        "mcp",
+        help="answer an assistant's questions about the last run",
+        description=ABOUT,
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    opt = parser.add_argument
+    opt("--runs", metavar="RUN", nargs="+",
+        help=f"recorded runs: folders, JUnit files or logs; default: {DEFAULT_RUNS}")  # fmt: skip
+    opt("--gateway", metavar="URL", help="a Pushgateway that holds the run's group")
+    opt("--job", default="t3-probe", help="the metrics' job; default: %(default)s")
+    opt("--vantage", default="", metavar="NAME", help="the metrics of this vantage")
+    opt("--shard", default="", metavar="N", help="the gateway's group of this shard")
+    opt("--prometheus", metavar="URL", help="the metrics, for explain_drop")
+    opt("--deployment", metavar="FILE", help="what each leg crosses, for explain_drop")
+    opt("--transport", choices=("stdio", "http"), default="stdio", help="default: %(default)s")
+    opt("--listen", metavar="ADDRESS:PORT",
+        help=f"of http, on loopback; port 0: any; default: {DEFAULT_LISTEN}")  # fmt: skip
+    parser.set_defaults(run=_run)
+
+
+class _Refused(Exception):
+    """One sentence."""
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    from t3probe import guard
+
+    guard.install_from_environment()
+    try:
+        _installed()
+        listening = _listening(arguments)
+        sources = _sources(arguments)
+    except _Refused as error:
+        print(f"t3probe: mcp: {error}", file=sys.stderr)
+        return EXIT_USAGE
+    from t3probe.mcp_server.serve import protocol, serve_http, serve_stdio
+    from t3probe.mcp_server.tools import Toolbox
+    from t3probe.timing import SystemClock
+
+    server = protocol(Toolbox(sources, SystemClock(), os.environ), _version_of("t3probe") or "")
+    return serve_stdio(server) if listening is None else serve_http(server, listening)
+
+
+def _installed() -> None:
+    """Raises _Refused unless a version of the package mcp is there that we know."""
+    found = _version_of("mcp")
+    if found is None:
+        raise _Refused("the package mcp is not installed; pip install t3probe[mcp]")
+    if found.partition(".")[0] != "2":
+        raise _Refused(f"expected the package mcp 2, found {found}; pip install t3probe[mcp]")
+
+
+def _version_of(package: str) -> str | None:
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
+
+
+def _listening(arguments: argparse.Namespace) -> socket.socket | None:
+    """The socket to serve; None: standard input and output."""
+    if arguments.transport == "stdio":
+        if arguments.listen is not None:
+            raise _Refused("--listen belongs to --transport http, found stdio; add it, or leave "
+                           "--listen out")  # fmt: skip
+        return None
+    from t3probe.guard import is_loopback
+    from t3probe.watch.http import parse_listen
+
+    text = arguments.listen or DEFAULT_LISTEN
+    try:
+        host, port = parse_listen(text)
+    except ValueError as error:
+        raise _Refused(error) from error
+    host = "127.0.0.1" if host == "localhost" else host
+    if not is_loopback(host):
+        raise _Refused(
+            f"--listen: expected a loopback address such as {DEFAULT_LISTEN}, found {text[:80]!r}; "
+            "it asks nobody for a login, so put a proxy that does in front of it"
+        )
+    try:
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        return socket.create_server((host, port), family=family)
+    except OSError as error:
+        raise _Refused(
+            f"--listen {text[:80]}: cannot listen there: {error.strerror or error}; name another"
+        ) from error
+
+
+def _sources(arguments: argparse.Namespace) -> Sources:
+    """Where answers come from, as far as that can be checked before the first question."""
+    from t3probe.config import DeploymentError, load
+    from t3probe.explain.prometheus import login_from
+    from t3probe.mcp_server.drop import DropSources
+    from t3probe.mcp_server.runs import Runs
+    from t3probe.mcp_server.tools import Sources
+    from t3probe.sinks.gateway_client import Login, Site
+    from t3probe.sinks.gateway_wire import Gateway
+    from t3probe.timing import SystemClock
+
+    if "-" in (arguments.runs or ()):
+        raise _Refused("--runs: expected files or folders, found -; standard input is the client's")
+    # What names another source asks for that one: only then a file by default is none.
+    named = arguments.gateway is not None or arguments.prometheus is not None
+    for_drops = arguments.runs or ([] if named else [DEFAULT_RUNS])
+    drop_runs = Runs(for_drops) if for_drops else None
+    runs = drop_runs or (None if arguments.gateway is not None else Runs([DEFAULT_RUNS]))
+    gateway = None
+    try:
+        if arguments.gateway is not None:
+            login = Login.named(os.environ)
+            Site(arguments.gateway, login)
+            gateway = Gateway(arguments.gateway, arguments.job, arguments.vantage,
+                              arguments.shard, login)  # fmt: skip
+        if arguments.prometheus is not None:
+            Site(arguments.prometheus, login_from(os.environ))
+        if arguments.deployment is not None:
+            load(arguments.deployment, os.environ, now=SystemClock().wall())
+    except (DeploymentError, ValueError) as error:
+        raise _Refused(error) from error
+    drop = DropSources(
+        runs=drop_runs, prometheus=arguments.prometheus, deployment=arguments.deployment,
+        job=arguments.job, vantage=arguments.vantage or None,
+    )  # fmt: skip
+    return Sources(runs, gateway, drop)

@@ -1,0 +1,69 @@
+"""What the documents point to exists; generated pages are current; their examples load."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+from docs_reader import DOCUMENTS, ROOT, anchors, blocks
+
+from t3probe.config import loads
+from t3probe.config.document import EXAMPLES, SMALLEST, text
+
+IDS = [str(one.relative_to(ROOT)) for one in DOCUMENTS]
+FOLDERS = ("docs", "deployments", "cronjob", "ci", "checks", "tests", "bench", "t3probe")
+PLACEHOLDERS = {"NAME", "FILE", "FOLDER"}
+MADE = {"checks/test_session.py"}
+"""Paths that a document tells the reader to make."""
+
+
+def prose(path: Path) -> str:
+    """A document without its fenced and indented blocks."""
+    lines = path.read_text(encoding="utf-8").splitlines()
+    for block in blocks(path):
+        for number in range(block.line - 1, block.line - 1 + len(block.lines)):
+            lines[number] = ""
+    return "\n".join(lines)
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=IDS)
+def test_relative_links_resolve(path: Path) -> None:
+    for target in re.findall(r"\]\(([^)\s]+)\)", prose(path)):
+        if re.match(r"[a-z]+:", target):
+            continue
+        name, _, anchor = target.partition("#")
+        file = (path.parent / name) if name else path
+        assert file.exists(), f"{path.name}: {target}: there is no such file"
+        if anchor:
+            assert anchor in anchors(file.read_text(encoding="utf-8")), f"{path.name}: {target}"
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=IDS)
+def test_paths_in_the_text_exist(path: Path) -> None:
+    for code in re.findall(r"`([^`\n]+)`", prose(path)):
+        pattern = rf"(?:{'|'.join(FOLDERS)})/[\w./-]+|[\w-]+\.md"
+        if re.fullmatch(pattern, code) and not PLACEHOLDERS & set(re.split(r"[/.]", code)):
+            found = (ROOT / code).exists() or (path.parent / code).exists() or code in MADE
+            assert found, f"{path.name}: `{code}`: there is no such file"
+
+
+def test_the_page_of_the_deployment_file_is_current() -> None:
+    page = (ROOT / "docs" / "deployment-file.md").read_text(encoding="utf-8")
+    assert page == text(), "python -m t3probe.config.document > docs/deployment-file.md"
+
+
+@pytest.mark.parametrize("heading", ["", *EXAMPLES])
+def test_every_example_of_the_page_loads(heading: str) -> None:
+    example = SMALLEST + "\n" + EXAMPLES.get(heading, "")
+    found = loads(example, environ={}, now=0.0)
+    assert not found.warnings
+    assert example.count(heading) or not heading
+
+
+def test_a_heading_has_one_anchor_each() -> None:
+    assert anchors("# One\n\n## One\n\n```\n# no\n```\n### `a_b` (c)\n") == {
+        "one",
+        "one-1",
+        "a_b-c",
+    }
