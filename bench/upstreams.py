@@ -281,7 +281,9 @@ def main() -> None:
         else:
             exporter.end()
             their = statistics.median(peer)
-            print(f"blackbox_exporter, the same: {their:.2f} s, {their / MANY * 1e6:.0f} us for each")
+            print(
+                f"blackbox_exporter, the same: {their:.2f} s, {their / MANY * 1e6:.0f} us for each"
+            )
             say("cpu", "CPU of a whole run / the exporter's own", cpu / their)
         say("wall", "wall of a run, all answer, s", wall)
         say("peak", "peak memory with the child, all answer, MiB", peak)

@@ -183,11 +183,14 @@ def pace(where: list[str]) -> None:
         sweep = Sweep(made, made.legs)
         peaks: list[int] = []
 
+        def high(pid: int = sweep._process.pid) -> int:
+            lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+            return next((int(one.split()[1]) for one in lines if "VmHWM" in one), 0)
+
         async def both(sweep: Any = sweep, made: Any = made, peaks: Any = peaks) -> None:
             async def look() -> None:
                 while True:
-                    text = Path(f"/proc/{sweep._process.pid}/status").read_text()
-                    peaks.extend(int(one.split()[1]) for one in text.splitlines() if "VmHWM" in one)
+                    peaks.append(high())
                     await asyncio.sleep(0.02)
 
             looking = asyncio.create_task(look())
@@ -202,6 +205,7 @@ def pace(where: list[str]) -> None:
         if pace.pace == "sequential":
             print(f"core\tthe child, sequential, every 30 s, % of a core\t{spent / 30 * 100}")
             print(f"small\tthe child's peak memory, MiB\t{max(peaks) / 1024}")
+            print(f"  1 % of a core is {0.3 / spent * len(where):.0f} upstreams every 30 s")
         print(f"  {pace.pace}: {spent / len(where) * 1e6:.0f} us of CPU a connect, start included")
     print(f"  the kernel and a bare loop over epoll alone: {_bare(where) * 1e6:.0f} us")
 

@@ -68,7 +68,7 @@ COMMANDS: dict[str, Command] = {
         "t3probe.watch.command",
     ),
     "mcp": Command(
-        "answer an assistant's questions about the last run, by the Model Context Protocol",
+        "answer an assistant's questions about the last run",
         "t3probe mcp --runs results/",
         "t3probe.mcp_server.command",
     ),
@@ -104,7 +104,7 @@ COMMANDS: dict[str, Command] = {
     ),
     "completion": Command(
         "print what completes these words in a shell",
-        "t3probe completion bash > ~/.local/share/bash-completion/completions/t3probe",
+        "t3probe completion bash > ~/.t3probe.bash",
         "t3probe.first.completion",
     ),
 }

@@ -16,10 +16,11 @@ SHELLS = ("bash", "zsh", "fish")
 _BASH_FILES = 'mapfile -t COMPREPLY < <(compgen -f -- "$word")'
 ABOUT = """\
 Prints a script that completes the commands, their options and their values.
+Where the shells look for it:
 
-  bash  t3probe completion bash > ~/.local/share/bash-completion/completions/t3probe
-  zsh   t3probe completion zsh > DIRECTORY-IN-fpath/_t3probe
-  fish  t3probe completion fish > ~/.config/fish/completions/t3probe.fish"""
+  bash  ~/.local/share/bash-completion/completions/t3probe, or source it
+  zsh   _t3probe in a folder of $fpath
+  fish  ~/.config/fish/completions/t3probe.fish"""
 
 
 def add(commands: Any) -> None:

@@ -29,6 +29,11 @@ NAMES = frozenset(
      "SMOKE_FOLDER", "SMOKE_FORMAT", "IMAGE_CACHE", "IMAGE_CONFIG", "IMAGE_ROOT"}
 )  # fmt: skip
 """What may stand behind `T3PROBE_`, beside logins."""
+LOGINS = frozenset(
+    f"{site}_{what}"
+    for site in ("GATEWAY", "PROMETHEUS")
+    for what in ("TOKEN", "USER", "PASSWORD", "CA_FILE")
+)
 _LOGIN = re.compile(
     r"T3PROBE_(GATEWAY|PROMETHEUS|SOURCE_[A-Z0-9_]+)_(((TOKEN|USER|PASSWORD)(_FILE)?)|CA_FILE)"
 )
@@ -82,8 +87,8 @@ def variables(environ: Mapping[str, str]) -> Iterator[Row]:
     ours = sorted(one for one in environ if one.startswith("T3PROBE"))
     strange = [one for one in ours if not one.startswith("T3PROBE__") and not _known(one)]
     for name in strange:
-        near = nearest(name, [f"T3PROBE_{one}" for one in NAMES])
-        fix = f"did you mean {near}? " if near else ""
+        near = nearest(name.removeprefix("T3PROBE_"), sorted(NAMES | LOGINS))
+        fix = f"did you mean T3PROBE_{near}? " if near else ""
         yield wrong("variables", f"{quote(name)[1:-1]} names nothing", f"{fix}unset it")
     if not strange:
         yield fine("variables", f"{len(ours)} of T3PROBE, each read" if ours else "none set")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import signal
 import socket
 import sys
 from typing import TYPE_CHECKING, Any
@@ -76,12 +77,18 @@ def _run(arguments: argparse.Namespace) -> int:
     except _Refused as error:
         print(f"t3probe: mcp: {error}", file=sys.stderr)
         return EXIT_USAGE
+    for one in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(one, _end)
     from t3probe.mcp_server.serve import protocol, serve_http, serve_stdio
     from t3probe.mcp_server.tools import Toolbox
     from t3probe.timing import SystemClock
 
     server = protocol(Toolbox(sources, SystemClock(), os.environ), _version_of("t3probe") or "")
     return serve_stdio(server) if listening is None else serve_http(server, listening)
+
+
+def _end(number: int, frame: object) -> None:
+    sys.exit(0)
 
 
 def _installed() -> None:

@@ -99,10 +99,11 @@ def serve_stdio(server: Server[Any]) -> int:
 
 
 def serve_http(server: Server[Any], listening: socket.socket) -> int:
-    """Serve every client of a listening socket until a signal."""
-    for one in (signal.SIGTERM, signal.SIGINT):
-        # uvicorn puts its own in place and raises the signal once more when it has ended.
-        signal.signal(one, lambda number, frame: sys.exit(0))
+    """Serve every client of a listening socket until a signal.
+
+    uvicorn handles signals itself, and raises the one that ended it once more for the caller's
+    own handler, which has to end the process with 0.
+    """
     host, port = listening.getsockname()[:2]
     name = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
     hosts = [*dict.fromkeys((name, f"localhost:{port}"))]

@@ -23,6 +23,7 @@ from collections import deque
 from t3probe import guard
 from t3probe.timing import Clock, SystemClock
 from t3probe.upstreams import sweep_wire as wire
+from t3probe.upstreams.sweep_names import Names, is_literal
 
 __all__ = ["Sweeper", "main"]
 
@@ -91,8 +92,6 @@ class Sweeper:
 
     def run(self) -> None:
         """Sweep all upstreams, or until it is told to stop. Raises LoopbackOnlyError."""
-        from t3probe.upstreams.sweep_names import Names, is_literal
-
         named = []
         for number, targets in enumerate(self._targets):
             if all(is_literal(host) for host, _ in targets):
@@ -105,15 +104,8 @@ class Sweeper:
             self._epoll.register(names.wake, select.EPOLLIN)
         last = self._moment()
         while not self.stopped:
-            for number, took, found in names.answered():
-                head = wire.NAMED.pack(number, took)
-                if isinstance(found, str):
-                    self._tell(wire.UNKNOWN_NAME, head + found.encode())
-                    continue
-                self._targets[number] = found
-                words = " ".join(f"{host} {port}" for host, port in found)
-                self._tell(wire.ADDRESSES, head + words.encode())
-                self._first.append(number)
+            if names.left:
+                self._take_names(names)
             self._dial_more(bool(names.left))
             if not (self._open or self._first or self._again or names.left):
                 break
@@ -128,6 +120,18 @@ class Sweeper:
         if not self.stopped:
             self._tell(wire.END)
         self._flush()
+
+    def _take_names(self, names: Names) -> None:
+        """Upstreams whose addresses are known now are dialled like all others."""
+        for number, took, found in names.answered():
+            head = wire.NAMED.pack(number, took)
+            if isinstance(found, str):
+                self._tell(wire.UNKNOWN_NAME, head + found.encode())
+                continue
+            self._targets[number] = found
+            words = " ".join(f"{host} {port}" for host, port in found)
+            self._tell(wire.ADDRESSES, head + words.encode())
+            self._first.append(number)
 
     def _dial_more(self, names_left: bool) -> None:
         while self._in_place < self._settings.at_once and self._parked < MOST_PARKED:

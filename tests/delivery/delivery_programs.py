@@ -24,7 +24,9 @@ def program(name: str) -> str:
     """Where the program is. Absent: skip with a sentence; in CI that is a failure."""
     found = shutil.which(name)
     if found is None:
-        words = f"{name} is not installed; apt-get install {PACKAGES[name]} to run this test"
+        words = (
+            f"{name} is not installed; apt-get install {PACKAGES.get(name, name)} to run this test"
+        )
         if os.environ.get("CI") == "true":
             pytest.fail(words)
         pytest.skip(words)

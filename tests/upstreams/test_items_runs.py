@@ -112,7 +112,7 @@ def test_the_record_gives_the_same_verdict_and_metrics(suite: Suite) -> None:
 
 def test_all_of_a_rack_point_at_the_rack(suite: Suite) -> None:
     """And not one of the others in the rack beside it is enough to clear it."""
-    code, _ = suite({at: suite.bad for at in range(20, 30)})
+    code, _ = suite(dict.fromkeys(range(20, 30), suite.bad))
     assert code == 1
     assert suite.verdict["minimal_sets"][0] == ["rack-2"]
     assert suite.verdict["status"] == "ambiguous"

@@ -1,4 +1,4 @@
-"""What ten thousand upstreams lean on elsewhere: twins in the posterior, JUnit, limits, the file."""
+"""What ten thousand upstreams lean on elsewhere: twins, limits, the record, the file."""
 
 from __future__ import annotations
 

@@ -1,0 +1,78 @@
+"""Every error of usage is one sentence that names the next thing to do; no colour in a log."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from first_help import ENVIRON, ROOT
+
+from t3probe.cli import main
+from t3probe.commands import COMMANDS
+from t3probe.first.words import Words, all_words
+
+NEXT = ("see t3probe ", "; ", "name ")
+"""What to do next follows one of these."""
+
+
+def wrong_usages() -> list[list[str]]:
+    """For each command: an option that it has not, and whatever else a parser can refuse."""
+    found: list[list[str]] = [["nonsense"], []]
+
+    def add(words: list[str], one: Words) -> None:
+        found.append([*words, "--no-such-option"])
+        for option in one.options:
+            if option.takes:
+                found.append([*words, option.flags[0]])  # without its value
+            if option.choices:
+                found.append([*words, option.flags[0], "nonsense"])
+        if one.choices:
+            found.append([*words, "nonsense"])
+        for name, below in one.below.items():
+            add([*words, name], below)
+
+    for name, one in all_words().items():
+        add([name], one)
+    return found
+
+
+@pytest.mark.parametrize("words", wrong_usages(), ids=" ".join)
+def test_wrong_usage_is_one_sentence_with_a_next_step(
+    words: list[str], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> None:  # fmt: skip
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("T3PROBE_DEPLOYMENT", raising=False)
+    try:
+        code: object = main(words)
+    except SystemExit as error:
+        code = error.code
+    shown = capsys.readouterr()
+    assert code == 4, shown
+    assert not shown.out
+    assert len(shown.err.splitlines()) == 1
+    assert any(text in shown.err for text in NEXT), shown.err
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_help_has_no_colour(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main([name, "--help"])
+    assert "\x1b" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(("no_color", "coloured"), [("1", False), ("", True)])
+def test_no_color_is_honoured_by_a_run(no_color: str, coloured: bool, tmp_path: Path) -> None:
+    environ = {**ENVIRON, "NO_COLOR": no_color, "FORCE_COLOR": "1"}
+    if not no_color:
+        del environ["NO_COLOR"]
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "--hold", "0", f"--results={tmp_path}", "-k", "devvm"],
+        cwd=ROOT, env=environ, capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout
+    assert ("\x1b[" in done.stdout) == coloured
+    assert "VERDICT" in done.stdout
