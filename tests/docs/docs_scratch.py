@@ -66,7 +66,9 @@ class Scratch:
         for name, module in (("t3probe", "t3probe.cli"), ("pytest", "pytest")):
             (shims / name).write_text(SHIM.format(python=sys.executable, module=module))
             (shims / name).chmod(0o755)
-        (shims / "python").symlink_to(sys.executable)
+        # A link would not do: Python looks for its environment beside the name it was called by.
+        (shims / "python").write_text(f'#!/bin/sh\nexec {sys.executable} "$@"\n')
+        (shims / "python").chmod(0o755)
         for name in (".run", ".dev"):  # as `make setup` leaves it
             (venv / name).touch()
         home = self.folder / "home"

@@ -120,7 +120,7 @@ def run_main(*arguments: str, **options: Any) -> subprocess.Popen[str]:
     ("arguments", "code", "said"),
     [
         ((), 4, "t3probe lab: the following arguments are required: --write; see"
-                " t3probe lab --help.\n"),
+                " t3probe lab --help\n"),
         (("--write", "x", "--timing", "hold"), 4,
          "t3probe lab: --timing hold: expected KEY=DURATION, such as hold=2s.\n"),
         (("--write", "x", "--with-parent"), 1,

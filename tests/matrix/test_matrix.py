@@ -48,13 +48,13 @@ def test_the_table_is_the_whole_matrix() -> None:
 def test_a_fault_from_the_start(field, fault: str) -> None:
     # Legs that must first wait for a silent resolver are up late: who is still down then?
     seen = field.run([fault], 3.0 if fault in SILENT_RESOLVER else 0.0)
-    assert given(field, seen.verdict) == expected(TABLE[fault], segments_of(field)), seen.legs
+    assert given(field, seen.verdict) == expected(TABLE[fault], segments_of(field)), seen.trouble
 
 
 @pytest.mark.parametrize("fault", [one for one in TABLE if one.endswith(":cut")])
 def test_a_cut_in_mid_hold(field, fault: str) -> None:
     seen = field.run([fault + "@900ms"], HOLD)
-    assert given(field, seen.verdict) == expected(TABLE[fault], segments_of(field)), seen.legs
+    assert given(field, seen.verdict) == expected(TABLE[fault], segments_of(field)), seen.trouble
     assert {incident["symptom"] for incident in seen.verdict["incidents"]} == {"cut"}
     if fault == "wan:cut":
         # The one cut that its legs cannot pin down: but it is the only simplest explanation.
@@ -65,7 +65,7 @@ def test_a_cut_in_mid_hold(field, fault: str) -> None:
 def test_a_fault_that_begins_in_mid_hold(field, fault: str) -> None:
     seen = field.run([fault + "@900ms"], HOLD)
     segment = fault.partition(":")[0]
-    assert seen.verdict["convicted"] == [segment], seen.legs
+    assert seen.verdict["convicted"] == [segment], seen.trouble
     assert not seen.verdict["ambiguous"]
     assert seen.verdict["status"] == "localised"
 
@@ -77,7 +77,7 @@ def test_connections_that_end_by_age_are_seen_as_what_they_are(field, fault: str
     seen = field.run([fault + ":700ms"], HOLD)
     drops = [drop for leg in seen.legs.values() for drop in leg.drops]
     # A beat that crosses the close on its way is answered by a reset.
-    assert {drop.reason for drop in drops} <= {"closed_by_peer", "connection_reset"}, seen.legs
+    assert {drop.reason for drop in drops} <= {"closed_by_peer", "connection_reset"}, seen.trouble
     assert {drop.symptom for drop in drops} <= {"cut"}
     segment = fault.partition(":")[0]
     crossing = [leg for leg in seen.legs.values() if segment in leg.path and leg.kind == "ws_echo"]
@@ -142,7 +142,7 @@ def test_two_faults_at_once(field, pair: tuple[str, str]) -> None:
 @pytest.mark.parametrize("number", range(20))
 def test_no_fault_convicts_nobody(field, number: int) -> None:
     seen = field.run(hold=0.5)
-    assert seen.verdict["status"] == "clean", seen.legs
+    assert seen.verdict["status"] == "clean", seen.trouble
     assert {leg.outcome for leg in seen.legs.values()} == {"passed"}
 
 
