@@ -23,6 +23,7 @@ LAYERS = [
         "config",
         "usage",
         "words",
+        "columns",
     },
     {"pressure", "tcpinfo", "tls", "resolve", "probes"},
     {"run", "verdict", "gate", "record", "judge", "junit", "options", "output", "own_checks"},

@@ -12,6 +12,8 @@ import msgspec
 from t3probe.timing import utc_text
 
 __all__ = [
+    "AHEAD_SECONDS",
+    "LATEST",
     "STALE_SECONDS",
     "DropAnswer",
     "EnvoyOpinion",

@@ -18,6 +18,7 @@ __all__ = ["add"]
 
 DEFAULT_RUNS = "results/junit.xml"
 DEFAULT_LISTEN = "127.0.0.1:9118"
+INSTALL = "run: pip install 't3probe[mcp]'"
 ABOUT = """\
 Answers an assistant's questions about the last recorded run, by the Model
 Context Protocol: which upstreams cannot be reached, what the legs saw, the
@@ -27,7 +28,8 @@ change. With --gateway the group in a Pushgateway answers instead of the runs;
 explain_drop then needs --runs or --prometheus."""
 EXAMPLES = """\
 exit codes:
-  0  the client closed its end, or SIGTERM
+  0  the client closed its end, SIGTERM or SIGINT
+  1  standard output cannot be written
   4  wrong usage, or the package mcp is not installed
 
 examples:
@@ -67,37 +69,62 @@ class _Refused(Exception):
 
 
 def _run(arguments: argparse.Namespace) -> int:
-    from t3probe import guard
-
-    guard.install_from_environment()
+    # First: what follows loads for half a second, and a signal may come in it.
+    before = {one: signal.signal(one, _end) for one in (signal.SIGTERM, signal.SIGINT)}
     try:
-        _installed()
-        listening = _listening(arguments)
-        sources = _sources(arguments)
+        return _served(arguments)
     except _Refused as error:
         print(f"t3probe: mcp: {error}", file=sys.stderr)
         return EXIT_USAGE
-    for one in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(one, _end)
-    from t3probe.mcp_server.serve import protocol, serve_http, serve_stdio
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler or signal.SIG_DFL)
+
+
+def _served(arguments: argparse.Namespace) -> int:
+    from t3probe import guard
+
+    guard.install_from_environment()
+    _installed()
+    listening = _listening(arguments)
+    sources = _sources(arguments)
     from t3probe.mcp_server.tools import Toolbox
     from t3probe.timing import SystemClock
 
+    try:
+        from t3probe.mcp_server.serve import protocol, quiet_logs
+
+        if listening is None:
+            from t3probe.mcp_server.over_stdio import serve_stdio
+        else:
+            from t3probe.mcp_server.over_http import serve_http
+    except ImportError as error:
+        raise _Refused(
+            f"the package mcp is only half installed ({str(error)[:200]}); {INSTALL}"
+        ) from error
+    quiet_logs()
     server = protocol(Toolbox(sources, SystemClock(), os.environ), _version_of("t3probe") or "")
-    return serve_stdio(server) if listening is None else serve_http(server, listening)
+    if listening is not None:
+        return serve_http(server, listening)
+    if sys.stdin.isatty():
+        print("t3probe: mcp: waiting for a client on standard input, which an assistant that "
+              "starts this would be; Ctrl-C ends it", file=sys.stderr, flush=True)  # fmt: skip
+    return serve_stdio(server)
 
 
 def _end(number: int, frame: object) -> None:
-    sys.exit(0)
+    # At once: an exception would end as another's error in whatever is loading, a thread waits
+    # for standard input and cannot be told to stop, and nothing needs saving.
+    os._exit(0)
 
 
 def _installed() -> None:
     """Raises _Refused unless a version of the package mcp is there that we know."""
     found = _version_of("mcp")
     if found is None:
-        raise _Refused("the package mcp is not installed; pip install t3probe[mcp]")
+        raise _Refused(f"the package mcp is not installed; {INSTALL}")
     if found.partition(".")[0] != "2":
-        raise _Refused(f"expected the package mcp 2, found {found}; pip install t3probe[mcp]")
+        raise _Refused(f"expected the package mcp 2, found {found}; {INSTALL}")
 
 
 def _version_of(package: str) -> str | None:
@@ -115,6 +142,10 @@ def _listening(arguments: argparse.Namespace) -> socket.socket | None:
         if arguments.listen is not None:
             raise _Refused("--listen belongs to --transport http, found stdio; add it, or leave "
                            "--listen out")  # fmt: skip
+        for name, stream in (("input", sys.stdin), ("output", sys.stdout)):
+            if stream is None:
+                raise _Refused(f"expected a client at standard {name}, found it closed; let an "
+                               "assistant start this, or serve with --transport http")  # fmt: skip
         return None
     from t3probe.guard import is_loopback
     from t3probe.watch.http import parse_listen
@@ -123,7 +154,10 @@ def _listening(arguments: argparse.Namespace) -> socket.socket | None:
     try:
         host, port = parse_listen(text)
     except ValueError as error:
-        raise _Refused(error) from error
+        raise _Refused(
+            f"--listen: expected ADDRESS:PORT such as {DEFAULT_LISTEN}, found {text[:80]!r}; write "
+            "the address, a colon and a port up to 65535"
+        ) from error
     host = "127.0.0.1" if host == "localhost" else host
     if not is_loopback(host):
         raise _Refused(
@@ -158,18 +192,24 @@ def _sources(arguments: argparse.Namespace) -> Sources:
     drop_runs = Runs(for_drops) if for_drops else None
     runs = drop_runs or (None if arguments.gateway is not None else Runs([DEFAULT_RUNS]))
     gateway = None
+    option = ""
     try:
         if arguments.gateway is not None:
+            option = "--gateway: "
             login = Login.named(os.environ)
             Site(arguments.gateway, login)
             gateway = Gateway(arguments.gateway, arguments.job, arguments.vantage,
                               arguments.shard, login)  # fmt: skip
         if arguments.prometheus is not None:
+            option = "--prometheus: "
             Site(arguments.prometheus, login_from(os.environ))
         if arguments.deployment is not None:
             load(arguments.deployment, os.environ, now=SystemClock().wall())
-    except (DeploymentError, ValueError) as error:
+    except DeploymentError as error:
         raise _Refused(error) from error
+    except ValueError as error:
+        more = "" if "expected" in str(error) else "; write http://HOST:PORT"
+        raise _Refused(f"{option}{error}{more}") from error
     drop = DropSources(
         runs=drop_runs, prometheus=arguments.prometheus, deployment=arguments.deployment,
         job=arguments.job, vantage=arguments.vantage or None,

@@ -10,10 +10,12 @@ from t3probe.mcp_server.answers import short
 
 __all__ = ["ANSWER_BYTES", "LIST_LIMIT", "fitted"]
 
-ANSWER_BYTES = 256 << 10
-"""How long an answer's JSON may be."""
+ANSWER_BYTES = 64 << 10
+"""How long an answer's JSON may be: about 20,000 tokens. Assistants refuse much longer ones."""
 LIST_LIMIT = 100
 """Entries of a list; the rows of the list that was asked for have their own limit."""
+TEXT_LIMIT = 2_000
+SHORTEST_TEXT = 20
 KEYS = 32
 """A table with no more keys than this is never cut: it may be a row, whose keys are promised."""
 ROWS = ("upstreams", "legs")
@@ -26,25 +28,31 @@ def fitted(answer: dict[str, Any], rows: int) -> dict[str, Any]:
     `rows` bounds the lists that are the answer's own rows. Numbers that JSON does not have become
     null, and what is no plain text is made so.
     """
-    most = LIST_LIMIT
+    most, longest = LIST_LIMIT, TEXT_LIMIT
     while True:
         left_out: dict[str, int] = {}
         out = {
-            key: _cut(value, rows if key in ROWS else most, most, key, left_out)
+            key: _cut(value, rows if key in ROWS else most, (most, longest), key, left_out)
             for key, value in answer.items()
         }
         if "not_listed" in out:
             out["not_listed"] += sum(left_out.pop(name, 0) for name in ROWS)
         if left_out:
             out["left_out"] = left_out
-        if len(json.dumps(out, ensure_ascii=False).encode()) <= ANSWER_BYTES or most <= 1:
+        small = len(json.dumps(out, ensure_ascii=False).encode()) <= ANSWER_BYTES
+        if small or longest <= SHORTEST_TEXT:
             return out
+        if most == rows == 1:
+            longest //= 2
         most, rows = max(1, most // 2), max(1, rows // 2)
 
 
-def _cut(value: Any, mine: int, most: int, name: str, left_out: dict[str, int]) -> Any:
+def _cut(
+    value: Any, mine: int, limits: tuple[int, int], name: str, left_out: dict[str, int]
+) -> Any:
+    most, longest = limits
     if isinstance(value, str):
-        return short(value, 2_000)
+        return short(value, longest)
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     if isinstance(value, dict):
@@ -53,13 +61,13 @@ def _cut(value: Any, mine: int, most: int, name: str, left_out: dict[str, int]) 
         if len(value) > mine:
             left_out[name] = left_out.get(name, 0) + len(value) - mine
         return {
-            short(key): _cut(one, most, most, f"{name}.{key}" if _named(key) else name, left_out)
+            short(key): _cut(one, most, limits, f"{name}.{key}" if _named(key) else name, left_out)
             for key, one in kept
         }
     if isinstance(value, (list, tuple)):
         if len(value) > mine:
             left_out[name] = left_out.get(name, 0) + len(value) - mine
-        return [_cut(one, most, most, name, left_out) for one in value[:mine]]
+        return [_cut(one, most, limits, name, left_out) for one in value[:mine]]
     return value
 
 

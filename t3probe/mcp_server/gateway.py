@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from t3probe.mcp_server.answers import NothingToTellError
+from collections.abc import Iterator, Mapping
+
+import msgspec
+
+from t3probe.mcp_server.answers import NothingToTellError, short
 from t3probe.mcp_server.of_group import OfGroup
 from t3probe.sinks.gateway_client import Budget, Site, Trouble, exchange
 from t3probe.sinks.gateway_json import NotMetricsError, read_group
@@ -11,6 +15,30 @@ from t3probe.sinks.gateway_wire import READ_MAX_BYTES, Gateway, raise_for
 __all__ = ["EXCHANGE_SECONDS", "read_gateway"]
 
 EXCHANGE_SECONDS = 5.0
+NAMED = 5
+"""How many other groups a sentence names."""
+
+
+class _Sample(msgspec.Struct):
+    value: str = ""
+
+
+class _Stamp(msgspec.Struct):
+    metrics: list[_Sample] = []
+
+
+class _Head(msgspec.Struct):
+    """A group without its metrics."""
+
+    labels: dict[str, str] = {}
+    push_time_seconds: _Stamp | None = None
+
+
+class _Heads(msgspec.Struct):
+    data: list[_Head]
+
+
+_HEADS = msgspec.json.Decoder(_Heads)
 
 
 def read_gateway(gateway: Gateway, budget: Budget) -> OfGroup:
@@ -23,18 +51,68 @@ def read_gateway(gateway: Gateway, budget: Budget) -> OfGroup:
         raise_for(answer)
         own, _ = read_group(answer.body, gateway.key, gateway.upstream_key)
         upstreams, _ = read_group(answer.body, gateway.upstream_key, gateway.key)
+        heads = _HEADS.decode(answer.body).data
     except Trouble as trouble:
         raise NothingToTellError(f"the gateway at {site.name} {trouble.what}") from trouble
-    except NotMetricsError as error:
+    except (NotMetricsError, msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         # What it does say may be a page that is nobody's business.
         raise NothingToTellError(
             f"the gateway at {site.name} answers with something that is no list of metrics; name "
             "the URL of a Pushgateway"
         ) from error
+    others = sorted(set(_others(heads, gateway)))
     if not own and not upstreams:
-        key = ", ".join(f"{name}={value}" for name, value in gateway.key.items())
         raise NothingToTellError(
-            f"nothing recorded: the gateway at {site.name} has no group {key}; run the checks with "
-            "--push first, or name another --job or --vantage"
-        )
-    return OfGroup(f"the gateway at {site.name}", gateway.vantage, own, upstreams)
+            f"nothing recorded: the gateway at {site.name} has no group {_words(gateway.key)}; "
+            + (f"it has {_several(others)}: start with one of those" if others else
+               "run the checks with --push first, or name another --job or --vantage")
+        )  # fmt: skip
+    return OfGroup(
+        f"the gateway at {site.name}", gateway.vantage, own, upstreams,
+        pushed_at=_pushed(heads, gateway.key),
+        upstreams_pushed_at=_pushed(heads, gateway.upstream_key),
+        beside=_shards(heads, gateway),
+    )  # fmt: skip
+
+
+def _pushed(heads: list[_Head], key: Mapping[str, str]) -> float | None:
+    """When the gateway took the group, Unix seconds by its own clock."""
+    for one in heads:
+        if _labels(one) == key and one.push_time_seconds and one.push_time_seconds.metrics:
+            try:
+                return float(one.push_time_seconds.metrics[0].value)
+            except ValueError:
+                return None
+    return None
+
+
+def _others(heads: list[_Head], gateway: Gateway) -> Iterator[str]:
+    """The groups of other vantages and shards of this job."""
+    for one in heads:
+        labels = _labels(one)
+        if labels.get("job") == gateway.job and not labels.keys() - {"job", "vantage", "shard"}:
+            yield _words(labels)
+
+
+def _shards(heads: list[_Head], gateway: Gateway) -> tuple[str, ...]:
+    """The other shards of this job and vantage whose upstreams are in groups of their own."""
+    key = {**gateway.upstream_key, "shard": ""}
+    found = {
+        labels.get("shard", "")
+        for labels in map(_labels, heads)
+        if {**labels, "shard": ""} == key and labels.get("shard", "") != gateway.shard
+    }
+    return tuple(sorted(found - {""}))
+
+
+def _labels(head: _Head) -> dict[str, str]:
+    return {name: value for name, value in head.labels.items() if value}
+
+
+def _words(labels: Mapping[str, str]) -> str:
+    return ", ".join(f"{short(name, 40)}={short(value, 60)}" for name, value in labels.items())
+
+
+def _several(names: list[str]) -> str:
+    more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
+    return "; ".join(names[:NAMED]) + more

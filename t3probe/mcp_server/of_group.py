@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from t3probe.mcp_server.answers import (
+    AHEAD_SECONDS,
     LATEST,
     HealthAnswer,
     LegRow,
@@ -24,23 +25,65 @@ from t3probe.timing import utc_text
 
 __all__ = ["OfGroup"]
 
+WRITES_APART_SECONDS = 10.0
+"""The two groups of one run are written within less."""
+NAMED = 5
+
 _Labels = Mapping[str, str]
 
 
 class OfGroup:
     """Answers out of a run's group, and the group of its upstreams beside it."""
 
-    def __init__(self, name: str, vantage: str, own: Group, upstreams: Group) -> None:
+    def __init__(
+        self,
+        name: str,
+        vantage: str,
+        own: Group,
+        upstreams: Group,
+        *,
+        pushed_at: float | None = None,
+        upstreams_pushed_at: float | None = None,
+        beside: tuple[str, ...] = (),
+    ) -> None:
+        """The times are the gateway's, Unix seconds; `beside` names other shards with upstreams."""
         self.name, self.vantage = name, vantage
         self.own, self.upstreams = own, upstreams
+        self.pushed_at, self.upstreams_pushed_at = pushed_at, upstreams_pushed_at
+        self.beside = beside
 
-    def source(self, now: float) -> SourceInfo:
+    def source(self, now: float, of_upstreams: bool = False) -> SourceInfo:
         """The header of an answer given at `now`, Unix seconds."""
         complete = self._alone("t3probe_run_complete")
+        ended, notes = self._alone(RUN_TIMESTAMP), []
+        if of_upstreams:
+            older = self._older_upstreams(ended)
+            if older is not None:
+                notes.append(
+                    "the newest run's upstreams did not arrive: these are of an earlier one, "
+                    "and the age is theirs"
+                )
+                ended = older
+            if self.beside:
+                notes.append(
+                    f"the upstreams of {_shards(self.beside)} are not among these; start t3probe "
+                    "mcp with another --shard for them"
+                )
         return source_info(
-            "gateway", self.name, self._alone(RUN_TIMESTAMP), now,
-            vantage=short(self.vantage), complete=None if complete is None else complete >= 1,
+            "gateway", self.name, ended, now, vantage=short(self.vantage),
+            complete=None if complete is None else complete >= 1, notes=tuple(notes),
         )  # fmt: skip
+
+    def _older_upstreams(self, ended: float | None) -> float | None:
+        """When the upstreams were written, if that was before the newest run ended.
+
+        They have a group of their own, whose write may fail alone. The gateway's clock may be
+        another than the run's, so its two writes are compared too.
+        """
+        at, own = self.upstreams_pushed_at, self.pushed_at
+        if at is None or own is None or ended is None:
+            return None
+        return at if at < ended - AHEAD_SECONDS and at < own - WRITES_APART_SECONDS else None
 
     def _alone(self, name: str) -> float | None:
         return next((value for _, value in _numbers(self.own, name)), None)
@@ -150,6 +193,12 @@ def _said(states: Mapping[str, tuple[str, ...]]) -> tuple[str, str]:
     if states["unobserved"] or states["masked"]:
         return "incomplete", "nothing is convicted, but not every segment was observed"
     return "clean", "clean: every declared segment is cleared"
+
+
+def _shards(names: tuple[str, ...]) -> str:
+    more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
+    word = "shard" if len(names) == 1 else "shards"
+    return f"{word} {', '.join(short(one, 20) for one in names[:NAMED])}{more}"
 
 
 def _place(labels: _Labels) -> tuple[str, str, str]:

@@ -52,14 +52,14 @@ class Runs:
         self._lock = threading.Lock()
 
     def there(self) -> list[str]:
-        """Those names that lead to a file or a folder now."""
-        return [one for one in self.names if Path(one).exists()]
+        """Those names that lead to a file or a folder now: a pipe may never end."""
+        return [one for one in self.names if Path(one).is_file() or Path(one).is_dir()]
 
     def newest(self, budget: Budget) -> tuple[OfRun, list[str]]:
         """The newest run there is now, and sentences about files that cannot be read.
 
         Raises NothingToTellError: nothing is recorded, nothing can be read, or reading takes
-        longer than `budget`; what was read by then need not be read again.
+        longer than `budget` before any is; what was read by then need not be read again.
         """
         if not self._lock.acquire(timeout=budget.left_seconds):
             raise NothingToTellError("the recorded runs are still being read; ask again in a while")
@@ -78,12 +78,13 @@ class Runs:
             for path, signature in there.items()
             if path not in self._files or self._files[path].signature != signature
         ]
+        # The last written one first: when time runs out, the newest is most likely among the read.
+        changed.sort(key=lambda path: there[path], reverse=True)
+        unread = ""
         for number, path in enumerate(changed):
             if budget.left_seconds <= 0:
-                raise NothingToTellError(
-                    f"{len(changed) - number} of {len(there)} files are still to be read; ask "
-                    "again, or start with fewer --runs"
-                )
+                unread = f"{len(changed) - number} of {len(there)} files are still to be read"
+                break
             self._read(path, there[path])
         known = [
             (one.started_at, str(path), path)
@@ -91,6 +92,8 @@ class Runs:
             if one.started_at is not None
         ]
         problems = [one.problem for one in self._files.values() if one.problem]
+        if not known and unread:
+            raise NothingToTellError(f"{unread}; ask again, or start with fewer --runs")
         if not known:
             raise NothingToTellError(problems[0] if problems else NOTHING)
         best = max(known)[2]
@@ -101,6 +104,8 @@ class Runs:
         notes = problems[:NOTES]
         if len(problems) > NOTES:
             notes.append(f"{len(problems) - NOTES} more files cannot be read")
+        if unread:
+            notes.append(f"{unread}, and one of them may hold a newer run; ask again")
         return self._best[1], notes
 
     def _listed(self) -> Iterator[tuple[Path, _Signature]]:

@@ -1,36 +1,27 @@
-"""The protocol, by the package `mcp`: over stdio, and as streamable HTTP on loopback.
+"""The protocol, by the package `mcp`, without a transport.
 
-Nothing is kept between requests, so that many clients cost no more than their questions. Over
-HTTP the package checks Host and Origin: no web page can reach it through a name that it made to
-lead to loopback.
+Nothing is kept between requests, so that many clients cost no more than their questions.
 """
 
 from __future__ import annotations
 
 import asyncio
 import json
-import os
-import signal
-import socket
+import logging
 import sys
 from typing import Any
 
-import uvicorn
 from mcp import types
 from mcp.server.lowlevel import Server
-from mcp.server.stdio import stdio_server
-from mcp.server.transport_security import TransportSecuritySettings
 from mcp.shared.exceptions import MCPError
 
+from t3probe.mcp_server.answers import short
 from t3probe.mcp_server.tools import TOOLS, Toolbox, ToolError, input_schema, output_schema
 
-__all__ = ["PATH", "protocol", "serve_http", "serve_stdio"]
+__all__ = ["REQUEST_BYTES", "protocol", "quiet_logs"]
 
-PATH = "/mcp"
 REQUEST_BYTES = 256 << 10
-CONNECTIONS = 64
-END_SECONDS = 2
-"""How long open requests may take to end after SIGTERM."""
+"""How long a request may be."""
 INSTRUCTIONS = (
     "t3probe sends the same small traffic over several legs that differ in the segments they "
     "cross, and tells which segment broke. These tools read its last recorded run and probe "
@@ -84,45 +75,25 @@ _DESCRIBED = tuple(
 )
 
 
-def serve_stdio(server: Server[Any]) -> int:
-    """Serve one client over standard input and output until it closes them, or a signal."""
-    for one in (signal.SIGTERM, signal.SIGINT):
-        # A thread waits for standard input and cannot be told to stop; nothing needs saving.
-        signal.signal(one, lambda number, frame: os._exit(0))
+class _Line(logging.Formatter):
+    """A sentence on one line: tracebacks help nobody who runs this."""
 
-    async def serve() -> None:
-        async with stdio_server() as (read, write):
-            await server.run(read, write, server.create_initialization_options())
-
-    asyncio.run(serve())
-    return 0
+    def format(self, record: logging.LogRecord) -> str:
+        """The record without its traceback."""
+        kind = record.exc_info[0] if record.exc_info else None
+        what = "" if kind is None else f" ({kind.__name__})"
+        return f"t3probe: mcp: {short(record.getMessage())}{what}"
 
 
-def serve_http(server: Server[Any], listening: socket.socket) -> int:
-    """Serve every client of a listening socket until a signal.
+def _worth_telling(record: logging.LogRecord) -> bool:
+    """Requests that are still open at the end are cancelled, which is no news."""
+    kind = record.exc_info[0] if record.exc_info else None
+    return kind is None or not issubclass(kind, asyncio.CancelledError)
 
-    uvicorn handles signals itself, and raises the one that ended it once more for the caller's
-    own handler, which has to end the process with 0.
-    """
-    host, port = listening.getsockname()[:2]
-    name = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-    hosts = [*dict.fromkeys((name, f"localhost:{port}"))]
-    application = server.streamable_http_app(
-        streamable_http_path=PATH,
-        json_response=True,
-        stateless_http=True,
-        max_request_body_size=REQUEST_BYTES,
-        transport_security=TransportSecuritySettings(
-            enable_dns_rebinding_protection=True,
-            allowed_hosts=hosts,
-            allowed_origins=[f"http://{one}" for one in hosts],
-        ),
-    )
-    config = uvicorn.Config(
-        application, loop="asyncio", http="h11", ws="none", log_config=None, access_log=False,
-        server_header=False, limit_concurrency=CONNECTIONS, timeout_keep_alive=30,
-        timeout_graceful_shutdown=END_SECONDS,
-    )  # fmt: skip
-    print(f"t3probe: mcp: serving at http://{name}{PATH}", file=sys.stderr, flush=True)
-    uvicorn.Server(config).run(sockets=[listening])
-    return 0
+
+def quiet_logs() -> None:
+    """What the packages underneath warn of goes to standard error, a line each."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(_Line())
+    handler.addFilter(_worth_telling)
+    logging.basicConfig(handlers=[handler], level=logging.WARNING, force=True)

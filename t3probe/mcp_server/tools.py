@@ -33,10 +33,10 @@ from t3probe.timing import Clock
 
 __all__ = ["TOOLS", "Sources", "Tool", "ToolError", "Toolbox", "input_schema", "output_schema"]
 
-ROWS = 500
+ROWS = 200
 """How many upstreams or legs an answer lists."""
 CALL_SECONDS = 25.0
-READ_SECONDS = 20.0
+READ_SECONDS = 15.0
 AT_ONCE = 4
 """Questions answered at the same time; others wait."""
 
@@ -103,7 +103,7 @@ TOOLS = (
         "query_backend_health",
         "Backend health",
         "Envoy's upstreams as the last run's own TCP connects found them, beside Envoy's opinion "
-        "and where the two disagree; the worst first, 500 at most. Check source.age_seconds.",
+        "and where the two disagree; the worst first, 200 at most. Check source.age_seconds.",
         _Health,
         HealthAnswer,
     ),
@@ -245,7 +245,7 @@ class Toolbox:
         newest: OfRun | OfGroup
         if self._sources.gateway is not None:
             newest = read_gateway(self._sources.gateway, budget)
-            source = newest.source(self._clock.wall())
+            source = newest.source(self._clock.wall(), isinstance(asked, _Health))
         else:
             assert self._sources.runs is not None
             newest, notes = self._sources.runs.newest(budget)

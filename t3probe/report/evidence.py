@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from t3probe.observation import Drop
+from t3probe.report.answer import onset
 from t3probe.report.marks import label
 from t3probe.report.markup import Child, Html, tag
 from t3probe.report.tables import details, section
@@ -14,6 +15,8 @@ from t3probe.verdict import Incident, Verdict
 
 __all__ = ["evidence_section"]
 
+WHOLE_INCIDENTS = 3
+"""With more, all but the worst are folded to their finding."""
 DROPS_SHOWN = 12
 """Drops of one incident that are told in full."""
 HOW_MEANS = {
@@ -31,35 +34,38 @@ def evidence_section(view: View) -> Html:
         said = f"No leg dropped. {view.leg_names(judged.passed) or 'No leg'} passed."
         return section("incidents", "Incidents and evidence", tag("p", said), _unsure(view.verdict))
     left = len(judged.incidents) - len(view.incidents)
+    many = len(view.incidents) > WHOLE_INCIDENTS
     more = tag("p", f"{left:,} more incidents are not shown.", class_="note") if left else None
     return section(
         "incidents",
         "Incidents and evidence",
-        [_incident(view, number, one) for number, one in enumerate(view.incidents, 1)],
+        [
+            _incident(view, number, one, many and one is not judged.worst)
+            for number, one in enumerate(view.incidents, 1)
+        ],
         more,
     )
 
 
-def _incident(view: View, number: int, one: Incident) -> Html:
+def _incident(view: View, number: int, one: Incident, fold: bool) -> Html:
     end = "not over at the run's end"
     if one.recovered is not None:
         end = f"over at {view.at(one.recovered)}, after {span(one.recovered - one.began)}"
     worst = one is view.judged.worst and len(view.judged.incidents) > 1
     title = f"Incident {number}: {one.symptom}" + (", the run's worst" if worst else "")
-    times = (
-        f"Last good beat {view.at(one.began)}, noticed {view.at(one.noticed)}, {end}."
-    )  # fmt: skip
-    return tag(
-        "article",
-        tag("h3", title),
-        tag("p", f"{one.finding}.", class_="finding"),
-        tag("p", times, class_="note"),
+    worked, at = onset(view, one)
+    first = "Last good beat" if worked else "No good beat from the first attempt on:"
+    head = [tag("h3", title), tag("p", f"{one.finding}.", class_="finding")]
+    told = [
+        tag("p", f"{first} {at}, noticed {view.at(one.noticed)}, {end}.", class_="note"),
         _labels(view, one.verdict),
         _cleared(view, one),
         _drops(view, one),
         _unsure(one.verdict),
-        class_="card",
-    )
+    ]
+    if fold:
+        return tag("details", tag("summary", head), told, class_="card")
+    return tag("article", head, told, class_="card")
 
 
 def _labels(view: View, verdict: Verdict) -> Html:
@@ -124,9 +130,9 @@ def _drop(view: View, leg: LegView, drop: Drop) -> Iterator[Child]:
     if drop.attempt is not None:
         again = "worked" if drop.attempt.ok else "failed, too"
         yield f"A new attempt at once {again}. "
-    for sentence in (drop.evidence, _kernel(drop)):
-        if sentence:
-            yield f"{sentence} "
+    if drop.evidence:
+        yield f"{drop.evidence[0].upper()}{drop.evidence[1:].rstrip('.')}. "
+    yield f"{_kernel(drop)} "
     facts = [
         ("from", drop.local_address),
         ("to", drop.remote_address),

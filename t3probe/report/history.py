@@ -13,8 +13,10 @@ from t3probe.report.view import View
 from t3probe.summary import headline
 from t3probe.verdict import Label, Status
 
-__all__ = ["History", "LegPoint", "RunPoint"]
+__all__ = ["BAD", "History", "LegPoint", "RunPoint"]
 
+BAD: tuple[Status, ...] = ("localised", "ambiguous", "inconsistent")
+"""The statuses of a run in which something failed."""
 GAP_FACTOR = 3.0
 """Runs further apart than this many times the usual interval leave a gap in coverage."""
 

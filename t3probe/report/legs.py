@@ -14,19 +14,28 @@ from t3probe.report.words import span
 
 __all__ = ["legs_section", "phases_section"]
 
+LEGS_SHOWN = 100
+"""Of more, first those that did not pass."""
+PHASES_SHOWN = 40
+SENTENCES_SHOWN = 8
 _NAMES = {"first_echo": "first echo"}
 
 
 def legs_section(view: View) -> Html:
     """A row per leg; upstreams have a table of their own."""
     heads = ("leg", "outcome", "median", "worst", "drops", "looked for", "addresses", "in words")
+    legs = view.legs
+    if len(legs) > LEGS_SHOWN:
+        legs = sorted(legs, key=lambda one: one.outcome == "passed")[:LEGS_SHOWN]
+    left = len(view.legs) - len(legs)
     return section(
         "legs",
         "What each leg saw",
         table(
-            "What each leg saw", heads, (_row(one) for one in view.legs), class_="wide-last",
+            "What each leg saw", heads, (_row(one) for one in legs), class_="wide-last",
             sortable=True,
         ),
+        tag("p", f"{left:,} more are not shown.", class_="note") if left else None,
     )  # fmt: skip
 
 
@@ -38,7 +47,12 @@ def _row(leg: LegView) -> Sequence[Cell | Child]:
     place = " ".join(one for one in (seen.colo, seen.cf_ray) if one)
     words = [
         tag("p", one)
-        for one in (seen.planned, leg.why, *seen.evidence[:20], place and f"CDN: {place}")
+        for one in (
+            seen.planned,
+            leg.why,
+            *seen.evidence[:SENTENCES_SHOWN],
+            place and f"CDN: {place}",
+        )
         if one
     ]
     worst = max(leg.good, default=None)
@@ -60,7 +74,7 @@ def _by(value: float | None) -> float:
 
 def phases_section(view: View) -> Html | None:
     """Stacked bars on one scale, with every number in the table beside them."""
-    legs = [one for one in view.legs if _phases(one)]
+    legs = [one for one in view.legs if _phases(one)][:PHASES_SHOWN]
     if not legs:
         return None
     longest = max(sum(_phases(one).values()) for one in legs)
@@ -88,6 +102,14 @@ def phases_section(view: View) -> Html | None:
                 tag("tbody", (_bars(one, longest) for one in legs)),
                 class_="phases",
             ),
+        ),
+        tag(
+            "ul",
+            (
+                tag("li", tag("i", class_=f"dot p-{name}"), _NAMES.get(name, name))
+                for name in PHASES
+            ),
+            class_="key",
         ),
     )
 

@@ -23,6 +23,8 @@ SHEET = constant(
     'm-dash"/></symbol>'
     '<symbol id="m-degraded" viewBox="0 0 16 16"><path d="M8 1.4l7 13H1z" class="m-d"/>'
     '<path d="M8 6v4m0 1.6v1" class="m-l"/></symbol>'
+    '<symbol id="m-since" viewBox="0 0 16 16"><circle cx="8" cy="8" r="6.6" class="m-o"/>'
+    '<path d="M8 4v4.3l2.8 1.8" class="m-o"/></symbol>'
     '<pattern id="hatch" width="6" height="6" patternUnits="userSpaceOnUse" '
     'patternTransform="rotate(45)"><path d="M0 0v6" class="hatch"/></pattern>'
     "</defs></svg>"

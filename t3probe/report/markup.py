@@ -16,10 +16,22 @@ from collections.abc import Iterable
 from hashlib import sha256
 from html import escape
 from typing import Any, TypeAlias
+from zlib import compress
 
-__all__ = ["Child", "Html", "constant", "csp_hash", "data_block", "join", "tag", "text"]
+__all__ = [
+    "Child",
+    "Html",
+    "constant",
+    "csp_hash",
+    "data_block",
+    "join",
+    "packed_block",
+    "shown",
+    "tag",
+    "text",
+]
 
-LONGEST_TEXT = 1000
+LONGEST_TEXT = 500
 """Characters of one text that are shown; a peer chooses how long its reason is."""
 
 _HIDDEN = re.compile(
@@ -49,9 +61,14 @@ def text(value: str) -> Html:
     """Any text as HTML text, safe in a quoted attribute, too."""
     if isinstance(value, Html):
         return value
+    return Html(escape(shown(value), quote=True))
+
+
+def shown(value: str) -> str:
+    """Any text as the page shows it: bounded, and nothing in it hides."""
     if len(value) > LONGEST_TEXT:
         value = value[:LONGEST_TEXT] + "…"
-    return Html(escape(_HIDDEN.sub(_visible, value), quote=True))
+    return _HIDDEN.sub(_visible, value)
 
 
 def constant(markup: str) -> Html:
@@ -106,6 +123,14 @@ def data_block(identifier: str, data: Any) -> Html:
     for one in "<>&":
         body = body.replace(one, f"\\u{ord(one):04x}")  # ASCII already writes out U+2028 and U+2029
     return Html(f'<script type="application/json" id="{text(identifier)}">{body}</script>')
+
+
+def packed_block(identifier: str, data: Any) -> Html:
+    """Much data for the script: JSON, compressed (RFC 1950) and in base64."""
+    body = json.dumps(data, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    packed = b64encode(compress(body.encode("utf-8"), 9)).decode()
+    kind = "application/octet-stream"
+    return Html(f'<script type="{kind}" id="{text(identifier)}">{packed}</script>')
 
 
 def csp_hash(content: str) -> str:

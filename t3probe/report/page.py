@@ -5,20 +5,22 @@ from __future__ import annotations
 from functools import cache
 from importlib.resources import files
 
+from t3probe.report.answer import answer, title
 from t3probe.report.blind import blind_section
-from t3probe.report.checks import certificates_section, upstreams_section, walls_section
+from t3probe.report.checks import certificates_section, walls_section
 from t3probe.report.evidence import evidence_section
 from t3probe.report.history import History
 from t3probe.report.legs import legs_section, phases_section
-from t3probe.report.marks import SHEET, status
-from t3probe.report.markup import Child, Html, constant, csp_hash, data_block, join, tag
+from t3probe.report.marks import SHEET
+from t3probe.report.marks import status as badge
+from t3probe.report.markup import Html, constant, csp_hash, data_block, join, tag
 from t3probe.report.path import path_section
 from t3probe.report.slow import slow_section
 from t3probe.report.strips import history_section
 from t3probe.report.timeline import timeline_section
+from t3probe.report.upstreams import upstreams_section
 from t3probe.report.view import View
-from t3probe.report.words import STATUS_MEANS, clock, count, listed, span, utc
-from t3probe.summary import headline
+from t3probe.report.words import STATUS_MEANS, count, moment, span
 
 __all__ = ["render_page"]
 
@@ -84,7 +86,7 @@ def _head(view: View) -> Html:
         f"default-src 'none'; style-src {csp_hash(style)}; script-src {csp_hash(script)}; "
         "base-uri 'none'; form-action 'none'"
     )
-    title = f"{headline(view.judged)[1]} · {view.run.deployment or 't3probe'}"
+    words = f"{title(view)} · {view.run.deployment or 't3probe'}"
     return tag(
         "head",
         tag("meta", charset="utf-8"),
@@ -92,50 +94,30 @@ def _head(view: View) -> Html:
         tag("meta", name="viewport", content="width=device-width, initial-scale=1"),
         tag("meta", name="color-scheme", content="light dark"),
         tag("meta", name="referrer", content="no-referrer"),
-        tag("title", title),
+        tag("title", words),
         constant(f"<style>{style}</style>"),
     )
 
 
 def _header(view: View, history: History) -> Html:
-    run, verdict = view.run, view.verdict
-    when = f"{utc(run.started_at)[:10]} {clock(run.started_at, False)} UTC"
+    run, status = view.run, view.verdict.status
+    means = STATUS_MEANS[status] if status != "incomplete" else None  # there it is the heading
     facts = [
         run.deployment or "unnamed deployment",
         f"from {run.vantage}" if run.vantage else "",
-        when,
+        moment(run.started_at),
         f"held {span(run.hold_seconds)}",
         count(len(view.every), "leg"),
         f"newest of {count(len(history.runs), 'run')}" if len(history.runs) > 1 else "",
     ]
     return tag(
         "header",
-        tag("p", status(verdict.status), tag("span", STATUS_MEANS[verdict.status]), class_="over"),
-        tag("h1", headline(view.judged)[1]),
-        _why(view),
+        tag("p", badge(status), tag("span", means) if means else None, class_="over"),
+        tag("h1", title(view)),
+        answer(view, history),
         tag("p", (tag("span", one) for one in facts if one), class_="facts"),
         [tag("p", one, class_="warning") for one in _warnings(view)],
     )
-
-
-def _why(view: View) -> Html:
-    """The sentence under the verdict."""
-    worst = view.judged.worst
-    parts: list[Child] = []
-    if worst is not None:
-        parts.append(f"{worst.finding}.")
-        others = len(view.judged.incidents) - 1
-        also = sorted({name for one in view.incidents for name in one.verdict.convicted})
-        also = [one for one in also if one not in view.verdict.convicted]
-        if others:
-            parts.append(f" {count(others, 'more incident')} in this run")
-            parts.append(f", which convicted {listed(also, 8)}." if also else ".")
-    if view.verdict.ambiguous and view.verdict.extra_leg:
-        parts.append(f" One more leg would tell: over {' > '.join(view.verdict.extra_leg)}.")
-    cleared = [one for one in view.verdict.exonerated if one not in view.own]
-    if cleared:
-        parts.append(tag("span", tag("b", "Cleared: "), f"{listed(cleared, 30)}."))
-    return tag("p", parts, class_="lead")
 
 
 def _warnings(view: View) -> list[str]:

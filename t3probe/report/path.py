@@ -17,21 +17,27 @@ from t3probe.report.words import count, span
 __all__ = ["path_section"]
 
 OWN_SHOWN = 3
-"""Columns for segments of single upstreams that are not cleared; all others share one."""
+"""Columns for segments of single upstreams that are suspects; all others share one."""
 FAILED_SHOWN = 5
 """Lanes for upstreams that failed; all others share one."""
 LONG_SEGMENT = 16
 """Characters; longer names may break anywhere."""
+LANES_SHOWN = 40
+COLUMNS_SHOWN = 32
+EDGE = "-1"
+"""A thick line begins a pixel before its cell: cells end at fractions of one."""
 REST = "\0"
-"""The column of all other segments of single upstreams and path rules."""
+"""The column of all other segments: single upstreams, path rules, and of too many the cleared."""
 
 
 def path_section(view: View) -> Html:
     """The picture, and what its marks mean."""
     columns = _columns(view)
     failing = [one for one in view.upstreams if one.outcome != "passed"][:FAILED_SHOWN]
-    rows = [_lane(view, columns, leg) for leg in (*view.legs, *failing)]
+    drawn = _drawn(view.legs)
+    rows = [_lane(view, columns, leg) for leg in (*drawn, *failing)]
     rest = [one for one in view.upstreams if one not in failing]
+    left = len(view.legs) - len(drawn)
     if rest:
         rows.append(_upstreams(view, columns, rest))
     picture = tag(
@@ -45,23 +51,73 @@ def path_section(view: View) -> Html:
         "path",
         "The path",
         scroll("The path: which leg crosses which segment", picture),
+        tag("p", f"Not drawn: {count(left, 'leg')} of the least notable.", class_="note")
+        if left
+        else None,
         legend(),
+        _key(),
     )
+
+
+def _drawn(legs: Sequence[LegView]) -> list[LegView]:
+    """In their order; of too many those that failed first, then those that did not pass."""
+    if len(legs) <= LANES_SHOWN:
+        return [*legs]
+    ranks = {"failed": 0, "passed": 2}
+    first = sorted(range(len(legs)), key=lambda at: ranks.get(legs[at].outcome, 1))
+    return [legs[at] for at in sorted(first[:LANES_SHOWN])]
+
+
+def _key() -> Html:
+    line = tag("line", x1=0, x2=30, y1="50%", y2="50%")
+    thin = tag("line", x1=0, x2=30, y1="50%", y2="50%", class_="by")
+    ring = tag("circle", cx=15, cy="50%", r=4.5)
+    items = (
+        ("l-passed", (line, ring), "crosses the segment"),
+        ("l-passed", (thin,), "goes past it"),
+        ("l-failed", (line, _mark("convicted", "15")), "a failed leg, and where it broke"),
+        ("l-failed", (line, _mark("exonerated", "15")), "carried the failed leg's bytes"),
+        ("l-inconclusive", (line, ring), "could not tell"),
+    )
+    return tag(
+        "ul",
+        (
+            tag(
+                "li",
+                tag("svg", shapes, width=30, height=18, aria_hidden="true", focusable="false"),
+                word,
+                class_=kind,
+            )
+            for kind, shapes, word in items
+        ),
+        class_="key lines",
+    )
+
+
+def _mark(name: str, x: str) -> Html:
+    use = tag("use", href=f"#m-{name}", width=16, height=16, x=-8, y=-8)
+    return tag("svg", use, x=x, y="50%", overflow="visible", class_=f"k-{name}")
 
 
 _OUTCOME = tag("th", "outcome", scope="col", class_="end")
 
 
 def _columns(view: View) -> list[str]:
-    shown = [one for one in view.judged.segments if one not in view.own]
+    declared = [one for one in view.judged.segments if one not in view.own]
     own = [one for one in view.judged.segments if one in view.own]
+    shown = declared
+    if len(declared) > COLUMNS_SHOWN:
+        ranks = {"convicted": 0, "ambiguous": 1, "exonerated": 3}
+        first = sorted(declared, key=lambda one: ranks.get(view.labels.get(one, ""), 2))
+        kept = set(first[:COLUMNS_SHOWN])
+        shown = [one for one in declared if one in kept]
     notable = [one for one in own if view.labels.get(one) in ("convicted", "ambiguous")]
     notable += [one for one in own if view.elsewhere(one)]
     notable = list(dict.fromkeys(notable))[:OWN_SHOWN]
-    shown += notable
-    if len(own) > len(notable):
-        shown.append(REST)
-    return shown
+    columns = [*shown, *notable]
+    if len(view.judged.segments) > len(columns):
+        columns.append(REST)
+    return columns
 
 
 def _heads(view: View, columns: Sequence[str]) -> Iterator[Html]:
@@ -85,21 +141,29 @@ def _heads(view: View, columns: Sequence[str]) -> Iterator[Html]:
 
 
 def _rest_head(view: View, columns: Sequence[str]) -> Html:
-    rest = [one for one in view.judged.segments if one in view.own and one not in columns]
+    rest = [one for one in view.judged.segments if one not in columns]
     counts = dict.fromkeys(("exonerated", "ambiguous", "masked", "unobserved", "convicted"), 0)
     for one in rest:
         counts[view.labels.get(one, "unobserved")] += 1
     label = max(counts, key=lambda name: counts[name])
     said = ", ".join(f"{number:,} {name}" for name, number in counts.items() if number)
     if counts[label] == len(rest):
-        said = f"{'all ' if len(rest) > 1 else ''}{label}"
-    name = count(len(rest), "single part")
+        said = label
+    name = _rest_name(rest)
     return tag(
         "th",
         tag("span", icon(label), tag("b", name), tag("small", said), class_=f"seg k-{label}"),
         scope="col",
         class_=f"c-{label}",
     )
+
+
+def _rest_name(rest: Sequence[str]) -> str:
+    if all(one.startswith("upstream-") for one in rest):
+        return f"{len(rest):,}\u00a0upstream{'s' if len(rest) > 1 else ''}"
+    if all(one.startswith(("carve-out-", "wall-")) for one in rest):
+        return count(len(rest), "path rule")
+    return count(len(rest), "other")
 
 
 def _lane(view: View, columns: Sequence[str], leg: LegView) -> Html:
@@ -112,7 +176,8 @@ def _lane(view: View, columns: Sequence[str], leg: LegView) -> Html:
         if at is not None
     }
     cells = _pieces(columns, crossed, view, leg.outcome, carried)
-    trips = span(leg.median) if leg.good else leg.seen.reason
+    bad = leg.outcome in ("failed", "inconclusive")
+    trips = leg.seen.reason if bad or not leg.good else span(leg.median)
     end = tag("td", outcome(leg.outcome), tag("small", trips), class_="end")
     return tag("tr", row_head(leg.name), cells, end, class_=f"l-{leg.outcome}")
 
@@ -156,16 +221,14 @@ def _pieces(
         right = None if at == last else _line("50%", "100%", thick=at + 1 in crossed)
         culprit = word == "failed" and label == "convicted"
         mark = "convicted" if culprit else "exonerated" if at in carried else ""
-        if mark:
-            use = tag("use", href=f"#m-{mark}", width=16, height=16, x=-8, y=-8)
-            node = tag("svg", use, x="50%", y="50%", overflow="visible", class_=f"k-{mark}")
-        else:
-            node = tag("circle", cx="50%", cy="50%", r=4.5)
+        node = _mark(mark, "50%") if mark else tag("circle", cx="50%", cy="50%", r=4.5)
         said = "broken here" if culprit else "carried its bytes" if at in carried else "crosses"
         yield tag("td", _drawing(left, right, node), tag("span", said, class_="vh"), class_=style)
 
 
 def _line(start: str, end: str, *, thick: bool) -> Html:
+    if thick and start == "0":
+        start = EDGE
     return tag("line", x1=start, x2=end, y1="50%", y2="50%", class_=None if thick else "by")
 
 

@@ -49,6 +49,11 @@ def _posterior(view: View) -> Child:
         return None
     rows = [(name, Cell(f"{p:.0%}", class_="n")) for name, p in likely[:SUSPECTS_SHOWN]]
     return [
-        tag("p", "How probable a fault of each segment is, from how often what failed:"),
+        tag(
+            "p",
+            "How probable a fault of each segment is, from how often what failed. An estimate "
+            "that also reckons with wrong outcomes, so a short run says little; the verdict "
+            "makes no use of it.",
+        ),
         table("Probability of a fault", ("segment", "probability"), rows, class_="fit"),
     ]

@@ -10,11 +10,11 @@ from collections.abc import Callable, Iterator, Sequence
 from itertools import groupby
 
 from t3probe.median import median
-from t3probe.report.history import History, RunPoint
+from t3probe.report.history import BAD, History, RunPoint
 from t3probe.report.marks import icon
 from t3probe.report.markup import Child, Html, join, tag
 from t3probe.report.tables import Cell, details, row_head, scroll, section, table
-from t3probe.report.words import clock, count, span, utc
+from t3probe.report.words import clock, count, moment, span, utc
 
 __all__ = ["history_section"]
 
@@ -39,8 +39,8 @@ def history_section(history: History) -> Html | None:
     first = len(history.runs) - len(runs)
     gaps = {at - first: seconds for at, seconds in history.gaps.items() if at > first}
     older = f" {first:,} older ones are not drawn." if first else ""
-    bad = sum(one.status in ("localised", "ambiguous", "inconsistent") for one in runs)
-    since = f"{utc(runs[0].started_at)} to {utc(runs[-1].started_at)}"
+    bad = sum(one.status in BAD for one in runs)
+    since = f"{moment(runs[0].started_at)} to {moment(runs[-1].started_at)}"
     places = dict.fromkeys(one.vantage or "no vantage" for one in runs)
     said = f"{count(len(runs), 'run')} from {since}; something failed in {bad:,}.{older}"
     if len(places) > 1:
@@ -275,7 +275,7 @@ def _gaps(runs: Sequence[RunPoint], gaps: dict[int, float]) -> Html | None:
     if not gaps:
         return None
     lines = [
-        tag("li", f"before {utc(runs[at].started_at)}: nobody looked for {span(seconds)}")
+        tag("li", f"before {moment(runs[at].started_at)}: nobody looked for {span(seconds)}")
         for at, seconds in list(gaps.items())[-50:]
     ]
     more = "" if len(gaps) <= 50 else ", the newest 50"
@@ -297,7 +297,7 @@ def _listing(runs: Sequence[RunPoint]) -> Html:
 def _listed(one: RunPoint) -> Iterator[Cell | Child]:
     dropped = [f"{name} ({leg.drops})" for name, leg in one.legs.items() if leg.drops]
     good, all_of_them = one.upstreams
-    yield Cell(utc(one.started_at), one.started_at)
+    yield Cell(moment(one.started_at), one.started_at)
     yield one.vantage or "-"
     yield one.status
     yield one.said

@@ -14,7 +14,7 @@ from t3probe.report.marks import outcome
 from t3probe.report.markup import Child, Html, join, tag
 from t3probe.report.tables import Cell, details, row_head, scroll, section, table
 from t3probe.report.view import WIDTH, LegView, View
-from t3probe.report.words import clock, count, span, utc
+from t3probe.report.words import clock, count, moment, span
 
 __all__ = ["timeline_section"]
 
@@ -23,10 +23,10 @@ HEIGHT = 30
 DROPS_DRAWN = 150
 """Of one leg; more would be one red bar anyway."""
 EVENTS_SHOWN = 200
-LANES_SHOWN = 60
-FLAG_ROOM = 9
+LANES_SHOWN = 40
+FLAG_ROOM = 17
 """Units of the axis that a letter of an incident's flag needs."""
-LABEL_ROOM = 70
+LABEL_ROOM = 100
 """Units of the axis that a drop's word needs."""
 
 
@@ -58,11 +58,12 @@ def timeline_section(view: View) -> Html:
         data_span=view.span,
         data_start=view.run.started_at,
     )
-    start, end = utc(view.run.started_at), utc(view.run.started_at + view.span)
+    start, end = view.run.started_at, view.run.started_at + view.span
+    when = f"{moment(start)} to {clock(end, False)}, {span(view.span)}."
     return section(
         "timeline",
         "Timeline",
-        tag("p", f"From {start} to {end}, {span(view.span)}.", class_="note"),
+        tag("p", when, class_="note"),
         scroll("Beats and drops of every leg over the run", picture),
         _key(),
         note,
@@ -74,6 +75,7 @@ def _key() -> Html:
     items = (
         ("beat", "good beat, on the connection it held"),
         ("miss", "beat that failed"),
+        ("mute", "beat that says neither yes nor no"),
         ("drop", "drop, from its last good beat to when it was noticed"),
         ("after", "not back yet"),
         ("inc", "incident"),
@@ -86,6 +88,7 @@ def _sample(name: str) -> Html:
     shape = {
         "beat": tag("path", d="M0 10H28M5 5v10M14 5v10M23 5v10", class_="beat"),
         "miss": tag("path", d="M8 1v18M19 1v18", class_="miss"),
+        "mute": tag("path", d="M8 5v10M19 5v10", class_="mute"),
     }.get(name, tag("rect", width=28, height=12, y=4, class_=name))
     return tag("svg", shape, width=28, height=20, aria_hidden="true", focusable="false")
 
@@ -149,6 +152,7 @@ def _row(view: View, leg: LegView) -> Html:
         join(_bands(view)),
         join(_drops(view, leg)),
         _beats(view, leg),
+        join(_words(view, leg)),
         height=HEIGHT,
         role="img",
         aria_label=spoken,
@@ -177,7 +181,6 @@ def _bands(view: View) -> Iterator[Html]:
 
 
 def _drops(view: View, leg: LegView) -> Iterator[Html]:
-    free = 0.0
     for drop in leg.seen.drops[:DROPS_DRAWN]:
         end = view.span if drop.recovered is None else drop.recovered
         name = "stall" if drop.stalled else "drop"
@@ -199,29 +202,43 @@ def _drops(view: View, leg: LegView) -> Iterator[Html]:
                 height=14,
                 class_="after",
             )
-        at = view.x(drop.began)
-        if at >= free and not drop.stalled:
-            near = at > WIDTH - LABEL_ROOM
-            free = at + LABEL_ROOM
-            yield tag(
-                "text",
-                drop.symptom,
-                x=view.percent(drop.began),
-                dx=-5 if near else 6,
-                y=19,
-                text_anchor="end" if near else "start",
-                class_="what",
-            )
+
+
+def _words(view: View, leg: LegView) -> Iterator[Html]:
+    """The drops' symptoms, where there is room: within a wide one, behind a narrow one."""
+    free = 0.0
+    for drop in leg.drops[:DROPS_DRAWN]:
+        began = view.x(drop.began)
+        ended = view.x(view.span if drop.recovered is None else drop.recovered)
+        at = began if ended - began >= LABEL_ROOM else ended
+        near = at > WIDTH - LABEL_ROOM
+        at = began if near else at
+        if at < free:
+            continue
+        free = at + LABEL_ROOM
+        yield tag(
+            "text",
+            drop.symptom,
+            x=f"{at / WIDTH:.2%}",
+            dx=-5 if near else 6,
+            y=19,
+            text_anchor="end" if near else "start",
+            class_="what",
+        )
 
 
 def _beats(view: View, leg: LegView) -> Html:
-    """All beats in three paths: connections, good ones, failed ones."""
+    """All beats in a few paths: connections, good ones, failed ones, those that tell nothing."""
     good: set[int] = set()
     bad: set[int] = set()
+    mute: set[int] = set()
     held: dict[int, tuple[int, int]] = {}
     for beat in leg.seen.beats:
         at = round(view.x(beat.sent))
-        (good if beat.ok else bad).add(at)
+        if beat.ok:
+            good.add(at)
+        else:
+            (bad if beat.tells and leg.outcome != "inconclusive" else mute).add(at)
         if beat.ok and leg.seen.level == "hold":
             first, last = held.get(beat.conn, (at, at))
             held[beat.conn] = (min(first, at), max(last, at))
@@ -231,6 +248,7 @@ def _beats(view: View, leg: LegView) -> Html:
         tag("path", d=_ticks_at(good, 9, 12), class_="beat") if good else None,
         # Upright only: a slope would be stretched with the axis.
         tag("path", d=_ticks_at(bad, 3, 24), class_="miss") if bad else None,
+        tag("path", d=_ticks_at(mute, 9, 12), class_="mute") if mute else None,
     ]
     box = f"0 0 {WIDTH} {HEIGHT}"
     return tag("svg", paths, viewBox=box, preserveAspectRatio="none", height=HEIGHT, width="100%")

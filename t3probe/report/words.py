@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from t3probe.timing import utc_text
 
-__all__ = ["LABEL_MEANS", "STATUS_MEANS", "clock", "count", "listed", "span", "utc"]
+__all__ = ["LABEL_MEANS", "STATUS_MEANS", "clock", "count", "listed", "moment", "span", "utc"]
 
 LABEL_MEANS = {
     "exonerated": "a leg that passed crosses it",
@@ -62,6 +62,12 @@ def clock(unix_seconds: float, milliseconds: bool = True) -> str:
     """The time of day of a moment in UTC, `03:50:13.343`."""
     found = utc(unix_seconds)
     return found[11 : 23 if milliseconds else 19] if found.endswith("Z") else found
+
+
+def moment(unix_seconds: float) -> str:
+    """Day and time of day, `2026-11-21 03:50:13 UTC`."""
+    found = utc(unix_seconds)
+    return f"{found[:10]} {found[11:19]} UTC" if found.endswith("Z") else found
 
 
 def count(number: int, one: str, several: str = "") -> str:

@@ -1,4 +1,4 @@
-"""Text for GitHub and for chats: in the documented form, whatever the network says."""
+"""Workflow commands and the job summary: in GitHub's documented form, whatever is said."""
 
 from __future__ import annotations
 
@@ -6,12 +6,22 @@ import re
 from pathlib import Path
 
 import msgspec
-from gate_runs import leg, run
+from gate_runs import PATHS, SEGMENTS, leg, run
 from hypothesis import given
 from hypothesis import strategies as st
 
-from t3probe.markdown import cell, run_markdown, table
-from t3probe.sinks.annotations import SUMMARY_LIMIT_BYTES, append, command, of_run
+from t3probe.compare import compare
+from t3probe.gate import sentences
+from t3probe.observation import RunRecord
+from t3probe.record import Recording
+from t3probe.sinks.annotations import (
+    MESSAGE_LIMIT,
+    SUMMARY_LIMIT_BYTES,
+    append,
+    command,
+    of_comparison,
+    of_run,
+)
 from t3probe.verdict import judge_run
 
 COMMAND = re.compile(
@@ -29,8 +39,7 @@ def unescaped(text: str) -> str:
 @given(st.text(), st.text(min_size=1))
 def test_a_command_is_one_line_and_says_the_same(message: str, title: str) -> None:
     line = command("error", message, title=title)
-    lines = re.split(r"[\r\n]", line)
-    assert len(lines) == 1
+    assert len(re.split(r"[\r\n]", line)) == 1
     assert COMMAND.fullmatch(line)
     said, _, rest = line.removeprefix("::error title=").partition("::")
     assert unescaped(said) == title
@@ -41,49 +50,77 @@ def test_a_run_has_few_enough_errors() -> None:
     one = run("cloudflare")
     legs = [msgspec.structs.replace(one.observations[1], leg=f"leg-{at}") for at in range(30)]
     judged = judge_run(one.run, legs)
-    lines = list(of_run(legs, judged, ["closed: tunnel convicted"]))
-    # GitHub shows ten of a kind: the verdict, the gate, and as many legs as there is room for.
-    assert 5 < sum(line.startswith("::error") for line in lines) <= 10
+    lines = list(of_run(legs, judged, ["closed: tunnel convicted", "closed: wan not cleared"]))
+    assert lines[1] == (
+        "::error title=t3probe gate::closed: tunnel convicted%0Aclosed: wan not cleared"
+    )
+    assert lines[-1].startswith("::error title=t3probe 28 more legs::leg-2, leg-3, ")
     assert all(COMMAND.fullmatch(line) for line in lines)
 
 
-HOSTILE = (
-    "</td><script>x</script> | `x` [a](http://evil) @all #1 **b** __c__ <!-- \u2028 \r\n| --- |"
+KINDS = ("error", "warning", "notice")
+
+
+@given(
+    failed=st.integers(0, 30),
+    unsure=st.integers(0, 30),
+    broken=st.sets(st.sampled_from(sorted(PATHS))),
+    gate=st.sets(st.sampled_from(SEGMENTS)),
 )
+def test_a_run_and_a_comparison_are_all_shown(
+    failed: int, unsure: int, broken: set[str], gate: set[str]
+) -> None:
+    """In one step GitHub shows ten annotations of a kind; what is in them is one line each."""
+    before, after = run(), run(*broken, at=1_700_000_600.0)
+    legs = [msgspec.structs.replace(leg("edge", failed=True), leg=f"f{n}") for n in range(failed)]
+    legs += [
+        msgspec.structs.replace(leg("edge"), leg=f"u{n}", outcome="inconclusive", beats=())
+        for n in range(unsure)
+    ]
+    judged = judge_run(after.run, legs)
+    said = sentences(judged.verdict, sorted(gate)) if gate else []
+    lines = [
+        *of_comparison(compare(before, after, sorted(gate))),
+        *of_run(legs, judged, said),
+    ]
+    for kind in KINDS:
+        assert sum(line.startswith(f"::{kind} ") for line in lines) <= 10
+    assert all(COMMAND.fullmatch(line) for line in lines)
+    shown = " ".join(lines)
+    for one in legs:  # by its own annotation, or by name
+        assert re.search(rf"\b{one.leg}\b", shown)
 
 
-def test_markdown_shows_hostile_text_as_it_is() -> None:
-    one = run("cloudflare")
-    seen = [msgspec.structs.replace(leg, detail=HOSTILE) for leg in one.observations]
-    lines = list(run_markdown(one.run, seen, judge_run(one.run, seen)))
-    shown = "\n".join(lines)
-    assert "<script" not in re.sub(r"\\.", "", shown)
-    rows = [line for line in lines if line.startswith("| cloudflare")]
-    assert len(rows) == 1
-    assert len(re.findall(r"(?<!\\)\|", rows[0])) == 4
-
-
-@given(st.text(max_size=200))
-def test_a_cell_keeps_its_table(text: str) -> None:
-    lines = list(table(("a", "b"), [(text, text)]))
-    assert len(lines) == 3
-    assert not re.search(r"[\r\n\x0b\x0c\u0085\u2028\u2029]", lines[2])
-    assert len(re.findall(r"(?<!\\)(?:\\\\)*\|", lines[2])) == 3
-    assert not re.search(r"(?<!\\)(?:\\\\)*[<>`]", cell(text))
-
-
-def test_names_stay_readable() -> None:
-    assert cell("cf-edge: rtt_timeout, 502 (bad) in 1.5 s") == (
-        "cf-edge: rtt_timeout, 502 (bad) in 1.5 s"
+def test_a_regression_elsewhere_is_a_warning_each_until_there_are_many() -> None:
+    segments = tuple(f"s{n}" for n in range(9))
+    record = RunRecord(deployment="here", segments=segments)
+    good = msgspec.structs.replace(leg("edge"), path=segments)
+    bad = msgspec.structs.replace(leg("edge", failed=True), path=segments)
+    found = compare(Recording(record, (good,)), Recording(record, (bad,)), ["s0"])
+    lines = list(of_comparison(found))
+    assert lines[0].startswith("::error title=t3probe compare::regression: s0 ")
+    assert lines[1] == (
+        "::error title=t3probe gate::closed: s0 cannot be cleared any more, others may have "
+        "broken in their place"
     )
+    assert [one for one in lines if one.startswith("::warning")][-1] == (
+        "::warning title=more segments::s5, s6, s7, s8: cleared before and not after"
+    )
+    assert len(lines) == 7
+
+
+def test_a_long_message_is_cut() -> None:
+    assert command("error", "%" * 3000) == "::error::" + "%25" * (MESSAGE_LIMIT - 3) + "..."
 
 
 def test_the_job_summary_is_bounded(tmp_path: Path) -> None:
     file = tmp_path / "summary.md"
     assert not append(["x"], {})
+    line = "\u00e4" * 1000
     for _ in range(3):
-        assert append(["y" * 600_000], {"GITHUB_STEP_SUMMARY": str(file)})
-    assert file.stat().st_size == SUMMARY_LIMIT_BYTES
+        assert append([line] * 300, {"GITHUB_STEP_SUMMARY": str(file)})
+    assert SUMMARY_LIMIT_BYTES - 2001 <= file.stat().st_size <= SUMMARY_LIMIT_BYTES <= 1 << 20
+    assert set(file.read_text(encoding="utf-8").split("\n")) == {line, ""}, "only whole lines"
 
 
 def test_a_clean_run_is_a_notice() -> None:

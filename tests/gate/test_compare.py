@@ -9,14 +9,15 @@ from pathlib import Path
 import msgspec
 import pytest
 from gate_runs import PATHS, SEGMENTS, leg, run
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from t3probe.cli import main
 from t3probe.compare import compare
-from t3probe.compare.text import headline, to_lines, to_markdown
+from t3probe.compare.text import decision, headline, to_lines, to_markdown
 from t3probe.gate import blocked, label_of, sentences
-from t3probe.record import record_line
+from t3probe.observation import RunRecord
+from t3probe.record import Recording, record_line
 from t3probe.verdict import judge_run
 
 LATER = 1_700_000_600.0
@@ -124,7 +125,7 @@ def test_a_regression_is_what_it_says(before: set, after: set, gate: set) -> Non
         one for one in gate if label_of(judged[0], one) == "exonerated" != label_of(judged[1], one)
     }
     assert {one.segment for one in found.regressions} == expected
-    assert max(map(len, to_lines(found))) <= 100
+    assert max(map(len, to_lines(found))) <= 80
     assert all("\n" not in line for line in to_markdown(found))
     json.dumps(found.to_dict())
     # The gate of one run: closed for exactly what is not cleared.
@@ -160,6 +161,145 @@ def test_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys) ->
     assert (
         "| tunnel | exonerated | convicted | REGRESSION |" in (tmp_path / "summary.md").read_text()
     )
+    capsys.readouterr()
+    assert main(["compare", *files, "--gate", "dispatch,tunnel"]) == 1
+    assert "  gate  closed: tunnel convicted, and cleared before\n" in capsys.readouterr().out
+    blind = written(tmp_path, "c.log", run(without=("cloudflare",), at=LATER))
+    assert main(["compare", blind, blind]) == 0, "without a gate, what nobody sees blocks nobody"
+    assert main(["compare", blind, blind, "--gate", "tunnel"]) == 5
+    assert "closed: tunnel cannot be cleared, and nobody can tell" in capsys.readouterr().out
     assert main(["compare", files[0], "nowhere.xml"]) == 4
     assert main(["compare", *files, "--gate", "dispatsch"]) == 4
     assert "expected segments of the runs, found 'dispatsch'" in capsys.readouterr().err
+
+
+def test_what_nobody_looked_at_does_not_open_a_gate() -> None:
+    blind = run(without=("cloudflare",))
+    for before, after in ((blind, run("cloudflare", at=LATER)), (run("cloudflare"), blind)):
+        found = compare(before, after, ["tunnel"])
+        assert not found.regressions
+        assert [one.segment for one in found.untold] == ["tunnel"]
+        assert decision(found)[0].startswith("closed: tunnel cannot be cleared, and nobody")
+    assert not compare(blind, run(at=LATER), ["tunnel"]).untold, "it is cleared now"
+    assert not compare(blind, blind).untold, "nobody named it"
+
+
+def test_another_deployments_trouble_is_no_excuse() -> None:
+    other = run("cloudflare")
+    other = type(other)(msgspec.structs.replace(other.run, deployment="there"), other.observations)
+    found = compare(other, run("cloudflare", at=LATER), ["tunnel"])
+    assert [one.segment for one in found.untold] == ["tunnel"]
+    assert found.warnings == ("the runs are of different deployments, 'there' and 'here'",)
+
+
+def test_each_decision_has_its_sentence() -> None:
+    def said(before, after, *gate: str) -> list[str]:
+        return decision(compare(before, after, gate))
+
+    broken = run("cloudflare", at=LATER)
+    assert said(run(), run(at=LATER), "tunnel", "dispatch") == ["open: tunnel, dispatch cleared"]
+    assert said(run(), broken, "tunnel", "wan") == ["closed: tunnel convicted, and cleared before"]
+    unclear = run("cloudflare", without=("internal", "traefik"), at=LATER)
+    assert said(run(), unclear, "dispatch") == [
+        "closed: dispatch cannot be cleared any more, others may have broken in their place"
+    ]
+    both = run("cloudflare", "internal", "traefik", at=LATER)
+    assert said(run(), both, "tunnel") == [
+        "closed: tunnel cannot be cleared any more, behind what is broken"
+    ]
+    assert said(run(), run(without=("cloudflare",), at=LATER), "tunnel") == [
+        "closed: tunnel cannot be cleared any more, no leg that gave evidence crosses it"
+    ]
+    assert said(run("cloudflare"), broken, "tunnel", "dispatch") == [
+        "open: tunnel not cleared, as before: no fault of this deploy",
+        "open: dispatch cleared",
+    ]
+    assert said(run(), broken) == [], "nobody named a gate"
+
+
+RUNS = st.builds(
+    lambda failed, without, rtt, spread, name: run(
+        *failed, without=tuple(without), **{name: leg(name, rtt=rtt, spread=spread)}
+    ),
+    st.sets(st.sampled_from(sorted(PATHS))),
+    st.sets(st.sampled_from(sorted(PATHS)), max_size=3),
+    st.floats(0.0001, 3.0),
+    st.floats(0.0, 0.5),
+    st.sampled_from(sorted(PATHS)),
+)
+
+
+@given(RUNS, st.sets(st.sampled_from(SEGMENTS)))
+def test_a_run_is_never_worse_than_itself(one, gate: set[str]) -> None:
+    found = compare(one, one, sorted(gate))
+    assert not found.regressions
+    assert {change.course for change in found.segments} <= {"same"}
+    assert not found.warnings
+    assert not [pace for change in found.legs for pace in change.paces if pace.exceeds_noise]
+    assert {pace.difference_seconds for change in found.legs for pace in change.paces} <= {0.0}
+
+
+@given(RUNS, RUNS)
+def test_the_other_way_round_it_says_the_opposite(one, other) -> None:
+    there, back = compare(one, other), compare(other, one)
+    turned = {"worse": "better", "better": "worse", "same": "same"}
+    forth = {change.segment: change for change in there.segments}
+    for change in back.segments:
+        same = forth[change.segment]
+        assert (change.before, change.after) == (same.after, same.before)
+        assert change.course == turned[same.course]
+        assert not (change.regression and same.regression)
+        assert change.untold == same.untold
+        # What keeps a gate closed is never cleared; the others are cleared, or were broken.
+        assert not (change.after == "exonerated" and (change.regression or change.untold))
+    legs = {change.leg: change for change in there.legs}
+    for change in back.legs:
+        same = legs[change.leg]
+        assert (change.before, change.after) == (same.after, same.before)
+        assert [pace.what for pace in change.paces] == [pace.what for pace in same.paces]
+        for pace, opposite in zip(change.paces, same.paces, strict=True):
+            assert pace.difference_seconds == -opposite.difference_seconds
+            assert pace.noise_seconds == opposite.noise_seconds
+            assert pace.exceeds_noise == opposite.exceeds_noise
+
+
+@given(RUNS, st.floats(0.02, 2.0))
+def test_a_step_far_beyond_the_spread_exceeds_the_noise(one, step: float) -> None:
+    """And the same run, each round trip longer by as much, is nothing but that step."""
+    seen = []
+    for observed in one.observations:
+        beats = tuple(
+            msgspec.structs.replace(beat, ended=beat.ended + step) for beat in observed.beats
+        )
+        seen.append(msgspec.structs.replace(observed, beats=beats))
+    later = type(one)(one.run, tuple(seen))
+    for change in compare(one, later).legs:
+        for pace in change.paces:
+            if pace.what == "round trip":
+                assert pace.difference_seconds == pytest.approx(step, abs=2e-6)
+                assert pace.noise_seconds is not None
+                assert pace.exceeds_noise is (abs(pace.difference_seconds) > pace.noise_seconds)
+
+
+NAMES = st.from_regex(r"[a-z][a-z0-9-]{0,62}", fullmatch=True)
+
+
+@example(["n" * 63, "m" * 37], True)
+@given(st.lists(NAMES, min_size=1, max_size=12, unique=True), st.booleans())
+def test_any_names_fit_eighty_columns(names: list[str], gate: bool) -> None:
+    def recorded(failed: bool, deployment: str):
+        record = RunRecord(deployment=deployment, segments=tuple(names))
+        seen = [
+            msgspec.structs.replace(leg("edge", failed=failed), leg=name, path=(name,))
+            for name in names
+        ]
+        return Recording(record, tuple(seen))
+
+    found = compare(recorded(False, names[0]), recorded(True, names[-1]), names if gate else [])
+    shown = list(to_lines(found))
+    assert max(map(len, shown)) <= 80
+    assert all(line.isascii() and line.isprintable() for line in shown)
+    assert sum(line.endswith("  REGRESSION") for line in shown) == len(names)
+    told = "".join(line.strip() for line in shown)
+    for name in names:  # whole, though it may be broken over two lines
+        assert name in told

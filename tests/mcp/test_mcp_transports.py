@@ -10,7 +10,7 @@ import sys
 import urllib.error
 import urllib.request
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -79,7 +79,7 @@ async def test_ten_thousand_upstreams(transport: str, tmp_path: Path) -> None:
     write(file, [upstream(f"n{number:05}", ok=number != 7) for number in range(10_000)])
     async with asyncio.timeout(60), client(transport, tmp_path, "--runs", file) as one:
         answer = (await one.call_tool("query_backend_health")).structured_content
-        assert (answer["total"], len(answer["upstreams"])) == (10_000, 500)
+        assert (answer["total"], len(answer["upstreams"])) == (10_000, 200)
         assert answer["upstreams"][0]["name"] == "envoy-n00007"
         assert answer["source"]["stale"] is (SystemClock().wall() > NOW + 240)
 
@@ -142,36 +142,6 @@ async def test_a_stdio_client_of_the_older_handshake(tmp_path: Path) -> None:
         assert await asyncio.to_thread(process.wait, 10) == 0
 
 
-@TRANSPORTS
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_signal_ends_it(transport: str, number: signal.Signals, tmp_path: Path) -> None:
-    if transport == "http":
-        with serving(folder=tmp_path) as (_, process):
-            process.send_signal(number)
-            assert process.wait(10) == 0
-        return
-    with started([], tmp_path) as process:
-        assert process.stdin is not None
-        assert process.stdout is not None
-        process.stdin.write('{"jsonrpc":"2.0","id":1,"method":"no/such"}\n')
-        process.stdin.flush()
-        assert process.stdout.readline()  # it serves
-        process.send_signal(number)
-        assert process.wait(10) == 0
-
-
-async def test_a_signal_ends_it_while_a_client_stays(tmp_path: Path) -> None:
-    seen: list[object] = []
-    with serving(folder=tmp_path) as (url, process), suppress(Exception):
-        async with asyncio.timeout(SECONDS), Client(url) as one:
-            seen.append(len((await one.list_tools()).tools))
-            process.send_signal(signal.SIGTERM)
-            seen.append(await asyncio.to_thread(process.wait, 10))
-            await one.call_tool("query_legs")
-            seen.append("it answers after its end")
-    assert seen == [4, 0]
-
-
 def ask(url: str, body: bytes, **headers: str) -> tuple[int, bytes]:
     plain = {"Content-Type": "application/json", "Accept": "application/json, text/event-stream"}
     request = urllib.request.Request(url, body, {**plain, **headers})
@@ -211,9 +181,12 @@ def test_other_hosts_origins_and_bodies_are_refused(tmp_path: Path) -> None:
         (["--transport", "http", "--listen", "0.0.0.0:0"], "expected a loopback address"),
         (["--transport", "http", "--listen", ":0"], "expected a loopback address"),
         (["--transport", "http", "--listen", "example.com:80"], "expected a loopback address"),
-        (["--transport", "http", "--listen", "127.0.0.1"], "expected HOST:PORT"),
+        (["--transport", "http", "--listen", "127.0.0.1"], "expected ADDRESS:PORT"),
+        (["--transport", "http", "--listen", "127.0.0.1:65536"], "a port up to 65535"),
         (["--runs", "-"], "standard input is the client's"),
-        (["--gateway", "ftp://127.0.0.1"], "expected a URL that starts with http"),
+        (["--gateway", "http://127.0.0.1:65536"], "--gateway: Port out of range"),
+        (["--gateway", "http://["], "--gateway: Invalid IPv6 URL; write http://HOST:PORT"),
+        (["--gateway", "ftp://127.0.0.1"], "--gateway: expected a URL that starts with http"),
         (["--prometheus", "x"], "expected a URL that starts with http"),
         (["--deployment", "missing.toml"], "missing.toml"),
     ],
@@ -232,8 +205,8 @@ def test_wrong_words(
 @pytest.mark.parametrize(
     ("found", "sentence"),
     [
-        (None, "the package mcp is not installed; pip install t3probe[mcp]"),
-        ("1.28.0", "expected the package mcp 2, found 1.28.0; pip install t3probe[mcp]"),
+        (None, "the package mcp is not installed; run: pip install 't3probe[mcp]'"),
+        ("1.28.0", "expected the package mcp 2, found 1.28.0; run: pip install 't3probe[mcp]'"),
     ],
 )
 def test_without_the_package(

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import base64
 import itertools
 import json
 from typing import Any
 
 import pytest
 from report_browser import Opener, Page
-from report_runs import history, lab
+from report_runs import history, lab, replace
+
+from t3probe.observation import Drop
+from t3probe.record import Recording
 
 LABELS = ("exonerated", "convicted", "ambiguous", "masked", "unobserved")
 VISIBLE = """(selector) => [...document.querySelectorAll(selector)].map(e => {
@@ -265,3 +269,90 @@ def test_history_is_drawn_with_a_table_beside_it(opener: Opener) -> None:
     assert "nobody looked for 1 h 0 min" in page.run(
         "document.querySelector('#history').textContent"
     )
+
+
+def test_flags_and_words_of_the_timeline_do_not_overlap(opener: Opener) -> None:
+    """Many incidents close together: what has no room is left out."""
+    clean = lab("clean")
+    drops = tuple(
+        Drop(began=n / 5, noticed=n / 5 + 0.02, recovered=n / 5 + 0.03, reason="io_error",
+             symptom="cut", stage="hold", call=n)
+        for n in range(1, 28)
+    )  # fmt: skip
+    seen = [replace(one, drops=drops) if one.leg == "dispatch" else one
+            for one in clean.observations]  # fmt: skip
+    for width in (1280, 400):
+        page = opener(Recording(clean.run, tuple(seen)), width=width)
+        for kind in ("flag", "what", "utc"):
+            boxes = page.run(
+                f"[...document.querySelectorAll('.lanes .{kind}')].map(e => {{"
+                "const b = e.getBoundingClientRect(); return [b.left, b.right]; })"
+            )
+            assert len(boxes) > 3
+            assert all(a[1] <= b[0] for a, b in itertools.pairwise(sorted(boxes)))
+
+
+def test_many_incidents_are_folded_to_their_findings(opener: Opener) -> None:
+    clean = lab("clean")
+    drops = tuple(
+        Drop(began=n, noticed=n + 0.2, recovered=n + 0.3, reason="io_error", symptom="cut",
+             stage="hold", call=n)
+        for n in range(1, 6)
+    )  # fmt: skip
+    seen = [replace(one, drops=drops) if one.leg == "dispatch" else one
+            for one in clean.observations]  # fmt: skip
+    page = opener(Recording(clean.run, tuple(seen)))
+    folded = "document.querySelectorAll('#incidents details.card')"
+    assert page.run(f"{folded}.length") == 4
+    assert page.run("document.querySelectorAll('#incidents article.card').length") == 1
+    shown = page.run(f"[...{folded}].map(e => e.innerText)")
+    assert all("dispatch was cut" in one and "Evidence" not in one for one in shown)
+    page.run("document.querySelector('#incidents summary').focus()")
+    page.key("Enter", "\r")
+    assert "EVIDENCE" in page.run(f"{folded}[0].innerText").upper()
+
+
+def test_paper_shows_all_but_the_tools(opener: Opener) -> None:
+    page = opener(lab("tunnel"))
+    page.ask("Emulation.setEmulatedMedia", media="print")
+    shown = "getComputedStyle(document.querySelector('{}')).display"
+    gone = ("nav", ".cursor", ".skip", ".tools > label")
+    assert {page.run(shown.format(one)) for one in gone} == {"none"}
+    assert page.run(shown.format("#up-said")) != "none"
+    page.run("dispatchEvent(new Event('beforeprint'))")
+    assert page.run("document.querySelectorAll('details:not([open])').length") == 0
+    page.run("dispatchEvent(new Event('afterprint'))")
+    assert page.run("document.querySelectorAll('details[open]').length") == 0
+    page.size(794, 1123)  # A4 at 96 dots per inch
+    assert page.run("document.documentElement.scrollWidth") <= 794
+    pdf = page.ask("Page.printToPDF", printBackground=True)["data"]
+    assert base64.b64decode(pdf).startswith(b"%PDF-")
+    assert complaints(page) == []
+
+
+def test_nothing_moves(opener: Opener) -> None:
+    page = opener(*history(5), lab("tunnel"))
+    moving = (
+        "[...document.querySelectorAll('*')].filter(e => { const s = getComputedStyle(e);"
+        "return s.animationName !== 'none' || parseFloat(s.transitionDuration) > 0"
+        " || s.scrollBehavior === 'smooth'; }).length"
+    )
+    assert page.run(moving) == 0
+
+
+def test_labels_differ_by_their_shapes_alone(opener: Opener) -> None:
+    """All in one colour, as on paper or for eyes that see none: five different drawings."""
+    page = opener(lab("tunnel"))
+    page.run("document.styleSheets[0].insertRule('.mark { color: #000 !important; }', 0)")
+    page.run("document.styleSheets[0].insertRule('.label { --k: #000 !important; }', 0)")
+    seen = set()
+    for at in range(5):
+        mark = f"document.querySelectorAll('.legend .mark')[{at}]"
+        assert page.run(f"getComputedStyle({mark}).color") == "rgb(0, 0, 0)"
+        box = page.run(
+            f"(() => {{ const b = {mark}.getBoundingClientRect();"
+            "return [b.left + scrollX, b.top + scrollY]; })()"
+        )
+        clip = {"x": box[0], "y": box[1], "width": 18, "height": 18, "scale": 1}
+        seen.add(page.ask("Page.captureScreenshot", clip=clip, captureBeyondViewport=True)["data"])
+    assert len(seen) == 5

@@ -118,7 +118,7 @@ def test_our_own_stall_is_no_drop_of_the_leg() -> None:
     assert 'class="stall"' in part(page, "timeline")
     assert "<td>our own stall" in part(page, "timeline")
     assert "We stood still ourselves in 1 drop" in part(page, "blind")
-    assert b"<h1>clean: every segment is cleared</h1>" in page
+    assert b"<h1>Every segment is cleared</h1>" in page
 
 
 def test_planned_downtime_is_said() -> None:
@@ -133,3 +133,33 @@ def test_history_counts_drops_and_states() -> None:
     assert re.search(r"cloudflare: drops 2 in 2 runs", text)
     assert re.search(r'aria-label="doh: convicted 1"', text)
     assert page_of(lab("clean")).find(b'id="history"') == -1
+
+
+def test_a_beat_that_tells_nothing_is_no_failed_beat() -> None:
+    """A public path that answers 5xx, or not at all, says nothing about its rule."""
+    lanes = part(page_of(lab("tunnel")), "timeline").partition("</table>")[0].split("<tr")
+    kinds = {
+        name: set(re.findall(r'class="(miss|mute)"', lane))
+        for lane in lanes
+        for name in re.findall(r'<th scope="row">([\w-]+)', lane)
+    }
+    assert kinds["walloff-probe"] == {"mute"}
+    assert kinds["cloudflare"] == {"miss"}
+    assert kinds["edge"] == set()
+
+
+def test_an_incident_says_whether_the_leg_ever_worked() -> None:
+    text = part(page_of(lab("two_incidents")), "incidents")
+    first, second = text.split("Incident 2:")
+    assert "No good beat from the first attempt on:" in first
+    assert "Last good beat" in second
+    assert "No good beat" not in second
+
+
+def test_what_the_kernel_saw_is_a_sentence() -> None:
+    two = lab("two_incidents")
+    drop = next(one for one in two.observations if one.leg == "dispatch").drops[0]
+    page = page_of(changed("dispatch", outcome="failed", drops=(
+        replace(drop, evidence="the far end closed first"),
+    )))  # fmt: skip
+    assert "The far end closed first. " in part(page, "incidents")

@@ -24,7 +24,19 @@ ELEMENTS = {
     *("section", "article", "div", "p", "span", "b", "em", "i", "small", "h1", "h2", "h3", "h4"),
     *("table", "caption", "thead", "tbody", "tr", "th", "td", "ul", "li", "dl", "dt", "dd"),
     *("details", "summary", "label", "input", "select", "option", "button", "output", "script"),
-    *("svg", "defs", "symbol", "pattern", "path", "rect", "line", "circle", "text", "use"),
+    *(
+        "noscript",
+        "svg",
+        "defs",
+        "symbol",
+        "pattern",
+        "path",
+        "rect",
+        "line",
+        "circle",
+        "text",
+        "use",
+    ),
 }
 ATTRIBUTES = {
     *("lang", "charset", "http-equiv", "content", "name", "class", "id", "href", "width"),

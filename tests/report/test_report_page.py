@@ -16,7 +16,6 @@ from t3probe.report.history import History
 from t3probe.report.words import clock, count, listed, span, utc
 
 ONE_RUN_BYTES = 300 << 10
-TEN_THOUSAND_BYTES = 1_600_000
 
 
 @pytest.mark.parametrize("name", ["clean", "tunnel", "two_incidents"])
@@ -43,7 +42,30 @@ def test_a_long_run_is_no_larger() -> None:
 def test_ten_thousand_upstreams_are_compact() -> None:
     page = page_of(upstreams(10_000))
     print(f"10,000 upstreams: {len(page):,} bytes")
-    assert len(page) < TEN_THOUSAND_BYTES
+    assert len(page) < ONE_RUN_BYTES
+
+
+@pytest.mark.parametrize(("legs", "segments"), [(100, 100), (500, 200)])
+def test_many_legs_and_segments_stay_bounded(legs: int, segments: int) -> None:
+    """What broke is drawn, whatever is left out, and the page says that something is."""
+    clean = lab("clean")
+    one = next(one for one in clean.observations if one.leg == "cloudflare")
+    names = tuple(f"segment-{at}" for at in range(segments))
+    seen = [
+        replace(one, leg=f"leg-{at}", path=names[at % segments :][:20]) for at in range(legs - 1)
+    ]
+    drop = Drop(began=1.0, noticed=2.0, reason="io_error", symptom="down", stage="hold", call=1)
+    seen.append(
+        replace(one, leg="unlucky", path=names[-1:], outcome="failed", drops=(drop,), beats=())
+    )
+    seen = [replace(one, path=tuple(n for n in one.path if n != names[-1]) or names[:1])
+            if one.leg != "unlucky" else one for one in seen]  # fmt: skip
+    page = page_of(Recording(replace(clean.run, segments=names, own_segments=()), tuple(seen)))
+    assert len(page) < ONE_RUN_BYTES
+    drawn = page[page.index(b'<section id="path"') : page.index(b'<section id="timeline"')]
+    assert f'data-segment="{names[-1]}" data-label="convicted"'.encode() in drawn
+    assert b'<th scope="row">unlucky' in drawn
+    assert f"{legs - 40} legs of the least notable".encode() in drawn
 
 
 def test_a_month_of_runs_stays_small() -> None:

@@ -17,6 +17,8 @@ PICTURES: dict[str, tuple[Any, dict[str, Any]]] = {
     "light": (lambda: [lab("tunnel")], {}),
     "dark": (lambda: [lab("tunnel")], {"dark": True}),
     "narrow": (lambda: [lab("tunnel")], {"width": 400}),
+    "narrow-dark": (lambda: [lab("two_incidents")], {"width": 400, "dark": True}),
+    "clean": (lambda: [lab("clean")], {}),
     "two-incidents": (lambda: [lab("two_incidents")], {}),
     "history": (lambda: [*history(), lab("clean")], {}),
     "upstreams": (lambda: [upstreams(10_000)], {}),
