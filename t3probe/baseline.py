@@ -7,22 +7,29 @@ delivered to (the gateway's group, or the textfile) says what is usual:
   knows how much was seen, and between which two bounds the median lies, and nothing closer;
 - the gauge `t3probe_rtt_baseline_seconds` is a moving median beside it. Each run moves it by a
   sixtieth of the way to its own median, so that with a run a minute it follows within about an
-  hour. A run in which the leg was slow moves it by a thousandth of itself only: a change that
-  lasts becomes the usual after about a day, and not before.
+  hour. A run that exceeds it by more than the absolute floor moves it by 1/1440 of the way only:
+  a change that lasts becomes the usual after about a day, and not before.
 
-Until the histogram holds `LEARNING_BEATS`, the moving median is kept inside the histogram's
-bucket, so that one odd first run is soon forgotten. Where there is a histogram and no gauge, all
-that is known is the bucket, and slowness is claimed only of what lies above its upper bound.
+That share is of the excess, and the floor is one for all legs: so legs over one slow segment keep
+equal excesses for as long as it is slow. Were they to forget at different speeds, the one that
+forgot first would clear the segment, and innocent ones would stand accused.
+
+Until the histogram holds `LEARNING_BEATS`, the moving median is kept below the upper bound of the
+histogram's bucket, so that one odd first run is soon forgotten. It is not kept above the lower
+one: a slow phase soon after the start fills the histogram, and would be usual at once. Where
+there is a histogram and no gauge, all that is known is the bucket, and slowness is claimed only
+of what lies above its upper bound.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import msgspec
 
 from t3probe.median import median
-from t3probe.observation import Baseline
+from t3probe.observation import Baseline, Observation
 
 __all__ = [
     "LEARNING_BEATS",
@@ -30,6 +37,7 @@ __all__ = [
     "MIN_TRIPS",
     "SLOW_RATIO",
     "from_buckets",
+    "judged_trips",
     "moved",
     "over",
     "remembered",
@@ -46,8 +54,8 @@ SLOW_RATIO = 0.5
 """The relative floor of an excess. The absolute one is the deployment's `timing.slow_floor`."""
 STEP = 1 / 60
 """The part of the way to a run's median that the moving median goes at least."""
-CREEP = 1 / 1000
-"""The part of itself by which the moving median grows in a run in which the leg was slow."""
+CREEP = 1 / 1440
+"""The same in a run that exceeds it by more than the absolute floor: a run a minute makes a day."""
 
 
 def from_buckets(
@@ -77,6 +85,13 @@ def _bucket(
     return None
 
 
+def judged_trips(seen: Observation) -> list[float]:
+    """The round trips, in seconds, of good beats that are no part of the leg's own baseline."""
+    until = None if seen.baseline is None else seen.baseline.until_seconds
+    trips = (beat for beat in seen.beats if beat.ok and (until is None or beat.ended > until))
+    return [trip for beat in trips if (trip := beat.rtt_seconds) >= 0]
+
+
 def usual(baseline: Baseline | None) -> tuple[float, float] | None:
     """The least and the most that the usual round trip is, in seconds.
 
@@ -86,8 +101,8 @@ def usual(baseline: Baseline | None) -> tuple[float, float] | None:
         return None
     low, high, moving = baseline.low_seconds, baseline.high_seconds, baseline.moving_seconds
     if moving is not None and moving > 0:
-        if low is not None and high is not None and baseline.beats < LEARNING_BEATS:
-            moving = min(max(moving, low), high)
+        if high is not None and baseline.beats < LEARNING_BEATS:
+            moving = min(moving, high)
         return moving, moving
     return None if low is None or high is None else (low, high)
 
@@ -103,25 +118,20 @@ def moved(baseline: Baseline, trips: Sequence[float], floor: float) -> float | N
         return None
     now, old = median(trips), baseline.moving_seconds
     low, high = baseline.low_seconds, baseline.high_seconds
-    known = usual(baseline)
     if old is None or old <= 0:
-        new = now
-    elif known is not None and over(now - known[1], known[1], floor):
-        new = old * (1 + CREEP)
-    else:
-        new = old + (now - old) * max(STEP, len(trips) / (baseline.beats + len(trips)))
-    bounded = old is None or baseline.beats < LEARNING_BEATS
-    if bounded and low is not None and high is not None:
-        new = min(max(new, low), high)
-    return round(new, 9)
+        return round(now if low is None or high is None else min(max(now, low), high), 9)
+    most = high if high is not None and baseline.beats < LEARNING_BEATS else math.inf
+    old = min(old, most)
+    share = max(STEP, len(trips) / (baseline.beats + len(trips)))
+    new = old + (now - old) * (CREEP if now - old > floor else share)
+    return round(min(new, most), 9)
 
 
 def remembered(baseline: Baseline, trips: Sequence[float], floor: float) -> Baseline:
     """The baseline that one who keeps it in memory has after these good round trips.
 
-    For the held mode, which delivers nowhere: to be called with the trips of a minute at a time,
-    beginning from `Baseline()`. The histogram's bounds are left as they are; give newer ones
-    with `from_buckets`.
+    For the held mode, which reads back nothing: to be called with the trips of a minute at a
+    time, beginning from `Baseline()`. The histogram's bounds are left as they are.
     """
     new = moved(baseline, trips, floor)
     if new is None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
@@ -12,11 +14,47 @@ from t3probe.usage import EXIT_USAGE, Parsers
 __all__ = ["EXIT_USAGE", "main"]
 
 EXAMPLE = "t3probe verdict results/junit.xml --text"
+EXIT_INTERRUPTED = 2
+_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO}
+"""Why a write fails that is not ours to mend."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one command; the exit code. Raises SystemExit for wrong usage and for help."""
+    """Run one command; the exit code. Raises SystemExit for wrong usage and for help.
+
+    A reader that leaves (`| head -1`) is no error; a standard output that cannot be written is
+    one, and an interrupt ends with pytest's code for it.
+    """
     words = list(sys.argv[1:] if argv is None else argv)
+    if sys.stdout is None:  # `>&-`: nobody wants to read
+        sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
+    try:
+        try:
+            return _run(words)
+        finally:
+            sys.stdout.flush()
+    except KeyboardInterrupt:
+        print("t3probe: interrupted; nothing more is done", file=sys.stderr)
+        return EXIT_INTERRUPTED
+    except OSError as problem:
+        if isinstance(problem, BrokenPipeError):
+            code = 0
+        elif problem.filename is None and problem.errno in _FULL:
+            print(
+                f"t3probe: standard output cannot be written: {problem.strerror}; "
+                "make room, or send it elsewhere",
+                file=sys.stderr,
+            )
+            code = EXIT_USAGE
+        else:
+            raise
+        from t3probe.output import let_go
+
+        let_go(sys.stdout)
+        return code
+
+
+def _run(words: list[str]) -> int:
     if words[:1] in (["-h"], ["--help"]):
         print(_overview(), end="")
         return 0
@@ -32,17 +70,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         )
         return EXIT_USAGE
     module = import_module(command.module)
-    try:
-        if not hasattr(module, "add"):
-            return int(module.main(words[1:]))
-        parsers = Parsers(command.example)
-        module.add(parsers)
-        assert parsers.made is not None
-        arguments = parsers.made.parse_args(words[1:])
-        return int(arguments.run(arguments))
-    except BrokenPipeError:
-        sys.stderr.close()  # the reader left; Python would complain at exit
-        return 0
+    if not hasattr(module, "add"):
+        return int(module.main(words[1:]))
+    parsers = Parsers(command.example)
+    module.add(parsers)
+    assert parsers.made is not None
+    arguments = parsers.made.parse_args(words[1:])
+    return int(arguments.run(arguments))
 
 
 def _overview() -> str:

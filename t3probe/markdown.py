@@ -1,7 +1,9 @@
 """A run as Markdown, for a job summary or a chat message. Pure; all text is escaped.
 
 The form is GitHub's (https://github.github.com/gfm/): tables, and a backslash before what would
-be markup. Names and reasons may come from the network.
+be markup. `<`, `>` and `&` become entities, which chats understand that know no backslash (Slack's
+`<!channel>`), and what would call people by `@` gets a space of no width behind it. Names and
+reasons may come from the network.
 """
 
 from __future__ import annotations
@@ -15,16 +17,43 @@ from t3probe.timing import utc_text
 from t3probe.verdict import RunVerdict
 from t3probe.words import sentence
 
-__all__ = ["cell", "run_markdown", "table"]
+__all__ = ["MESSAGE_LIMIT", "cell", "message", "run_markdown", "table"]
 
-_MARKUP = re.compile(r"[\\`*\[\]<>#!|~@&]|(?<![0-9A-Za-z])_|_(?![0-9A-Za-z])|:(?=//)|(?<=www)\.")
+MESSAGE_LIMIT = 2000
+"""Characters of a chat message: Discord takes no more, Telegram 4,096, Slack advises 4,000."""
+_MARKUP = re.compile(r"[\\`*\[\]#!|~$]|(?<![0-9A-Za-z])_|_(?![0-9A-Za-z])|:(?=//)|(?<=www)\.", re.I)
+_ENTITIES = {"&": "&amp;", "<": "&lt;", ">": "&gt;", "@": "@\u200b"}
 _BREAKS = re.compile(r"[\x00-\x1f\x7f\u0085\u2028\u2029]+")
+_MORE = "... and {} more lines; the report has all."
 _LEGS_LIMIT = 40
 
 
 def cell(text: object) -> str:
     """Text that stands in a table's cell or a line as it is, whatever it contains."""
-    return _MARKUP.sub(r"\\\g<0>", _BREAKS.sub(" ", str(text)))
+    marked = _MARKUP.sub(r"\\\g<0>", _BREAKS.sub(" ", str(text)))
+    return "".join(_ENTITIES.get(one, one) for one in marked)
+
+
+def message(lines: Iterable[str], limit: int = MESSAGE_LIMIT) -> Iterator[str]:
+    """The first lines, as many as fit into `limit` characters, and how many more there are.
+
+    Lines are left out whole: a table stays a table, and nothing that is escaped is cut open.
+    """
+    everything = list(lines)
+    total = sum(len(one) + 1 for one in everything)
+    if total <= limit:
+        yield from everything
+        return
+    room = limit - len(_MORE.format(len(everything))) - 2
+    kept = 0
+    for line in everything:
+        room -= len(line) + 1
+        if room < 0:
+            break
+        yield line
+        kept += 1
+    yield ""
+    yield _MORE.format(len(everything) - kept)
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> Iterator[str]:

@@ -207,6 +207,9 @@ class Baseline(Fact, frozen=True):
     high_seconds: float | None = None
     moving_seconds: float | None = None
     """The moving median that the newest of them published; None when there is none."""
+    until_seconds: float | None = None
+    """Beats that ended until then, on the run's clock, may be in it: only later ones are judged
+    by it. None: none of them is. Only the held mode, which never ends, needs it."""
 
 
 class EnvoyView(Fact, frozen=True):

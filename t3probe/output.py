@@ -9,7 +9,7 @@ from typing import Any, TextIO, cast
 
 from t3probe.observation import Observation, RunRecord
 
-__all__ = ["RecordLog", "put_line"]
+__all__ = ["RecordLog", "let_go", "put_line"]
 
 
 class RecordLog:
@@ -43,7 +43,7 @@ def put_line(text: str) -> bool:
         stream.write(f"\n{text}\n")
         stream.flush()
     except (OSError, ValueError):  # a reader that left; a closed file
-        _let_go(stream)
+        let_go(stream)
         return False
     return True
 
@@ -61,17 +61,17 @@ class _Steady:
         try:
             return self._stream.write(text)
         except OSError:
-            _let_go(self._stream)
+            let_go(self._stream)
             return len(text)
 
     def flush(self) -> None:
         try:
             self._stream.flush()
         except OSError:
-            _let_go(self._stream)
+            let_go(self._stream)
 
 
-def _let_go(stream: TextIO) -> None:
+def let_go(stream: TextIO) -> None:
     """Give the descriptor to nobody, so that what is still buffered, and Python at its end, do
     not fail again."""
     try:

@@ -37,6 +37,7 @@ from t3probe.junit import JUnitFile  # noqa: E402
 from t3probe.observation import Observation, RunRecord  # noqa: E402
 from t3probe.output import RecordLog  # noqa: E402
 from t3probe.own_checks import observed, own_name, segments_of  # noqa: E402
+from t3probe.progress import progress_for  # noqa: E402
 from t3probe.session import Session, write_json  # noqa: E402
 from t3probe.shipping import Shipping  # noqa: E402
 from t3probe.timing import RunClock, SystemClock  # noqa: E402
@@ -228,10 +229,13 @@ class Checks:
 
     def _measure(self, names: list[str]) -> None:
         progress = None
-        if sys.stdout.isatty() and self.session.hold_seconds >= 3:
-            from t3probe.progress import Progress
-
-            progress = Progress(self.config.get_terminal_writer())
+        if not self.config.option.exit_delivered and self.config.option.verbose >= 0:
+            progress = progress_for(
+                self.config.get_terminal_writer(),
+                self.session.hold_seconds,
+                terminal=sys.stdout.isatty(),
+                environ=os.environ,
+            )
         try:
             if self.lab is not None and not self.session.interrupted:
                 with suppress(KeyboardInterrupt):
@@ -367,7 +371,7 @@ class Checks:
     def pytest_terminal_summary(self, terminalreporter: Any) -> None:
         if self._record is None:
             return
-        from t3probe.summary import render
+        from t3probe.summary import render, row
 
         write = terminalreporter.write_line
         for style, line in render(self._record, self.session.recorded(), self._judged):
@@ -377,7 +381,11 @@ class Checks:
 
             for sentence in gate.sentences(self._judged.verdict, self.gate):
                 opened = sentence.startswith("open")
-                write(f"  gate          {sentence}", red=not opened, green=opened)
+                for line in row("gate", sentence):
+                    write(line, red=not opened, green=opened)
         for sentence in self.shipping.sentences:
-            write(f"  delivery      {sentence}")
-        write(f"\nrecord: {self.config.option.xmlpath}  verdict: {self.results / 'verdict.json'}")
+            for line in row("delivery", sentence):
+                write(line)
+        # A path is never broken: it is there to be copied.
+        files = f"record: {self.config.option.xmlpath}", f"verdict: {self.results / 'verdict.json'}"
+        write("\n" + ("  " if sum(map(len, files)) + 2 <= 80 else "\n").join(files))

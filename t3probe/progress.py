@@ -1,18 +1,53 @@
-"""Live progress of a long hold on a terminal: time left, beats and drops per leg."""
+"""Progress of a hold: on a terminal redrawn in place, in a log a line every so often."""
 
 from __future__ import annotations
 
 import shutil
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Protocol
+
+from t3probe.columns import cut
 
 if TYPE_CHECKING:
     from t3probe.run.controller import Run
 
-__all__ = ["Progress", "lines"]
+__all__ = ["LogProgress", "Progress", "lines", "log_line", "progress_for"]
+
+TERMINAL_FROM_SECONDS = 3.0
+"""A shorter hold shows nothing on a terminal."""
+LOG_FROM_SECONDS = 20.0
+"""A shorter hold shows nothing in a log."""
+LOG_EVERY_SECONDS = 10.0
+LOG_LINES = 10
+"""At most so many lines in a log for a hold, however long."""
 
 
-class _Writer(Protocol):
+class Writer(Protocol):
+    """Where progress goes; pytest's terminal writer is one."""
+
     def write(self, msg: str, *, flush: bool = False) -> None: ...
+
+
+class Shown(Protocol):
+    """What a run tells, about twice a second, how far it is."""
+
+    def __call__(self, run: Run) -> None: ...
+
+    def end(self) -> None:
+        """The run is over."""
+
+
+def progress_for(
+    writer: Writer, hold: float, *, terminal: bool, environ: Mapping[str, str]
+) -> Shown | None:
+    """What shows a hold of so many seconds here; None when it is short.
+
+    Only a terminal that can move its cursor is redrawn: `TERM=dumb`, or none, is as a log.
+    NO_COLOR (https://no-color.org) asks for no colour; there is none here.
+    """
+    if terminal and environ.get("TERM", "dumb") != "dumb":
+        return Progress(writer) if hold >= TERMINAL_FROM_SECONDS else None
+    return LogProgress(writer, hold) if hold >= LOG_FROM_SECONDS else None
 
 
 def lines(run: Run, width: int) -> list[str]:
@@ -29,19 +64,33 @@ def lines(run: Run, width: int) -> list[str]:
             rows.append(row)
             row = " "
         row += f" {cell} "
-    return [head, *[one[: width - 1] for one in (*rows, row)][:12]]
+    return [one[: width - 1] for one in [head, *rows, row][:13]]
+
+
+def log_line(run: Run) -> str:
+    """How far the hold is, in one line of a log."""
+    beats = sum(beat.ok for leg in run.legs for beat in leg.book.beats)
+    dropped = {leg.leg.name: len(leg.book.drops) for leg in run.legs if leg.book.drops}
+    now = run.clock.now()
+    head = "waiting for open beats" if now >= run.hold else f"held {now:.0f} of {run.hold:g} s"
+    text = f"t3probe: {head}, {len(run.legs)} legs, {beats} good beats"
+    if dropped:
+        count = sum(dropped.values())
+        text += f", {count} drop{'s' if count > 1 else ''}: {', '.join(dropped)}"
+    return cut(text)
 
 
 class Progress:
     """Redraws its lines in place."""
 
-    def __init__(self, writer: _Writer) -> None:
+    def __init__(self, writer: Writer) -> None:
         self._writer = writer
         self._drawn = 0
 
     def __call__(self, run: Run) -> None:
-        width = shutil.get_terminal_size().columns
-        text = lines(run, width)
+        size = shutil.get_terminal_size()
+        # What has scrolled out of sight cannot be taken away again.
+        text = lines(run, size.columns)[: max(1, size.lines - 1)]
         self._erase()
         self._writer.write("".join(line + "\n" for line in text), flush=True)
         self._drawn = len(text)
@@ -54,3 +103,26 @@ class Progress:
     def end(self) -> None:
         """Take the lines away again."""
         self._erase()
+
+
+class LogProgress:
+    """Writes a line now and then, `LOG_LINES` at most and one while open beats are awaited."""
+
+    def __init__(self, writer: Writer, hold: float) -> None:
+        self._writer = writer
+        self._every = max(LOG_EVERY_SECONDS, hold / LOG_LINES)
+        self._next = self._every
+        self._over = False
+
+    def __call__(self, run: Run) -> None:
+        now = run.clock.now()
+        over = now >= run.hold
+        if self._over or (now < self._next and not over):
+            return
+        self._over = over
+        while self._next <= now:
+            self._next += self._every
+        self._writer.write(log_line(run) + "\n", flush=True)
+
+    def end(self) -> None:
+        """The lines stay."""

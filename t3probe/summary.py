@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
+from t3probe.columns import cut, fold, plain, short
 from t3probe.median import median
 from t3probe.observation import Observation, RunRecord
 from t3probe.timing import utc_text
@@ -15,7 +16,7 @@ from t3probe.timing import utc_text
 if TYPE_CHECKING:
     from t3probe.verdict import Incident, RunVerdict
 
-__all__ = ["headline", "render"]
+__all__ = ["headline", "render", "row"]
 
 Line = tuple[str, str]
 """Style words for the terminal (red, green, yellow, bold; or none) and the text."""
@@ -23,7 +24,7 @@ Line = tuple[str, str]
 _STYLES = {"passed": "green", "degraded": "yellow", "failed": "red", "inconclusive": "yellow"}
 _MANY_LEGS = 60
 _MANY_BAD = 20
-_MANY_NAMES = 40
+_MANY_IN_ROW = 40
 _MANY_SETS = 8
 _MANY_INCIDENTS = 10
 _MANY_NAMES = 12
@@ -33,7 +34,20 @@ _MANY_CONVICTED = 5
 def render(
     run: RunRecord, observations: Sequence[Observation], judged: RunVerdict, width: int = 80
 ) -> Iterator[Line]:
-    """The lines of the summary, in order."""
+    """The lines of the summary, in order: ASCII, none longer than `width`."""
+    for style, line in _lines(run, observations, judged, width):
+        yield style, cut(plain(line), width)
+
+
+def row(name: str, text: str, width: int = 80) -> Iterator[str]:
+    """One more row below the verdict, on as many lines as it takes."""
+    for _, line in _wrap("", name, plain(text).split(" "), width, " "):
+        yield line
+
+
+def _lines(
+    run: RunRecord, observations: Sequence[Observation], judged: RunVerdict, width: int
+) -> Iterator[Line]:
     yield "", ""
     yield (
         "bold",
@@ -54,7 +68,7 @@ def render(
         yield "", f"... and {bad - _MANY_BAD} more like these; the JUnit file has all"
     if quiet:
         yield "", f"... and {quiet} TCP legs that passed"
-    yield from _notes(run)
+    yield from _notes(run, width)
     yield "", ""
     yield from _verdict(run, judged, width)
 
@@ -70,23 +84,22 @@ def _leg(run: RunRecord, seen: Observation, width: int) -> Iterator[Line]:
         where = seen.detail.partition(";")[0] if seen.outcome in ("passed", "degraded") else "-"
     outcome = "planned" if seen.planned else seen.outcome
     word = outcome.upper() if outcome == "failed" else outcome
-    name = seen.leg if len(seen.leg) <= 15 else seen.leg[:14] + "~"
     yield (
         _STYLES.get(outcome, "yellow"),
-        f"{name:<16}{word:<13}{len(good):>5}{middle:>9}{worst:>9}"
+        f"{short(seen.leg, 15):<16}{word:<13}{len(good):>5}{middle:>9}{worst:>9}"
         f"{len(seen.drops) or '-':>6}  {where}{share}",
     )
     if seen.planned:
-        yield "yellow", _cut(f"    {seen.planned}; seen now: {seen.outcome}", width)
+        yield "yellow", f"    {seen.planned}; seen now: {seen.outcome}"
     elif seen.outcome != "passed":
         text = ": ".join(one for one in (seen.reason, seen.detail) if one)
-        yield _STYLES[seen.outcome], _cut(f"    {text}", width)
+        yield _STYLES[seen.outcome], f"    {text}"
         for drop in [one for one in seen.drops if not one.stalled][:3]:
             end = "and stayed down" if drop.recovered is None else (
                 f"until {utc_text(run.started_at + drop.recovered)[11:23]}"
             )  # fmt: skip
             since = utc_text(run.started_at + drop.began)[11:23]
-            yield "", _cut(f"    {drop.symptom} from {since} UTC {end}", width)
+            yield "", f"    {drop.symptom} from {since} UTC {end}"
             if drop.evidence:
                 yield from _wrap("", "", drop.evidence.split(" "), width, " ", indent=4)
     for sentence in _disagreements(seen):
@@ -97,7 +110,7 @@ def _disagreements(seen: Observation) -> list[str]:
     return [view.sentence for view in seen.views if view.sentence]
 
 
-def _notes(run: RunRecord) -> Iterator[Line]:
+def _notes(run: RunRecord, width: int) -> Iterator[Line]:
     if run.interrupted:
         yield "yellow", "interrupted: this is what was seen so far"
     if run.loop_lag_seconds >= 0.25:
@@ -109,13 +122,14 @@ def _notes(run: RunRecord) -> Iterator[Line]:
         step = f"{run.clock_step_seconds:+.2f} s"
         yield "yellow", f"the wall clock was set by {step}: the UTC times after that differ"
     for warning in run.warnings:
-        yield "yellow", f"warning: {warning}"
+        for line in fold(f"warning: {warning}", width):
+            yield "yellow", line
 
 
 def _verdict(run: RunRecord, judged: RunVerdict, width: int) -> Iterator[Line]:
     verdict = judged.verdict
     style, head = headline(judged)
-    yield f"{style} bold", _cut(f"VERDICT  {head}", width)
+    yield f"{style} bold", f"VERDICT  {head}"
     own = set(run.own_segments)
     rows: list[tuple[str, str, list[str]]] = [
         ("red", "convicted", list(verdict.convicted)),
@@ -143,16 +157,17 @@ def _verdict(run: RunRecord, judged: RunVerdict, width: int) -> Iterator[Line]:
     if blind:
         rows[-1][2].extend(blind if len(blind) <= 4 else [f"{len(blind)} more"])
     for row_style, name, words in rows:
-        if len(words) > _MANY_NAMES:
-            words[_MANY_NAMES:] = [f"{len(words) - _MANY_NAMES} more"]
+        if len(words) > _MANY_IN_ROW:
+            words[_MANY_IN_ROW:] = [f"{len(words) - _MANY_IN_ROW} more"]
         if words:
             yield from _wrap(row_style, name, words, width)
-    if judged.slowness.slow:
+    if judged.slowness.slow or judged.slowness.short:
         label = "also slow" if verdict.convicted else "slow"
         yield from _wrap("yellow", label, judged.slowness.text.split(" "), width, " ")
     if verdict.ambiguous and verdict.extra_leg:
-        path = " > ".join(verdict.extra_leg)
-        yield "", _cut(f"  tell apart    with one more leg over {path}", width)
+        first, *others = verdict.extra_leg
+        words = [f"with one more leg over {first}", *others]
+        yield from _wrap("", "tell apart", words, width, " > ")
     shown = judged.worst_ones(_MANY_INCIDENTS)
     if len(judged.incidents) == 1:
         yield from _evidence(shown[0], width)
@@ -160,7 +175,7 @@ def _verdict(run: RunRecord, judged: RunVerdict, width: int) -> Iterator[Line]:
         left = len(judged.incidents) - len(shown)
         which = f"{len(shown)} worst of {len(judged.incidents)}" if left else f"{len(shown)}"
         text = f"  incidents     {which}, each with its verdict; above is the worst one's"
-        yield "", _cut(text, width)
+        yield "", text
         for incident in shown:
             yield from _incident(run, incident, incident is judged.worst, width)
 
@@ -172,7 +187,7 @@ def _incident(run: RunRecord, incident: Incident, worst: bool, width: int) -> It
         end = f"until {utc_text(run.started_at + incident.recovered)[11:23]}"
     onset = utc_text(run.started_at + incident.began)[11:23]
     mark = " (the worst)" if worst else ""
-    yield "bold", _cut(f"  {incident.symptom} from {onset} UTC {end}{mark}", width)
+    yield "bold", f"  {incident.symptom} from {onset} UTC {end}{mark}"
     yield from _wrap("", "  legs", _few(incident.failed), width)
     said = incident.finding.partition(": ")[2]
     style = "red" if incident.verdict.convicted else "yellow"
@@ -228,15 +243,17 @@ def _wrap(
     blank = " " * len(line)
     for number, word in enumerate(words):
         piece = word + (between if number + 1 < len(words) else "")
+        while len(blank) + len(piece.rstrip()) > width:  # longer than a line: broken anywhere
+            room = width - len(line)
+            if room > 0:
+                line, piece = line + piece[:room], piece[room:]
+            yield style, line.rstrip()
+            line = blank
         if len(line) + len(piece.rstrip()) > width and line.strip():
             yield style, line.rstrip()
             line = blank
         line += piece
     yield style, line.rstrip()
-
-
-def _cut(text: str, width: int) -> str:
-    return text if len(text) <= width else text[: width - 3] + "..."
 
 
 def _seconds(value: float) -> str:

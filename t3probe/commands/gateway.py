@@ -27,7 +27,10 @@ def gateway_named(arguments: argparse.Namespace) -> Gateway:
     from t3probe.sinks.gateway_wire import Gateway
 
     login = Login.named(os.environ)
-    Site(arguments.gateway, login)
+    try:
+        Site(arguments.gateway, login)
+    except ValueError as error:
+        raise ValueError(f"--gateway: {error}") from None
     return Gateway(
         url=arguments.gateway,
         job=arguments.job,

@@ -28,7 +28,8 @@ def add(commands: Any) -> None:
     opt(
         "--format",
         choices=FORMATS,
-        help="default: json; github: annotations, and Markdown in the job's summary",
+        help="default: json; markdown: a chat message; github: annotations, and Markdown in the "
+        "job's summary",
     )
     opt("--gate", metavar="SEGMENT,...", help="exit 1 if one of these cannot be cleared")
     opt("--all", action="store_true", help="every run of a log, in order, not only the newest")
@@ -45,7 +46,10 @@ def _verdict(arguments: argparse.Namespace) -> int:
     arguments.format = arguments.format or ("text" if arguments.text else "json")
     arguments.text = arguments.format == "text"
     if (not arguments.record) == (arguments.case is None):
-        return say("verdict: expected a recorded run or --case FILE, one of the two")
+        return say(
+            "verdict: expected a recorded run or --case FILE, one of the two; "
+            "name results/junit.xml, say"
+        )
     for_runs = arguments.all or arguments.repeat or arguments.gate is not None
     if arguments.case is not None and (for_runs or arguments.format != "json"):
         return say(
@@ -143,14 +147,15 @@ class _Answer:
         if arguments.format == "json":
             self.json = judged.to_dict()
         elif arguments.format == "text":
-            from t3probe.summary import render
+            from t3probe.summary import render, row
 
             self.lines = [line for _, line in render(run, seen, judged)]
-            self.lines += [f"  gate          {one}" for one in said]
+            self.lines += [line for one in said for line in row("gate", one)]
         else:
-            from t3probe.markdown import run_markdown
+            from t3probe.markdown import message, run_markdown
 
-            self.lines = self.summary = list(run_markdown(run, seen, judged, said))
+            self.summary = list(run_markdown(run, seen, judged, said))
+            self.lines = list(message(self.summary))
         if arguments.format == "github":
             from t3probe.sinks.annotations import of_run
 

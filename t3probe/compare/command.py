@@ -10,19 +10,22 @@ from typing import Any
 
 __all__ = ["add"]
 
-EXIT_USAGE = 4
+EXIT_REGRESSION, EXIT_USAGE, EXIT_UNTOLD = 1, 4, 5
 ABOUT = """\
 What got worse between two recorded runs, segment by segment: before a deploy
 and after it. They may be minutes apart and from different machines.
 
-A segment regressed when it was cleared before and is not cleared after.
+A segment regressed when it was cleared before and is not cleared after. What
+was broken before is nobody's regression.
 Differences in round trips and phases are shown beside the noise of the two
 runs; they never close the gate."""
 EXAMPLES = """\
 exit codes:
   0  no regression in the gated segments
   1  a gated segment was cleared before and is not any more
-  4  wrong usage, or a file that cannot be read"""
+  4  wrong usage, or a file that cannot be read
+  5  cannot tell: a segment that --gate names is not cleared, and no leg that
+     gave evidence crossed it before, or after"""
 
 
 def add(commands: Any) -> None:
@@ -42,7 +45,7 @@ def add(commands: Any) -> None:
         "--format",
         choices=("text", "json", "markdown", "github"),
         default="text",
-        help="github: annotations, and Markdown in the job's summary",
+        help="markdown: a chat message; github: annotations, and Markdown in the job's summary",
     )
     parser.set_defaults(run=_compare)
 
@@ -51,6 +54,7 @@ def _compare(arguments: argparse.Namespace) -> int:
     from t3probe import gate
     from t3probe.compare import compare
     from t3probe.compare.text import to_lines, to_markdown
+    from t3probe.markdown import message
     from t3probe.record import RecordError, read_recording
 
     try:
@@ -66,7 +70,7 @@ def _compare(arguments: argparse.Namespace) -> int:
     if arguments.format == "json":
         print(json.dumps(found.to_dict(), indent=2, ensure_ascii=True))
     elif arguments.format == "markdown":
-        print("\n".join(to_markdown(found)))
+        print("\n".join(message(to_markdown(found))))
     elif arguments.format == "github":
         from t3probe.sinks.annotations import append, of_comparison
 
@@ -77,4 +81,6 @@ def _compare(arguments: argparse.Namespace) -> int:
             print(f"t3probe: the job's summary: {error.strerror}", file=sys.stderr)
     else:
         print("\n".join(to_lines(found)))
-    return 1 if found.regressions else 0
+    if found.regressions:
+        return EXIT_REGRESSION
+    return EXIT_UNTOLD if found.untold else 0

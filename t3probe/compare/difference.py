@@ -2,7 +2,8 @@
 
 A segment regressed when it was exonerated before and is not exonerated after. That is not the
 same as broken: what nobody can clear any more is a regression, too, and says so. A segment that
-was not cleared before is nobody's regression.
+was broken before is nobody's regression. One that nobody looked at, before or after, cannot be
+told: it is no regression, and it does not open a gate either.
 
 A leg's round trip changed when its medians differ by more than the runs' own noise: three
 standard errors of the difference, each from the median absolute deviation (which a few outliers
@@ -24,7 +25,7 @@ from t3probe.observation import Observation
 from t3probe.record import Recording
 from t3probe.verdict import RunVerdict, judge_run
 
-__all__ = ["Comparison", "LegChange", "Pace", "SegmentChange", "compare"]
+__all__ = ["FLOOR_SECONDS", "Comparison", "LegChange", "Pace", "SegmentChange", "compare"]
 
 FLOOR_SECONDS = 0.001
 """Less than this is never called a change."""
@@ -52,6 +53,9 @@ class SegmentChange(msgspec.Struct, frozen=True, kw_only=True):
     gated: bool
     regression: bool
     """Exonerated before and not after."""
+    untold: bool
+    """Not exonerated after, and whether it got worse cannot be told: no leg that gave evidence
+    crossed it in one of the runs, or the runs are of different deployments."""
 
 
 class Pace(msgspec.Struct, frozen=True, kw_only=True):
@@ -86,6 +90,8 @@ class Comparison(msgspec.Struct, frozen=True, kw_only=True):
     legs: tuple[LegChange, ...]
     gate: tuple[str, ...]
     """The segments whose regression counts."""
+    named: bool
+    """Whether somebody named them; otherwise they are all there are."""
     warnings: tuple[str, ...]
     before_status: str
     after_status: str
@@ -95,10 +101,16 @@ class Comparison(msgspec.Struct, frozen=True, kw_only=True):
         """The regressions of gated segments."""
         return tuple(one for one in self.segments if one.gated and one.regression)
 
+    @property
+    def untold(self) -> tuple[SegmentChange, ...]:
+        """What keeps a gate closed and is no regression. Without a gate, nothing does."""
+        return tuple(one for one in self.segments if self.named and one.gated and one.untold)
+
     def to_dict(self) -> dict[str, Any]:
         """The JSON form."""
         out: dict[str, Any] = msgspec.to_builtins(self)
         out["regressed"] = [one.segment for one in self.regressions]
+        out["untold"] = [one.segment for one in self.untold]
         return out
 
 
@@ -108,10 +120,12 @@ def compare(before: Recording, after: Recording, gate: Sequence[str] = ()) -> Co
     segments = tuple(dict.fromkeys((*before.run.segments, *after.run.segments)))
     gated = tuple(gate) or segments
     shown = tuple(dict.fromkeys((*segments, *_own(before, after, judged), *gated)))
+    same = before.run.deployment == after.run.deployment
     return Comparison(
-        segments=tuple(_segment(one, judged, one in gated) for one in shown),
+        segments=tuple(_segment(one, judged, one in gated, same) for one in shown),
         legs=tuple(_legs(before.observations, after.observations)),
         gate=gated,
+        named=bool(gate),
         warnings=tuple(_warnings(before, after)),
         before_status=judged[0].verdict.status,
         after_status=judged[1].verdict.status,
@@ -127,7 +141,10 @@ def _own(
             yield segment
 
 
-def _segment(segment: str, judged: tuple[RunVerdict, RunVerdict], gated: bool) -> SegmentChange:
+def _segment(
+    segment: str, judged: tuple[RunVerdict, RunVerdict], gated: bool, same: bool
+) -> SegmentChange:
+    """`same`: both runs are of the same deployment."""
     first, second = (label_of(one.verdict, segment) for one in judged)
     rise = RANK[second] - RANK[first]
     return SegmentChange(
@@ -136,7 +153,9 @@ def _segment(segment: str, judged: tuple[RunVerdict, RunVerdict], gated: bool) -
         after=second,
         course="worse" if rise > 0 else "better" if rise < 0 else "same",
         gated=gated,
-        regression=first == "exonerated" and second != "exonerated",
+        regression=first == "exonerated" != second,
+        untold="exonerated" not in (first, second)
+        and ("unobserved" in (first, second) or not same),
     )
 
 

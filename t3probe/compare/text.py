@@ -2,22 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
-from t3probe.compare.difference import Comparison, LegChange, Pace, SegmentChange
+from t3probe.columns import WIDTH, cut, fold, plain, short
+from t3probe.compare.difference import (
+    FLOOR_SECONDS,
+    Comparison,
+    LegChange,
+    Pace,
+    SegmentChange,
+)
 from t3probe.markdown import cell, table
 
-__all__ = ["headline", "to_lines", "to_markdown"]
+__all__ = ["decision", "headline", "to_lines", "to_markdown"]
 
 _LEGS_LIMIT = 20
+_NAME_WIDTH = 36
 _SIGNS = {True: "beyond the noise", False: "within the noise", None: "cannot be told from noise"}
+_WHY = {
+    "ambiguous": "others may have broken in their place",
+    "masked": "behind what is broken",
+    "unobserved": "no leg that gave evidence crosses it",
+}
 
 
 def headline(found: Comparison) -> str:
     """What matters, in one sentence."""
     worse = found.regressions
     if worse:
-        names = ", ".join(one.segment for one in worse)
+        names = _names(worse)
         how = "convicted" if any(one.after == "convicted" for one in worse) else "not cleared"
         return f"regression: {names} cleared before, {how} after"
     elsewhere = [one.segment for one in found.segments if one.regression]
@@ -26,38 +39,76 @@ def headline(found: Comparison) -> str:
     return f"no regression in {_gate(found)}"
 
 
+def decision(found: Comparison) -> list[str]:
+    """What the gate says, a sentence for each kind of trouble; nothing when nobody named one."""
+    if not found.named:
+        return []
+    said = []
+    for label in ("convicted", *_WHY):
+        worse = [one for one in found.regressions if one.after == label]
+        if worse and label == "convicted":
+            said.append(f"closed: {_names(worse)} convicted, and cleared before")
+        elif worse:
+            said.append(f"closed: {_names(worse)} cannot be cleared any more, {_WHY[label]}")
+    if found.untold:
+        said.append(
+            f"closed: {_names(found.untold)} cannot be cleared, and nobody can tell whether it "
+            "was so before"
+        )
+    if said:
+        return said
+    rest = [one for one in found.segments if one.gated and one.after != "exonerated"]
+    if rest:
+        said.append(f"open: {_names(rest)} not cleared, as before: no fault of this deploy")
+    cleared = [one for one in found.segments if one.gated and one.after == "exonerated"]
+    if cleared:
+        said.append(f"open: {_names(cleared)} cleared")
+    return said
+
+
+def _names(some: Sequence[SegmentChange]) -> str:
+    return ", ".join(one.segment for one in some)
+
+
 def _gate(found: Comparison) -> str:
-    if set(found.gate) >= {one.segment for one in found.segments}:
-        return "any segment"
-    return ", ".join(found.gate)
+    return ", ".join(found.gate) if found.named else "any segment"
 
 
 def to_lines(found: Comparison) -> Iterator[str]:
-    """The comparison as lines of a terminal."""
-    width = max([7, *(len(one.segment) for one in found.segments)])
-    yield f"{'segment':<{width}}  {'before':<12}{'after':<12}"
+    """The comparison as lines of a terminal: ASCII, none longer than 80."""
+    for line in _lines(found):
+        yield cut(plain(line))
+
+
+def _lines(found: Comparison) -> Iterator[str]:
+    width = min(_NAME_WIDTH, max([7, *(len(one.segment) for one in found.segments)]))
+    yield f"{'segment':<{width}}  {'before':<12}after"
     for one in found.segments:
-        yield f"{one.segment:<{width}}  {one.before:<12}{one.after:<12}{_mark(one)}".rstrip()
+        name = short(one.segment, width)
+        yield f"{name:<{width}}  {one.before:<12}{one.after:<12}{_mark(one)}".rstrip()
     changed = [one for one in found.legs if _told(one)]
     if changed:
         yield ""
         yield "legs that changed"
         for leg in changed[:_LEGS_LIMIT]:
-            yield f"  {leg.leg:<16}{_outcomes(leg)}".rstrip()
-            for pace in leg.paces:
-                if pace.exceeds_noise is not False:
-                    yield f"    {_pace(pace)}"
+            yield f"  {short(leg.leg, 15):<16}{_outcomes(leg)}".rstrip()
+            yield from (f"    {one}" for one in _paces(leg))
         if len(changed) > _LEGS_LIMIT:
             yield f"  ... and {len(changed) - _LEGS_LIMIT} more"
     for warning in found.warnings:
-        yield f"warning: {warning}"
+        yield from fold(f"warning: {warning}", WIDTH)
     yield ""
-    yield f"COMPARED  {headline(found)}"
+    yield from fold(f"COMPARED  {headline(found)}", WIDTH)
+    for sentence in decision(found):
+        yield from fold(f"  gate  {sentence}", WIDTH, " " * 8)
 
 
 def to_markdown(found: Comparison) -> Iterator[str]:
     """The comparison for a job summary or a chat."""
     yield f"**{cell(headline(found))}**"
+    for sentence in decision(found):
+        yield ""
+        yield f"Gate {cell(sentence)}."
     yield ""
     yield from table(
         ("segment", "before", "after", ""),
@@ -66,10 +117,7 @@ def to_markdown(found: Comparison) -> Iterator[str]:
     changed = [one for one in found.legs if _told(one)]
     if changed:
         yield ""
-        rows = []
-        for leg in changed[:_LEGS_LIMIT]:
-            paces = [_pace(one) for one in leg.paces if one.exceeds_noise is not False]
-            rows.append((leg.leg, _outcomes(leg), "; ".join(paces)))
+        rows = [(one.leg, _outcomes(one), "; ".join(_paces(one))) for one in changed[:_LEGS_LIMIT]]
         if len(changed) > _LEGS_LIMIT:
             rows.append((f"and {len(changed) - _LEGS_LIMIT} more", "", ""))
         yield from table(("leg", "outcome", "times"), rows)
@@ -94,6 +142,13 @@ def _outcomes(leg: LegChange) -> str:
     if leg.drops_before or leg.drops_after:
         words += f", drops {leg.drops_before} -> {leg.drops_after}"
     return words
+
+
+def _paces(leg: LegChange) -> Iterator[str]:
+    """What may have changed: less than the floor did not, whatever the noise."""
+    for pace in leg.paces:
+        if pace.exceeds_noise is not False and abs(pace.difference_seconds) >= FLOOR_SECONDS:
+            yield _pace(pace)
 
 
 def _pace(pace: Pace) -> str:

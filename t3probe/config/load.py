@@ -54,11 +54,13 @@ def load(
         why = getattr(problem, "strerror", None) or "a name that no file can have"
         raise _unreadable(file, why[0].lower() + why[1:]) from None
     if len(content) > LARGEST_BYTES:
-        raise _unreadable(file, "a larger one", "a file of at most 4 MiB")
+        hint = "move upstreams into an [[upstream_source]]"
+        raise _unreadable(file, "a larger one", "a file of at most 4 MiB", hint)
     try:
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError as problem:
-        raise _unreadable(file, f"other bytes from byte {problem.start} on", "UTF-8") from None
+        actual = f"other bytes from byte {problem.start} on"
+        raise _unreadable(file, actual, "UTF-8", "save it as UTF-8, or name another") from None
     return loads(text, file=file, environ=environ, now=now)
 
 
@@ -111,16 +113,21 @@ def _parse(text: str, file: str) -> dict[str, Any]:
             file=file, key=place, expected="TOML", actual="a mistake", hint=quote(why, 120)[1:-1]
         ) from None
     except RecursionError:
-        raise _unreadable(file, "arrays or tables nested too deeply", "TOML") from None
+        actual = "arrays or tables nested too deeply"
+        raise _unreadable(file, actual, "TOML", "make it flat") from None
     except (ValueError, OverflowError):
         # Python's own limits, such as the number of digits it is willing to read.
-        raise _unreadable(file, "a number or date beyond what can be read", "TOML") from None
+        actual = "a number or date beyond what can be read"
+        raise _unreadable(file, actual, "TOML", "write a smaller one") from None
 
 
 def _unreadable(
-    file: str, actual: str, expected: str = "a readable deployment file"
+    file: str,
+    actual: str,
+    expected: str = "a readable deployment file",
+    hint: str = "name another, or write one with t3probe init",
 ) -> DeploymentError:
-    return DeploymentError(file=file, key="", expected=expected, actual=actual)
+    return DeploymentError(file=file, key="", expected=expected, actual=actual, hint=hint)
 
 
 def _delivery(table: Delivery, source: Source) -> Delivery:

@@ -36,9 +36,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = parser().parse_args(argv)
     try:
         host, port = _place(arguments.listen)
-        proxies = Proxies(arguments.trusted_proxy)
     except ValueError as error:
         _say(str(error))
+        return USAGE_ERROR
+    try:
+        proxies = Proxies(arguments.trusted_proxy)
+    except ValueError as error:
+        _say(f"--trusted-proxy: expected a network such as 10.42.0.0/16: {error}; mend it")
         return USAGE_ERROR
     limits = Limits(connections=arguments.max_connections, per_address=arguments.max_per_address)
     try:

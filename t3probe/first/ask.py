@@ -80,7 +80,7 @@ QUESTIONS = (
     ),
     Question(
         "ws_path", "Path of a WebSocket echo",
-        "Every leg to the app beats there; `none` if nothing echoes.", "PATH", _ws_path,
+        "Every leg to the app beats there.", "PATH", _ws_path,
         default=lambda said: "/probe/ws",
     ),
     Question(
@@ -181,8 +181,11 @@ def on_terminal(
     def asked(question: Question, default: str) -> str:
         for _ in range(TRIES):
             shown = f" [{default}]" if default else "" if question.needed else " [none]"
-            say(f"\n{question.why}{' Several: with commas.' if question.many else ''}")
+            several = " Several: with commas." if question.many else ""
+            several += " `none` if there is none." if default and not question.needed else ""
+            say(f"\n{question.why}{several}")
             answer = read(f"{question.prompt}{shown}: ").strip() or default
+            answer = "" if answer == "none" and not question.needed else answer
             try:
                 if question.needed and not answer:
                     raise Refused(f"{question.flag}: expected {question.metavar}, found nothing")

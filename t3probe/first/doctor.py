@@ -22,7 +22,7 @@ ABOUT = """\
 Looks at what a run needs: Python and its packages, the deployment file, our
 variables, folders, limits, resolvers, routes, the clock and the gateway. Each
 line is ok, wrong, or could not tell. It takes ten seconds at most.
-Exit code: 0 nothing is wrong, 1 something is, 4 wrong usage."""
+Exit code: 0 nothing is wrong, 1 something is, 2 interrupted, 4 wrong usage."""
 
 
 def add(commands: Any) -> None:
@@ -88,6 +88,10 @@ def examined(
         yield from network.routes(deployment)
         where = deployment.delivery.gateway or "" if gateway is None else gateway
         yield from network.ask(deployment, where, environ)
+    elif gateway:
+        from t3probe.first import network
+
+        yield from network.gateway(gateway, None, environ)
 
 
 def _read(file: str, environ: Mapping[str, str]) -> tuple[Deployment | None, Iterable[Row]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from t3probe.usage import say
@@ -17,6 +18,9 @@ if TYPE_CHECKING:
 __all__ = ["add"]
 
 STOPPED = 2
+GREETING = (
+    "Return takes what stands in [brackets], Ctrl-C leaves; nothing is written before the end."
+)
 ABOUT = """\
 Asks what is needed, or takes it from the options, tries everything once, and
 writes a commented deployment file that passes validation. On a terminal it
@@ -67,27 +71,60 @@ def _init(arguments: argparse.Namespace) -> int:
     file = arguments.output
     if file != "-" and os.path.lexists(file) and not arguments.force:
         return say(f"init: {file}: there is one already; name another with -o, or add --force")
-    person = sys.stdin.isatty() and not arguments.yes
+    problem = "" if file == "-" else _unwritable(file)
+    if problem:
+        return say(f"init: {file}: cannot be written: {problem}; name another with -o")
+    person = sys.stdin is not None and sys.stdin.isatty() and not arguments.yes
     try:
+        if person:
+            _tell(GREETING)
         asked = on_terminal(_read, _tell) if person else None
         given = gather(arguments, asked, os.path.abspath(arguments.ca) if arguments.ca else "")
         text, found = _written(given, _may_probe(arguments, person), file)
         deployment = _loaded(text, file)
+        if file == "-":
+            print(text, end="")
+        else:
+            _put(Path(file), text, arguments.force)
     except (Refused, DeploymentError) as problem:
         return say(f"init: {problem}")
     except (EOFError, KeyboardInterrupt):
         _tell("\nt3probe: init: stopped; nothing was written")
         return STOPPED
-    if file == "-":
-        print(text, end="")
-    else:
-        try:
-            with open(file, "w" if arguments.force else "x", encoding="utf-8") as handle:
-                handle.write(text)
-        except OSError as problem:
-            return say(f"init: {file}: cannot be written: {problem.strerror}; name another with -o")
+    except FileExistsError:  # since the questions began
+        return say(f"init: {file}: there is one already; name another with -o, or add --force")
+    except OSError as error:
+        if file == "-":
+            raise
+        return say(f"init: {file}: cannot be written: {error.strerror}; name another with -o")
     _tell_about(deployment, found, file)
     return 0
+
+
+def _unwritable(file: str) -> str:
+    """Why nothing can be written there, looked at before anything is asked; empty: it can."""
+    folder = os.path.dirname(file) or "."
+    if not file:
+        return "it has no name"
+    if os.path.isdir(file):
+        return "it is a folder"
+    if not os.path.isdir(folder):
+        return f"there is no folder {folder}"
+    return "" if os.access(folder, os.W_OK | os.X_OK) else f"the folder {folder} is read-only"
+
+
+def _put(path: Path, text: str, force: bool) -> None:
+    """Whole or not at all. Raises FileExistsError unless `force`, and OSError."""
+    path = path.resolve() if force else path  # what a link names is replaced, and not the link
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        part.write_text(text, encoding="utf-8")
+        if force:
+            part.replace(path)
+        else:
+            path.hardlink_to(part)
+    finally:
+        part.unlink(missing_ok=True)
 
 
 def _may_probe(arguments: argparse.Namespace, person: bool) -> bool:

@@ -24,7 +24,7 @@ from t3probe.probes.base import Collapsed, Facts, ProbeError, Probing, Target, p
 from t3probe.resolve import ResolveError, split_address, targets
 from t3probe.run.controller import Run
 
-__all__ = ["TOLERANCE_SECONDS", "ask", "clock", "routes"]
+__all__ = ["TOLERANCE_SECONDS", "ask", "clock", "gateway", "routes"]
 
 STEP_SECONDS = 3.0
 TOTAL_SECONDS = 8.0
@@ -49,7 +49,9 @@ def routes(deployment: Deployment) -> list[Row]:
             guarded += 1
             continue
         if no_route:
-            fix = f"ip route get {address}; or run from elsewhere, with the leg's vantages set"
+            fix = (
+                f"ip route add {address} via GATEWAY; or run elsewhere, with the leg's vantages set"
+            )
             rows.append(wrong("route", f"none to {address}", fix))
     if guarded:
         words = f"{guarded} addresses are beyond loopback"
@@ -86,22 +88,23 @@ def _addresses(
     return found
 
 
-def ask(deployment: Deployment, gateway: str, environ: Mapping[str, str]) -> list[Row]:
-    """Everything that needs an answer from somewhere; ends within `TOTAL_SECONDS`."""
+def ask(deployment: Deployment, where: str, environ: Mapping[str, str]) -> list[Row]:
+    """Everything that needs an answer from somewhere; ends within `TOTAL_SECONDS`. `where`: the
+    gateway's URL; empty: there is none."""
     timing = msgspec.structs.replace(
         deployment.timing,
         connect_timeout=Duration(min(STEP_SECONDS, deployment.timing.connect_timeout)),
         watchdog=Duration(STEP_SECONDS),
     )
-    return asyncio.run(_ask(msgspec.structs.replace(deployment, timing=timing), gateway, environ))
+    return asyncio.run(_ask(msgspec.structs.replace(deployment, timing=timing), where, environ))
 
 
-async def _ask(deployment: Deployment, gateway: str, environ: Mapping[str, str]) -> list[Row]:
+async def _ask(deployment: Deployment, where: str, environ: Mapping[str, str]) -> list[Row]:
     probing = Run(deployment, [], hold=0.0).probing
     providers = _providers(deployment)
     asked = [asyncio.create_task(_resolver(url, name, probing)) for url, name in providers.items()]
     dated = [asyncio.create_task(_date(leg, probing)) for leg in _dated(deployment.legs)]
-    pushed = asyncio.create_task(asyncio.to_thread(_gateway, gateway, deployment.tls_ca, environ))
+    pushed = asyncio.create_task(asyncio.to_thread(gateway, where, deployment.tls_ca, environ))
     try:
         await asyncio.wait([*asked, *dated, pushed], timeout=TOTAL_SECONDS)
         rows = [
@@ -139,7 +142,8 @@ async def _resolver(url: str, name: str, probing: Probing) -> Row:
     try:
         found, _ = await ask_address(client, url, name, STEP_SECONDS)
     except ProbeError as error:
-        fix = f"let HTTPS to {host} out, or name other resolvers in doh"
+        port = parts.port or 443
+        fix = f"nc -vz {host} {port}; let HTTPS to {host} out, or name other resolvers in doh"
         return wrong("resolver", f"{url} does not answer: {printable(error.detail)}", fix)
     except LoopbackOnlyError:
         return untold("resolver", f"{url} is beyond loopback", "unset T3PROBE_LOOPBACK_ONLY")
@@ -193,7 +197,8 @@ def clock(ahead: list[float]) -> Row:
     return wrong("clock", words, "timedatectl set-ntp true; or start the NTP service")
 
 
-def _gateway(url: str, ca: str | None, environ: Mapping[str, str]) -> list[Row]:
+def gateway(url: str, ca: str | None, environ: Mapping[str, str]) -> list[Row]:
+    """Whether the Pushgateway answers and takes our login; no row without a URL."""
     from t3probe.sinks.gateway_client import Budget, Login, Site, Trouble, exchange
     from t3probe.timing import SystemClock
 
@@ -203,12 +208,13 @@ def _gateway(url: str, ca: str | None, environ: Mapping[str, str]) -> list[Row]:
         site = Site(url, Login.named(environ, ca))
         answer = exchange(site, "GET", "/api/v1/status", Budget(SystemClock(), STEP_SECONDS))
     except (ValueError, DeploymentError) as problem:
-        return [wrong("gateway", str(problem), "set it right in [delivery] or the environment")]
+        return [wrong("gateway", str(problem), "change it in [delivery], --gateway, or T3PROBE_")]
     except Trouble as problem:
         words = f"{site.name} {problem.what}"
         if "T3PROBE_LOOPBACK_ONLY" in problem.what:
             return [untold("gateway", f"{site.name} is beyond loopback", "unset the variable")]
-        return [wrong("gateway", words, "start it, or change gateway in [delivery]")]
+        start = f"prometheus-pushgateway --web.listen-address=:{site.port}"
+        return [wrong("gateway", words, f"start it there: {start}; or change it in [delivery]")]
     if answer.status in {401, 403}:
         fix = "set T3PROBE_GATEWAY_TOKEN, or T3PROBE_GATEWAY_USER and T3PROBE_GATEWAY_PASSWORD"
         return [wrong("gateway", f"{site.name} refuses the login (HTTP {answer.status})", fix)]

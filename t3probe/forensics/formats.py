@@ -24,8 +24,8 @@ _ISO = re.compile(
     rb"(\d{4}[-/]\d\d[-/]\d\d[T ]\d\d:\d\d:\d\d)(?:[.,]\d{1,9})?(Z|[+-]\d\d:?\d\d)? ?"
 )
 _SHORT = re.compile(rb"([A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d)(?:\.\d{1,9})? ")
-_FROM = re.compile(rb"[\w.-]+ ([\w.@:/-]{1,80}?)(?:\[\d{1,10}\])?: ")
-"""journald's `host unit[pid]: `."""
+_FROM = re.compile(rb"(?!proxy error: )[\w.-]+ ([\w.@:/-]{1,80}?)(?:\[\d{1,10}\])?: ")
+"""journald's `host unit[pid]: `; a message's own first words look the same."""
 _CRI = re.compile(rb"std(?:out|err) [FP] ")
 _KUBECTL = re.compile(rb"\[pod/([^\]\s]{1,200})\] ")
 _COMPOSE = re.compile(rb"([\w.-]{1,80}) +\| ")

@@ -16,7 +16,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
-from t3probe.baseline import moved
+from t3probe.baseline import judged_trips, moved
 from t3probe.config import legs_for
 from t3probe.config.types import Deployment
 from t3probe.median import median
@@ -150,7 +150,7 @@ def _baseline(sheet: Sheet, run: RunRecord, seen: Observation) -> None:
     """Nothing without what earlier runs left: this run alone must not replace it."""
     if seen.baseline is None or seen.outcome not in ("passed", "degraded"):
         return
-    usual = moved(seen.baseline, _trips(seen), run.slow_floor_seconds)
+    usual = moved(seen.baseline, judged_trips(seen), run.slow_floor_seconds)
     if usual is not None:
         sheet.gauge(BASELINE, (seen.leg,), usual)
 

@@ -65,9 +65,11 @@ at its start, where it finds two things about each leg. `t3probe_rtt_seconds` ha
 in buckets: from it comes how much was seen (MIN_BEATS good beats are the least), and between which
 two bounds the median lies. A bucket is up to 2.5 times as wide as its lower bound, so by itself it
 can only show what lies above its upper bound. So each run also leaves
-`t3probe_rtt_baseline_seconds`, a median that moves a sixtieth of the way to the run's own; by a
-thousandth of itself only when the leg was slow, so that what lasts is usual after about a day.
-Until the histogram holds LEARNING_BEATS beats, the median is kept inside the histogram's bucket.
+`t3probe_rtt_baseline_seconds`, a median that moves a sixtieth of the way to the run's own; 1/1440
+of the way only when that is more by `timing.slow_floor`, so that what lasts is usual after a day.
+Until the histogram holds LEARNING_BEATS beats, the median is kept below that bucket's upper bound.
+The held mode reads nothing back: it remembers the same from minute to minute, and judges the
+newest one or two by those before; it begins anew when it starts, or when a leg's definition changes.
 A gateway that lost its state, a first run, and a run that delivers nothing judge no slowness at
 all, and the metrics of it are absent.
 

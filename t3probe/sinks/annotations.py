@@ -4,14 +4,17 @@
 Workflow commands are lines of standard output; `%`, CR and LF are escaped in their message, and
 `:` and `,` too in their properties
 (https://docs.github.com/actions/reference/workflow-commands-for-github-actions). GitHub shows ten
-errors and ten warnings of a step.
+errors, ten warnings and ten notices of a step; a run and a comparison in one step take half each.
+A run has no file and no line to point at, and both are optional.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
+from t3probe.columns import cut
 from t3probe.compare.difference import Comparison
+from t3probe.compare.text import decision
 from t3probe.compare.text import headline as compared
 from t3probe.observation import Observation
 from t3probe.summary import headline
@@ -20,8 +23,10 @@ from t3probe.words import sentence
 
 __all__ = ["append", "command", "of_comparison", "of_run"]
 
-MOST = 10
-"""Of one kind in one step; GitHub drops the rest."""
+MOST = 5
+"""Of one kind, from a run or from a comparison. GitHub drops what comes after ten in a step."""
+MESSAGE_LIMIT = 1000
+"""Characters of one message; more of it stands in the summary."""
 SUMMARY_LIMIT_BYTES = 1_000_000
 """GitHub refuses a step's summary of more than 1 MiB."""
 
@@ -29,7 +34,7 @@ SUMMARY_LIMIT_BYTES = 1_000_000
 def command(kind: str, message: str, **properties: str) -> str:
     """One workflow command: `error`, `warning` or `notice`."""
     said = ",".join(f"{name}={_property(value)}" for name, value in properties.items() if value)
-    return f"::{kind}{' ' + said if said else ''}::{_data(message)}"
+    return f"::{kind}{' ' + said if said else ''}::{_data(cut(message, MESSAGE_LIMIT))}"
 
 
 def _data(text: str) -> str:
@@ -47,14 +52,25 @@ def of_run(
     style, head = headline(judged)
     kind = {"red": "error", "yellow": "warning"}.get(style, "notice")
     yield command(kind, head, title="t3probe verdict")
-    for word in gate:
-        yield command("notice" if word.startswith("open") else "error", word, title="t3probe gate")
+    yield from _of_gate(gate)
     bad = [one for one in observations if one.outcome != "passed" and not one.planned]
     failed = [one for one in bad if one.outcome == "failed"]
     rest = [one for one in bad if one.outcome != "failed"]
+    room = MOST - 2  # the verdict and the gate
     for kind, some in (("error", failed), ("warning", rest)):
-        for one in some[: MOST - 2]:
+        shown = some if len(some) <= room else some[: room - 1]
+        for one in shown:
             yield command(kind, sentence(one), title=f"t3probe {one.leg}")
+        if len(shown) < len(some):
+            names = ", ".join(one.leg for one in some[len(shown) :])
+            yield command(kind, names, title=f"t3probe {len(some) - len(shown)} more legs")
+
+
+def _of_gate(said: Sequence[str]) -> Iterator[str]:
+    """All that a gate says, in one."""
+    if said:
+        opened = all(one.startswith("open") for one in said)
+        yield command("notice" if opened else "error", "\n".join(said), title="t3probe gate")
 
 
 def of_comparison(found: Comparison) -> Iterator[str]:
@@ -62,21 +78,31 @@ def of_comparison(found: Comparison) -> Iterator[str]:
     yield command(
         "error" if found.regressions else "notice", compared(found), title="t3probe compare"
     )
+    yield from _of_gate(decision(found))
     worse = [one for one in found.segments if one.regression and not one.gated]
-    for one in worse[: MOST - 1]:
+    for one in worse if len(worse) <= MOST else worse[: MOST - 1]:
         yield command(
             "warning", f"{one.segment}: {one.before} before, {one.after} after", title=one.segment
         )
+    if len(worse) > MOST:
+        names = ", ".join(one.segment for one in worse[MOST - 1 :])
+        yield command("warning", f"{names}: cleared before and not after", title="more segments")
 
 
 def append(lines: Iterable[str], environ: Mapping[str, str]) -> bool:
-    """Add Markdown to the step's summary, where GitHub names its file. Raises OSError."""
+    """Add Markdown to the step's summary, where GitHub names its file. Raises OSError.
+
+    What has no room is left out by whole lines: one byte too many, and GitHub shows nothing.
+    """
     path = environ.get("GITHUB_STEP_SUMMARY")
     if not path:
         return False
-    text = "\n".join(lines) + "\n"
     with open(path, "ab") as file:
         room = SUMMARY_LIMIT_BYTES - file.tell()
-        data = text.encode("utf-8", "replace")
-        file.write(data if len(data) <= room else data[: max(0, room)])
+        for line in (*lines, ""):  # the empty one keeps the next table apart
+            data = line.encode("utf-8", "replace") + b"\n"
+            room -= len(data)
+            if room < 0:
+                break
+            file.write(data)
     return True

@@ -118,12 +118,20 @@ class Site:
     """A server at a base URL, with its login; paths are put behind the URL's own."""
 
     def __init__(self, url: str, login: Login | None = None) -> None:
-        self.parts: SplitResult = urlsplit(url)
+        """Raises ValueError, one sentence."""
+        try:
+            self.parts: SplitResult = urlsplit(url)
+            port = self.parts.port
+        except ValueError as error:  # a port beyond 65535, half a bracket
+            raise ValueError(f"expected a URL, found {url!r} ({error}); mend it") from None
         if self.parts.scheme not in {"http", "https"} or not self.parts.hostname:
-            raise ValueError(f"expected a URL that starts with http:// or https://, found {url!r}")
+            raise ValueError(
+                f"expected a URL that starts with http:// or https://, found {url!r}; "
+                "write it like http://127.0.0.1:9091"
+            )
         self.login = login or Login()
         self.host = self.parts.hostname
-        self.port = self.parts.port or (443 if self.parts.scheme == "https" else 80)
+        self.port = port or (443 if self.parts.scheme == "https" else 80)
         self._context: ssl.SSLContext | None = None
 
     @property

@@ -45,7 +45,8 @@ PIPE_BYTES = 1 << 20
 READ_BYTES = 1 << 18
 ROOT = Path(__file__).resolve().parents[2]
 START = (
-    f"import sys; sys.path.insert(0, {str(ROOT)!r}); "
+    # Last: what is installed beside us must not stand before the standard library.
+    f"import sys; sys.path.append({str(ROOT)!r}); "
     "from t3probe.upstreams.sweep_child import main; main()"
 )
 

@@ -5,15 +5,16 @@ show in their round trips. So it is light: no asyncio, nothing but the standard 
 modules. It reads one request from standard input, and writes frames (`sweep_wire`) to standard
 output. Closing its input, or SIGTERM, ends it at once; what it saw until then is written.
 
-The order of things: every upstream is dialled once, at all of its addresses at once. What failed
-is dialled once more when the first connects of all have been sent, so that everything that was
-swept lies between the beginning and that second try.
+The order of things: every upstream is dialled once, at each of its addresses. What failed is
+dialled once more when the first connects of all have been sent, so that everything that was swept
+lies between the beginning and that second try.
 """
 
 from __future__ import annotations
 
 import errno
 import os
+import resource
 import select
 import signal
 import socket
@@ -30,14 +31,21 @@ __all__ = ["Sweeper", "main"]
 NICE = 10
 TICK_SECONDS = 0.1
 ALIVE_SECONDS = 0.5
+BATCH = 64
+"""So many connects are begun at most before somebody looks at answers, time and the parent."""
+MOST_AT_ONCE = 1024
+"""The largest number that a deployment file may state."""
 MOST_PARKED = 4096
-"""So many unanswered connects wait beside the others at most."""
+"""So many unanswered connects wait beside the others at most ..."""
+SPARE_DESCRIPTORS = 32
+"""... and fewer where descriptors are few: these are left for everything else."""
 FLUSH_BYTES = 1 << 14
 RTT_AT, INFO_BYTES = 68, 72
 """Where `tcpi_rtt` stands in `struct tcp_info` of linux/tcp.h, in microseconds."""
 CONNECTED = (1, 8)
 """Its first byte, the state: established, and closed by the other end already."""
-_PENDING = {errno.EINPROGRESS, errno.EAGAIN}
+_PENDING = {0, errno.EINPROGRESS, errno.EAGAIN}
+_RESET = {errno.ECONNRESET, errno.EPIPE}
 
 
 class _Connect:
@@ -59,6 +67,8 @@ class Sweeper:
     ) -> None:
         """`out` is where frames go, `stop` a descriptor that becomes readable to end it."""
         self._settings, self._clock = settings, clock
+        self._patience, self._limit = int(settings.patience * 1e6), int(settings.limit * 1e6)
+        self._at_once, self._most_parked = room(settings.at_once)
         self._out, self._stop = out, stop
         self._flags: list[int] = []
         self._targets: list[list[tuple[str, int]]] = []
@@ -69,8 +79,10 @@ class Sweeper:
             self._targets.append(list(zip(words[::2], ports, strict=True)))
         self._first = deque[int]()
         self._again = deque[int]()
+        self._next = deque[tuple[int, int, int]]()
+        """Upstream, address and attempt: what is left of an upstream with several addresses."""
         self._left: dict[int, list[int]] = {}
-        """Of an upstream that is being dialled: connects that are not over, and bad ones."""
+        """Of such an upstream: connects that are not over, and bad ones."""
         self._open: dict[int, _Connect] = {}
         self._waiting = deque[_Connect]()
         """In the order they were sent: those that may have to be parked ..."""
@@ -106,10 +118,10 @@ class Sweeper:
         while not self.stopped:
             if names.left:
                 self._take_names(names)
-            self._dial_more(bool(names.left))
-            if not (self._open or self._first or self._again or names.left):
+            more = self._dial_more(bool(names.left))
+            if not (more or self._open or names.left):
                 break
-            self._wait()
+            self._wait(0.0 if more else TICK_SECONDS)
             now = self._moment()
             if now - last >= (TICK_SECONDS + self._settings.stall) * 1e6:
                 pair = wire.MOMENT.pack(last) + wire.MOMENT.pack(now)
@@ -133,20 +145,26 @@ class Sweeper:
             self._tell(wire.ADDRESSES, head + words.encode())
             self._first.append(number)
 
-    def _dial_more(self, names_left: bool) -> None:
-        while self._in_place < self._settings.at_once and self._parked < MOST_PARKED:
-            if self._first:
-                self._dial(self._first.popleft(), 0)
+    def _dial_more(self, names_left: bool) -> bool:
+        """Fill the places that are free; whether there would be more to dial at once."""
+        for _ in range(BATCH):
+            if self._in_place >= self._at_once:
+                return False
+            if self._next:
+                self._dial(*self._next.popleft())
+            elif self._first:
+                self._begin(self._first.popleft(), 0)
             elif self._sent_all and self._again:
-                self._dial(self._again.popleft(), 1)
+                self._begin(self._again.popleft(), 1)
             elif not self._sent_all and not names_left:
                 self._sent_all = True
                 self._tell(wire.SENT_ALL, wire.MOMENT.pack(self._moment()))
             else:
-                return
+                return False
+        return True
 
-    def _wait(self) -> None:
-        for descriptor, _ in self._epoll.poll(TICK_SECONDS):
+    def _wait(self, most: float) -> None:
+        for descriptor, _ in self._epoll.poll(most):
             connect = self._open.get(descriptor)
             if connect is not None:
                 self._answered(connect)
@@ -155,29 +173,42 @@ class Sweeper:
 
     # -- one connect -----------------------------------------------------------------------
 
-    def _dial(self, leg: int, attempt: int) -> None:
-        targets = self._targets[leg]
-        self._left[leg] = [len(targets), 0]
-        for number, (host, port) in enumerate(targets):
-            sent = self._moment()
-            sock = None
-            try:
-                family = socket.AF_INET6 if ":" in host else socket.AF_INET
-                sock = socket.socket(family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
-                problem = sock.connect_ex((host, port))
-            except OSError as error:
-                problem = error.errno or errno.EIO
-            if (problem and problem not in _PENDING) or sock is None:
-                if sock is not None:
-                    sock.close()
-                self._note(leg, number, attempt, problem, 0, sent)
-                continue
-            connect = _Connect(sock, leg, number, attempt, sent)
-            self._open[sock.fileno()] = connect
-            self._in_place += 1
-            self._waiting.append(connect)
-            self._limits.append(connect)
-            self._epoll.register(sock.fileno(), select.EPOLLOUT)
+    def _begin(self, leg: int, attempt: int) -> None:
+        number = len(self._targets[leg])
+        if number > 1:
+            self._left[leg] = [number, 0]
+            self._next.extend((leg, target, attempt) for target in range(1, number))
+        self._dial(leg, 0, attempt)
+
+    def _dial(self, leg: int, target: int, attempt: int) -> None:
+        host, port = self._targets[leg][target]
+        sent = self._moment()
+        sock, rtt = None, 0
+        try:
+            family = socket.AF_INET6 if ":" in host else socket.AF_INET
+            sock = socket.socket(family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
+            problem = sock.connect_ex((host, port))
+            if problem in _PENDING:
+                # A near one may have answered before the call came back.
+                raw = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, INFO_BYTES)
+                if raw[0] not in CONNECTED:
+                    self._keep(_Connect(sock, leg, target, attempt, sent))
+                    return
+                problem, rtt = 0, int.from_bytes(raw[RTT_AT:], sys.byteorder)
+        except OSError as error:
+            problem = error.errno or errno.EIO
+        if sock is not None:
+            sock.close()
+        self._note(leg, target, attempt, problem, rtt, sent)
+
+    def _keep(self, connect: _Connect) -> None:
+        assert connect.sock is not None
+        descriptor = connect.sock.fileno()
+        self._open[descriptor] = connect
+        self._in_place += 1
+        self._waiting.append(connect)
+        self._limits.append(connect)
+        self._epoll.register(descriptor, select.EPOLLOUT)
 
     def _answered(self, connect: _Connect) -> None:
         sock = connect.sock
@@ -203,33 +234,37 @@ class Sweeper:
         """Keep a connect that is over, and see to it that what failed is dialled once more."""
         ended = self._moment()
         self._records += wire.TRIED.pack(leg, target, attempt, problem, rtt, sent, ended)
-        left = self._left[leg]
-        left[0] -= 1
-        left[1] += bool(problem) and not self._good_all_the_same(leg, problem)
-        if not left[0]:
+        bad = bool(problem) and not self._good_all_the_same(leg, problem)
+        left = self._left.get(leg)
+        if left is not None:
+            left[0] -= 1
+            left[1] += bad
+            if left[0]:
+                return
             del self._left[leg]
-            if not attempt and left[1] == len(self._targets[leg]):
-                self._again.append(leg)
+            bad = left[1] == len(self._targets[leg])
+        if bad and not attempt:
+            self._again.append(leg)
 
     def _good_all_the_same(self, leg: int, problem: int) -> bool:
         """As in `t3probe.probes.tcp`: a reset comes after the handshake."""
-        if problem == errno.ECONNRESET:
+        if problem in _RESET:
             return True
         return problem == errno.ECONNREFUSED and bool(self._flags[leg] & wire.REFUSED_OK)
 
     # -- time ------------------------------------------------------------------------------
 
     def _expire(self, now: int) -> None:
-        patience = now - int(self._settings.patience * 1e6)
+        patience = now - self._patience
         while self._waiting and (
             self._waiting[0].sock is None or self._waiting[0].sent <= patience
         ):
             connect = self._waiting.popleft()
-            if connect.sock is not None and self._parked < MOST_PARKED:
+            if connect.sock is not None and self._parked < self._most_parked:
                 connect.parked = True
                 self._parked += 1
                 self._in_place -= 1
-        limit = now - int(self._settings.limit * 1e6)
+        limit = now - self._limit
         while self._limits and (self._limits[0].sock is None or self._limits[0].sent <= limit):
             connect = self._limits.popleft()
             if connect.sock is not None:
@@ -298,10 +333,18 @@ def main(source: int = 0, out: int = 1) -> None:
 
 
 def _more_descriptors() -> None:
-    import resource
-
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = MOST_PARKED + 1024
+    wanted = MOST_PARKED + MOST_AT_ONCE + SPARE_DESCRIPTORS
     if soft != resource.RLIM_INFINITY and soft < wanted:
         most = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
         resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
+
+
+def room(at_once: int) -> tuple[int, int]:
+    """How many connects may be open at once, and how many parked beside them."""
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft == resource.RLIM_INFINITY:
+        return at_once, MOST_PARKED
+    free = max(1, soft - SPARE_DESCRIPTORS)
+    at_once = min(at_once, free)
+    return at_once, min(MOST_PARKED, free - at_once)

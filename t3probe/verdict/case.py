@@ -62,7 +62,8 @@ def parse_cases(data: bytes, where: str) -> tuple[list[Case], bool]:
         found = msgspec.json.decode(data.removeprefix(b"\xef\xbb\xbf"))
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         reason = str(error).rstrip(".") or "nested too deep"
-        raise CaseError(where, "", f"expected JSON, but reading it failed: {reason}") from None
+        said = f"expected JSON, but reading it failed: {reason}; mend it, or name another file"
+        raise CaseError(where, "", said) from None
     if isinstance(found, list):
         return [_case(one, f"{where}: case {at}") for at, one in enumerate(found, 1)], True
     return [_case(found, where)], False

@@ -129,8 +129,6 @@ Ranged = tuple[tuple[Names, tuple[float, float]], ...]
 def _smallest(
     groups: Sequence[Names], rows: Mapping[frozenset[str], tuple[float, float]]
 ) -> list[Ranged]:
-    if any(low > high + EPSILON for low, high in rows.values()):
-        return []
     most = MOST if len(groups) <= CLASSES_LIMIT else MOST - 1
     for count in range(1, min(most, len(groups)) + 1):
         found = [
@@ -147,23 +145,32 @@ def _ranges(
     chosen: Sequence[Names], rows: Mapping[frozenset[str], tuple[float, float]]
 ) -> list[tuple[float, float]] | None:
     """The range of each group's delay, if these groups alone can explain all rows."""
+    # By the chosen groups that are on them most legs are alike: the tightest bounds are enough.
+    sums: dict[tuple[int, ...], tuple[float, float]] = {}
+    for left, (low, high) in rows.items():
+        on = tuple(int(group[0] in left) for group in chosen)
+        if any(on):
+            least, most = sums.get(on, (0.0, float("inf")))
+            sums[on] = max(low, least), min(high, most)
+        elif low > EPSILON:
+            return None
     width = len(chosen)
     system: list[Row] = [
         (tuple(-int(at == other) for other in range(width)), 0.0) for at in range(width)
     ]
-    for left, (low, high) in rows.items():
-        on = tuple(int(group[0] in left) for group in chosen)
-        if any(on):
-            system.append((on, high))
-            system.append((tuple(-one for one in on), -low))
-        elif low > EPSILON:
+    for on, (low, high) in sums.items():
+        if low > high + EPSILON:
             return None
+        system += [(on, high), (tuple(-one for one in on), -low)]
     ranges = []
     for at in range(width):
         reduced = system
         for other in range(width):
             if other != at:
                 reduced = _without(reduced, other)
+        # What is left without any unknown says that 0 is at most the bound.
+        if any(bound < -EPSILON for on, bound in reduced if not any(on)):
+            return None
         low = max((bound / on[at] for on, bound in reduced if on[at] < 0), default=0.0)
         high = min((bound / on[at] for on, bound in reduced if on[at] > 0), default=float("inf"))
         if low > high + EPSILON:

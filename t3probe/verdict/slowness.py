@@ -11,7 +11,8 @@ whatever is slow besides. The rules:
 - It clears its segments when it is not degraded and its excess, with all that may be wrong with
   it, stays below three quarters of the smallest excess of a slow leg. A TCP handshake is answered
   by a kernel: it clears nothing of a delay that answers have. What is neither slow nor clear
-  only bounds what a segment on it can add.
+  only bounds what a segment on it can add. A leg that is faster than usual by more than noise
+  has a baseline that is too high: it says nothing while others are slow.
 - A wall's answer may come from what lies behind the rule, or from the sign-on, over connections
   made for it alone: a wall that is slow names nobody. One that is not slow clears its path.
 - The smallest sets of segments that explain all slow legs are the answer
@@ -27,7 +28,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from t3probe.baseline import MIN_TRIPS, over, usual
+from t3probe.baseline import MIN_TRIPS, judged_trips, over, usual
 from t3probe.median import median
 from t3probe.observation import Observation, RunRecord
 from t3probe.verdict.excess import Delay, Explained, Span, explain
@@ -106,6 +107,19 @@ class Slowness:
         return found
 
     @cached_property
+    def short(self) -> tuple[str, ...]:
+        """Legs that had one or two good beats, all of them slow: too few to say that it is."""
+        floor = self._record.slow_floor_seconds
+        found = []
+        for name, one in self._seen.items():
+            known, trips = _usual(one), judged_trips(one)
+            if known is None or not 0 < len(trips) < MIN_TRIPS:
+                continue
+            if over(min(trips) - known[1], known[1], floor):
+                found.append(name)
+        return tuple(found)
+
+    @cached_property
     def slow(self) -> dict[str, LegPace]:
         """The slow ones among them that are evidence; walls only where nothing else is slow."""
         every = {name: one for name, one in self.legs.items() if one.slow}
@@ -119,6 +133,7 @@ class Slowness:
             name: one
             for name, one in self.legs.items()
             if not (one.slow or one.degraded or (one.handshake and answers))
+            and not (self.slow and one.most < 0)
         }
 
     @cached_property
@@ -186,7 +201,7 @@ class Slowness:
         """`unknown`: nothing could be judged; `usual`: nothing is slow; `localised`: each slow
         leg is explained by named segments; `ambiguous`: something is slow, and it cannot be
         told what."""
-        if not self.legs or self.ours:
+        if not self.legs or self.ours or (self.short and not self.slow):
             return "unknown"
         if not self.slow:
             return "usual"
@@ -197,6 +212,9 @@ class Slowness:
     @cached_property
     def text(self) -> str:
         """The finding, without a full stop."""
+        if self.short and not self.slow:
+            legs = _some(self.short)
+            return f"could not tell: one or two good beats, and slow ones, are too few of {legs}"
         if not self.legs:
             return "could not tell: no leg has a baseline from earlier runs"
         if not self.slow:
@@ -245,12 +263,18 @@ class Slowness:
         }
 
 
+def _usual(seen: Observation) -> tuple[float, float] | None:
+    """What is usual for a leg that worked through the run."""
+    worked = seen.outcome in ("passed", "degraded") and takes_part(seen)
+    return usual(seen.baseline) if worked else None
+
+
 def _pace(seen: Observation, floor: float) -> LegPace | None:
     """A leg's pace; None when it cannot be judged."""
-    known = usual(seen.baseline)
-    if known is None or not takes_part(seen) or seen.outcome not in ("passed", "degraded"):
+    known = _usual(seen)
+    if known is None:
         return None
-    trips = [beat.rtt_seconds for beat in seen.beats if beat.ok]
+    trips = judged_trips(seen)
     if len(trips) < MIN_TRIPS:
         return None
     low, high = known

@@ -105,14 +105,15 @@ def main(arguments: argparse.Namespace) -> int:
         )
         await _hold(watch, server, log, early)
 
+    stopped: list[BaseException] = []
     try:
         asyncio.run(hold())
-    except guard.LoopbackOnlyError as error:
-        return _say(error)
+    except* guard.LoopbackOnlyError as group:
+        stopped.append(group)
     finally:
         server.stop()
         log.end()
-    return 0
+    return _say(_first(stopped[0])) if stopped else 0
 
 
 async def _hold(watch: Watch, server: Server, log: Log, early: _Early) -> None:
@@ -146,6 +147,13 @@ async def _hold(watch: Watch, server: Server, log: Log, early: _Early) -> None:
     finally:
         drops = sum(one.drops for one in watch.held.tallies.values())
         log.say("stop", seconds=round(watch.clock.now(), 3), drops=drops)
+
+
+def _first(error: BaseException) -> BaseException:
+    """One of a group of groups: legs are stopped together, and for the same reason."""
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error
 
 
 def _say(sentence: object) -> int:

@@ -57,6 +57,7 @@ class Held(Engine):
     def new_book(self, leg: Leg) -> WindowBook:
         # A leg that is started anew because its definition changed goes on counting.
         tally = self.tallies.setdefault(leg.name, Tally(leg))
+        tally.learn_anew(self.clock.now(), float(self.timing.slow_floor))
         self.books[leg.name] = book = WindowBook(
             leg,
             self.clock.now(),
@@ -185,6 +186,9 @@ class Held(Engine):
         self.deployment = deployment
         self.timing = self.probing.timing = deployment.timing
         self._keep_seconds = window_seconds(deployment.timing)
+        for tally in self.tallies.values():
+            if tally.memory is not None:
+                tally.memory.floor = float(deployment.timing.slow_floor)
         self.footing.use(deployment.timing, self._keep_seconds)
         self.probing.sso = deployment.sso
         self.probing.tls = TlsStore(deployment.tls_ca)  # the file may hold other authorities

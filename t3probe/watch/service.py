@@ -214,6 +214,7 @@ class Watch:
             hold_seconds=now,
             heartbeat_seconds=float(deployment.timing.heartbeat),
             watchdog_seconds=float(deployment.timing.watchdog),
+            slow_floor_seconds=float(deployment.timing.slow_floor),
             vantage=self.vantage,
             loop_lag_seconds=max([0.0, *self._lags]),
             not_run=tuple(leg.name for leg in deployment.legs if leg.name not in here),

@@ -9,6 +9,7 @@ from __future__ import annotations
 from t3probe.config.types import Leg
 from t3probe.metrics.sheet import Sheet
 from t3probe.observation import REASONS, Beat, Drop
+from t3probe.watch.memory import Memory
 
 __all__ = ["Tally"]
 
@@ -22,6 +23,8 @@ class Tally:
         self.name = leg.name
         self.sheet = Sheet()
         self.drops = 0
+        self.memory: Memory | None = None
+        """What is usual for the leg; None for an upstream, as in a run."""
         self._counts = not leg.name.startswith(_UPSTREAM)
         if self._counts:
             for reason in REASONS:
@@ -30,10 +33,16 @@ class Tally:
             self.sheet.observe("t3probe_rtt_seconds", (self.name,), ())
             self.sheet.count("t3probe_observed_seconds_total", (self.name,), 0)
 
+    def learn_anew(self, moment: float, floor: float) -> None:
+        """The leg is a new one, or leads elsewhere now: nothing is known to be usual for it."""
+        self.memory = Memory(moment, floor) if self._counts else None
+
     def beat(self, beat: Beat) -> None:
         """A beat that says something about the leg."""
         if self._counts and beat.ok:
             self.sheet.observe("t3probe_rtt_seconds", (self.name,), (beat.rtt_seconds,))
+            if self.memory is not None:
+                self.memory.beat(beat)
 
     def observed(self, seconds: float) -> None:
         """For so long we were really looking."""
@@ -43,6 +52,8 @@ class Tally:
     def drop(self, drop: Drop, noticed_at: float) -> None:
         """A drop that counts; `noticed_at` in Unix seconds."""
         self.drops += 1
+        if self.memory is not None:
+            self.memory.drop()
         if not self._counts:
             return
         self.sheet.count("t3probe_disconnects_total", (self.name, drop.reason), 1)

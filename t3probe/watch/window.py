@@ -154,6 +154,8 @@ class WindowBook(Book):
         if self.down and not drops:
             drops = [self._going_on(self.drops[-1], since)]
         seen = self.observation(self._planned(), drops)
+        if self.tally.memory is not None:
+            seen = msgspec.structs.replace(seen, baseline=self.tally.memory.baseline)
         if not self.beats:
             return seen
         first = self.beats[0]

@@ -17,6 +17,9 @@ from t3probe.config.filetypes import DeploymentFile, LegTable
 from t3probe.config.types import Deployment, Leg
 
 
+NEXT = "; name another, or write one with t3probe init"
+
+
 def refused(path: str | Path) -> str:
     with pytest.raises(DeploymentError) as caught:
         load(path, {}, now=NOW)
@@ -44,40 +47,45 @@ def test_a_byte_order_mark_and_windows_line_ends_are_read(tmp_path: Path) -> Non
 def test_a_missing_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.chdir(tmp_path)
     assert refused("no.toml") == (
-        "no.toml: expected a readable deployment file, found no such file"
+        f"no.toml: expected a readable deployment file, found no such file{NEXT}"
     )
 
 
 def test_a_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.chdir(tmp_path)
-    assert refused(".") == ".: expected a readable deployment file, found a folder"
+    assert refused(".") == f".: expected a readable deployment file, found a folder{NEXT}"
 
 
 def test_a_pipe_is_not_waited_for(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.chdir(tmp_path)
     os.mkfifo("pipe.toml")
     assert refused("pipe.toml") == (
-        "pipe.toml: expected a readable deployment file, found a pipe or a device"
+        f"pipe.toml: expected a readable deployment file, found a pipe or a device{NEXT}"
     )
 
 
 def test_a_name_that_no_file_can_have() -> None:
     assert refused("a\0b\n.toml") == (
         "a\\x00b\\n.toml: expected a readable deployment file, found a name that no file can have"
+        f"{NEXT}"
     )
 
 
 def test_a_file_that_is_not_utf_8(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.chdir(tmp_path)
     Path("latin.toml").write_bytes(b'name = "\xe9"\n')
-    assert refused("latin.toml") == "latin.toml: expected UTF-8, found other bytes from byte 8 on"
+    assert refused("latin.toml") == (
+        "latin.toml: expected UTF-8, found other bytes from byte 8 on; "
+        "save it as UTF-8, or name another"
+    )
 
 
 def test_a_file_that_is_too_large(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.chdir(tmp_path)
     Path("large.toml").write_bytes(b"#" * (4 * 1024 * 1024 + 1))
-    assert (
-        refused("large.toml") == "large.toml: expected a file of at most 4 MiB, found a larger one"
+    assert refused("large.toml") == (
+        "large.toml: expected a file of at most 4 MiB, found a larger one; "
+        "move upstreams into an [[upstream_source]]"
     )
 
 
@@ -90,8 +98,8 @@ def test_a_file_of_the_largest_size_is_read(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "why"),
     [
-        ("x = " + "[" * 5000, "arrays or tables nested too deeply"),
-        ("x = " + "1" * 5000, "a number or date beyond what can be read"),
+        ("x = " + "[" * 5000, "arrays or tables nested too deeply; make it flat"),
+        ("x = " + "1" * 5000, "a number or date beyond what can be read; write a smaller one"),
     ],
     ids=["depth", "digits"],
 )

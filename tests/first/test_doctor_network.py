@@ -96,6 +96,15 @@ def test_a_real_gateway(lab: LabProcess, tmp_path: Path) -> None:
         gateway.stop()
     found = rows(tmp_path, lab.deployment_path, "--gateway", gateway.url, code=1)
     assert "refuses connections" in found["gateway"][0][1]
+    assert "prometheus-pushgateway --web.listen-address=" in found["gateway"][0][1]
+
+
+def test_a_gateway_is_asked_without_a_file_too(tmp_path: Path) -> None:
+    with serving(answering("200 OK", STATUS)) as server:
+        found = rows(tmp_path, "--gateway", server.url, code=0)
+        assert found["gateway"][0][0] == "ok"
+    found = rows(tmp_path, "--gateway", "nonsense", code=1)
+    assert "expected a URL that starts with http" in found["gateway"][0][1]
 
 
 @pytest.mark.parametrize(
@@ -186,5 +195,5 @@ def test_a_missing_route(monkeypatch: pytest.MonkeyPatch) -> None:
     assert [row.words for row in found] == ["none to fd00::9", "none here: a name's are left out"]
     assert found[0] == Row(
         "wrong", "route", "none to fd00::9",
-        "ip route get fd00::9; or run from elsewhere, with the leg's vantages set",
+        "ip route add fd00::9 via GATEWAY; or run elsewhere, with the leg's vantages set",
     )  # fmt: skip

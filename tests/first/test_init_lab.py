@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import fcntl
+import json
 import os
 import pty
 import select
 import subprocess
 import sys
+import termios
 from pathlib import Path
+from typing import Any
 
 import pytest
 from first_help import ENVIRON, ROOT, inside_flags, lab_file, public_flags, t3probe
@@ -39,6 +43,30 @@ def test_a_whole_deployment_is_found_and_the_file_runs(lab: LabProcess, tmp_path
         cwd=ROOT, env=ENVIRON, capture_output=True, text=True, timeout=60, check=False,
     )  # fmt: skip
     assert run.returncode == 0, run.stdout
+
+
+def a_run(file: Path, results: Path) -> tuple[int, dict[str, Any]]:
+    """A run of the suite with this file: pytest's code, and the verdict."""
+    run = subprocess.run(
+        [sys.executable, "-m", "pytest", f"--deployment={file}", "--hold", "1s",
+         f"--results={results}"],
+        cwd=ROOT, env={**ENVIRON, "T3PROBE__TIMING__HEARTBEAT": "300ms"},
+        capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+    assert "VERDICT" in run.stdout, run.stdout + run.stderr
+    found: dict[str, Any] = json.loads((results / "verdict.json").read_text())
+    return run.returncode, found
+
+
+def test_the_file_runs_clean_and_convicts_what_is_broken(lab: LabProcess, tmp_path: Path) -> None:
+    done = t3probe("init", *public_flags(lab), *inside_flags(lab), folder=tmp_path)
+    assert done.returncode == 0, done.stderr
+    file = tmp_path / "deployment.toml"
+    code, found = a_run(file, tmp_path / "clean")
+    assert (code, found["status"], found["convicted"]) == (0, "clean", [])
+    lab.switch(["dispatch:refuse"])
+    code, found = a_run(file, tmp_path / "broken")
+    assert (code, found["status"], found["convicted"]) == (1, "localised", ["dispatch"])
 
 
 def test_a_broken_leg_is_a_warning_and_the_file_is_written(lab: LabProcess, tmp_path: Path) -> None:
@@ -118,6 +146,11 @@ def test_wrong_answers_are_one_sentence(words: list[str], sentence: str, tmp_pat
     assert not list(tmp_path.iterdir())
 
 
+def _own_terminal() -> None:
+    """Standard input becomes the terminal whose Ctrl-C this process gets."""
+    fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+
+
 class Terminal:
     """A child that believes in a person: its standard input and error are a terminal."""
 
@@ -126,7 +159,7 @@ class Terminal:
         self.process = subprocess.Popen(
             [sys.executable, "-m", "t3probe.cli", *words],
             cwd=folder, env=ENVIRON, stdin=theirs, stdout=theirs, stderr=theirs,
-            start_new_session=True,
+            start_new_session=True, preexec_fn=_own_terminal,
         )  # fmt: skip
         os.close(theirs)
         self.seen = ""
@@ -171,6 +204,40 @@ def test_a_person_is_asked_with_defaults_and_once_more_after_a_mistake(tmp_path:
     assert found.sso.hosts == ("login.example.org",)
     names = [leg.name for leg in found.legs]
     assert {"internal", "t3serve", "walloff-probe", "walloff-feed", "walled-home"} <= set(names)
+
+
+def test_a_person_may_say_none_and_leave_with_ctrl_c(tmp_path: Path) -> None:
+    terminal = Terminal("init", folder=tmp_path)
+    terminal.answer("Public host: ", "t3.example.org")
+    terminal.answer("load balancer [none]: ", "lb")
+    terminal.until("--internal: expected an IP address")
+    terminal.answer("load balancer [none]: ", "none")
+    terminal.answer("WebSocket echo [/probe/ws]: ", "")
+    terminal.answer("single sign-on [none]: ", "login.example.org")
+    terminal.answer("need no session [/probe]: ", "none")
+    terminal.answer("need a session [/]: ", "none")
+    terminal.until("takes WebSockets, directly [none]: ")
+    os.write(terminal.ours, b"\x03")  # Ctrl-C
+    terminal.until("stopped; nothing was written")
+    assert terminal.end() == 2
+    assert not list(tmp_path.iterdir())
+
+
+def test_what_cannot_be_written_is_said_before_anything_is_asked(tmp_path: Path) -> None:
+    terminal = Terminal("init", "-o", "no/where.toml", folder=tmp_path)
+    terminal.until("no/where.toml: cannot be written: there is no folder no; name another with -o")
+    assert terminal.end() == 4
+    assert "Public host" not in terminal.seen
+
+
+def test_force_replaces_what_a_link_names(tmp_path: Path) -> None:
+    (tmp_path / "real.toml").write_text("old")
+    (tmp_path / "link.toml").symlink_to("real.toml")
+    words = ["init", "--host", "t3.example.org", "--no-probe", "-o", "link.toml", "--force"]
+    assert t3probe(*words, folder=tmp_path).returncode == 0
+    assert (tmp_path / "link.toml").is_symlink()
+    assert sorted(one.name for one in tmp_path.iterdir()) == ["link.toml", "real.toml"]
+    load(tmp_path / "real.toml", {}, now=0.0)
 
 
 def test_a_person_may_leave(tmp_path: Path) -> None:

@@ -76,3 +76,61 @@ def test_no_color_is_honoured_by_a_run(no_color: str, coloured: bool, tmp_path: 
     assert done.returncode == 0, done.stdout
     assert ("\x1b[" in done.stdout) == coloured
     assert "VERDICT" in done.stdout
+
+
+def ended(command: str, folder: Path) -> subprocess.CompletedProcess[str]:
+    """A command line of bash, with `t3probe` in it."""
+    line = f't3probe() {{ "{sys.executable}" -m t3probe.cli "$@"; }}; set -o pipefail; {command}'
+    return subprocess.run(
+        ["bash", "-c", line], cwd=folder, env=ENVIRON, stdin=subprocess.DEVNULL,
+        capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "words", ["--help", "schema", "legs", "completion bash", "init --host x.org --no-probe -o -"]
+)
+def test_a_reader_that_leaves_is_no_error(words: str, tmp_path: Path) -> None:
+    done = ended(f"t3probe {words} | true", tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "Error" not in done.stderr
+    assert "Exception" not in done.stderr
+
+
+@pytest.mark.parametrize("words", ["--help", "schema", "legs", "manifests prometheusrule"])
+def test_a_full_disk_is_one_sentence(words: str, tmp_path: Path) -> None:
+    done = ended(f"t3probe {words} > /dev/full", tmp_path)
+    assert done.returncode == 4
+    assert done.stderr == (
+        "t3probe: standard output cannot be written: No space left on device; "
+        "make room, or send it elsewhere\n"
+    )
+
+
+@pytest.mark.parametrize("words", ["schema", "legs", "explain --at 14:03 --runs ."])
+def test_a_closed_output_is_no_error(words: str, tmp_path: Path) -> None:
+    done = ended(f"t3probe {words} >&-", tmp_path)
+    assert done.returncode in {0, 1}, done.stderr
+    assert not done.stderr
+
+
+class Impatient:
+    """Standard input that is waited for until somebody presses Ctrl-C."""
+
+    @property
+    def buffer(self) -> Impatient:
+        return self
+
+    def read(self, size: int = -1) -> bytes:
+        raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize(
+    "words", [["verdict", "--case", "-"], ["verdict", "-"], ["forensics", "-"]]
+)
+def test_ctrl_c_is_one_sentence(
+    words: list[str], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "stdin", Impatient())
+    assert main(words) == 2
+    assert capsys.readouterr().err == "t3probe: interrupted; nothing more is done\n"

@@ -134,6 +134,7 @@ FORMS = [
     ("Go with a file", f"2026/11/20 14:03:07 proxy.go:88: {TEXT}"),
     ("CRI", f"2026-11-20T14:03:07.123456789Z stderr F 2026/11/20 03:03:07 {TEXT}"),
     ("docker logs -t", f"2026-11-20T14:03:07.123456789Z {TEXT}"),
+    ("docker logs -t, another logger", "2026-11-20T14:03:07.1Z proxy error: context canceled"),
     ("docker compose", f"dispatch-1  | 2026/11/20 14:03:07 {TEXT}"),
     ("kubectl --prefix", f"[pod/dispatch-7d9/dispatch] 2026-11-20T14:03:07.1Z {TEXT}"),
     ("docker json-file", json.dumps(

@@ -35,7 +35,7 @@ def test_a_first_run_knows_that_there_was_nothing() -> None:
 def test_the_histogram_and_the_gauge_are_read() -> None:
     found = baselines(group(INTERNAL))["internal"]
     assert (found.beats, found.low_seconds, found.high_seconds) == (4, 0.25, 0.5)
-    assert found.moving_seconds == 0.438541667
+    assert found.moving_seconds == 0.437543403
     without = group(msgspec.structs.replace(INTERNAL, baseline=None))
     assert baselines(without)["internal"].moving_seconds is None
 

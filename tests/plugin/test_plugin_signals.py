@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import os
-import pty
 import select
 import signal
 import subprocess
 
 import pytest
-from plugin_runner import ENVIRON, ROOT, Result
+from plugin_runner import Result
 
 from t3probe.timing import SystemClock
 
@@ -55,25 +53,3 @@ def test_a_signal_while_everything_is_silent(checks) -> None:
     done = Result(process.returncode, output.decode(), checks.folder / "results")
     assert done.code == 2, done.output
     assert done.recording.run.interrupted
-
-
-def test_progress_is_shown_on_a_terminal_and_not_in_a_pipe(checks) -> None:
-    near, far = pty.openpty()
-    command = checks.command("--hold", "4s", "-k", "dispatch or devvm")
-    process = subprocess.Popen(
-        command, cwd=ROOT, env={**ENVIRON, "TERM": "xterm"}, stdin=subprocess.DEVNULL,
-        stdout=far, stderr=far,
-    )  # fmt: skip
-    os.close(far)
-    shown = b""
-    try:
-        while chunk := os.read(near, 65536):
-            shown += chunk
-    except OSError:
-        pass  # the terminal is gone: the process has ended
-    assert process.wait(timeout=30) == 0
-    assert b"s left" in shown
-    assert b"dispatch" in shown
-    piped = checks("--hold", "4s", "-k", "dispatch or devvm")
-    assert "s left" not in piped.output
-    assert "\x1b[" not in piped.output

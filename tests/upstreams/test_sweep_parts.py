@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import resource
 import socket
 import struct
 import threading
@@ -130,12 +131,25 @@ def test_what_the_system_says_about_a_name(monkeypatch: pytest.MonkeyPatch) -> N
 # -- connects ----------------------------------------------------------------------------
 
 
+SYN_SENT = 2
+
+
 class Watched(socket.socket):
-    """Counts those that are open, and keeps the kernel's own numbers."""
+    """Counts those that are open, and keeps the kernel's own numbers.
+
+    Unless it is `near`, the answer is not there yet when the call to connect comes back.
+    """
 
     open = 0
     most = 0
+    near = False
     told: list[int] = []  # noqa: RUF012 - set anew by each test
+    asked = False
+
+    @classmethod
+    def anew(cls, near: bool) -> None:
+        cls.open = cls.most = 0
+        cls.near, cls.told = near, []
 
     def connect_ex(self, address: Any) -> int:
         Watched.open += 1
@@ -145,6 +159,9 @@ class Watched(socket.socket):
     def getsockopt(self, *arguments: Any) -> Any:
         found = super().getsockopt(*arguments)
         if arguments[1] == socket.TCP_INFO:
+            if not (self.near or self.asked):
+                self.asked = True
+                return bytes([SYN_SENT]) + found[1:]
             Watched.told.append(struct.unpack_from("=8B24I", found.ljust(104, b"\0"))[8 + 15])
         return found
 
@@ -181,22 +198,62 @@ def settings(at_once: int) -> wire.Settings:
     return wire.Settings(SystemClock().monotonic(), at_once, 0.25, 1.0, 1.0, 60.0)
 
 
-@pytest.mark.parametrize("at_once", [1, 7])
+@pytest.mark.parametrize(("at_once", "near", "most"), [(1, False, 1), (7, False, 7), (7, True, 1)])
 def test_no_more_at_once_than_stated_and_the_time_is_the_kernels(
-    monkeypatch: pytest.MonkeyPatch, at_once: int
+    monkeypatch: pytest.MonkeyPatch, at_once: int, near: bool, most: int
 ) -> None:
     monkeypatch.setattr(socket, "socket", Watched)
     with places() as here:
         listening = here.listening()
-        Watched.open = Watched.most = 0
-        Watched.told = []
+        Watched.anew(near)
         host, port = listening.getsockname()
         said = sweep_here(settings(at_once), [f"0 {host} {port}"] * 300)
     assert said.complete
-    assert Watched.most == at_once
+    assert Watched.most == most
     reported = [one[0][4] for one in said.tries]
     assert sorted(reported) == sorted(Watched.told)
     assert min(reported) > 0
+
+
+@pytest.mark.parametrize("at_once", [1, 3])
+def test_several_addresses_take_a_place_each(monkeypatch: pytest.MonkeyPatch, at_once: int) -> None:
+    monkeypatch.setattr(socket, "socket", Watched)
+    with places() as here:
+        host, port = here.listening().getsockname()
+        Watched.anew(near=False)
+        said = sweep_here(settings(at_once), [f"0{f' {host} {port}' * 5}"] * 20)
+    assert said.complete
+    assert Watched.most == at_once
+    assert [sorted(one[1] for one in tries) for tries in said.tries] == [[0, 1, 2, 3, 4]] * 20
+
+
+def test_few_descriptors_leave_less_room(monkeypatch: pytest.MonkeyPatch) -> None:
+    def limited(number: int) -> None:
+        monkeypatch.setattr(resource, "getrlimit", lambda _: (number, number))
+
+    limited(resource.RLIM_INFINITY)
+    assert sweep_child.room(64) == (64, 4096)
+    limited(1 << 20)
+    assert sweep_child.room(1024) == (1024, 4096)
+    limited(1024)
+    assert sweep_child.room(64) == (64, 928)
+    assert sweep_child.room(1024) == (992, 0)
+    limited(8)
+    assert sweep_child.room(64) == (1, 0)
+
+
+def test_with_few_descriptors_everything_is_tried_all_the_same(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Two places and none to park: what does not answer keeps its place for its time."""
+    monkeypatch.setattr(sweep_child, "room", lambda at_once: (2, 0))
+    with places() as here:
+        silent, good = here.silent(), here.answering()
+        lines = [f"0 {one.replace(':', ' ')}" for one in (*[silent] * 3, good)]
+        short = settings(64)._replace(patience=0.05, limit=0.2)
+        said = sweep_here(short, lines)
+    assert said.complete
+    assert [[one[3] for one in tries] for tries in said.tries] == [[-1, -1]] * 3 + [[0]]
 
 
 def test_a_machine_without_descriptors_knows_nothing_about_an_upstream(

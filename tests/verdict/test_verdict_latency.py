@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from slowness_script import REFERENCE, paced, slowness
 
@@ -102,6 +102,7 @@ def test_segments_of_upstreams_are_not_told() -> None:
     assert told(seen).segments == {"wan": 0.008}
 
 
+@settings(deadline=None)
 @given(
     st.lists(
         st.tuples(st.booleans(), st.lists(st.sampled_from("abcde"), min_size=1, unique=True)),

@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from slowness_script import REFERENCE, paced, reference, slowness
 
@@ -103,13 +103,32 @@ def test_without_a_baseline_nothing_is_judged() -> None:
         {"outcome": "inconclusive"},
         {"outcome": "failed"},
         {"planned": "until noon"},
-        {"beats": paced("x", "a", 0.2, beats=2).beats},
+        {"beats": paced("x", "a", 0.01, beats=2).beats},
     ],
 )
 def test_who_is_not_judged(change: dict[str, Any]) -> None:
     seen = replace(paced("x", "a", 0.2), **change)
     assert slowness([seen, paced("y", "b", 0.01)]).status == "usual"
     assert "x" not in slowness([seen]).legs
+
+
+def test_too_few_beats_that_are_slow_are_said() -> None:
+    seen = [paced("x", "a", 12.0, beats=2), paced("y", "b", 0.01)]
+    found = slowness(seen)
+    assert (found.status, found.segments) == ("unknown", {"b": 0})
+    assert found.text.endswith("one or two good beats, and slow ones, are too few of x")
+    assert slowness(seen[:1]).text == found.text
+    more = slowness([*seen, paced("z", "c", 0.2)])
+    assert more.segments == {"b": 0, "c": pytest.approx(0.19)}
+    run, judgement = judged(seen)
+    said = " ".join(line.strip() for _, line in render(run, seen, judgement))
+    assert "too few of x" in said
+
+
+def test_a_leg_with_too_high_a_baseline_clears_nothing() -> None:
+    seen = [paced("x", "a b", 0.11), paced("y", "a", 0.1, 0.2)]
+    assert slow_segments(slowness(seen)) == []
+    assert slow_segments(slowness([seen[0], paced("y", "a", 0.1, 0.1)])) == ["b"]
 
 
 def test_failed_beats_do_not_count() -> None:
@@ -220,6 +239,7 @@ def column(legs: dict[str, tuple[str, ...]], segment: str) -> frozenset[str]:
     return frozenset(name for name, path in legs.items() if segment in path)
 
 
+@settings(deadline=None)
 @given(topologies(), st.data())
 def test_one_slow_segment_with_legs_of_its_own_is_found_and_no_other(
     legs: dict[str, tuple[str, ...]], data: Any
@@ -245,6 +265,7 @@ def test_one_slow_segment_with_legs_of_its_own_is_found_and_no_other(
         assert sorted(group.segments) == same
 
 
+@settings(deadline=None)
 @given(topologies(), st.data())
 def test_a_segment_on_a_leg_as_fast_as_usual_is_never_named(
     legs: dict[str, tuple[str, ...]], data: Any
@@ -259,6 +280,7 @@ def test_a_segment_on_a_leg_as_fast_as_usual_is_never_named(
     assert all(found.segments[one] == 0 for one in fast)
 
 
+@settings(deadline=None)
 @given(topologies(), st.data())
 def test_what_really_happened_is_among_the_explanations_or_a_smaller_one_is(
     legs: dict[str, tuple[str, ...]], data: Any
