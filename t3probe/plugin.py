@@ -179,15 +179,24 @@ class Checks:
             names += self.sources.observations
         metafunc.parametrize("leg", names, ids=names, indirect=True)
 
+    @pytest.hookimpl(wrapper=True)
+    def pytest_make_collect_report(
+        self, collector: pytest.Collector
+    ) -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
+        """A kind without legs is no check: it is neither counted nor run."""
+        report = yield
+        report.result = [one for one in report.result or [] if self._is_check(one)]
+        return report
+
+    def _is_check(self, node: pytest.Item | pytest.Collector) -> bool:
+        if not isinstance(node, pytest.Item) or leg_of(node) is not None:
+            return True
+        others = self.shard is None or self.shard.index == 0
+        return others and not node.get_closest_marker("legs")
+
     @pytest.hookimpl(tryfirst=True)
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
-        """A kind without legs is no check; checks of their own come after the legs'."""
-        others = self.shard is None or self.shard.index == 0
-        items[:] = [
-            one
-            for one in items
-            if leg_of(one) is not None or (others and not one.get_closest_marker("legs"))
-        ]
+        """Checks of their own come after the legs'."""
         items.sort(key=own_body)
         own = self.session.own_checks
         words = self.sources.keywords() if self.config.option.keyword else {}

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
     from t3probe.config.types import Deployment
     from t3probe.explain.judge import Question
+    from t3probe.explain.moment import Moment
     from t3probe.explain.report import Report
     from t3probe.timing import Clock
 
@@ -123,7 +124,7 @@ def reported(arguments: argparse.Namespace, clock: Clock, environ: Mapping[str, 
         when = read_moment(arguments.at, now, zone)
     except TimeError as error:
         raise ExplainError(f"--at: {error}") from error
-    question = _question(arguments, when.at, now, len(users))
+    question = _question(arguments, when, now, len(users))
     deployment = _deployment(arguments.deployment, environ, now)
     gathered = _Gathered(arguments, question, deployment, clock, environ)
     try:
@@ -145,7 +146,7 @@ def _name(text: str) -> str:
     return clean
 
 
-def _question(arguments: argparse.Namespace, at: float, now: float, users: int) -> Question:
+def _question(arguments: argparse.Namespace, when: Moment, now: float, users: int) -> Question:
     from t3probe.config.durations import parse_duration
     from t3probe.config.errors import Wrong
     from t3probe.explain.judge import Question
@@ -167,7 +168,7 @@ def _question(arguments: argparse.Namespace, at: float, now: float, users: int) 
             f"--people: expected at least {max(1, users)}, found {people}; "
             "leave it out to count the users"
         )
-    return Question(at, window, now, people)
+    return Question(when.at, window, now, people, when.vague)
 
 
 def _deployment(file: str | None, environ: Mapping[str, str], now: float) -> Deployment | None:
@@ -222,7 +223,9 @@ class _Gathered:
             self.notes.append("no run was found there")
         elif not self.runs and 0 <= nearby.first <= nearby.last < LATEST:
             first, last = utc_text(nearby.first)[:19], utc_text(nearby.last)[:19]
-            self.notes.append(f"the {nearby.count} runs there are of {first} to {last} UTC")
+            what = "one run" if nearby.count == 1 else f"{nearby.count} runs"
+            span = first if nearby.count == 1 else f"{first} to {last}"
+            self.notes.append(f"there: {what}, {span} UTC")
 
     def _asked(
         self, arguments: argparse.Namespace, question: Question, deployment: Deployment | None,

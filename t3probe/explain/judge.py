@@ -4,8 +4,9 @@ The person is one leg more: it failed, over a last mile of its own and the whole
 
 - A run's incident near that time is judged again with this leg. Where the incident explains the
   person's drop, it was us: what is convicted on the person's way, or one of the suspects.
-- Without such an incident the legs clear what they cross when they had no drop and were looked
-  at for at least half of the window. When that is the whole way, the last mile is the only
+- Without such an incident the legs clear what they cross when they had no drop, were looked at for
+  at least half of the window, and were looked at when the person dropped, too: a pause between two
+  runs clears nobody. When that is the whole way, the last mile is the only
   suspect left. Otherwise nothing is cleared and nobody is blamed.
 - Several people are as many legs, each with a last mile of its own and all over one network that
   they may share. From three on the smallest explanation is what they share, so it is never three
@@ -32,11 +33,14 @@ __all__ = [
     "Finding",
     "LegThen",
     "Question",
+    "State",
     "explain",
 ]
 
 COVERED_SHARE = 0.5
 """A leg clears its segments when it was looked at for at least this share of the window."""
+CLOCK_SECONDS = 5.0
+"""By so much a person's clock, or a glance at it, may be wrong."""
 SEVERAL = 3
 """So many people at once are no coincidence of last miles."""
 MOST_PEOPLE = 20
@@ -45,6 +49,7 @@ PERSON = "the person"
 SHARED = "shared-network"
 """A network that several people share before the edge."""
 
+State = Literal["clean", "dropped", "down", "too little", "not then", "told nothing", "planned"]
 Finding = Literal[
     "ours", "ours_one_of", "last_mile", "shared_blind_spot", "unclear", "not_observed"
 ]
@@ -60,6 +65,8 @@ class Question(NamedTuple):
     window: float
     now: float
     people: int = 1
+    vague: tuple[float, float] = (0.0, 0.0)
+    """How much before and after `at` may be meant."""
 
     @property
     def began(self) -> float:
@@ -76,14 +83,21 @@ class Question(NamedTuple):
         """The window's length."""
         return self.ended - self.began
 
+    def meant(self, began: float, ended: float) -> bool:
+        """Whether this span holds a moment that may be meant."""
+        before, after = self.vague
+        first = max(self.began, self.at - before - CLOCK_SECONDS)
+        return began <= min(self.ended, self.at + after + CLOCK_SECONDS) and ended >= first
+
 
 class LegThen(NamedTuple):
     """One leg in the window."""
 
     name: str
     path: tuple[str, ...]
-    state: Literal["clean", "dropped", "down", "too little", "told nothing", "planned"]
-    """`down`: it had not come back when it was last seen in the window."""
+    state: State
+    """`down`: it had not come back when it was last seen in the window. `not then`: no drop, and
+    looked at for long enough, but not at the time that was named."""
     seconds: float
     """How long it was looked at in the window."""
     share: float
@@ -211,7 +225,7 @@ class Explained:
             if self._people.intersection(verdict.ambiguous):
                 return "unclear"
             return "ours" if self.convicted else "ours_one_of"
-        if not any(one.seconds > 0 for one in self.legs):
+        if not self.looking_at:
             return "not_observed"
         if self.question.people >= SEVERAL:
             return "shared_blind_spot"
@@ -232,16 +246,26 @@ class Explained:
 
     @cached_property
     def looking_at(self) -> tuple[str, ...]:
-        """The legs that were being looked at at the very time."""
-        at = self.question.at
+        """The legs that were being looked at at the time that was named."""
         return tuple(
             dict.fromkeys(
                 leg.name
                 for run in self.runs
                 for leg in run.legs
-                if leg.seconds > 0 and leg.began <= at <= leg.ended
+                if _looked_then(leg, self.question)
             )
         )
+
+    @cached_property
+    def paused(self) -> tuple[float | None, float | None] | None:
+        """When the run before the time that was named ended, and the next one began; None when a
+        leg was looking, or no run is near."""
+        if self.looking_at or not self.runs:
+            return None
+        at = self.question.at
+        ended = (leg.ended for run in self.runs for leg in run.legs if leg.ended <= at)
+        began = (leg.began for run in self.runs for leg in run.legs if leg.began > at)
+        return max(ended, default=self.before), min(began, default=self.after)
 
     @cached_property
     def held_seconds(self) -> float | None:
@@ -286,7 +310,7 @@ def _leg_then(name: str, seen: Sequence[LegSeen], question: Question) -> LegThen
     )
     told = [one for one in seen if one.seconds > 0 or one.drops]
     why = next((one.why for one in seen if one.why), "")
-    state: Literal["clean", "dropped", "down", "too little", "told nothing", "planned"]
+    state: State
     if drops:
         back = told[-1].connected is not False and drops[-1].ended is not None
         state = "dropped" if back else "down"
@@ -296,9 +320,15 @@ def _leg_then(name: str, seen: Sequence[LegSeen], question: Question) -> LegThen
         state = "planned" if why.startswith("planned") else "told nothing"
     else:
         state = "clean" if share >= COVERED_SHARE else "too little"
+        if state == "clean" and not any(_looked_then(one, question) for one in seen):
+            state = "not then"
     ages = [one.held_seconds for one in seen if one.held_seconds is not None]
     path = next((one.path for one in seen if one.path), ())
     return LegThen(name, path, state, seconds, share, drops, why, max(ages, default=None))
+
+
+def _looked_then(leg: LegSeen, question: Question) -> bool:
+    return leg.seconds > 0 and question.meant(leg.began, leg.ended)
 
 
 def _covered(seen: Iterable[LegSeen], began: float, ended: float) -> float:

@@ -33,6 +33,8 @@ _DAY_FIRST = re.compile(
 )
 _DOTTED = re.compile(r"(\d{1,2})\.(\d{1,2})\.(\d{4}),?\s+")
 _MILLISECONDS = re.compile(r"@?(\d{9,11})\d{3}")
+_SECONDS = re.compile(r"\d:\d\d:\d\d|@?\d{9,}(?:\.\d+)?")
+_MINUTE = 60.0
 _MONTHS = ["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"]
 
 
@@ -47,6 +49,8 @@ class Moment(NamedTuple):
     """What was written, fit for one line."""
     note: str = ""
     """What had to be decided, as a sentence; empty when nothing had."""
+    vague: tuple[float, float] = (0.0, 0.0)
+    """How many seconds before and after `at` may be meant: `14:03` is any second of that minute."""
 
     def local(self, seconds: float) -> datetime:
         """Another time in the same zone."""
@@ -103,7 +107,9 @@ def read_moment(text: str, now: float, zone: ZoneInfo | None = None) -> Moment:
     words = " ".join(text.split())
     found = _relative(words, now)
     if found is not None:
-        return _checked(Moment(found, zone, said), now)
+        at, vague = found
+        return _checked(Moment(at, zone, said, vague=vague), now)
+    vague = (0.0, 0.0 if _SECONDS.search(words) else _MINUTE)
     meant: tzinfo | None = zone
     offset: timedelta | None = None
     fixed = _last_offset(words)
@@ -120,11 +126,11 @@ def read_moment(text: str, now: float, zone: ZoneInfo | None = None) -> Moment:
         # As a clock there shows it: read as if it were UTC, then moved.
         shift = offset.total_seconds()
         at = _read(words, now + shift, ZoneInfo("UTC"), text) - shift
-        return _checked(Moment(at, meant, said), now)
+        return _checked(Moment(at, meant, said, vague=vague), now)
     in_zone = meant if isinstance(meant, ZoneInfo) else None
     at = _read(words, now, in_zone, text)
     note = "" if words.lstrip("@").isdigit() else _doubt(at, in_zone)
-    return _checked(Moment(at, meant, said, note), now)
+    return _checked(Moment(at, meant, said, note, vague), now)
 
 
 def _checked(found: Moment, now: float) -> Moment:
@@ -138,12 +144,15 @@ def _checked(found: Moment, now: float) -> Moment:
     return found
 
 
-def _relative(words: str, now: float) -> float | None:
+def _relative(words: str, now: float) -> tuple[float, tuple[float, float]] | None:
+    """The time, and how vague it is: half of the unit that was used."""
     if words.lower() in ("now", "just now"):
-        return now
+        return now, (_MINUTE, 0.0)
     if match := _AGO.fullmatch(words):
         number = 1.0 if match[1].lower() in ("a", "an") else float(match[1])
-        return now - number * _SCALE[match[2][0].lower()]
+        unit = _SCALE[match[2][0].lower()]
+        half = unit / 2 if unit > 1 else 0.0
+        return now - number * unit, (half, half)
     return None
 
 

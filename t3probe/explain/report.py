@@ -138,10 +138,10 @@ def _legs(report: Report) -> Iterator[str]:
     at, looking = report.when.clock(told.question.at), len(told.looking_at)
     if looking:
         whole = "all legs" if looking == len(told.legs) else f"{looking} of {len(told.legs)} legs"
-        yield f"At {at} itself {whole} were looking."
+        yield f"At {at} {whole} were looking."
     else:
-        yield f"At {at} itself nobody was looking."
-    yield f"A leg clears its segments from {COVERED_SHARE:.0%} of the window on."
+        yield f"At {at} nobody was looking."
+    yield f"A leg clears from {COVERED_SHARE:.0%} of the window on, if it was looked at just then."
     yield ""
 
 

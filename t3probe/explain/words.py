@@ -63,6 +63,11 @@ def headline(told: Explained, when: Moment) -> str:
             "they share."
         )
     if finding == "not_observed":
+        if any(one.seconds > 0 for one in told.legs):
+            return (
+                f"We were not looking at {at}: the runs around it saw no drop, but there was a "
+                "pause between them. Nothing is cleared and nobody is accused."
+            )
         if told.legs:
             return (
                 f"We were not looking: the runs around {at} tell nothing. Nothing is cleared and "
@@ -101,10 +106,11 @@ def doubts(told: Explained, when: Moment) -> list[str]:
     """Why segments of the way are not cleared, and what else limits the answer."""
     question = told.question
     out = []
-    if not told.runs:
+    if told.finding == "not_observed" and (not told.runs or told.paused):
+        before, after = told.paused or (told.before, told.after)
         known = [
-            *([f"the run before it ended at {when.clock(told.before)}"] if told.before else []),
-            *([f"the next one began at {when.clock(told.after)}"] if told.after else []),
+            *([f"the run before it ended at {when.clock(before)}"] if before else []),
+            *([f"the next one began at {when.clock(after)}"] if after else []),
         ]
         if known:
             out.append(joined(known))
@@ -145,6 +151,8 @@ def _weak(leg: LegThen) -> str:
         return f"{leg.name} told nothing ({leg.why or 'not run'})"
     if leg.state == "too little":
         return f"{leg.name} was looked at for only {leg.seconds:.0f} s"
+    if leg.state == "not then":
+        return f"{leg.name} was not looked at just then"
     return f"{leg.name} {leg.state}"
 
 

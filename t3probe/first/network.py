@@ -50,7 +50,7 @@ def routes(deployment: Deployment) -> list[Row]:
             continue
         if no_route:
             fix = (
-                f"ip route add {address} via GATEWAY; or run elsewhere, with the leg's vantages set"
+                f"ip route add {address} via ROUTER; or run elsewhere, with the leg's vantages set"
             )
             rows.append(wrong("route", f"none to {address}", fix))
     if guarded:

@@ -69,7 +69,8 @@ can only show what lies above its upper bound. So each run also leaves
 of the way only when that is more by `timing.slow_floor`, so that what lasts is usual after a day.
 Until the histogram holds LEARNING_BEATS beats, the median is kept below that bucket's upper bound.
 The held mode reads nothing back: it remembers the same from minute to minute, and judges the
-newest one or two by those before; it begins anew when it starts, or when a leg's definition changes.
+newest one or two by those before. It begins anew when it starts, and a leg does when its
+definition changes.
 A gateway that lost its state, a first run, and a run that delivers nothing judge no slowness at
 all, and the metrics of it are absent.
 

@@ -16,7 +16,6 @@ from t3probe.config import DeploymentError, Duration, legs_for, load
 from t3probe.config.filetypes import DeploymentFile, LegTable
 from t3probe.config.types import Deployment, Leg
 
-
 NEXT = "; name another, or write one with t3probe init"
 
 

@@ -16,7 +16,11 @@ from typing import Any
 
 import pytest
 
-PACKAGES = {"prometheus-pushgateway": "prometheus-pushgateway", "prometheus": "prometheus"}
+PACKAGES = {
+    "prometheus-pushgateway": "prometheus-pushgateway",
+    "prometheus": "prometheus",
+    "nc": "netcat-openbsd",
+}
 DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 

@@ -43,7 +43,8 @@ SUBSTITUTES: list[tuple[str, str]] = [
      r"\1{lab}"),
     (r"(\bci/smoke \S+ --deployment )deployments/t3\.toml", r"\1{lab}"),
     # What it writes is tried in tests/first; the lines after it have the lab for it.
-    (r"^t3probe init -o my\.toml$", "t3probe init --yes --host t3.example.org --no-probe -o new.toml"),
+    (r"^t3probe init -o my\.toml$",
+     "t3probe init --yes --host t3.example.org --no-probe -o new.toml"),
     (r"\bmy\.toml\b", "{lab}"),
     (r"http://10\.0\.10\.10:3780", "{dispatch}"),
     (r"https://HOST/PATH", "{dispatch}/probe/healthz"),

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from delivery.delivery_programs import program
 from docs_commands import (
     FOR_LATER,
     NO_RUN,
@@ -25,7 +26,9 @@ from docs_scratch import Scratch
 ALL = [one for path in DOCUMENTS for one in blocks(path)]
 SHELL = [one for one in ALL if one.lines and is_shell(one.lines[0])]
 WITH_SHELL = sorted({one.document for one in SHELL})
-TOOLS = ("curl", "openssl", "nc", "kubectl")
+MARKED = [one for one in SHELL if one.needs_cluster]
+TOOLS = ("curl", "openssl", "nc")
+CLUSTER = r"^kubectl |\.svc\.cluster\.local\b"
 
 
 @pytest.mark.parametrize("block", ALL, ids=lambda one: one.place)
@@ -64,6 +67,20 @@ def test_what_needs_a_cluster_is_marked(block: Block) -> None:
         ran = substituted(line, {})
         if ran.split()[0] == "kubectl":
             assert block.needs_cluster, f"{block.place}: put {MARK} above the block: {line}"
+
+
+@pytest.mark.parametrize("block", MARKED, ids=lambda one: one.place)
+def test_the_mark_hides_nothing_that_could_be_run(block: Block) -> None:
+    """At least one of its lines names a cluster."""
+    assert any(re.search(CLUSTER, line) for line in commands(block)), (
+        f"{block.place}: nothing here needs a cluster; take {MARK} away, and it is run"
+    )
+
+
+@pytest.mark.parametrize("tool", TOOLS)
+def test_the_tools_of_the_documents_are_there(tool: str) -> None:
+    """Without one its lines are only read, not run: a skip that is seen, and a failure in CI."""
+    program(tool)
 
 
 @pytest.mark.timeout(600)
@@ -129,7 +146,13 @@ def test_the_tables_are_used() -> None:
 
 
 def test_there_are_blocks_of_each_sort() -> None:
-    assert len(SHELL) > 10
+    run = [one for one in SHELL if not one.needs_cluster]
+    assert len(run) > 20
+    for one in run:
+        assert commands(one), f"{one.place}: nothing of it is run"
+    # What is replaced by nothing at all is what the test has started already.
+    idle = [line for one in run for line in commands(one) if substituted(line, {}) == "true"]
+    assert all(line.endswith("&") or line.startswith(("git clone", "cd ")) for line in idle), idle
     assert any(one.needs_cluster for one in SHELL)
     assert any(one.put for one in ALL)
     assert Path(DOCUMENTS[0]).name == "README.md"

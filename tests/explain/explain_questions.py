@@ -69,8 +69,14 @@ QUESTIONS = (
         "the next one began at 11:50:00",
     )),
     Asked(
-        "the last run before the silence", 100, 0, "unclear",
-        seconds={"cloudflare": 35}, legs={"cloudflare": "too little"},
+        "the last run before the silence", 99, 30, "unclear",
+        seconds={"cloudflare": 41}, legs={"cloudflare": "too little"},
+    ),
+    Asked(
+        "a pause between two runs", 10, 48, "not_observed",
+        seconds={"cloudflare": 70}, legs={"cloudflare": "not then"}, drops={"cloudflare": 0},
+        words=("We were not looking at", "the run before it ended at 10:10:3",
+               "the next one began at 10:11:00"),
     ),
     Asked(
         "runs that were cut short", 121, 0, "unclear",

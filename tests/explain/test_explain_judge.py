@@ -69,6 +69,34 @@ def test_from_half_of_the_window_on_a_leg_clears(seconds: float, finding: str) -
     assert told(half).finding == finding
 
 
+PAUSE = (run(leg("ws", ended=-12), ended=-12), run(leg("ws", began=11), began=11))
+
+
+def test_a_pause_between_two_runs_exonerates_nobody() -> None:
+    answer = told(*PAUSE)
+    assert answer.finding == "not_observed"
+    assert answer.legs[0].state == "not then"
+    assert not answer.cleared
+    assert answer.paused == (AT - 12, AT + 11)
+
+
+@pytest.mark.parametrize(
+    ("vague", "finding"),
+    [((0, 0), "not_observed"), ((0, 60), "last_mile"), ((60, 0), "last_mile"),
+     ((0, 5.9), "not_observed"), ((0, 6), "last_mile"), ((7, 0), "last_mile")],
+)  # fmt: skip
+def test_a_minute_is_any_second_of_it(vague: tuple[float, float], finding: str) -> None:
+    question = Question(AT, 60, AT + 3600, vague=vague)
+    assert explain(question, PAUSE, Way(segments=WAY, source="")).finding == finding
+
+
+def test_the_leg_that_was_not_looked_at_just_then_clears_nothing() -> None:
+    answer = told(*PAUSE, run(leg("in"), leg("out")))
+    assert answer.finding == "unclear"
+    assert answer.uncleared == ("edge",)
+    assert answer.looking_at == ("in", "out")
+
+
 def test_a_standstill_is_taken_off_the_coverage() -> None:
     assert told(run(leg("ws", seconds=59.0))).finding == "unclear"
     assert told(run(leg("ws", seconds=61.0))).finding == "last_mile"
@@ -78,7 +106,7 @@ def test_two_runs_at_the_same_time_cover_no_more_than_one() -> None:
     one = run(leg("ws", began=-60, ended=-20), ended=-20)
     other = run(leg("ws", began=-55, ended=-20), began=-55, ended=-20)
     assert told(one, other).legs[0].seconds == pytest.approx(40)
-    assert told(one, other).finding == "unclear"
+    assert told(one, other).finding == "not_observed"
 
 
 def test_a_part_of_the_way_that_no_leg_covers_is_a_suspect() -> None:

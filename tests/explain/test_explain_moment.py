@@ -73,6 +73,19 @@ def test_read(text: str, expected: str) -> None:
     assert read_moment(text, NOW, UTC_ZONE).at == unix(expected + "+00:00")
 
 
+@pytest.mark.parametrize(
+    ("text", "vague"),
+    [
+        ("13:03", (0, 60)), ("2:03 pm +02:00", (0, 60)), ("13:03 Europe/Berlin", (0, 60)),
+        ("13:03:00", (0, 0)), ("2026-11-21T13:03:07.5Z", (0, 0)), ("13:03:07 +02:00", (0, 0)),
+        ("1795266000", (0, 0)), ("now", (60, 0)), ("20s ago", (0, 0)),
+        ("5 minutes ago", (30, 30)), ("2 hours ago", (1800, 1800)),
+    ],
+)  # fmt: skip
+def test_how_exact_a_time_is_meant(text: str, vague: tuple[float, float]) -> None:
+    assert read_moment(text, NOW, UTC_ZONE).vague == vague
+
+
 def test_a_time_without_a_zone_is_in_the_one_that_was_named() -> None:
     found = read_moment("14:03", NOW, BERLIN)
     assert found.text == "2026-11-21 14:03:00 CET (13:03:00 UTC)"

@@ -195,5 +195,5 @@ def test_a_missing_route(monkeypatch: pytest.MonkeyPatch) -> None:
     assert [row.words for row in found] == ["none to fd00::9", "none here: a name's are left out"]
     assert found[0] == Row(
         "wrong", "route", "none to fd00::9",
-        "ip route add fd00::9 via GATEWAY; or run elsewhere, with the leg's vantages set",
+        "ip route add fd00::9 via ROUTER; or run elsewhere, with the leg's vantages set",
     )  # fmt: skip

@@ -80,9 +80,11 @@ def test_no_color_is_honoured_by_a_run(no_color: str, coloured: bool, tmp_path: 
 
 def ended(command: str, folder: Path) -> subprocess.CompletedProcess[str]:
     """A command line of bash, with `t3probe` in it."""
+    # Buffered, as people have it: what is left is written when it is over.
+    environ = {key: value for key, value in ENVIRON.items() if key != "PYTHONUNBUFFERED"}
     line = f't3probe() {{ "{sys.executable}" -m t3probe.cli "$@"; }}; set -o pipefail; {command}'
     return subprocess.run(
-        ["bash", "-c", line], cwd=folder, env=ENVIRON, stdin=subprocess.DEVNULL,
+        ["bash", "-c", line], cwd=folder, env=environ, stdin=subprocess.DEVNULL,
         capture_output=True, text=True, timeout=60, check=False,
     )  # fmt: skip
 
@@ -97,7 +99,7 @@ def test_a_reader_that_leaves_is_no_error(words: str, tmp_path: Path) -> None:
     assert "Exception" not in done.stderr
 
 
-@pytest.mark.parametrize("words", ["--help", "schema", "legs", "manifests prometheusrule"])
+@pytest.mark.parametrize("words", ["--help", "schema", "legs", "completion fish"])
 def test_a_full_disk_is_one_sentence(words: str, tmp_path: Path) -> None:
     done = ended(f"t3probe {words} > /dev/full", tmp_path)
     assert done.returncode == 4
@@ -125,12 +127,9 @@ class Impatient:
         raise KeyboardInterrupt
 
 
-@pytest.mark.parametrize(
-    "words", [["verdict", "--case", "-"], ["verdict", "-"], ["forensics", "-"]]
-)
 def test_ctrl_c_is_one_sentence(
-    words: list[str], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sys, "stdin", Impatient())
-    assert main(words) == 2
+    assert main(["verdict", "--case", "-"]) == 2
     assert capsys.readouterr().err == "t3probe: interrupted; nothing more is done\n"

@@ -34,6 +34,7 @@ def test_a_clean_run(checks) -> None:
     assert {seen.outcome for seen in done.legs.values()} == {"passed"}
     assert "clean: every segment is cleared" in done.output
     assert done.recording.run.complete
+    assert f"collected {len(ALL)} items" in done.output  # a kind without legs is not counted
     assert_valid_junit(done.results / "junit.xml")
 
 
