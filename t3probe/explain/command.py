@@ -45,7 +45,7 @@ exit codes:
   4  wrong usage, or a source that cannot be read
 
 examples:
-  t3probe explain --at 14:03 --user Anna --runs results/
+  t3probe explain --at 14:03 --user NAME --runs results/
   t3probe explain --at '5 minutes ago' --prometheus http://127.0.0.1:9090 \\
       --deployment deployments/t3.toml
 

@@ -142,7 +142,7 @@ def _listening(arguments: argparse.Namespace) -> socket.socket | None:
         if arguments.listen is not None:
             raise _Refused("--listen belongs to --transport http, found stdio; add it, or leave "
                            "--listen out")  # fmt: skip
-        for name, stream in (("input", sys.stdin), ("output", sys.stdout)):
+        for name, stream in (("input", sys.__stdin__), ("output", sys.__stdout__)):
             if stream is None:
                 raise _Refused(f"expected a client at standard {name}, found it closed; let an "
                                "assistant start this, or serve with --transport http")  # fmt: skip

@@ -12,6 +12,7 @@ import base64
 import http.client
 import io
 import ipaddress
+import re
 import socket
 import ssl
 import threading
@@ -24,7 +25,7 @@ from t3probe.config.secrets import secret
 from t3probe.guard import LoopbackOnlyError
 from t3probe.timing import Clock
 
-__all__ = ["Answer", "Budget", "Login", "Site", "Trouble", "exchange", "printable"]
+__all__ = ["Answer", "Budget", "Login", "Site", "Trouble", "exchange", "printable", "shown"]
 
 MIB = 1 << 20
 SMALL_BYTES = 65_536
@@ -114,6 +115,11 @@ class Login:
         return {}
 
 
+def shown(url: str) -> str:
+    """A URL fit for a sentence: without the login that somebody put into it."""
+    return re.sub(r"//[^/]*@", "//***@", url)
+
+
 class Site:
     """A server at a base URL, with its login; paths are put behind the URL's own."""
 
@@ -123,10 +129,12 @@ class Site:
             self.parts: SplitResult = urlsplit(url)
             port = self.parts.port
         except ValueError as error:  # a port beyond 65535, half a bracket
-            raise ValueError(f"expected a URL, found {url!r} ({error}); mend it") from None
+            raise ValueError(
+                f"expected a URL, found {shown(url)!r} ({error}); write http://HOST:PORT"
+            ) from None
         if self.parts.scheme not in {"http", "https"} or not self.parts.hostname:
             raise ValueError(
-                f"expected a URL that starts with http:// or https://, found {url!r}; "
+                f"expected a URL that starts with http:// or https://, found {shown(url)!r}; "
                 "write it like http://127.0.0.1:9091"
             )
         self.login = login or Login()

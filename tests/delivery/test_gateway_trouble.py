@@ -217,3 +217,10 @@ def test_proxies_of_the_environment_are_not_used(monkeypatch: pytest.MonkeyPatch
     with serving(answering("200 OK", b"here")) as server:
         answer = exchange(Site(server.url), "GET", "/", Budget(SystemClock(), 2))
     assert answer.status == 200
+
+
+@pytest.mark.parametrize("url", ["http://me:geheim@h:99999", "ftp://me:geheim@h", "//me:geheim@["])
+def test_a_login_in_a_url_is_not_shown(url: str) -> None:
+    with pytest.raises(ValueError, match="expected a URL") as found:
+        Site(url)
+    assert "geheim" not in str(found.value)

@@ -27,7 +27,7 @@ ROWS = {
     "`cloudflare` drops or finds no address, `internal` is clean": "FAULT=tunnel:blackhole",
     "both WebSocket legs drop together": "FAULT=dispatch:cut@2s",
     "`t3serve` spikes or drops, the rest is clean": "FAULT=serve:stall",
-    "all legs clean while a person dropped": "--user Anna",
+    "all legs clean while a person dropped": "--user NAME",
     "all legs clean while three or more people dropped": "--people 3",
 }
 """What is seen -> what makes its example."""

@@ -99,8 +99,8 @@ def test_a_run_that_was_written_twice_is_one(tmp_path: Path) -> None:
 
 def test_names_appear_in_the_output_only(runs_folder: Path) -> None:
     before = {one: one.read_bytes() for one in runs_folder.iterdir()}
-    report = ask("--at", WHEN, "--user", "Anna\nB\u202eob\x1b[0m", "--runs", str(runs_folder))
-    assert report.users == ("Anna B?ob?[0m",)
+    report = ask("--at", WHEN, "--user", "user-1\nB\u202eob\x1b[0m", "--runs", str(runs_folder))
+    assert report.users == ("user-1 B?ob?[0m",)
     assert {one: one.read_bytes() for one in runs_folder.iterdir()} == before
 
 
@@ -118,7 +118,7 @@ def test_what_a_record_holds_cannot_steer_a_terminal(tmp_path: Path) -> None:
 
 
 def test_the_same_name_twice_is_one_person(runs_folder: Path) -> None:
-    words = ("--user", "Anna", "--user", "Anna", "--runs", str(runs_folder))
+    words = ("--user", "user-1", "--user", "user-1", "--runs", str(runs_folder))
     assert ask("--at", WHEN, *words).told.question.people == 1
 
 

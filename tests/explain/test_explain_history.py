@@ -68,7 +68,7 @@ def test_there_are_enough_questions() -> None:
 
 
 def test_three_people_at_once_are_a_blind_spot(runs_folder: Path, metrics_url: str) -> None:
-    people = ("--user", "Anna", "--user", "Ben", "--user", "Cem")
+    people = ("--user", "user-1", "--user", "user-2", "--user", "user-3")
     when = str(int(at(10)))
     for source in (
         ("--runs", str(runs_folder)),
@@ -80,7 +80,7 @@ def test_three_people_at_once_are_a_blind_spot(runs_folder: Path, metrics_url: s
         text = " ".join("\n".join(to_lines(report)).split())
         assert "between them and the edge: a network that they share" in text
         assert "the 50 s of the window in which no leg was looking" in text
-        assert "Hello Anna, Ben and Cem," in text
+        assert "Hello user-1, user-2 and user-3," in text
 
 
 def test_three_people_and_a_segment_that_nobody_looked_at(runs_folder: Path) -> None:
@@ -210,7 +210,7 @@ def test_the_json_is_the_whole(asked: Asked, runs_folder: Path) -> None:
 
 @pytest.mark.parametrize(("minute", "code"), [(10, 0), (32, 0), (105, 1), (156, 1)])
 def test_exit_codes_and_output(minute: int, code: int, runs_folder: Path) -> None:
-    words = ["--at", str(int(at(minute))), "--user", "Anna\x1b[31m", "--runs", str(runs_folder)]
+    words = ["--at", str(int(at(minute))), "--user", "user-1\x1b[31m", "--runs", str(runs_folder)]
     done = subprocess.run(
         [sys.executable, "-m", "t3probe.cli", "explain", *words],
         capture_output=True, text=True, timeout=60, check=False,
@@ -218,4 +218,4 @@ def test_exit_codes_and_output(minute: int, code: int, runs_folder: Path) -> Non
     assert (done.returncode, done.stderr) == (code, "")
     assert "Send back:" in done.stdout
     assert "\x1b" not in done.stdout
-    assert "Anna?[31m" in done.stdout
+    assert "user-1?[31m" in done.stdout

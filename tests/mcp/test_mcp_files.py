@@ -113,10 +113,10 @@ async def test_explain_out_of_many_runs(tmp_path: Path) -> None:
     clock = FakeClock(wall=history.END)
     ask = Asked(tmp_path, clock=clock, deployment=history.DEPLOYMENT)
     when = history.at(history.TUNNEL_CUT, history.CUT_AT)
-    answer = await ask("explain_drop", at=str(when), users=["Anna"], window="60s")
+    answer = await ask("explain_drop", at=str(when), users=["user-1"], window="60s")
     assert answer["finding"] == "ours"
     assert answer["answered"] is True
-    assert answer["send_back"].startswith("Hello Anna,")
+    assert answer["send_back"].startswith("Hello user-1,")
     assert answer["incident"]["legs"] == ["cloudflare"]
     assert "tunnel" in answer["verdict"]["convicted"]
     assert answer["source"]["run_ended_at"] == history.at(history.MINUTES - 1) + history.DURATION

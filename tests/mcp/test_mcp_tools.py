@@ -228,7 +228,7 @@ async def test_no_run_yet(tmp_path: Path, tool: str) -> None:
         ({"at": float("nan")}, "Expected `str`, got `float`"),
         ({"at": "x" * 101}, "length <= 100"),
         ({"at": "noon-ish"}, "at: expected a time such as 14:03"),
-        ({"at": "14:03", "users": "Anna"}, "Expected `array`, got `str`"),
+        ({"at": "14:03", "users": "user-1"}, "Expected `array`, got `str`"),
         ({"at": "14:03", "users": ["\x00"]}, "users: expected a name, found nothing|\\?"),
         ({"at": "14:03", "users": ["A"] * 51}, "length <= 50"),
         ({"at": "14:03", "window": "2h"}, "window: expected 1s to 1h"),
