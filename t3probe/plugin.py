@@ -393,7 +393,7 @@ class Checks:
                 for line in row("gate", sentence):
                     write(line, red=not opened, green=opened)
         for sentence in self.shipping.sentences:
-            for line in row("delivery", sentence):
+            for line in row("delivery", sentence, whole=True):
                 write(line)
         # A path is never broken: it is there to be copied.
         files = f"record: {self.config.option.xmlpath}", f"verdict: {self.results / 'verdict.json'}"

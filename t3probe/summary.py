@@ -39,9 +39,10 @@ def render(
         yield style, cut(plain(line), width)
 
 
-def row(name: str, text: str, width: int = 80) -> Iterator[str]:
-    """One more row below the verdict, on as many lines as it takes."""
-    for _, line in _wrap("", name, plain(text).split(" "), width, " "):
+def row(name: str, text: str, width: int = 80, whole: bool = False) -> Iterator[str]:
+    """One more row below the verdict, on as many lines as it takes. `whole`: a word that is longer
+    than a line, such as a path, stays in one piece: it is there to be copied."""
+    for _, line in _wrap("", name, plain(text).split(" "), width, " ", whole=whole):
         yield line
 
 
@@ -237,13 +238,16 @@ def headline(judged: RunVerdict) -> tuple[str, str]:
 
 
 def _wrap(
-    style: str, name: str, words: list[str], width: int, between: str = ", ", indent: int = 16
-) -> Iterator[Line]:
+    style: str, name: str, words: list[str], width: int, between: str = ", ", indent: int = 16,
+    whole: bool = False,
+) -> Iterator[Line]:  # fmt: skip
     line = f"  {name}".ljust(indent)
     blank = " " * len(line)
     for number, word in enumerate(words):
         piece = word + (between if number + 1 < len(words) else "")
-        while len(blank) + len(piece.rstrip()) > width:  # longer than a line: broken anywhere
+        while not whole and len(blank) + len(piece.rstrip()) > width:  # broken anywhere
+            not whole and len(blank) + len(piece.rstrip()) > width
+        ):  # longer than a line: broken anywhere
             room = width - len(line)
             if room > 0:
                 line, piece = line + piece[:room], piece[room:]

@@ -116,3 +116,9 @@ def test_control_characters_move_no_cursor() -> None:
     shown = [line for _, line in render(record, [seen], judge_run(record, [seen]))]
     assert "    ?[2J?evil line" in shown
     assert not msgspec.json.encode(shown).count(b"\\u001b")
+
+
+def test_a_path_in_a_sentence_is_not_broken() -> None:
+    path = "/var/lib/" + "x" * 90 + "/t3probe.prom"
+    shown = list(row("delivery", f"the textfile {path} cannot be written", whole=True))
+    assert [line.strip() for line in shown][1:] == [path, "cannot be written"]

@@ -95,7 +95,7 @@ class View:
             if leg.seen.beats:
                 ends.append(leg.seen.beats[-1].ended)
         longest = max((one for one in ends if math.isfinite(one)), default=0.0)
-        return longest if longest > 0 else 1.0
+        return longest if longest >= 1e-6 else 1.0
 
     def x(self, seconds: float) -> float:
         """Where a moment stands on the axis, 0 to WIDTH."""
