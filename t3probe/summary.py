@@ -246,8 +246,6 @@ def _wrap(
     for number, word in enumerate(words):
         piece = word + (between if number + 1 < len(words) else "")
         while not whole and len(blank) + len(piece.rstrip()) > width:  # broken anywhere
-            not whole and len(blank) + len(piece.rstrip()) > width
-        ):  # longer than a line: broken anywhere
             room = width - len(line)
             if room > 0:
                 line, piece = line + piece[:room], piece[room:]
