@@ -116,9 +116,9 @@ def _timed(function: Any, label: str, spent: dict[str, float]) -> Any:
 def clock(where: list[str]) -> None:
     """What is reported beside the kernel's own number, read apart, and beside a stopwatch."""
     from t3probe.timing import SystemClock
+    from t3probe.upstreams import sweep_child
     from t3probe.upstreams import sweep_wire as wire
     from t3probe.upstreams.sweep_book import Said
-    from t3probe.upstreams.sweep_child import Sweeper
 
     kernel: dict[tuple[str, int], float] = {}
 
@@ -142,9 +142,8 @@ def clock(where: list[str]) -> None:
     reader.start()
     lines = ["0 " + one.replace(":", " ") for one in where]
     settings = wire.Settings(SystemClock().monotonic(), 64, 0.25, 3.0, 5.0, 60.0)
-    usual, socket.socket = socket.socket, Watched  # type: ignore[misc]
-    Sweeper(settings, lines, out, source, SystemClock()).run()
-    socket.socket = usual  # type: ignore[misc]
+    sweep_child.Socket = Watched  # type: ignore[misc]
+    sweep_child.Sweeper(settings, lines, out, source, SystemClock()).run()
     os.close(out)
     reader.join()
     os.close(stop)

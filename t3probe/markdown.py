@@ -12,6 +12,7 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 
 from t3probe.observation import Observation, RunRecord
+from t3probe.shards import parts_said
 from t3probe.summary import headline
 from t3probe.timing import utc_text
 from t3probe.verdict import RunVerdict
@@ -73,6 +74,9 @@ def run_markdown(
     """The verdict, what it rests on, and the legs that did not pass."""
     when = utc_text(run.started_at)[:19].replace("T", " ")
     yield f"**{cell(headline(judged)[1])}** ({cell(run.deployment)}, {when} UTC)"
+    if parts := parts_said((run,)):
+        yield ""
+        yield f"Of {cell(parts)}."
     for word in gate:
         yield ""
         yield f"Gate {cell(word)}."

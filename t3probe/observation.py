@@ -314,6 +314,11 @@ class RunRecord(Fact, frozen=True):
     interrupted: bool = False
     partial: bool = False
     vantage: str = ""
+    shard: int | None = None
+    """Which part of a run that is split over several pods this is, counted from 0; None: not
+    split."""
+    shards: int | None = None
+    """Into how many parts it is split."""
     loop_lag_seconds: float = 0.0
     """The longest time the event loop was late."""
     throttled_seconds: float | None = None

@@ -35,8 +35,9 @@ def add(parser: pytest.Parser) -> None:
         "--shard", metavar="I/N", help="run shard I of N alone: its upstreams, and for 0 the legs"
     )
     group.addoption(
-        "--fault", metavar="SEGMENT:KIND[:ARG]", action="append", default=[],
-        help="break a segment of the built-in lab; may be given several times",
+        "--fault", metavar="SEGMENT:KIND[:ARG][@AFTER][+FOR]", action="append", default=[],
+        help="break a segment of the built-in lab; may be given several times; t3probe lab --help "
+        "lists what there is",
     )  # fmt: skip
 
 

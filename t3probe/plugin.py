@@ -117,7 +117,7 @@ class Checks:
             vantage = vantage or deployment.vantage
             self.sources = RunSources(deployment, vantage, environ)
             deployment = sharded(self.sources.deployment, self.shard, vantage)
-            self.session = Session(deployment, vantage=vantage, hold=hold)
+            self.session = Session(deployment, vantage=vantage, hold=hold, shard=self.shard)
             if self.lab is not None and option.fault:
                 from t3probe.lab.faults import parse_fault
 

@@ -24,6 +24,7 @@ from t3probe.timing import Clock, RunClock, SystemClock
 from t3probe.upstreams.sweep_start import begin_sweep
 
 if TYPE_CHECKING:
+    from t3probe.config.shard import Shard
     from t3probe.upstreams.sweep import Sweep
 
 __all__ = ["Session"]
@@ -41,6 +42,7 @@ class Session:
         *,
         vantage: str,
         hold: float | None,
+        shard: Shard | None = None,
         system: Clock | None = None,
     ) -> None:
         self._system: Clock = system or SystemClock()
@@ -50,6 +52,7 @@ class Session:
         self.vantage = vantage
         self.available, self.vantage_warning = legs_for(deployment, vantage)
         self._hold = hold
+        self._shard = shard
         self.clock: RunClock | None = None
         self.selected: tuple[Leg, ...] = ()
         self.observations: dict[str, Observation] = {}
@@ -91,6 +94,8 @@ class Session:
                 if seen.leg in self.baselines:
                     seen = msgspec.structs.replace(seen, baseline=self.baselines[seen.leg])
                 self.observations[seen.leg] = seen
+        elif sweep is not None:
+            sweep.give_up()
 
     def look_again(self) -> None:
         """One more beat of every leg: the common beat after a check of one's own failed."""
@@ -196,6 +201,8 @@ class Session:
             interrupted=self.interrupted,
             partial=partial,
             vantage=self.vantage,
+            shard=None if self._shard is None else self._shard.index,
+            shards=None if self._shard is None else self._shard.count,
             loop_lag_seconds=self.loop_lag_seconds,
             throttled_seconds=self.throttled_seconds,
             clock_step_seconds=self.clock_step_seconds,

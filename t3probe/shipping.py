@@ -23,6 +23,7 @@ __all__ = ["Shipping"]
 
 RUN_COMPLETE = "t3probe_run_complete"
 OF_SEGMENTS = "t3probe_segment_"
+NOWHERE = "nothing is delivered: no place is named; add --gateway URL, or a [delivery]"
 
 
 class Shipping:
@@ -102,6 +103,8 @@ class Shipping:
         seconds = self._session.seconds_left(END_SECONDS)
         ended = end_of_run(self._begun, measured, ok=not errors, errors=errors, seconds=seconds)
         self.delivered, self.sentences = ended.delivered, ended.sentences
+        if self._told and not self._begun.sinks:
+            self.sentences = (NOWHERE, *self.sentences)
 
     def correct(
         self, run: RunRecord, observations: Sequence[Observation], judged: RunVerdict

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from t3probe.columns import cut, fold, plain, short
 from t3probe.median import median
 from t3probe.observation import Observation, RunRecord
+from t3probe.shards import parts_said
 from t3probe.timing import utc_text
 
 if TYPE_CHECKING:
@@ -112,6 +113,8 @@ def _disagreements(seen: Observation) -> list[str]:
 
 
 def _notes(run: RunRecord, width: int) -> Iterator[Line]:
+    for line in fold(parts_said((run,)), width):
+        yield "", line
     if run.interrupted:
         yield "yellow", "interrupted: this is what was seen so far"
     if run.loop_lag_seconds >= 0.25:

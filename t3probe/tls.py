@@ -74,11 +74,15 @@ async def tls_error(
     if isinstance(error, ssl.SSLCertVerificationError):
         if error.verify_code == _CERT_HAS_EXPIRED:
             facts.cert_not_after = await store.expiry_of_expired(target, limit)
-        return ProbeError(
-            "tls_failed", "ask", f"certificate not accepted: {error.verify_message or error.reason}"
-        )
+        return _answered_badly(f"certificate not accepted: {error.verify_message or error.reason}")
     if isinstance(error, ConnectionResetError):
         return ProbeError("connection_reset", "ask", "connection reset during the TLS handshake")
     if isinstance(error, ssl.SSLError):
-        return ProbeError("tls_failed", "ask", f"TLS handshake failed: {error.reason or 'broken'}")
+        return _answered_badly(f"TLS handshake failed: {error.reason or 'broken'}")
     return ProbeError("tls_failed", "ask", "connection closed during the TLS handshake")
+
+
+def _answered_badly(detail: str) -> ProbeError:
+    failed = ProbeError("tls_failed", "ask", detail)
+    failed.heard = True
+    return failed

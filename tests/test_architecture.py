@@ -24,6 +24,7 @@ LAYERS = [
         "usage",
         "words",
         "columns",
+        "shards",
     },
     {"pressure", "tcpinfo", "tls", "resolve", "probes"},
     {"run", "verdict", "gate", "record", "judge", "junit", "options", "output", "own_checks"},
@@ -48,6 +49,7 @@ LAYERS = [
 
 PURE = [
     "observation.py",
+    "shards.py",
     "baseline.py",
     "summary.py",
     "run/conclude.py",

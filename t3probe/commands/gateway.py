@@ -13,12 +13,14 @@ if TYPE_CHECKING:
 __all__ = ["add_gateway", "gateway_named"]
 
 
-def add_gateway(parser: Parser, job: str) -> None:
-    """Add the options that name a group."""
-    parser.add_argument("--gateway", metavar="URL", required=True)
+def add_gateway(parser: Parser, job: str, vantage: str) -> None:
+    """Add the options that name a group; `vantage` says which one is meant without a name."""
+    parser.add_argument("--gateway", metavar="URL", required=True, help="of the Pushgateway")
     parser.add_argument("--job", default=job, help="default: %(default)s")
-    parser.add_argument("--vantage", default="", metavar="NAME")
-    parser.add_argument("--shard", default="", metavar="N")
+    parser.add_argument("--vantage", default="", metavar="NAME", help=f"default: {vantage}")
+    parser.add_argument(
+        "--shard", default="", metavar="N", help="default: the group without a shard"
+    )
 
 
 def gateway_named(arguments: argparse.Namespace) -> Gateway:

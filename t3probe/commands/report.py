@@ -29,15 +29,18 @@ def add(commands: Any) -> None:
 
 
 def _report(arguments: argparse.Namespace) -> int:
-    from t3probe.record import RecordError, read_runs
+    from t3probe.record import LatestRuns, RecordError
     from t3probe.report.history import History
     from t3probe.report.page import render_page
+    from t3probe.report.strips import RUNS_DRAWN
 
     notes: list[object] = []
     history = History()
     try:
-        for recording in read_runs(arguments.record, notes):
+        latest = LatestRuns(arguments.record, notes, RUNS_DRAWN)
+        for recording in latest:
             history.add(recording)
+        history.older = latest.left_out
     except RecordError as error:
         return say(f"report: {error}")
     for note in notes:

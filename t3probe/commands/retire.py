@@ -14,7 +14,7 @@ __all__ = ["add"]
 def add(commands: Any) -> None:
     """Add the subcommand to the subparsers."""
     parser = commands.add_parser("retire", help="delete the groups of a vantage that is gone")
-    add_gateway(parser, "t3-probe")
+    add_gateway(parser, "t3-probe", "the group without a vantage")
     parser.set_defaults(run=_retire)
 
 

@@ -74,7 +74,7 @@ class Sso(Table, frozen=True):
     hosts: tuple[str, ...] = ()
     """A redirect to one of these hosts is the SSO's answer."""
     login_markers: tuple[str, ...] = ()
-    """Text that only the SSO's login page has; a 200 that contains one is the SSO's answer."""
+    """Text that only the SSO's login page has; a 2xx or 4xx with it is the SSO's answer."""
 
 
 class Route(Table, frozen=True, kw_only=True):

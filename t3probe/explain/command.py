@@ -206,6 +206,7 @@ class _Gathered:
     def _recorded(self, arguments: argparse.Namespace, began: float, ended: float) -> None:
         from t3probe.explain.from_runs import Nearby
         from t3probe.record import RecordError
+        from t3probe.shards import parts_said
         from t3probe.timing import utc_text
 
         nearby = Nearby(began, ended)
@@ -219,13 +220,20 @@ class _Gathered:
         self.notes += nearby.notes[:5]
         if len(nearby.notes) > 5:
             self.notes.append(f"{len(nearby.notes) - 5} more files cannot be read")
+        if nearby.left_out and self.runs:
+            self.notes.append(
+                f"{nearby.left_out} of {nearby.count} runs lie more than {REACH_SECONDS / 60:.0f} "
+                "minutes from that window; of these only the time was looked at"
+            )
+        if parts := parts_said(nearby.parts()):
+            self.notes.append(parts)
         if nearby.first is None:
             self.notes.append("no run was found there")
         elif not self.runs and 0 <= nearby.first <= nearby.last < LATEST:
             first, last = utc_text(nearby.first)[:19], utc_text(nearby.last)[:19]
             what = "one run" if nearby.count == 1 else f"{nearby.count} runs"
             span = first if nearby.count == 1 else f"{first} to {last}"
-            self.notes.append(f"there: {what}, {span} UTC")
+            self.notes.append(f"what is there is of another time: {what}, {span} UTC")
 
     def _asked(
         self, arguments: argparse.Namespace, question: Question, deployment: Deployment | None,

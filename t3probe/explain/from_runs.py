@@ -5,8 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from t3probe.explain.seen import DropSeen, IncidentSeen, LegSeen, RunSeen
-from t3probe.observation import Observation
-from t3probe.record import Damage, RecordError, Recording, read_recordings, record_files, run_key
+from t3probe.observation import Observation, RunRecord
+from t3probe.record import (
+    Damage,
+    RecordError,
+    Recording,
+    RunKey,
+    read_recordings,
+    record_files,
+    run_key,
+)
 from t3probe.verdict import judge_run
 from t3probe.verdict.timeline import takes_part
 
@@ -23,7 +31,9 @@ class Nearby:
         """Keeps what overlaps `began` to `ended`, Unix seconds."""
         self.began, self.ended = began, ended
         self.count = 0
-        """How many records were read."""
+        """How many records there are."""
+        self.left_out = 0
+        """How many of them lie at other times: of these only the time was looked at."""
         self.first: float | None = None
         self.last = 0.0
         """From the first run's start to the last one's end."""
@@ -31,17 +41,22 @@ class Nearby:
         """Of the newest run that is kept."""
         self.notes: list[str] = []
         """What could not be read."""
-        self._kept: dict[tuple[float, str, str], Recording] = {}
+        self._kept: dict[RunKey, tuple[RunRecord, RunSeen]] = {}
 
-    def add(self, recording: Recording) -> None:
-        """Take one run in; of the same run the later record holds."""
-        run = recording.run
+    def wanted(self, run: RunRecord) -> bool:
+        """Count one run; whether it lies near the time."""
         over = run.started_at + run.duration_seconds
         self.count += 1
         self.first = run.started_at if self.first is None else min(self.first, run.started_at)
         self.last = max(self.last, over)
-        if run.started_at <= self.ended and over >= self.began:
-            self._kept[run_key(recording)] = recording
+        near = run.started_at <= self.ended and over >= self.began
+        self.left_out += not near
+        return near
+
+    def add(self, recording: Recording) -> None:
+        """Take one run in that is wanted; of the same run the later record holds."""
+        # Only what is told of it is kept: a run may have ten thousand upstreams.
+        self._kept[run_key(recording)] = recording.run, run_seen(recording)
 
     def read(self, names: Iterable[str]) -> None:
         """Every run in these files and folders. Raises RecordError, one sentence, for a file that
@@ -51,7 +66,7 @@ class Nearby:
             for file in files:
                 damage = Damage()
                 try:
-                    for recording in read_recordings(file, damage):
+                    for recording in read_recordings(file, damage, self.wanted):
                         self.add(recording)
                 except RecordError as error:
                     if not folder:
@@ -65,8 +80,12 @@ class Nearby:
         """The runs that are kept, by their start."""
         kept = [self._kept[key] for key in sorted(self._kept)]
         if kept:
-            self.paths = kept[-1].run.paths
-        return [run_seen(one) for one in kept]
+            self.paths = kept[-1][0].paths
+        return [seen for _, seen in kept]
+
+    def parts(self) -> list[RunRecord]:
+        """What the runs that are kept know of themselves."""
+        return [run for run, _ in self._kept.values()]
 
 
 def run_seen(recording: Recording) -> RunSeen:

@@ -71,46 +71,49 @@ def _public(said: Mapping[str, Any]) -> str:
 
 QUESTIONS = (
     Question(
-        "host", "Public host", "The name that people type.", "HOST", answers.host, needed=True
+        "host", "Public host", "The name that people type, such as t3.example.org.", "HOST",
+        answers.host, needed=True,
     ),
     Question(
         "internal", "Internal address of the load balancer",
-        "The same URL is probed there too, which tells the inside from the outside.",
+        "The same URL is probed there, too, which tells the inside from the outside.",
         "ADDRESS[:PORT]", answers.internal,
     ),
     Question(
         "ws_path", "Path of a WebSocket echo",
-        "Every leg to the app beats there.", "PATH", _ws_path,
+        "Messages are sent there, and expected back.", "PATH", _ws_path,
         default=lambda said: "/probe/ws",
     ),
     Question(
-        "sso", "Host of the single sign-on", "A redirect to it is its answer.", "HOST",
+        "sso", "Host of the single sign-on",
+        "A redirect to it is its answer; such as login.example.org.", "HOST",
         answers.sso, many=True,
     ),
     Question(
-        "public", "Paths that need no session", "They must never be sent to the SSO.", "PATH",
-        answers.path, many=True, default=_public,
+        "public", "Paths that need no session", "The check: they are never sent to the SSO.",
+        "PATH", answers.path, many=True, default=_public,
     ),
     Question(
-        "walled", "Paths that need a session", "They must never be served without one.", "PATH",
-        answers.path, many=True, default=lambda said: "/" if said["sso"] else "",
+        "walled", "Paths that need a session",
+        "The check: they are never served without one.", "PATH", answers.path, many=True,
+        default=lambda said: "/" if said["sso"] else "",
     ),
     Question(
         "dispatch", "The process that takes WebSockets, directly",
-        "Tells that process from everything before it.", "URL", _socket,
+        "Past the balancer, such as ws://10.0.0.7:3780/probe/ws.", "URL", _socket,
     ),
     Question(
-        "serve", "The process that serves the app, directly", "Any page that answers 200.", "URL",
-        _web,
+        "serve", "The process that serves the app, directly",
+        "Any page of it that answers 200.", "URL", _web,
     ),
     Question(
         "machine", "Something on the machine that is neither of the two",
-        "A page such as node_exporter's, or host:port; tells the machine from its processes.",
+        "A page such as node_exporter's, or host:port: is the machine itself there?",
         "URL|HOST:PORT", _machine,
     ),
     Question(
-        "upstreams", "Upstreams behind Envoy", "Each is connected to by itself.", "HOST:PORT",
-        answers.address, many=True,
+        "upstreams", "Upstreams behind Envoy", "Each is connected to by itself, as HOST:PORT.",
+        "HOST:PORT", answers.address, many=True,
     ),
 )  # fmt: skip
 """In the order in which they are asked."""
@@ -182,7 +185,7 @@ def on_terminal(
         for _ in range(TRIES):
             shown = f" [{default}]" if default else "" if question.needed else " [none]"
             several = " Several: with commas." if question.many else ""
-            several += " `none` if there is none." if default and not question.needed else ""
+            several += " Or `none`." if default and not question.needed else ""
             say(f"\n{question.why}{several}")
             answer = read(f"{question.prompt}{shown}: ").strip() or default
             answer = "" if answer == "none" and not question.needed else answer

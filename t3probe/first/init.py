@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 __all__ = ["add"]
 
 STOPPED = 2
-GREETING = "Return takes what stands in [brackets], Ctrl-C leaves; the file is written at the end."
+GREETING = "Return takes what stands in [brackets], Ctrl-C leaves; the file comes last."
 ABOUT = """\
 Asks what is needed, or takes it from the options, tries everything once, and
 writes a commented deployment file that passes validation. On a terminal it

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
-from t3probe.observation import Observation
-from t3probe.record import Recording, run_key
+from t3probe.observation import Observation, RunRecord
+from t3probe.record import Recording, RunKey, run_key
 from t3probe.timing import utc_text
 from t3probe.verdict import judge_run
 from t3probe.verdict.timeline import Witness, takes_part
@@ -96,23 +96,36 @@ class Runs:
         self.began: float | None = None
         self.ended = 0.0
         """From the first run's start to the last one's end, Unix seconds."""
-        self._near: dict[tuple[float, str, str], _Run] = {}
+        self.left_out = 0
+        """How many of them are near no moment: of these only the time was looked at."""
+        self.parts: list[RunRecord] = []
+        """Those near a moment, as they know of themselves."""
+        self._near: dict[RunKey, _Run] = {}
 
-    def add(self, recording: Recording) -> None:
-        """Take one run in; of the same run the later record holds."""
-        run = recording.run
+    def wanted(self, run: RunRecord) -> bool:
+        """Count one run; whether it is near one of the moments."""
         self.count += 1
         begun, over = run.started_at, run.started_at + run.duration_seconds
         self.began = begun if self.began is None else min(self.began, begun)
         self.ended = max(self.ended, over)
+        near = bool(self._moments_near(begun, over))
+        self.left_out += not near
+        return near
+
+    def add(self, recording: Recording) -> None:
+        """Take one run in that is wanted; of the same run the later record holds."""
+        run = recording.run
+        near = self._moments_near(run.started_at, run.started_at + run.duration_seconds)
+        self._near[run_key(recording)] = _Run(recording, near)
+        self.parts.append(run)
+
+    def _moments_near(self, begun: float, over: float) -> list[tuple[float, float]]:
         room = self.reach + SLACK_SECONDS
-        near = [
+        return [
             (first, last)
             for first, last in self.moments
             if begun - room <= last and first <= over + room
         ]
-        if near:
-            self._near[run_key(recording)] = _Run(recording, near)
 
     def beside(self, began: float, ended: float) -> Beside:
         """What the runs say of one of the moments."""

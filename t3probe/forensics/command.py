@@ -246,7 +246,7 @@ def _runs(
         for file in files:
             damage = Damage()
             try:
-                for recording in read_recordings(file, damage):
+                for recording in read_recordings(file, damage, runs.wanted):
                     runs.add(recording)
             except RecordError as error:
                 # A folder may hold other things; a file that was named must be a run.

@@ -14,6 +14,7 @@ from t3probe.forensics.kinds import KINDS
 from t3probe.forensics.place import LAST_MILE, Places
 from t3probe.forensics.read import FileReport
 from t3probe.forensics.tally import Histogram, Tally, printable
+from t3probe.shards import parts_said
 from t3probe.timing import utc_text
 
 __all__ = ["Findings", "to_dict", "to_lines"]
@@ -155,6 +156,8 @@ def to_lines(found: Findings) -> Iterator[str]:
             f"so many faults that bursts were sought only after "
             f"{_when(tally.forgotten, found.zone)}: narrow it with --since and --until"
         )
+    if found.runs is not None and (parts := parts_said(found.runs.parts)):
+        notes.append(f"runs of {parts}")
     notes += [f"run not read: {one}" for one in found.unread_runs[:3]]
     for note in notes:
         yield from _wrap(f"({note})")
@@ -280,6 +283,8 @@ def to_dict(found: Findings) -> dict[str, Any]:
     if found.runs is not None:
         runs = {
             "count": found.runs.count,
+            "left_out": found.runs.left_out,
+            "parts": parts_said(found.runs.parts),
             "began": None if found.runs.began is None else utc_text(found.runs.began),
             "ended": None if found.runs.began is None else utc_text(found.runs.ended),
             "unread": list(found.unread_runs),

@@ -21,6 +21,15 @@ from t3probe.usage import Parser
 
 __all__ = ["main", "parser"]
 
+FAULT_TEXT = """\
+a fault:
+  tunnel:blackhole     from the start until the end
+  dispatch:slow:300ms  ARG of slow: each answer that much later
+  traefik:close:1s     ARG of close: each connection ended after that time
+  doh:refuse:1         ARG of any fault of doh: the first resolver only, or 2
+  tunnel:cut@3s        @AFTER: so long after the first client; a cut is once
+  wan:refuse@2s+1s     +FOR: for so long
+"""
 USAGE_ERROR = 4
 START_ERROR = 1
 
@@ -55,7 +64,7 @@ def parser() -> Parser:
     parser = Parser(
         prog="t3probe lab",
         description="Run the built-in lab on loopback until SIGTERM or Ctrl-C.",
-        epilog=f"what can befall which segment:\n{faults}",
+        epilog=f"{FAULT_TEXT}\nwhat can befall which segment:\n{faults}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.example = "t3probe lab --write lab.toml --fault wan:refuse@5s+1s"

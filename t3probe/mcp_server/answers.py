@@ -61,6 +61,9 @@ class SourceInfo(Told, kw_only=True):
     """Set when the source is too old to speak of now, or its age is not known."""
     deployment: str = ""
     vantage: str = ""
+    shard: int | None = None
+    """Set: the run is split, and this answer is of that part alone, counted from 0."""
+    shards: int | None = None
     complete: bool | None = None
     """False: that run ended early, or probed only a part of the legs."""
     notes: tuple[str, ...] = ()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 import signal
 import socket
 import sys
@@ -55,7 +56,7 @@ def add(commands: Any) -> None:
     opt("--gateway", metavar="URL", help="a Pushgateway that holds the run's group")
     opt("--job", default="t3-probe", help="the metrics' job; default: %(default)s")
     opt("--vantage", default="", metavar="NAME", help="the metrics of this vantage")
-    opt("--shard", default="", metavar="N", help="the gateway's group of this shard")
+    opt("--shard", default="", metavar="N", help="the part of a split run that answers")
     opt("--prometheus", metavar="URL", help="the metrics, for explain_drop")
     opt("--deployment", metavar="FILE", help="what each leg crosses, for explain_drop")
     opt("--transport", choices=("stdio", "http"), default="stdio", help="default: %(default)s")
@@ -189,8 +190,9 @@ def _sources(arguments: argparse.Namespace) -> Sources:
     # What names another source asks for that one: only then a file by default is none.
     named = arguments.gateway is not None or arguments.prometheus is not None
     for_drops = arguments.runs or ([] if named else [DEFAULT_RUNS])
-    drop_runs = Runs(for_drops) if for_drops else None
-    runs = drop_runs or (None if arguments.gateway is not None else Runs([DEFAULT_RUNS]))
+    shard = int(arguments.shard) if re.fullmatch(r"[0-9]{1,9}", arguments.shard) else 0
+    drop_runs = Runs(for_drops, shard) if for_drops else None
+    runs = drop_runs or (None if arguments.gateway is not None else Runs([DEFAULT_RUNS], shard))
     gateway = None
     option = ""
     try:

@@ -23,6 +23,7 @@ from t3probe.mcp_server.answers import (
 from t3probe.median import median
 from t3probe.observation import Observation
 from t3probe.record import Recording
+from t3probe.shards import parts_said
 from t3probe.summary import headline
 from t3probe.timing import utc_text
 from t3probe.verdict import RunVerdict, judge_run
@@ -63,10 +64,13 @@ class OfRun:
     def source(self, now: float, notes: Sequence[str] = ()) -> SourceInfo:
         """The header of an answer given at `now`, Unix seconds."""
         run = self.recording.run
-        said = [*map(short, notes), *(short(one) for one in run.warnings[:WARNINGS])]
+        parts = parts_said((run,))
+        said = [*([f"of {parts}"] if parts else []), *map(short, notes)]
+        said += [short(one) for one in run.warnings[:WARNINGS]]
         return source_info(
             "runs", self.name, self.ended_at, now,
             deployment=short(run.deployment), vantage=short(run.vantage),
+            shard=run.shard, shards=run.shards,
             complete=run.complete and not (run.interrupted or run.partial), notes=tuple(said),
         )  # fmt: skip
 

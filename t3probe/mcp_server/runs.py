@@ -13,11 +13,12 @@ from pathlib import Path
 
 from t3probe.mcp_server.answers import NothingToTellError
 from t3probe.mcp_server.of_run import OfRun
+from t3probe.observation import RunRecord
 from t3probe.record import (
     Damage,
+    Rank,
     RecordError,
-    newest,
-    read_recordings,
+    newest_since,
     record_files,
 )
 from t3probe.sinks.gateway_client import Budget
@@ -37,16 +38,18 @@ class _File:
     """What is known of one file."""
 
     signature: _Signature
-    started_at: float | None
-    """Of its newest run, Unix seconds; None: it holds none that can be read."""
+    rank: Rank | None
+    """Of its newest run; None: it holds none that can be read."""
     problem: str = ""
 
 
 class Runs:
     """The recorded runs below some names, which may come and go."""
 
-    def __init__(self, names: Sequence[str]) -> None:
+    def __init__(self, names: Sequence[str], shard: int = 0) -> None:
+        """A run of another shard than `shard` answers only when there is no other."""
         self.names = tuple(names)
+        self._shard = shard
         self._files: dict[Path, _File] = {}
         self._best: tuple[Path, OfRun] | None = None
         self._lock = threading.Lock()
@@ -87,9 +90,7 @@ class Runs:
                 break
             self._read(path, there[path])
         known = [
-            (one.started_at, str(path), path)
-            for path, one in self._files.items()
-            if one.started_at is not None
+            (one.rank, str(path), path) for path, one in self._files.items() if one.rank is not None
         ]
         problems = [one.problem for one in self._files.values() if one.problem]
         if not known and unread:
@@ -129,14 +130,21 @@ class Runs:
         try:
             if not path.is_file():
                 raise RecordError(str(path), "expected a file, found none", "name a JUnit file")
-            recording = newest(read_recordings(path, damage)).recording
+            since = (
+                None
+                if keep or held or self._best is None
+                else self._rank(self._best[1].recording.run)
+            )
+            rank, recording = newest_since(path, damage, since, self._rank)
         except RecordError as error:
-            known = self._files[path].started_at if held and path in self._files else None
+            known = self._files[path].rank if held and path in self._files else None
             more = "; this is the run that it held before" if held else ""
             self._files[path] = _File(signature, known, f"{error}{more}")
             return
-        started_at = recording.run.started_at
         problem = f"{path}: {damage}" if damage.count else ""
-        self._files[path] = _File(signature, started_at, problem)
-        if keep or held or self._best is None or self._best[1].started_at <= started_at:
+        self._files[path] = _File(signature, rank, problem)
+        if recording is not None:
             self._best = path, OfRun(recording, str(path))
+
+    def _rank(self, run: RunRecord) -> Rank:
+        return run.shard in (None, self._shard), run.started_at

@@ -22,6 +22,9 @@ current.
 - Labels come from the deployment file and from the closed lists below, never from the network.
 - The sink adds the labels of the vantage (and job and shard, where it has them).
 - Counters continue from run to run: a run reads what stands there and writes the sum.
+- The rules of `cronjob/rules/` also record `sigma_backend_reachable` (`t3probe_backend_reachable`)
+  and `sigma_backend_probe_latency_ms` (`t3probe_backend_connect_seconds`, in milliseconds): older
+  names, for whoever asks by them.
 
 ## Who says what
 

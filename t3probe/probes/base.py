@@ -63,6 +63,8 @@ class ProbeError(Exception):
         """False: it says neither yes nor no about the leg."""
         self.unroutable = unroutable
         """This machine has no route for the address's family."""
+        self.heard = False
+        """Something came back that was not what we asked for, such as a bad certificate."""
         self.tcp: TcpSample | None = None
         """The kernel's numbers when it was noticed, before closing."""
         self.facts: Facts | None = None

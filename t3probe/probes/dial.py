@@ -6,6 +6,7 @@ import asyncio
 import errno
 import os
 import socket
+from contextlib import suppress
 
 from t3probe import tcpinfo
 from t3probe.probes.base import Facts, ProbeError, Probing, Target, reason_of_os_error
@@ -36,18 +37,22 @@ async def connect(
             await asyncio.get_running_loop().sock_connect(sock, (target.address, target.port))
         own = probing.clock.now() - began
         took = tcpinfo.handshake_seconds(sock)
-        note_addresses(facts, sock)
+        note_addresses(facts, sock, target)
         if took is not None:
             facts.phases["connect"] = round(took, 6)
         return sock, took if took is not None else own
     except OSError as error:
-        if sock is not None:
-            sock.close()
+        _give_up(facts, sock, target)
         raise connect_error(error, target) from error
     except BaseException:
-        if sock is not None:
-            sock.close()
+        _give_up(facts, sock, target)
         raise
+
+
+def _give_up(facts: Facts, sock: socket.socket | None, target: Target) -> None:
+    if sock is not None:
+        note_addresses(facts, sock, target)
+        sock.close()
 
 
 def connect_error(error: OSError, target: Target) -> ProbeError:
@@ -67,15 +72,18 @@ def connect_error(error: OSError, target: Target) -> ProbeError:
     )
 
 
-def note_addresses(facts: Facts, sock: object) -> None:
-    """Write both ends of `sock` into `facts`."""
-    try:
-        local = sock.getsockname()  # type: ignore[attr-defined]
-        remote = sock.getpeername()  # type: ignore[attr-defined]
-    except OSError:
-        return
-    six = len(local) == 4
+def note_addresses(facts: Facts, sock: socket.socket, target: Target) -> None:
+    """Write both ends of `sock`, which was to reach `target`, into `facts`.
+
+    A connection that never came up, or was reset, has no peer any more: the far end is then what
+    was dialled, and the near end is left out where the kernel has forgotten it.
+    """
+    six = target.family == socket.AF_INET6
     form = "[{}]:{}" if six else "{}:{}"
-    facts.local_address = form.format(*local[:2])
-    facts.remote_address = form.format(*remote[:2])
     facts.family = "ipv6" if six else "ipv4"
+    facts.remote_address, facts.local_address = str(target), ""
+    with suppress(OSError):
+        local = sock.getsockname()
+        if local[1]:
+            facts.local_address = form.format(*local[:2])
+        facts.remote_address = form.format(*sock.getpeername()[:2])

@@ -141,7 +141,7 @@ class HttpClient:
         if self._secure:
             phases["tls"] = round(took - phases["connect"], 6)
         if self._copy is not None:
-            dial.note_addresses(self.facts, self._copy)
+            dial.note_addresses(self.facts, self._copy, self.target)
 
     async def _headers_sent(self, session: Any, context: Any, params: Any) -> None:
         self._sent = self.probing.clock.now()
@@ -182,8 +182,10 @@ class HttpClient:
                 if not whole or not _keeps(response):
                     self.closed_by_peer = True
         except (aiohttp.ClientError, OSError, TimeoutError, ssl.SSLError, ValueError) as error:
+            if self._copy is not None and not self._connected:
+                dial.note_addresses(self.facts, self._copy, self.target)
             failed = await self._explain(error, began, limit)
-            failed.tcp = self.tcp()
+            failed.tcp = failed.tcp or self.tcp()
             raise failed from error
         answer.sent, answer.first_byte, answer.ended = self._sent, first_byte, clock.now()
         if first:
@@ -255,9 +257,12 @@ class HttpClient:
             if isinstance(cause, (ssl.SSLError, ConnectionResetError, ConnectionAbortedError)):
                 if isinstance(cause, ConnectionResetError) and not reset:
                     cause = EOFError()  # asyncio's word for a close during the handshake
-                return await tls_error(
+                self._hang_up()  # a server that takes one connection at a time has to see its end
+                failed = await tls_error(
                     cause, self.target, self.facts, self.probing.tls, timing.connect_timeout
                 )
+                failed.tcp = state
+                return failed
             return dial.connect_error(cause, self.target)
         if isinstance(error, (aiohttp.ClientResponseError, ValueError)):
             # Its own text would show the URL, where a password may stand.

@@ -22,8 +22,8 @@ _CHALLENGE = re.compile(rb"cf-challenge|challenge-platform|<title>Just a moment"
 def sso_answer(status: int, headers: Mapping[str, Any], body: bytes, sso: Sso) -> str | None:
     """How the answer is the SSO's (or another wall's), as words; None when it is not.
 
-    A redirect to one of the SSO's hosts, a login page with 200, a 401 of the forward-auth, and
-    a challenge page all keep a visitor without a session out.
+    A redirect to one of the SSO's hosts, a login page with 200 (or, known by its marker, with
+    4xx), a 401 of the forward-auth, and a challenge page all keep a visitor without a session out.
     """
     location = str(headers.get("location", ""))
     if 300 <= status < 400 and location:
@@ -38,11 +38,12 @@ def sso_answer(status: int, headers: Mapping[str, Any], body: bytes, sso: Sso) -
         return f"HTTP {status} with a challenge page"
     if status in {403, 429, 503} and _CHALLENGE.search(body):
         return f"HTTP {status} with a challenge page"
-    if 200 <= status < 300:
-        if any(marker.encode() in body for marker in sso.login_markers):
-            return f"a login page with HTTP {status}"
-        if is_html(headers) and _PASSWORD_FIELD.search(body):
-            return f"a login page with HTTP {status}"
+    shown = 200 <= status < 300
+    # Only the SSO has the marker, so a refusal that shows it is the SSO's as well.
+    if (shown or 400 <= status < 500) and any(one.encode() in body for one in sso.login_markers):
+        return f"a login page with HTTP {status}"
+    if shown and is_html(headers) and _PASSWORD_FIELD.search(body):
+        return f"a login page with HTTP {status}"
     return None
 
 

@@ -33,7 +33,6 @@ class TcpLine(Line):
                 if not accepted and not (error.reason == "connect_refused" and self._refused_ok):
                     raise
                 took = None
-                self.facts.remote_address = str(self.target)
             else:
                 sock.close()
             ended = clock.now()

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import secrets
-from contextlib import aclosing
+import socket
+from contextlib import aclosing, suppress
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -170,6 +171,9 @@ class WsLine(Line):
                     )
                     late.tcp = tcpinfo.sample(witness)
                     raise late from error
+                # A server that takes one connection at a time has to see the end of this one.
+                with suppress(OSError):
+                    witness.shutdown(socket.SHUT_RDWR)
                 raise await tls_error(
                     error, self.target, facts, self.probing.tls, timing.connect_timeout
                 ) from error

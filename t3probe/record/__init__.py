@@ -10,6 +10,7 @@ that any file the suite ever wrote can be judged again.
 - `line`: the record as one line; the form is described there.
 - `log`: record lines out of the logs of container runtimes, kubectl and Loki.
 - `reading`: any of these files, told apart by what is in them.
+- `latest`: the latest runs of thousands.
 
 Names load their module when they are first used: a run only writes.
 """
@@ -25,15 +26,19 @@ if TYPE_CHECKING:
         RUN_NAME,
         RecordError,
         Recording,
+        Wanted,
         leg_property,
         run_property,
     )
     from t3probe.record.junit import read_junit
+    from t3probe.record.latest import LatestRuns, Rank, newest_since
     from t3probe.record.line import record_line
     from t3probe.record.reading import (
         Damage,
         Newest,
+        RunKey,
         Source,
+        key_of,
         newest,
         read_recording,
         read_recordings,
@@ -47,12 +52,18 @@ __all__ = [
     "MAX_RECORD_BYTES",
     "RUN_NAME",
     "Damage",
+    "LatestRuns",
     "Newest",
+    "Rank",
     "RecordError",
     "Recording",
+    "RunKey",
     "Source",
+    "Wanted",
+    "key_of",
     "leg_property",
     "newest",
+    "newest_since",
     "read_junit",
     "read_recording",
     "read_recordings",
@@ -68,7 +79,12 @@ _HOMES = {
     "record_line": "line",
     "Damage": "reading",
     "Newest": "reading",
+    "RunKey": "reading",
     "Source": "reading",
+    "key_of": "reading",
+    "LatestRuns": "latest",
+    "Rank": "latest",
+    "newest_since": "latest",
     "newest": "reading",
     "read_recording": "reading",
     "read_recordings": "reading",

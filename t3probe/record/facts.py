@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TypeVar
 
 import msgspec
 
@@ -16,11 +18,18 @@ __all__ = [
     "RUN_NAME",
     "RecordError",
     "Recording",
+    "Wanted",
     "ascii_json",
+    "decoded",
     "finite",
     "leg_property",
     "run_property",
 ]
+
+T = TypeVar("T")
+Wanted = Callable[[RunRecord], bool]
+"""Whether a run is wanted. It is asked once for each run, before any of its legs is looked at, so
+that thousands of runs of other times cost little."""
 
 RUN_NAME = "t3probe.run"
 LEG_PREFIX = "t3probe.leg."
@@ -76,6 +85,17 @@ def _quick_json(fact: object) -> str:
     except (UnicodeError, msgspec.MsgspecError):
         return ""
     return text.decode("ascii") if text.isascii() and b"null" not in text else ""
+
+
+def decoded(text: str, kind: type[T]) -> T:
+    """A fact from its JSON. Raises ValueError, msgspec.MsgspecError and RecursionError."""
+    try:
+        return msgspec.json.decode(text, type=kind)
+    except (UnicodeError, RecursionError, msgspec.MsgspecError):
+        # msgspec's own reader, which is five times as fast, refuses lone surrogates, which a
+        # record may hold; and whatever is wrong is said in the words of this one.
+        fact = json.loads(text, parse_constant=finite, parse_float=finite)
+        return msgspec.convert(fact, kind)
 
 
 def finite(text: str) -> float:

@@ -15,17 +15,21 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
+from typing import Any
 
 import msgspec
 
 from t3probe.observation import Observation, RunRecord
 from t3probe.record.facts import Recording, ascii_json, finite
 
-__all__ = ["MARKER", "DamagedLineError", "parse_record", "record_line"]
+__all__ = ["LEGS_MARKER", "MARKER", "DamagedLineError", "parse_record", "record_line", "run_of"]
 
 VERSION = 1
 MARKER = '{"t3probe":{"record":'
 """How a record begins, whatever a log put before it."""
+LEGS_MARKER = ',"legs":{'
+"""What follows the run. It cannot stand inside a string of the run, whose own quotation marks have
+a backslash before them."""
 _NEAR_THE_END = 40
 """Characters. An error this near to the end is the end's own; some agents add a mark to what
 they cut, Loki's is `<_truncated>`."""
@@ -33,6 +37,34 @@ they cut, Loki's is `<_truncated>`."""
 
 class DamagedLineError(Exception):
     """A line that begins as a record and cannot be read as one; says why in some words."""
+
+
+class _Head(msgspec.Struct):
+    record: int
+    run: RunRecord
+
+
+class _HeadLine(msgspec.Struct):
+    t3probe: _Head
+
+
+class _Whole(_Head):
+    legs: dict[str, Observation]
+    counts: Any = None
+
+
+class _WholeLine(msgspec.Struct):
+    t3probe: _Whole
+
+
+def run_of(text: str) -> RunRecord | None:
+    """The run of a record line, of which `text` is all up to its legs; None when it cannot be
+    read, and the whole line has to be."""
+    try:
+        head = msgspec.json.decode(text + "}}", type=_HeadLine).t3probe
+    except (UnicodeError, RecursionError, msgspec.MsgspecError):
+        return None
+    return head.run if head.record == VERSION else None
 
 
 def record_line(run: RunRecord, observations: Iterable[Observation]) -> str:
@@ -64,6 +96,18 @@ def parse_record(text: str) -> Recording:
 
     Raises DamagedLineError.
     """
+    try:
+        whole = msgspec.json.decode(text, type=_WholeLine).t3probe
+    except (UnicodeError, RecursionError, msgspec.MsgspecError):
+        pass  # it has something after it, or lone surrogates, or whatever is said below
+    else:
+        seen = whole.legs.values()
+        if whole.record == VERSION and whole.counts == _counts(seen):
+            return Recording(whole.run, tuple(seen))
+    return _parse_slowly(text)
+
+
+def _parse_slowly(text: str) -> Recording:
     try:
         data, _ = json.JSONDecoder(parse_constant=finite, parse_float=finite).raw_decode(text)
     except json.JSONDecodeError as error:

@@ -22,13 +22,15 @@ from collections.abc import Iterator
 from typing import IO, NamedTuple
 
 from t3probe.record import facts
-from t3probe.record.facts import Recording
-from t3probe.record.line import MARKER, DamagedLineError, parse_record
+from t3probe.record.facts import Recording, Wanted
+from t3probe.record.line import LEGS_MARKER, MARKER, DamagedLineError, parse_record, run_of
 
 __all__ = ["FoundLine", "found_lines"]
 
 _PLAIN = MARKER.encode("ascii")
 _ESCAPED = _PLAIN.replace(b'"', b'\\"')
+_LEGS = LEGS_MARKER.encode("ascii")
+_ESCAPED_LEGS = _LEGS.replace(b'"', b'\\"')
 _CRI = re.compile(
     rb"\d{4}-\d\d-\d\dT[\d:.]+(?:Z|[+-]\d\d:\d\d) (stdout|stderr) ([PF])(?::\S*)?(?: |(?=\r?\n)|$)"
 )
@@ -48,6 +50,8 @@ class FoundLine(NamedTuple):
     escaped: bool
     """Whether it stands inside a JSON string."""
     too_long: bool
+    asked: bool = False
+    """Whether somebody was asked already if the run is wanted, and wanted it."""
 
     def parse(self) -> Recording:
         """The record in it. Raises DamagedLineError."""
@@ -72,7 +76,8 @@ def _unescaped(text: str) -> str:
 class _Search:
     """Looks for a record in one line, which comes piece by piece."""
 
-    def __init__(self) -> None:
+    def __init__(self, wanted: Wanted | None) -> None:
+        self._wanted = wanted
         self._reset()
 
     def _reset(self) -> None:
@@ -81,6 +86,10 @@ class _Search:
         self._bytes = 0
         self._number = 0
         self._escaped = False
+        self._left_out: bool | None = None
+        """Whether the run is not wanted; None: not known yet."""
+        self._looked = 0
+        """How many bytes were searched for the end of the run."""
 
     @property
     def found(self) -> bool:
@@ -98,22 +107,49 @@ class _Search:
             self._escaped = plain < 0 or 0 <= escaped < plain
             self._number = number
             piece = piece[escaped if self._escaped else plain :]
-        if self._bytes < facts.MAX_RECORD_BYTES:
+        if self._bytes < facts.MAX_RECORD_BYTES and not self._left_out:
             self._parts.append(piece)
         self._bytes += len(piece)
+        if self._left_out is None and self._wanted is not None and self._bytes >= 2 * self._looked:
+            self._ask(self._wanted)
 
     def end(self) -> Iterator[FoundLine]:
         """The line is over: what it held."""
-        if self._parts:
+        if self._left_out is None and self._wanted is not None and self._parts:
+            self._ask(self._wanted)
+        if self._parts and not self._left_out:
             too_long = self._bytes > facts.MAX_RECORD_BYTES
-            yield FoundLine(self._number, b"".join(self._parts), self._escaped, too_long)
+            asked = self._left_out is not None
+            content = b"".join(self._parts)
+            yield FoundLine(self._number, content, self._escaped, too_long, asked)
         self._reset()
 
+    def _ask(self, wanted: Wanted) -> None:
+        """Whether the run is wanted, as soon as all of it is there: of what is not wanted nothing
+        more is kept."""
+        if len(self._parts) > 1:
+            self._parts = [b"".join(self._parts)]
+        content, self._looked = self._parts[0], self._bytes
+        at = content.find(_ESCAPED_LEGS if self._escaped else _LEGS)
+        if at < 0:
+            return
+        text = content[:at].decode("utf-8", "replace")
+        try:
+            run = run_of(_unescaped(text + '"') if self._escaped else text)
+        except DamagedLineError:
+            run = None
+        if run is None:
+            return  # the whole may tell
+        self._left_out = not wanted(run)
+        if self._left_out:
+            self._parts = [b"-"]  # a record was found
 
-def found_lines(stream: IO[bytes]) -> Iterator[FoundLine]:
-    """The record lines of a log, in its order. Raises OSError when it cannot be read."""
-    searches = {b"stdout": _Search(), b"stderr": _Search()}
-    whole = _Search()
+
+def found_lines(stream: IO[bytes], wanted: Wanted | None = None) -> Iterator[FoundLine]:
+    """The record lines of a log, in its order; without those whose run tells, before its legs,
+    that it is not wanted. Raises OSError when the log cannot be read."""
+    searches = {b"stdout": _Search(wanted), b"stderr": _Search(wanted)}
+    whole = _Search(wanted)
     number = 0
     while piece := stream.readline(_PIECE_BYTES):
         number += 1

@@ -6,14 +6,16 @@ What a file is is decided by how it begins, not by its name.
 from __future__ import annotations
 
 import io
+import os
 import re
 import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import IO, Any, NamedTuple, Self
 
+from t3probe.observation import RunRecord
 from t3probe.record import facts
-from t3probe.record.facts import RecordError, Recording
+from t3probe.record.facts import RecordError, Recording, Wanted
 from t3probe.record.junit import parse_junit
 from t3probe.record.line import DamagedLineError
 from t3probe.record.log import found_lines
@@ -21,7 +23,9 @@ from t3probe.record.log import found_lines
 __all__ = [
     "Damage",
     "Newest",
+    "RunKey",
     "Source",
+    "key_of",
     "newest",
     "read_recording",
     "read_recordings",
@@ -29,6 +33,8 @@ __all__ = [
     "record_files",
     "run_key",
 ]
+
+RunKey = tuple[float, str, str, int]
 
 _XML = re.compile(rb"(?:\xef\xbb\xbf)?\s*<[?!A-Za-z]")
 _HEAD_BYTES = 4096
@@ -48,6 +54,10 @@ class Damage:
         self.count += 1
         if len(self._examples) < _EXAMPLES:
             self._examples.append(f"line {number}: {problem}")
+
+    def take(self, other: Damage) -> None:
+        """Become what `other` is."""
+        self.count, self._examples = other.count, list(other._examples)
 
     def __str__(self) -> str:
         lines = "1 record line is" if self.count == 1 else f"{self.count} record lines are"
@@ -153,9 +163,12 @@ def _unreadable(name: str, error: OSError | ValueError) -> RecordError:
 
 
 def read_recordings(
-    source: str | Path | Source, damage: Damage | None = None
+    source: str | Path | Source, damage: Damage | None = None, wanted: Wanted | None = None
 ) -> Iterator[Recording]:
     """Every run that a JUnit file (one) or a log (any number) holds, in the file's order.
+
+    `wanted` is asked once for each, and what it does not want is left out: of such a run the legs
+    are not looked at, so that damage in them is not noticed.
 
     `source` is a path, or `-` for standard input. Record lines that cannot be read are left out
     and noted in `damage`. Raises RecordError, one sentence, when nothing in it can be read;
@@ -163,22 +176,31 @@ def read_recordings(
     """
     if not isinstance(source, Source):
         with Source(source) as opened:
-            yield from read_recordings(opened, damage)
+            yield from read_recordings(opened, damage, wanted)
         return
     damage = damage if damage is not None else Damage()
     try:
         if source.xml:
-            yield parse_junit(source.stream(), source.name)
+            recording = parse_junit(source.stream(), source.name, wanted)
+            if recording is not None:
+                yield recording
             return
         good = 0
-        for found in found_lines(source.stream()):
+
+        def asked(run: RunRecord) -> bool:
+            nonlocal good
+            good += 1
+            return wanted is None or wanted(run)
+
+        for found in found_lines(source.stream(), None if wanted is None else asked):
             try:
                 recording = found.parse()
             except DamagedLineError as error:
                 damage.add(found.number, str(error))
+                good -= found.asked
                 continue
-            good += 1
-            yield recording
+            if found.asked or asked(recording.run):
+                yield recording
     except OSError as error:
         raise _unreadable(source.name, error) from error
     if good == 0 and damage.count:
@@ -194,20 +216,28 @@ def record_files(name: str | Path) -> tuple[bool, list[Path]]:
     if not folder.is_dir():
         return False, [folder]
     endings = (".xml", ".log", ".jsonl", ".txt")
-    return True, sorted(one for one in folder.rglob("*") if one.suffix in endings and one.is_file())
+    found = (Path(at, one) for at, _, names in os.walk(folder) for one in names)
+    return True, sorted(one for one in found if one.suffix in endings and one.is_file())
 
 
-def read_runs(names: Iterable[str], notes: list[object]) -> Iterator[Recording]:
-    """Every run in these files and folders. What cannot be read is added to `notes`, or raises
-    RecordError: a folder may hold other things, but a file that was named must be a run."""
+def read_runs(
+    names: Iterable[str],
+    notes: list[object],
+    wanted: Wanted | None = None,
+    *,
+    strict: bool = True,
+) -> Iterator[Recording]:
+    """Every run in these files and folders that is `wanted`. What cannot be read is added to
+    `notes`, or raises RecordError: a folder may hold other things, but a file that was named must
+    be a run if that is `strict`."""
     for name in names:
         folder, files = (False, [name]) if name == "-" else record_files(name)
         for file in files:
             damage = Damage()
             try:
-                yield from read_recordings(file, damage)
+                yield from read_recordings(file, damage, wanted)
             except RecordError as error:
-                if not folder:
+                if strict and not folder:
                     raise
                 notes.append(error)
             else:
@@ -223,11 +253,15 @@ class Newest(NamedTuple):
     """How many runs the file holds; a run that was written twice is one."""
 
 
-def run_key(recording: Recording) -> tuple[float, str, str]:
+def run_key(recording: Recording) -> RunKey:
     """What tells runs apart. A run that is told to end after its record was written writes it
     once more: of the same key the later record is the true one."""
-    run = recording.run
-    return run.started_at, run.deployment, run.vantage
+    return key_of(recording.run)
+
+
+def key_of(run: RunRecord) -> RunKey:
+    """The same, from the run alone."""
+    return run.started_at, run.deployment, run.vantage, -1 if run.shard is None else run.shard
 
 
 def newest(recordings: Iterable[Recording]) -> Newest:

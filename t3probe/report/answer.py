@@ -118,7 +118,7 @@ def _before(view: View, history: History) -> str:
     mine = [
         one
         for one in history.runs
-        if (one.deployment, one.vantage) == (run.deployment, run.vantage)
+        if (one.deployment, one.vantage, one.shard) == (run.deployment, run.vantage, run.shard)
     ]
     if len(mine) < 2:
         return ""

@@ -8,7 +8,7 @@ from functools import cached_property
 from typing import NamedTuple
 
 from t3probe.median import median
-from t3probe.record import Recording, run_key
+from t3probe.record import Recording, RunKey, run_key
 from t3probe.report.view import View
 from t3probe.summary import headline
 from t3probe.verdict import Label, Status
@@ -37,6 +37,7 @@ class RunPoint(NamedTuple):
     duration: float
     deployment: str
     vantage: str
+    shard: int | None
     status: Status
     said: str
     """The verdict's sentence."""
@@ -55,7 +56,9 @@ class History:
     def __init__(self) -> None:
         self.newest: View | None = None
         """The newest run, whole."""
-        self._points: dict[tuple[float, str, str], RunPoint] = {}
+        self.older = 0
+        """How many older runs there are, which are not looked into."""
+        self._points: dict[RunKey, RunPoint] = {}
 
     def add(self, recording: Recording) -> None:
         """Take one run in."""
@@ -84,7 +87,13 @@ class History:
         apart = [b.started_at - a.started_at for a, b in itertools.pairwise(runs)]
         if len(apart) < 3:
             return {}
-        usual = median(apart)
+        # The shards of one run begin together: what lies between these is no interval.
+        own = [
+            one
+            for run, one in zip(runs, apart, strict=False)
+            if run.shard is None or one > run.duration
+        ]
+        usual = median(own or apart)
         return {
             at + 1: one - runs[at].duration
             for at, one in enumerate(apart)
@@ -104,6 +113,7 @@ def _point(view: View) -> RunPoint:
         duration=run.duration_seconds,
         deployment=run.deployment,
         vantage=run.vantage,
+        shard=run.shard,
         status=view.verdict.status,
         said=headline(view.judged)[1],
         incidents=len(view.judged.incidents),

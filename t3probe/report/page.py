@@ -21,6 +21,7 @@ from t3probe.report.timeline import timeline_section
 from t3probe.report.upstreams import upstreams_section
 from t3probe.report.view import View
 from t3probe.report.words import STATUS_MEANS, count, moment, span
+from t3probe.shards import parts_said
 
 __all__ = ["render_page"]
 
@@ -101,6 +102,7 @@ def _head(view: View) -> Html:
 
 def _header(view: View, history: History) -> Html:
     run, status = view.run, view.verdict.status
+    runs = len(history.runs) + history.older
     means = STATUS_MEANS[status] if status != "incomplete" else None  # there it is the heading
     facts = [
         run.deployment or "unnamed deployment",
@@ -108,7 +110,7 @@ def _header(view: View, history: History) -> Html:
         moment(run.started_at),
         f"held {span(run.hold_seconds)}",
         count(len(view.every), "leg"),
-        f"newest of {count(len(history.runs), 'run')}" if len(history.runs) > 1 else "",
+        f"newest of {count(runs, 'run')}" if runs > 1 else "",
     ]
     return tag(
         "header",
@@ -127,6 +129,8 @@ def _warnings(view: View) -> list[str]:
         out.append("Interrupted: this is what was seen so far.")
     if run.partial:
         out.append("Only a part of the deployment's legs was probed.")
+    if parts := parts_said((run,)):
+        out.append(f"Of {parts}.")
     return out
 
 
@@ -153,6 +157,8 @@ def _data(view: View) -> dict[str, object]:
     return {
         "deployment": run.deployment[:200],
         "vantage": run.vantage[:200],
+        "shard": run.shard,
+        "shards": run.shards,
         "started_at": run.started_at,
         "status": view.verdict.status,
         "segments": {

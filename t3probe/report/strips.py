@@ -38,6 +38,7 @@ def history_section(history: History) -> Html | None:
         return None
     first = len(history.runs) - len(runs)
     gaps = {at - first: seconds for at, seconds in history.gaps.items() if at > first}
+    first += history.older
     older = f" {first:,} older ones are not drawn." if first else ""
     bad = sum(one.status in BAD for one in runs)
     since = f"{moment(runs[0].started_at)} to {moment(runs[-1].started_at)}"

@@ -30,6 +30,7 @@ __all__ = ["Claim", "Evidence", "claim", "evidence"]
 
 _SILENT = frozenset({"rtt_timeout", "tls_failed"})
 """Failures in which the far end may have been silent; the others say themselves what happened."""
+_UNANSWERED = " and did not answer"
 _SYN = 1
 """What a connection that has sent nothing yet counts as acknowledged."""
 
@@ -74,7 +75,7 @@ def claim(seen: TcpSample | None, before: TcpSample | None = None) -> Claim:
         return Claim("none", words)
     ago = seen.since_last_ack_received_seconds
     when = "" if ago is None else f" {_seconds(ago)} ago"
-    return Claim("acknowledged", f"the far end acknowledged our bytes{when} and did not answer")
+    return Claim("acknowledged", f"the far end acknowledged our bytes{when}{_UNANSWERED}")
 
 
 def _unacknowledged(seen: TcpSample, before: TcpSample | None) -> Claim:
@@ -99,6 +100,8 @@ def evidence(leg: Leg, error: ProbeError, before: TcpSample | None = None) -> Ev
     """
     end = leg.tcp_ends_at
     found = claim(error.tcp, before) if error.reason in _SILENT else Claim("none", "")
+    if error.heard:
+        found = found._replace(words=found.words.removesuffix(_UNANSWERED))
     if end is None:
         return Evidence(words=found.words)
     at = leg.path.index(end)

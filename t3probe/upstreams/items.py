@@ -1,10 +1,11 @@
 """One result per upstream in pytest, at a fraction of what a parametrised test costs.
 
-A check that asks for nothing but `leg` and is marked `legs("upstream")` becomes one light item per
-upstream, with the ids that parametrising gives: names, `-k`, `-m`, deselecting and collecting are
-pytest's own. Running one is only judging what the sweep saw, so the item's reports are made here
-and handed to `pytest_runtest_logreport`, without fixtures and phases: one report for an upstream
-that is well, two for any other. Plugins that wrap phases or fixtures do not see these items.
+A check that asks for nothing but `leg` and has one mark, `legs("upstream")`, becomes one light
+item per upstream, with the ids that parametrising gives: names, `-k`, `-m`, deselecting and
+collecting are pytest's own; any other check is parametrised. Running one is only judging what the
+sweep saw, so the item's reports are made here and handed to `pytest_runtest_logreport`, without
+fixtures and phases: one report for an upstream that is well, two for any other. Plugins that wrap
+phases or fixtures do not see these items.
 
 On the terminal those that are well are only counted, and of all others the first `LISTED` are
 shown; `-v` shows all. The JUnit file has every one.
@@ -13,6 +14,7 @@ shown; `-v` shows all. The JUnit file has every one.
 from __future__ import annotations
 
 from collections.abc import Callable
+from types import FunctionType
 from typing import TYPE_CHECKING, Any, Literal
 
 import pytest
@@ -29,7 +31,22 @@ __all__ = ["LISTED", "UpstreamItem", "UpstreamItems", "leg_of", "own_body"]
 LISTED = 20
 """How many upstreams that are not well the terminal shows."""
 KIND = "upstream"
+_PYTESTS = {"skip", "skipif", "xfail", "usefixtures"}
+"""Marks of a file or a class that pytest alone can heed."""
+_PROBLEMS = (Exception, pytest.fail.Exception, pytest.skip.Exception)
 When = Literal["setup", "call", "teardown"]
+
+
+class Check:
+    """One function of the checks, and what is the same in all of its items."""
+
+    def __init__(self, function: Callable[[Observation], None], marks: list[pytest.Mark]) -> None:
+        self.function, self.marks = function, marks
+        self.line = function.__code__.co_firstlineno - 1
+        """Counted from 0."""
+        self.keywords: dict[str, Any] = {one.name: 1 for one in marks}
+        self.file = ""
+        """As pytest writes it; its first item says so."""
 
 
 class UpstreamItem(pytest.Item):
@@ -37,16 +54,16 @@ class UpstreamItem(pytest.Item):
 
     leg: str
     plugin: UpstreamItems
-    function: Callable[[Observation], None]
+    check: Check
 
     def setup(self) -> None:
         require_conclusive(self.plugin.seen(self.leg))
 
     def runtest(self) -> None:
-        self.function(self.plugin.seen(self.leg))
+        self.check.function(self.plugin.seen(self.leg))
 
     def reportinfo(self) -> tuple[Any, int | None, str]:
-        return self.path, self.plugin.line, self.name
+        return self.path, self.check.line, self.name
 
 
 class UpstreamItems:
@@ -54,12 +71,7 @@ class UpstreamItems:
 
     def __init__(self, config: pytest.Config, session: Session) -> None:
         self._config, self._session = config, session
-        self.line: int | None = None
-        """Of the check's function, counted from 0."""
-        self._file = ""
         self._listed = dict.fromkeys(("failed", "error", "skipped"), 0)
-        self._marks: list[pytest.Mark] = []
-        self._keywords: dict[str, Any] = {}
 
     def seen(self, leg: str) -> Observation:
         """What was seen on a leg; fails the test when it was not probed."""
@@ -74,27 +86,30 @@ class UpstreamItems:
     def pytest_pycollect_makeitem(
         self, collector: pytest.Collector, name: str, obj: object
     ) -> list[UpstreamItem] | None:
-        marks = [one for one in getattr(obj, "pytestmark", ()) if isinstance(one, pytest.Mark)]
-        code = getattr(obj, "__code__", None)
-        if code is None or [one.args for one in marks if one.name == "legs"] != [(KIND,)]:
+        if not isinstance(obj, FunctionType):
             return None
+        marks = [one for one in getattr(obj, "pytestmark", ()) if isinstance(one, pytest.Mark)]
+        if [(one.name, one.args) for one in marks] != [("legs", (KIND,))]:
+            return None
+        code = obj.__code__
         if code.co_varnames[: code.co_argcount] != ("leg",) or code.co_kwonlyargcount:
             return None  # it asks for fixtures: pytest knows them
-        self._marks, self._keywords = marks, {one.name: 1 for one in marks}
-        self.line = code.co_firstlineno - 1
+        if any(one.name in _PYTESTS for one in collector.iter_markers()):
+            return None
+        check = Check(obj, marks)
         wanted = bool(self._config.option.keyword)
         return [
-            self._item(collector, name, obj, leg, wanted)
+            self._item(collector, f"{name}[{leg.name}]", check, leg, wanted)
             for leg in self._session.available
             if leg.name.startswith("envoy-")
         ]
 
     def _item(
-        self, collector: pytest.Collector, name: str, obj: Any, leg: Leg, keywords: bool
+        self, collector: pytest.Collector, name: str, check: Check, leg: Leg, keywords: bool
     ) -> UpstreamItem:
-        item: UpstreamItem = UpstreamItem.from_parent(collector, name=f"{name}[{leg.name}]")
-        item.leg, item.plugin, item.function = leg.name, self, obj
-        item.own_markers = self._marks
+        item: UpstreamItem = UpstreamItem.from_parent(collector, name=name)
+        item.leg, item.plugin, item.check = leg.name, self, check
+        item.own_markers = check.marks
         if keywords:
             item.extra_keyword_matches.update(
                 one for one in (leg.route, str(leg.listen_port or "")) if one
@@ -110,8 +125,8 @@ class UpstreamItems:
         seen = self._session.observations.get(item.leg)
         if seen is not None and seen.outcome == "passed" and not seen.planned:
             try:
-                item.function(seen)
-            except Exception as error:
+                item.check.function(seen)
+            except _PROBLEMS as error:
                 self._tell(item, seen, "call", error)
             else:
                 item.ihook.pytest_runtest_logreport(report=self._report(item, seen, "call"))
@@ -122,7 +137,7 @@ class UpstreamItems:
             item.setup()
             when = "call"
             item.runtest()
-        except (Exception, pytest.fail.Exception, pytest.skip.Exception) as error:
+        except _PROBLEMS as error:
             problem = error
         self._tell(item, seen, when, problem)
         return True
@@ -145,12 +160,13 @@ class UpstreamItems:
         error: BaseException | None = None,
     ) -> pytest.TestReport:
         """A test lasts as long as its probe did."""
-        self._file = self._file or item.location[0]
+        check = item.check
+        check.file = check.file or item.location[0]
         outcome: Literal["passed", "failed", "skipped"] = "passed"
         longrepr: Any = None
         if isinstance(error, pytest.skip.Exception):
             outcome = "skipped"
-            longrepr = str(item.path), (self.line or 0) + 1, f"Skipped: {error}"
+            longrepr = str(item.path), check.line + 1, f"Skipped: {error}"
         elif error is not None:
             outcome = "failed"
             ours = isinstance(error, pytest.fail.Exception) and not error.pytrace
@@ -163,8 +179,8 @@ class UpstreamItems:
             self._listed[category] += 1
         return pytest.TestReport(
             item.nodeid,
-            (self._file, self.line, item.name),
-            self._keywords,
+            (check.file, check.line, item.name),
+            check.keywords,
             outcome,
             longrepr,
             when,

@@ -161,6 +161,11 @@ class Sweep:
             self._bury()
         self._raise()
 
+    def give_up(self) -> None:
+        """End the process of a sweep that nobody will make."""
+        self._told = True
+        self._bury()
+
     async def _listen(self, run: Run, out: int) -> None:
         """Until the child has said all, hangs, or the run is over."""
         while not (self._over or run.finished or run.clock.now() >= run.ends_at):

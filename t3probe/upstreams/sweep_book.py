@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+import socket
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from t3probe.config.types import Leg
@@ -35,6 +36,8 @@ class Said:
         self.took: dict[int, float] = {}
         """How long their names took, in seconds."""
         self.unknown: dict[int, str] = {}
+        self.near: dict[tuple[int, int], str] = {}
+        """Upstream and address of a first connect that failed: its own address and port."""
         self.sent_all: float | None = None
         """When the first connects of all had been sent; None: it did not come so far."""
         self.stalls: list[tuple[float, float]] = []
@@ -46,6 +49,9 @@ class Said:
         if kind == wire.TRIES:
             for one in wire.TRIED.iter_unpack(payload):
                 self.tries[one[0]].append(one)
+        elif kind == wire.NEAR_END:
+            leg, target = wire.NEAR.unpack_from(payload)
+            self.near[leg, target] = payload[wire.NEAR.size :].decode()
         elif kind == wire.SENT_ALL:
             self.sent_all = wire.MOMENT.unpack(payload)[0] * wire.MICROSECONDS
         elif kind == wire.STALL:
@@ -79,7 +85,7 @@ def observed(sweep: Sweep, run: Run, planned: Callable[[Leg], str]) -> list[Obse
         tries, said.tries[number] = said.tries[number], []
         if tries:
             targets = said.targets.get(number) or sweep.targets[number]
-            writer = _Writer(sweep, leg, book, targets, sent_all)
+            writer = _Writer(sweep, leg, book, targets, sent_all, said.near)
             book.facts.phases["resolve"] = round(said.took.get(number, 0.0), 6)
             writer.write(tries)
         elif not book.unresolved and sweep.problem:
@@ -98,8 +104,9 @@ class _Writer:
         book: Book,
         targets: Sequence[tuple[str, int]],
         sent_all: float,
+        near: Mapping[tuple[int, int], str],
     ) -> None:
-        self._leg, self._book, self._sent_all = leg, book, sent_all
+        self._leg, self._book, self._sent_all, self._near = leg, book, sent_all, near
         self._base, self._limit = sweep.base, sweep.limit
         self._targets = [Target(host, host, port) for host, port in targets]
 
@@ -126,7 +133,7 @@ class _Writer:
             call=0,
             conn=None,
             age=None,
-            facts=book.facts,
+            facts=kept.error.facts or book.facts,
             tcp=None,
         )
         if second:
@@ -162,7 +169,7 @@ class _Writer:
         return [self._tried(one) for one in found]
 
     def _tried(self, one: One) -> Tried:
-        _, at, attempt, problem, rtt, sent, ended = one
+        leg, at, attempt, problem, rtt, sent, ended = one
         target = self._targets[at]
         tried = Tried(
             target,
@@ -175,7 +182,11 @@ class _Writer:
             # A reset this early came after the handshake: a refused one says so.
             accepted = error.reason == "connection_reset"
             if not accepted and not (error.reason == "connect_refused" and self._leg.refused_ok):
-                error.facts = Facts()
+                error.facts = Facts(
+                    local_address=self._near.get((leg, at), ""),
+                    remote_address=str(target),
+                    family="ipv6" if target.family == socket.AF_INET6 else "ipv4",
+                )
                 tried.error = error
                 return tried
             took = None

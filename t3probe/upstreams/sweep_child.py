@@ -20,6 +20,7 @@ import signal
 import socket
 import sys
 from collections import deque
+from contextlib import suppress
 
 from t3probe import guard
 from t3probe.timing import Clock, SystemClock
@@ -33,6 +34,9 @@ TICK_SECONDS = 0.1
 ALIVE_SECONDS = 0.5
 BATCH = 64
 """So many connects are begun at most before somebody looks at answers, time and the parent."""
+YIELD_EVERY = 4
+"""So many are begun before the processor is offered to others. A scheduler may let even a nice
+process finish its slice of milliseconds while a leg of the run waits to read its echo."""
 MOST_AT_ONCE = 1024
 """The largest number that a deployment file may state."""
 MOST_PARKED = 4096
@@ -44,8 +48,9 @@ RTT_AT, INFO_BYTES = 68, 72
 """Where `tcpi_rtt` stands in `struct tcp_info` of linux/tcp.h, in microseconds."""
 CONNECTED = (1, 8)
 """Its first byte, the state: established, and closed by the other end already."""
+Socket = socket.SocketType
+"""The bare one, without what `socket.socket` does in Python."""
 _PENDING = {0, errno.EINPROGRESS, errno.EAGAIN}
-_RESET = {errno.ECONNRESET, errno.EPIPE}
 
 
 class _Connect:
@@ -53,8 +58,8 @@ class _Connect:
 
     __slots__ = ("attempt", "leg", "parked", "sent", "sock", "target")
 
-    def __init__(self, sock: socket.socket, leg: int, target: int, attempt: int, sent: int) -> None:
-        self.sock: socket.socket | None = sock
+    def __init__(self, sock: Socket, leg: int, target: int, attempt: int, sent: int) -> None:
+        self.sock: Socket | None = sock
         self.leg, self.target, self.attempt, self.sent = leg, target, attempt, sent
         self.parked = False
 
@@ -147,7 +152,9 @@ class Sweeper:
 
     def _dial_more(self, names_left: bool) -> bool:
         """Fill the places that are free; whether there would be more to dial at once."""
-        for _ in range(BATCH):
+        for turn in range(BATCH):
+            if not turn % YIELD_EVERY:
+                os.sched_yield()
             if self._in_place >= self._at_once:
                 return False
             if self._next:
@@ -186,7 +193,7 @@ class Sweeper:
         sock, rtt = None, 0
         try:
             family = socket.AF_INET6 if ":" in host else socket.AF_INET
-            sock = socket.socket(family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
+            sock = Socket(family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
             problem = sock.connect_ex((host, port))
             if problem in _PENDING:
                 # A near one may have answered before the call came back.
@@ -198,6 +205,8 @@ class Sweeper:
         except OSError as error:
             problem = error.errno or errno.EIO
         if sock is not None:
+            if problem and not attempt:
+                self._tell_near_end(sock, leg, target)
             sock.close()
         self._note(leg, target, attempt, problem, rtt, sent)
 
@@ -217,18 +226,30 @@ class Sweeper:
         if raw[0] in CONNECTED:
             self._over(connect, 0, int.from_bytes(raw[RTT_AT:], sys.byteorder))
             return
-        self._over(connect, sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR), 0)
+        problem = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+        # Closed politely and then reset, all before we looked, is what a broken pipe is here.
+        self._over(connect, errno.ECONNRESET if problem == errno.EPIPE else problem, 0)
 
     def _over(self, connect: _Connect, problem: int, rtt: int) -> None:
         sock, connect.sock = connect.sock, None
         assert sock is not None
         del self._open[sock.fileno()]
+        if problem and not connect.attempt:
+            self._tell_near_end(sock, connect.leg, connect.target)
         sock.close()
         if connect.parked:
             self._parked -= 1
         else:
             self._in_place -= 1
         self._note(connect.leg, connect.target, connect.attempt, problem, rtt, connect.sent)
+
+    def _tell_near_end(self, sock: Socket, leg: int, target: int) -> None:
+        """What a firewall's log knows a failed connect by."""
+        with suppress(OSError):
+            host, port = sock.getsockname()[:2]
+            text = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+            if port:
+                self._tell(wire.NEAR_END, wire.NEAR.pack(leg, target) + text.encode())
 
     def _note(self, leg: int, target: int, attempt: int, problem: int, rtt: int, sent: int) -> None:
         """Keep a connect that is over, and see to it that what failed is dialled once more."""
@@ -248,7 +269,7 @@ class Sweeper:
 
     def _good_all_the_same(self, leg: int, problem: int) -> bool:
         """As in `t3probe.probes.tcp`: a reset comes after the handshake."""
-        if problem in _RESET:
+        if problem == errno.ECONNRESET:
             return True
         return problem == errno.ECONNREFUSED and bool(self._flags[leg] & wire.REFUSED_OK)
 

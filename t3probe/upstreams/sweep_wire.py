@@ -23,6 +23,7 @@ __all__ = [
     "END",
     "LEFT_LOOPBACK",
     "MICROSECONDS",
+    "NEAR_END",
     "REFUSED_OK",
     "SENT_ALL",
     "STALL",
@@ -43,6 +44,8 @@ ADDRESSES = b"A"
 """`NAMED` of an upstream with names, then all its addresses and ports, as text."""
 UNKNOWN_NAME = b"U"
 """`NAMED` of an upstream, then the sentence why there is no address for it."""
+NEAR_END = b"N"
+"""`NEAR` of a first connect that failed, then its own address and port, as the record has them."""
 SENT_ALL = b"Q"
 """When the first connect of every upstream had been sent, as `MOMENT`."""
 STALL = b"S"
@@ -60,6 +63,8 @@ error number (0: connected, -1: no answer in time), the kernel's handshake time 
 when it was sent and over, in microseconds."""
 NAMED = struct.Struct("<II")
 """The upstream's number, and how long its names took, in microseconds."""
+NEAR = struct.Struct("<IB")
+"""The upstream's number, and its address's number."""
 MOMENT = struct.Struct("<I")
 HEAD = struct.Struct("<cI")
 MICROSECONDS = 1e-6

@@ -16,12 +16,14 @@ know that, and `Repetition.convicted_in` says how many of them convict each segm
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
 import msgspec
 
 from t3probe.observation import Observation, RunRecord
+from t3probe.shards import parts_said
 from t3probe.verdict.case import Case
 from t3probe.verdict.posterior import CONVICTS_OVER, Posterior, posterior
 from t3probe.verdict.run import Incident, RunVerdict, judge_run
@@ -54,6 +56,8 @@ class Repetition(msgspec.Struct, frozen=True, kw_only=True):
     """Of each leg how many tries failed, and how many there were."""
     convicted_in: dict[str, int]
     """How many runs' own exact verdicts convict each segment; those with none are left out."""
+    parts: str = ""
+    """Which shards these are, and what is not in them; empty when the runs are not split."""
 
     def posterior(self) -> Posterior:
         """What all runs together say."""
@@ -65,6 +69,7 @@ class Repetition(msgspec.Struct, frozen=True, kw_only=True):
             "runs": self.runs,
             "first": _utc(self.first),
             "last": _utc(self.last),
+            **({"parts": self.parts} if self.parts else {}),
             "counts": {leg: list(one) for leg, one in self.counts.items()},
             "convicted_in": self.convicted_in,
             **self.posterior().to_dict(),
@@ -103,8 +108,11 @@ def from_runs(recordings: Iterable[Recorded]) -> Repetition:
     Raises ValueError, one sentence, when there is none, and for runs of more than one deployment
     or vantage: a segment of one network is not that of another with its name.
     """
-    # Only what is counted is kept: a day has 1,440 runs.
-    runs: dict[float, _Run] = {}
+    # Only what is counted is kept: a day has 1,440 runs, and a run may have 10,000 upstreams.
+    runs: dict[tuple[float, int], _Run] = {}
+    known: dict[_Way, int] = {}
+    alike: dict[tuple[str, ...], tuple[str, ...]] = {}
+    parts: dict[tuple[int | None, int | None], RunRecord] = {}
     origin: tuple[str, str] | None = None
     for one in recordings:
         found = one.run.deployment, one.run.vantage
@@ -114,16 +122,20 @@ def from_runs(recordings: Iterable[Recorded]) -> Repetition:
                 f"{_origin(origin)} and {_origin(found)}; give them apart"
             )
         origin = found
-        runs[one.run.started_at] = _run(judge_run(one.run, one.observations))
+        key = one.run.started_at, -1 if one.run.shard is None else one.run.shard
+        runs[key] = _run(judge_run(one.run, one.observations), known, alike)
+        parts.setdefault((one.run.shard, one.run.shards), one.run)
     if not runs:
         raise ValueError("expected at least one run, found none; name files with runs")
     segments: dict[str, None] = {}
     legs: dict[str, tuple[str, ...]] = {}
     counts: dict[str, tuple[int, int]] = {}
     convicted_in: dict[str, int] = {}
+    ways = list(known)
     for _, run in sorted(runs.items()):
         segments.update(dict.fromkeys(run.segments))
-        for leg, path, failed in run.tries:
+        for number in run.tries:
+            (leg, path), failed = ways[number >> 1], number & 1
             name = _named(leg, path, legs)
             fails, tries = counts.get(name, (0, 0))
             counts[name] = fails + failed, tries + 1
@@ -131,30 +143,38 @@ def from_runs(recordings: Iterable[Recorded]) -> Repetition:
             convicted_in[name] = convicted_in.get(name, 0) + 1
     return Repetition(
         runs=len(runs),
-        first=min(runs),
-        last=max(runs),
+        first=min(runs)[0],
+        last=max(runs)[0],
         segments=tuple(segments),
         legs=legs,
         counts=counts,
         convicted_in=convicted_in,
+        parts=parts_said(parts.values()),
     )
+
+
+_Way = tuple[str, tuple[str, ...]]
+"""A leg's name and its path."""
 
 
 class _Run(NamedTuple):
     segments: tuple[str, ...]
-    tries: list[tuple[str, tuple[str, ...], bool]]
-    """Leg, path, and whether it failed."""
+    tries: array[int]
+    """Twice the number of a leg's way, and one more when it failed."""
     convicted: tuple[str, ...]
 
 
-def _run(judged: RunVerdict) -> _Run:
+def _run(
+    judged: RunVerdict, known: dict[_Way, int], alike: dict[tuple[str, ...], tuple[str, ...]]
+) -> _Run:
+    """`known` numbers the ways of all runs, `alike` holds their lists of segments once."""
     many = max(1, len(judged.incidents))
-    tries = [
-        (leg, judged.legs[leg], any(one))
-        for leg, one in _tries(judged, judged.incidents).items()
-        if any(one) or len(one) == many
-    ]
-    return _Run(judged.segments, tries, judged.verdict.convicted)
+    tries = array("q")
+    for leg, one in _tries(judged, judged.incidents).items():
+        if any(one) or len(one) == many:
+            tries.append(2 * known.setdefault((leg, judged.legs[leg]), len(known)) + any(one))
+    segments = alike.setdefault(judged.segments, judged.segments)
+    return _Run(segments, tries, judged.verdict.convicted)
 
 
 def _named(leg: str, path: tuple[str, ...], legs: dict[str, tuple[str, ...]]) -> str:
@@ -176,6 +196,7 @@ def render(found: Repetition) -> Iterator[str]:
     judged = found.posterior()
     runs = "1 run" if found.runs == 1 else f"{found.runs} runs"
     yield f"{runs} from {_utc(found.first)} to {_utc(found.last)}"
+    yield from _wrapped(found.parts)
     yield ""
     yield f"{'leg':<32}{'failed':>8}{'tries':>8}"
     for leg, (fails, tries) in found.counts.items():

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from t3probe.observation import Observation, RunRecord, Symptom
+from t3probe.shards import parts_said
 from t3probe.verdict.case import Case
 from t3probe.verdict.labels import Verdict, solve
 from t3probe.verdict.timeline import How, Outage, Witness, outages, takes_part
@@ -228,14 +229,16 @@ class RunVerdict:
 
     def to_dict(self) -> dict[str, Any]:
         """The verdict's keys, then `incidents`; `incidents_truncated` when some are left out;
-        then `posterior`, `convicted_by_repetition` and `slowness`."""
+        then `posterior`, `convicted_by_repetition` and `slowness`; `parts` for a shard."""
         out = self.verdict.to_dict()
         out["incidents"] = [one.to_dict() for one in self.listed]
         if len(self.listed) < len(self.incidents):
             out["incidents_truncated"] = True
         told = self.posterior.to_dict()
         out |= {key: told[key] for key in ("posterior", "convicted_by_repetition")}
-        return out | {"slowness": self.slowness.to_dict()}
+        out |= {"slowness": self.slowness.to_dict()}
+        parts = parts_said((self._setting.record,))
+        return out | ({"parts": parts} if parts else {})
 
 
 def judge_run(record: RunRecord, observations: Sequence[Observation]) -> RunVerdict:

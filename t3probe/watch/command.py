@@ -22,11 +22,10 @@ def add(commands: Any) -> None:
     """Add the command to the subparsers of `t3probe`."""
     parser = commands.add_parser(
         "watch",
-        help="hold the legs for ever, with metrics of its own",
-        description="Hold every leg of a deployment for ever: the checks' own probes, heartbeats "
-        "and verdicts, with /metrics and /healthz, and one JSON line per drop on standard output. "
-        "SIGHUP reads the file anew, SIGTERM ends it.",
-        epilog="example: t3probe watch deployments/t3.toml --listen 127.0.0.1:9108",
+        help="hold the legs until told to stop, with metrics of its own",
+        description="Hold every leg of a deployment until told to stop: the checks' own probes, "
+        "heartbeats and verdicts, with /metrics and /healthz, and one JSON line per drop on "
+        "standard output. SIGHUP reads the file anew, SIGTERM ends it.",
     )
     parser.add_argument(
         "deployment", nargs="?", metavar="DEPLOYMENT", help="default: T3PROBE_DEPLOYMENT"

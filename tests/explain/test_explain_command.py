@@ -84,7 +84,10 @@ def test_other_files_in_the_folder_are_noted(tmp_path: Path) -> None:
 def test_runs_of_another_day_are_said(runs_folder: Path) -> None:
     report = ask("--at", str(int(at(-3000))), "--runs", str(runs_folder))
     assert report.told.finding == "not_observed"
-    assert report.notes == ("there: 170 runs, 2026-11-20T10:00:00 to 2026-11-20T12:59:36 UTC",)
+    assert report.notes == (
+        "what is there is of another time: 170 runs, 2026-11-20T10:00:00 to "
+        "2026-11-20T12:59:36 UTC",
+    )
 
 
 def test_a_run_that_was_written_twice_is_one(tmp_path: Path) -> None:

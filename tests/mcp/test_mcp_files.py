@@ -24,13 +24,13 @@ GOOD = (good("egress", "wan"), good("cloudflare", "wan", "tunnel", "dispatch"))
 def reads(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The names of the files that were read."""
     seen: list[str] = []
-    real = runs_module.read_recordings
+    real = runs_module.newest_since
 
-    def reading(path: Any, damage: Any) -> Any:
+    def reading(path: Any, *more: Any) -> Any:
         seen.append(Path(path).name)
-        return real(path, damage)
+        return real(path, *more)
 
-    monkeypatch.setattr(runs_module, "read_recordings", reading)
+    monkeypatch.setattr(runs_module, "newest_since", reading)
     return seen
 
 

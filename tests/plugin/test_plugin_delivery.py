@@ -89,6 +89,12 @@ def test_a_gateway_that_is_down_changes_no_outcome(checks) -> None:
     assert done.verdict["status"] == "clean"
 
 
+def test_a_push_to_nowhere_says_so(checks) -> None:
+    done = checks("--hold", "0", "--push")
+    assert done.code == 0, done.output
+    assert "nothing is delivered: no place is named" in done.output
+
+
 def test_a_bad_gateway_url_is_refused_before_the_run(checks) -> None:
     done = checks("--hold", "0", "--push", "--gateway", "ftp://127.0.0.1:1")
     assert done.code == 4

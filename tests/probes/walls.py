@@ -51,6 +51,7 @@ WALLS: list[tuple[str, bytes]] = [
     ("login path", response("302 Found", b"", [("Location", "/flow/login?next=/")])),
     ("forward-auth", response("401 Unauthorized", b"")),
     ("login page", response("200 OK", b"<html><a href='/flow/login'>")),
+    ("login page 403", response("403 Forbidden", b"<html><a href='/flow/login'>")),
     (
         "password field",
         response("200 OK", b"<INPUT  name=p TYPE = 'password'>", [("Content-Type", "Text/HTML")]),

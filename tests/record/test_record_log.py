@@ -11,7 +11,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from record.record_values import junit_of, observations, runs, some_legs, some_run
 
@@ -71,6 +71,7 @@ def read(content: bytes) -> list[Recording]:
     return [found.parse() for found in log.found_lines(io.BytesIO(content))]
 
 
+@settings(suppress_health_check=[HealthCheck.too_slow])
 @given(data=st.data(), form=st.sampled_from(sorted(FORMATS)))
 def test_what_was_written_is_read_back_from_every_log(data: st.DataObject, form: str) -> None:
     wrap = FORMATS[form]

@@ -111,6 +111,7 @@ def without_times(seen: Observation) -> Any:
     number = r"-?[0-9.]+(?:[eE][-+]?[0-9]+)?"
     names = "started|ended|observed_seconds|sent|began|noticed|recovered|resolve|connect|call"
     text = re.sub(rf'"({names}|measured_seconds)":{number}', r'"\1":"?"', text)
+    text = re.sub(r'"local_address":"[^"]+"', '"local_address":"?"', text)
     text = re.sub(r"round trip \S+ s", "round trip ? s", text)
     return msgspec.json.decode(text.replace('"call":"?",', "").replace(',"call":"?"', ""))
 

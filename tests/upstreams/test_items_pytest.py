@@ -135,6 +135,47 @@ def test_a_check_may_judge_by_itself(made: Made) -> None:
     assert "2 failed" in done.output
 
 
+def test_a_check_may_fail_or_skip_what_the_probe_found_well(made: Made) -> None:
+    check = CHECK.replace(
+        "    judge(leg)",
+        "    if leg.leg == 'envoy-a':\n        pytest.fail('not this one', pytrace=False)\n"
+        "    pytest.skip('nor this')",
+    )
+    done = made.run({"envoy-a": GOOD, "envoy-b": GOOD}, check=check)
+    assert done.code == 1, done.output
+    tags = {name: [one.tag for one in case] for name, case in done.cases.items()}
+    assert tags == {"envoy-a": ["failure"], "envoy-b": ["skipped"]}
+    assert done.cases["envoy-a"][0].get("message") == "not this one"
+
+
+def test_several_checks_keep_apart(made: Made) -> None:
+    """Each in a file of its own, with its own function, place and words."""
+    other = (
+        CHECK.replace("@pytest", "\n\n@pytest")
+        .replace("it_can_be_connected_to", "other")
+        .replace("judge(leg)", "leg.outcome == 'passed' or pytest.skip('as agreed')")
+    )
+    (made.folder / "test_other.py").write_text(other)
+    seen = {"envoy-a": BAD, "envoy-b": GOOD}
+    done = made.run(seen)
+    assert "1 failed, 2 passed, 1 skipped" in done.output
+    assert "FAILED test_made.py::test_it_can_be_connected_to[envoy-a]" in done.output
+    assert "SKIPPED [1] test_other.py:7: as agreed" in done.output
+    listed = made.run(seen, "-v").output
+    assert "test_made.py::test_it_can_be_connected_to[envoy-a] FAILED" in listed
+    assert "test_other.py::test_other[envoy-b] PASSED" in listed  # else it has " <- test_made.py"
+
+
+@pytest.mark.parametrize(
+    "mark", ["pytestmark = pytest.mark.skip('closed')", "@pytest.mark.skip('closed')"]
+)
+def test_a_check_with_other_marks_is_pytests(made: Made, mark: str) -> None:
+    check = CHECK.replace("@pytest", f"{mark}\n@pytest", 1)
+    done = made.run({"envoy-a": GOOD}, check=check)
+    assert "passed" not in done.output
+    assert "closed" in done.output
+
+
 def test_a_check_with_fixtures_is_pytests(made: Made) -> None:
     """It is left to parametrising, which this conftest does not do."""
     check = CHECK.replace("(leg)", "(leg, tmp_path)", 1)

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 from lxml import etree
-from sweep_help import Places, places
+from sweep_help import Places, alive, places
 
 from t3probe.record import Recording, read_junit
 
@@ -159,7 +159,8 @@ def test_what_was_seen_of_upstreams_stays_while_zeros_are_written(suite: Suite) 
     assert "t3probe_counts_lost_total 0" in text
 
 
-def test_an_interrupt_keeps_what_was_seen(suite: Suite) -> None:
+def begun(suite: Suite) -> tuple[subprocess.Popen[bytes], int]:
+    """A run whose sweep waits for three that are silent, and the id of the sweep's process."""
     file = suite.deployment({at: suite.here.silent() for at in range(3)})
     process = subprocess.Popen(
         suite.command(file), cwd=ROOT, env=suite.environ, stdin=subprocess.DEVNULL,
@@ -173,10 +174,30 @@ def test_an_interrupt_keeps_what_was_seen(suite: Suite) -> None:
             break  # the child has read its request and holds connections
         time.sleep(0.01)
     time.sleep(0.7)  # a sweep of fifty takes milliseconds, its silent ones six seconds
-    os.killpg(process.pid, signal.SIGINT)
+    return process, int(found[0])
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupt_keeps_what_was_seen(suite: Suite, number: int) -> None:
+    process, child = begun(suite)
+    if number == signal.SIGINT:
+        os.killpg(process.pid, number)  # as a terminal does
+    else:
+        process.send_signal(number)  # as a cluster does
     output = process.communicate(timeout=60)[0].decode()
     assert process.returncode == 2, output
     outcomes = [one.outcome for one in suite.recording.observations]
     assert outcomes == ["inconclusive"] * 3 + ["passed"] * 47
     assert suite.recording.run.interrupted
-    assert not Path(f"/proc/{found[0]}").exists()
+    assert not alive(child)
+
+
+def test_a_run_that_is_killed_leaves_no_process(suite: Suite) -> None:
+    process, child = begun(suite)
+    process.kill()
+    process.communicate(timeout=60)
+    until = time.monotonic() + 60
+    while alive(child) and time.monotonic() < until:
+        time.sleep(0.01)
+    assert not alive(child)
+    assert time.monotonic() < until

@@ -202,7 +202,7 @@ def settings(at_once: int) -> wire.Settings:
 def test_no_more_at_once_than_stated_and_the_time_is_the_kernels(
     monkeypatch: pytest.MonkeyPatch, at_once: int, near: bool, most: int
 ) -> None:
-    monkeypatch.setattr(socket, "socket", Watched)
+    monkeypatch.setattr(sweep_child, "Socket", Watched)
     with places() as here:
         listening = here.listening()
         Watched.anew(near)
@@ -217,7 +217,7 @@ def test_no_more_at_once_than_stated_and_the_time_is_the_kernels(
 
 @pytest.mark.parametrize("at_once", [1, 3])
 def test_several_addresses_take_a_place_each(monkeypatch: pytest.MonkeyPatch, at_once: int) -> None:
-    monkeypatch.setattr(socket, "socket", Watched)
+    monkeypatch.setattr(sweep_child, "Socket", Watched)
     with places() as here:
         host, port = here.listening().getsockname()
         Watched.anew(near=False)
@@ -263,12 +263,25 @@ def test_a_machine_without_descriptors_knows_nothing_about_an_upstream(
         def __init__(self, *arguments: Any) -> None:
             raise OSError(errno.EMFILE, "Too many open files")
 
-    monkeypatch.setattr(socket, "socket", Out)
+    monkeypatch.setattr(sweep_child, "Socket", Out)
     said = sweep_here(settings(4), ["0 127.0.0.1 1"] * 3)
     monkeypatch.undo()
     seen = written([leg("a", "127.0.0.1:1")], said.tries[0])
     assert seen[0].outcome == "inconclusive"
     assert "Too many open files" in seen[0].detail
+
+
+def test_closed_and_reset_before_we_looked_is_a_reset(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Broken(socket.socket):
+        def getsockopt(self, *arguments: Any) -> Any:
+            return bytes(72) if arguments[1] == socket.TCP_INFO else errno.EPIPE
+
+    with places() as here:
+        host, port = here.listening().getsockname()
+        monkeypatch.setattr(sweep_child, "Socket", Broken)
+        said = sweep_here(settings(4), [f"0 {host} {port}"])
+        monkeypatch.undo()
+    assert [one[3] for one in said.tries[0]] == [errno.ECONNRESET]  # and no second try
 
 
 # -- the book ----------------------------------------------------------------------------

@@ -6,6 +6,7 @@ import asyncio
 import signal
 import socket
 import sys
+from typing import Any
 
 import pytest
 from sweep_help import (
@@ -19,6 +20,7 @@ from sweep_help import (
     without_times,
 )
 
+from t3probe import session as session_module
 from t3probe.config.types import Leg
 from t3probe.config.types import Sweep as Pace
 from t3probe.guard import VARIABLE, LoopbackOnlyError
@@ -87,6 +89,18 @@ async def test_what_failed_is_tried_again_when_all_were_tried() -> None:
         assert drop.attempt is not None
         assert drop.began <= min(beat.sent for other in seen.values() for beat in other.beats)
         assert first.sent <= last <= drop.noticed <= second.sent == drop.attempt.started
+
+
+async def test_a_drop_names_both_ends() -> None:
+    with places() as here:
+        legs = [leg("bad", here.refusing()), leg("silent", here.silent())]
+        seen, _ = await swept(deployment(legs))
+    for one in legs:
+        (drop,) = seen[one.name].drops
+        host, _, port = drop.local_address.partition(":")
+        assert (host, drop.remote_address, drop.family) == ("127.0.0.1", one.address, "ipv4")
+        assert int(port) > 0
+        assert drop.local_address != one.address
 
 
 async def test_a_silent_one_holds_up_no_other() -> None:
@@ -228,12 +242,32 @@ def test_few_upstreams_are_legs_like_all_others() -> None:
     assert begin_sweep(deployment(legs), [*legs, *others]) is None
 
 
+def test_a_run_told_to_end_before_it_began_leaves_no_process(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    begun: list[Sweep | None] = []
+
+    def begin(*words: Any) -> Sweep | None:
+        begun.append(begin_sweep(*words))
+        session.stop()
+        return begun[0]
+
+    monkeypatch.setattr(session_module, "begin_sweep", begin)
+    legs = [leg(str(n), "127.0.0.1:1") for n in range(MANY)]
+    session = session_module.Session(deployment(legs), vantage="", hold=0.0)
+    session.measure([one.name for one in legs], None)
+    assert session.observations == {}
+    assert begun[0] is not None
+    assert not alive(begun[0]._process.pid)
+
+
 def test_many_upstreams_are_swept_and_other_legs_are_not(monkeypatch: pytest.MonkeyPatch) -> None:
     legs = [leg(str(n), "127.0.0.1:1") for n in range(MANY)]
     others = [Leg(name=f"leg-{n}", kind="tcp", path=("net",)) for n in range(5)]
     sweep = begin_sweep(deployment(legs), [*others, *legs])
     assert sweep is not None
-    sweep._bury()
+    sweep.give_up()
+    assert not alive(sweep._process.pid)
     assert [*sweep.legs] == legs
     assert [*sweep.others] == others
     monkeypatch.setattr(sys, "executable", "/nowhere/python")
