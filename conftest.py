@@ -5,8 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
+
+if TYPE_CHECKING:
+    from t3probe.lab.process import LabProcess
 
 pytest_plugins = ["t3probe.plugin"]
 
@@ -17,7 +21,7 @@ class Lab:
     template = str(Path(__file__).parent / "deployments" / "lab.toml")
 
     def __init__(self) -> None:
-        self._process = None
+        self._process: LabProcess | None = None
 
     def start(self, faults: Sequence[str]) -> str:
         from t3probe.lab.process import LabProcess

@@ -161,9 +161,8 @@ def test_several_checks_keep_apart(made: Made) -> None:
     assert "1 failed, 2 passed, 1 skipped" in done.output
     assert "FAILED test_made.py::test_it_can_be_connected_to[envoy-a]" in done.output
     assert "SKIPPED [1] test_other.py:7: as agreed" in done.output
-    listed = made.run(seen, "-v").output
-    assert "test_made.py::test_it_can_be_connected_to[envoy-a] FAILED" in listed
-    assert "test_other.py::test_other[envoy-b] PASSED" in listed  # else it has " <- test_made.py"
+    placed = made.run(seen, "-o", "junit_family=xunit1").cases["envoy-b"]  # of the later file
+    assert (placed.get("file"), placed.get("line")) == ("test_other.py", "6")
 
 
 @pytest.mark.parametrize(
