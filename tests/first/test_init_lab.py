@@ -7,6 +7,7 @@ import json
 import os
 import pty
 import select
+import signal
 import subprocess
 import sys
 import termios
@@ -147,7 +148,9 @@ def test_wrong_answers_are_one_sentence(words: list[str], sentence: str, tmp_pat
 
 
 def _own_terminal() -> None:
-    """Standard input becomes the terminal whose Ctrl-C this process gets."""
+    """Standard input becomes the terminal whose Ctrl-C this process gets: heard even where the
+    tests run in the background of a script, which ignores it for them."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
     fcntl.ioctl(0, termios.TIOCSCTTY, 0)
 
 

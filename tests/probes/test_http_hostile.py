@@ -121,7 +121,7 @@ async def test_floods_cost_no_memory(flood: Any, outcome: str) -> None:
 
     async with serve(flood) as server:
         watching = asyncio.create_task(watch())
-        seen = await probe(http_leg(server), watchdog=10)
+        seen = await probe(http_leg(server), watchdog=60)
         watching.cancel()
     assert seen.outcome == outcome, seen.detail
     if outcome == "failed":
