@@ -32,11 +32,11 @@ __all__ = ["Sweeper", "main"]
 NICE = 10
 TICK_SECONDS = 0.1
 ALIVE_SECONDS = 0.5
-BATCH = 64
-"""So many connects are begun at most before somebody looks at answers, time and the parent."""
-YIELD_EVERY = 4
-"""So many are begun before the processor is offered to others. A scheduler may let even a nice
-process finish its slice of milliseconds while a leg of the run waits to read its echo."""
+BATCH = 16
+"""So many connects are begun in a row at most. Near upstreams answer at once, and without a pause
+this process would never wait: a scheduler lets even a nice one finish its slice of milliseconds
+while a leg of the run is to read its echo."""
+PAUSE_SECONDS = 0.001
 MOST_AT_ONCE = 1024
 """The largest number that a deployment file may state."""
 MOST_PARKED = 4096
@@ -126,7 +126,7 @@ class Sweeper:
             more = self._dial_more(bool(names.left))
             if not (more or self._open or names.left):
                 break
-            self._wait(0.0 if more else TICK_SECONDS)
+            self._wait(PAUSE_SECONDS if more else TICK_SECONDS)
             now = self._moment()
             if now - last >= (TICK_SECONDS + self._settings.stall) * 1e6:
                 pair = wire.MOMENT.pack(last) + wire.MOMENT.pack(now)
@@ -152,9 +152,7 @@ class Sweeper:
 
     def _dial_more(self, names_left: bool) -> bool:
         """Fill the places that are free; whether there would be more to dial at once."""
-        for turn in range(BATCH):
-            if not turn % YIELD_EVERY:
-                os.sched_yield()
+        for _ in range(BATCH):
             if self._in_place >= self._at_once:
                 return False
             if self._next:
