@@ -5,7 +5,7 @@ Segments that lie on exactly the same legs cannot be told apart by any outcome o
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 
 from t3probe.verdict.bits import mask_of
 
@@ -34,21 +34,21 @@ def best_extra_leg(
 ) -> list[int] | None:
     """The contiguous part of a path that splits the most pairs inside `groups`.
 
-    A pair is split when exactly one of the two is in the part. Parts that hold a convicted
+    A pair is split when exactly one of the two is in the part; one that lies in two of the groups
+    counts twice, since it is split in both. Parts that hold a convicted
     segment, or the same segments as one of `legs`, do not count. Ties: the fewest segments
     that are neither exonerated nor in the groups, then the shortest, then the first path and
     the first start. None when nothing splits a pair.
     """
     from t3probe.verdict.windows import Windows
 
-    partners = _partners(width, groups)
-    if not partners:
+    targets = [group for group in groups if len(group) > 1]
+    if not targets:
         return None
-    calm = set(exonerated)
-    calm.update(partners)
+    calm = set(exonerated).union(*targets)
     windows = Windows(
         width,
-        partners,
+        targets,
         others=mask_of([at for at in range(width) if at not in calm], width),
         taken={mask_of(set(leg), width) for leg in legs},
     )
@@ -61,15 +61,3 @@ def best_extra_leg(
                 begin = at + 1
         windows.add(path[begin:], (number, begin))
     return windows.best
-
-
-def _partners(width: int, groups: Iterable[Sequence[int]]) -> Mapping[int, int]:
-    """For each segment of the groups, the set of those that share a group with it."""
-    partners: dict[int, int] = {}
-    for group in groups:
-        mask = mask_of(group, width)
-        for at in group:
-            partners[at] = partners.get(at, 0) | mask
-    for at in partners:
-        partners[at] &= ~(1 << (width - 1 - at))
-    return {at: mask for at, mask in partners.items() if mask}

@@ -16,7 +16,7 @@ from t3probe.verdict.case import Case
 from t3probe.verdict.family import minimal_only
 from t3probe.verdict.identifiability import best_extra_leg, same_legs
 
-__all__ = ["LABELS", "NAMES_LIMIT", "Label", "Status", "Verdict", "solve"]
+__all__ = ["LABELS", "NAMES_LIMIT", "Label", "Status", "Verdict", "solve", "solve_together"]
 
 Label = Literal["exonerated", "convicted", "ambiguous", "masked", "unobserved"]
 Status = Literal["clean", "incomplete", "localised", "ambiguous", "inconsistent"]
@@ -105,8 +105,7 @@ class _Names:
 
 def solve(case: Case) -> Verdict:
     """Judge a case. Never raises for a case that `parse_cases` accepts."""
-    names = _Names(case.segments)
-    width = names.width
+    width = len(case.segments)
     position = {name: at for at, name in enumerate(case.segments)}
     # In the legs' own order, whatever the order of the outcomes.
     outcome = dict.fromkeys(case.passed, True) | dict.fromkeys(case.failed, False)
@@ -116,71 +115,144 @@ def solve(case: Case) -> Verdict:
     ran = {leg: path for leg, path in legs.items() if leg in outcome}
     cleared = {at for leg, path in ran.items() if outcome[leg] for at in path}
 
-    suspects: set[int] = set()
-    contradictions: list[str] = []
-    suspect_sets: list[int] = []
-    for leg, path in ran.items():
-        if outcome[leg]:
-            continue
-        left = [at for at in path if at not in cleared]
-        suspects.update(left)
-        suspect_sets.append(mask_of(left, width))
-        if not left:
-            contradictions.append(leg)
-
-    convicted: list[int] = []
-    either: list[list[int]] = []
-    if not contradictions:
-        for mask in minimal_only(suspect_sets, width):
-            one = members(mask, width)
-            if len(one) > 1:
-                either.append(one)
-            else:
-                convicted += one
-        convicted.sort()
-        either.sort()
-    ambiguous = suspects if contradictions else {at for one in either for at in one}
-    masked = suspects.difference(ambiguous, convicted)
-    observed = suspects | cleared
-
-    every_group = same_legs(width, ran.values())
-    structural = [group for group in every_group if len(group) > 1]
-    classes = [group for group in structural if group[0] in suspects]
-    failed = bool(suspect_sets)
-    extra = best_extra_leg(
-        width,
-        [[position[name] for name in path] for path in case.paths],
-        legs.values(),
-        (classes or either) if failed else structural,
-        convicted,
-        cleared,
-    )
-
-    sets, truncated = ((), False) if contradictions else _explain(convicted, either, names)
+    sets = {
+        leg: [at for at in path if at not in cleared]
+        for leg, path in ran.items()
+        if not outcome[leg]
+    }
+    contradictions = [leg for leg, left in sets.items() if not left]
     repairs = None
+    suspects = {at for left in sets.values() for at in left}
     if contradictions:
         from t3probe.verdict.repairs import find_repairs
 
         repairs = find_repairs(case.segments, ran, outcome)
+        sets = {}
+    return _judge(
+        _Names(case.segments),
+        sets=[mask_of(left, width) for left in sets.values()],
+        cleared=cleared,
+        doubtful=suspects if contradictions else set(),
+        ran=list(ran.values()),
+        legs=list(legs.values()),
+        paths=[[position[name] for name in path] for path in case.paths],
+        contradictions=tuple(contradictions),
+        repairs=repairs,
+    )
+
+
+def solve_together(
+    case: Case,
+    sets: Iterable[Names],
+    cleared: Iterable[str],
+    doubtful: Iterable[str],
+    contradictions: Names,
+    repairs: dict[str, Any] | None,
+) -> Verdict:
+    """Judge by the suspect sets of several incidents: none is cleared that is suspect in one.
+
+    `case` gives segments, paths and the legs, those that ran among `failed` and `passed`. `cleared`
+    is what some incident cleared, or a leg that passed; `doubtful` are the suspects of incidents
+    that contradict themselves, whose failed legs are `contradictions`: nobody is convicted for
+    these. `repairs` stands in the verdict when nothing but contradictions is left.
+    """
+    names = _Names(case.segments)
+    position = {name: at for at, name in enumerate(case.segments)}
+    masks = [mask_of([position[name] for name in one], names.width) for one in sets]
+    legs = {leg: [position[name] for name in path] for leg, path in case.legs.items()}
+    known = {*case.failed, *case.passed}
+    return _judge(
+        names,
+        sets=masks,
+        cleared={position[name] for name in cleared},
+        doubtful={position[name] for name in doubtful},
+        ran=[path for leg, path in legs.items() if leg in known],
+        legs=list(legs.values()),
+        paths=[[position[name] for name in path] for path in case.paths],
+        contradictions=contradictions,
+        repairs=None if masks else repairs,
+    )
+
+
+def _judge(
+    names: _Names,
+    *,
+    sets: list[int],
+    cleared: set[int],
+    doubtful: set[int],
+    ran: list[list[int]],
+    legs: list[list[int]],
+    paths: list[list[int]],
+    contradictions: Names,
+    repairs: dict[str, Any] | None,
+) -> Verdict:
+    width = names.width
+    convicted: list[int] = []
+    either: list[list[int]] = []
+    for mask in minimal_only(sets, width):
+        one = members(mask, width)
+        if len(one) > 1:
+            either.append(one)
+        else:
+            convicted += one
+    convicted.sort()
+    either.sort()
+    inside: dict[int, list[int]] = {}
+    for number, mask in enumerate(sets):
+        for at in members(mask, width):
+            inside.setdefault(at, []).append(number)
+    suspects = doubtful.union(inside)
+    exonerated = cleared - suspects
+    ambiguous = {at for one in either for at in one} | doubtful.difference(convicted)
+    masked = suspects.difference(ambiguous, convicted)
+    unobserved = set(range(width)).difference(suspects, exonerated)
+
+    failed = bool(sets or contradictions)
+    structural = [group for group in same_legs(width, ran) if len(group) > 1]
+    classes = list(_alike(structural, inside, suspects))
+    told_apart = [one for one in classes if one[0] in ambiguous]
+    extra = best_extra_leg(
+        width,
+        paths,
+        legs,
+        (told_apart or either) if failed else structural,
+        convicted,
+        exonerated,
+    )
+    sound = bool(sets) or not contradictions
+    found, truncated = _explain(convicted, either, names) if sound else ((), False)
     status: Status = "clean"
     if failed:
         status = "ambiguous" if ambiguous else "localised"
     return Verdict(
-        status="inconsistent" if contradictions else status,
-        exonerated=names.of(sorted(cleared)),
+        status=status if sound else "inconsistent",
+        exonerated=names.of(sorted(exonerated)),
         convicted=names.of(convicted),
         ambiguous=names.of(sorted(ambiguous)),
         masked=names.of(sorted(masked)),
-        unobserved=names.of([at for at in range(width) if at not in observed]),
+        unobserved=names.of(sorted(unobserved)),
         at_least_one_of=names.of_groups(either),
-        minimal_sets=sets,
+        minimal_sets=found,
         minimal_sets_truncated=truncated,
         ambiguous_classes=names.of_groups(classes),
         structural_classes=names.of_groups(structural),
-        contradictions=tuple(contradictions),
+        contradictions=contradictions,
         repairs=repairs,
         extra_leg=None if extra is None else names.of(extra),
     )
+
+
+def _alike(
+    groups: Iterable[list[int]], inside: dict[int, list[int]], suspects: set[int]
+) -> Iterable[list[int]]:
+    """The suspects of each group, those together that lie in the same suspect sets: of one group
+    a failed leg's own answers may have cleared some."""
+    for group in groups:
+        found: dict[tuple[int, ...], list[int]] = {}
+        for at in group:
+            if at in suspects:
+                found.setdefault(tuple(inside.get(at, ())), []).append(at)
+        yield from (one for one in found.values() if len(one) > 1)
 
 
 def _explain(

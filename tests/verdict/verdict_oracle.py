@@ -61,7 +61,8 @@ def oracle(case: Case) -> dict[str, Any]:
 
     classes = groups(suspects)
     structural = groups(case.segments)
-    targets = classes or [list(one) for one in either] if failed else structural
+    real = [one for one in classes if one[0] in ambiguous]
+    targets = real or [list(one) for one in either] if failed else structural
     if contradictions:
         status = "inconsistent"
     elif not failed:
@@ -102,7 +103,7 @@ def repairs(case: Case, ran: list[str]) -> dict[str, Any]:
 
 
 def extra_leg(case: Case, targets: Any, convicted: Any, exonerated: Any) -> list[str] | None:
-    pairs = {frozenset(pair) for group in targets for pair in combinations(group, 2)}
+    pairs = [frozenset(pair) for group in targets for pair in combinations(group, 2)]
     members = {name for group in targets for name in group}
     best: tuple[Any, list[str]] | None = None
     for number, path in enumerate(case.paths):
