@@ -8,10 +8,11 @@ are asked for anew.
 from __future__ import annotations
 
 import asyncio
-import ipaddress
 import socket
+from collections.abc import Iterable
 from urllib.parse import urlsplit
 
+from t3probe.config.endpoints import is_address, plain_host
 from t3probe.config.types import Leg
 from t3probe.probes.base import Facts, ProbeError, Probing, Target
 
@@ -39,15 +40,6 @@ def split_address(text: str, port: int = 0) -> tuple[str, int]:
         host, _, number = text.partition(":")
         return host, int(number)
     return text, port
-
-
-def is_address(host: str) -> bool:
-    """Whether `host` is an IP literal."""
-    try:
-        ipaddress.ip_address(host)
-    except ValueError:
-        return False
-    return True
 
 
 class Resolver:
@@ -103,7 +95,7 @@ async def _ask(providers: tuple[str, ...], name: str, probing: Probing) -> list[
         client = HttpClient(target, probing, Facts())
         try:
             found, _ = await ask_address(client, url, name, limit)
-            return list(dict.fromkeys(found))[:MAX_ADDRESSES]
+            return _each_once(found)
         except ProbeError as error:
             complaints.append(f"{target}: {error.detail}")
         finally:
@@ -119,7 +111,15 @@ async def _system(host: str, port: int, limit: float) -> list[str]:
     except (OSError, TimeoutError, UnicodeError) as error:
         words = getattr(error, "strerror", None) or "no answer in time"
         raise ResolveError(f"the system's resolver does not know {host}: {words}") from error
-    return list(dict.fromkeys(str(one[4][0]) for one in found))[:MAX_ADDRESSES]
+    return _each_once(str(one[4][0]) for one in found)
+
+
+def _each_once(addresses: Iterable[str]) -> list[str]:
+    """The first of each address, whatever its text; a bounded number."""
+    once: dict[str, str] = {}
+    for one in addresses:
+        once.setdefault(plain_host(one), one)
+    return list(once.values())[:MAX_ADDRESSES]
 
 
 async def targets(leg: Leg, probing: Probing) -> list[Target]:

@@ -172,26 +172,24 @@ def _verdict(run: RunRecord, judged: RunVerdict, width: int) -> Iterator[Line]:
         first, *others = verdict.extra_leg
         words = [f"with one more leg over {first}", *others]
         yield from _wrap("", "tell apart", words, width, " > ")
-    shown = judged.worst_ones(_MANY_INCIDENTS)
+    shown = judged.incidents[:_MANY_INCIDENTS]
     if len(judged.incidents) == 1:
         yield from _evidence(shown[0], width)
     elif shown:
         left = len(judged.incidents) - len(shown)
         which = f"{len(shown)} worst of {len(judged.incidents)}" if left else f"{len(shown)}"
-        text = f"  incidents     {which}, each with its verdict; above is the worst one's"
-        yield "", text
+        yield "", f"  incidents     {which}, each with its own verdict; above is that of all"
         for incident in shown:
-            yield from _incident(run, incident, incident is judged.worst, width)
+            yield from _incident(run, incident, width)
 
 
-def _incident(run: RunRecord, incident: Incident, worst: bool, width: int) -> Iterator[Line]:
+def _incident(run: RunRecord, incident: Incident, width: int) -> Iterator[Line]:
     """Onset, end, symptom, legs, verdict and evidence of one of several."""
     end = "and not over at the end"
     if incident.recovered is not None:
         end = f"until {utc_text(run.started_at + incident.recovered)[11:23]}"
     onset = utc_text(run.started_at + incident.began)[11:23]
-    mark = " (the worst)" if worst else ""
-    yield "bold", f"  {incident.symptom} from {onset} UTC {end}{mark}"
+    yield "bold", f"  {incident.symptom} from {onset} UTC {end}"
     yield from _wrap("", "  legs", _few(incident.failed), width)
     said = incident.finding.partition(": ")[2]
     style = "red" if incident.verdict.convicted else "yellow"
@@ -208,8 +206,6 @@ def _evidence(incident: Incident, width: int, indent: str = "") -> Iterator[Line
         by.setdefault(f"bytes of {leg} passed", []).extend(path)
     for leg, path in incident.lost.items():
         by.setdefault(f"bytes of {leg} were lost among", []).extend(path)
-    for leg, path in incident.lost.items():
-        by.setdefault(f"bytes of {leg} lost", []).extend(path)
     words = "; ".join(f"{how}: {', '.join(_few(names))}" for how, names in by.items())
     words = words or "no other leg tells anything about it"
     yield from _wrap("", f"{indent}evidence", words.split(" "), width, " ")

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from t3probe.config import Deployment, Leg, legs_for, parse_address, parse_pin, parse_url
-from t3probe.config.endpoints import is_address
+from t3probe.config.endpoints import is_address, plain_host
 
 __all__ = ["Dial", "dials"]
 
@@ -72,4 +72,4 @@ def _leg(leg: Leg) -> Iterator[Dial]:
 
 
 def _direct(host: str, port: int, who: str) -> Dial:
-    return Dial(host, port, "address" if is_address(host) else "cluster", who)
+    return Dial(plain_host(host), port, "address" if is_address(host) else "cluster", who)

@@ -10,6 +10,8 @@ import ipaddress
 import re
 from dataclasses import dataclass
 
+from t3probe.config.endpoints import plain_host
+
 __all__ = [
     "PUBLIC",
     "Block",
@@ -99,14 +101,14 @@ def parse_block(text: str) -> Block:
 
 def one_address(host: str) -> Block:
     """The block that is one address."""
-    address = ipaddress.ip_address(host)
+    address = ipaddress.ip_address(plain_host(host))
     return Block(f"{address}/{address.max_prefixlen}")
 
 
 def parse_at(text: str) -> tuple[str, Place]:
     """`HOST=WHERE` as host and place. Raises ClusterError."""
     host, equals, where = text.partition("=")
-    host = host.removeprefix("[").removesuffix("]").lower()
+    host = plain_host(host.removeprefix("[").removesuffix("]"))
     if not equals or not host or not where:
         raise ClusterError(
             f"--at: expected HOST=WHERE, WHERE being public, {_WHERE}, found {text!r}"

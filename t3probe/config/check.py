@@ -26,6 +26,9 @@ from .types import Timing
 __all__ = ["check"]
 
 MOST_AT_ONCE = 1024
+MADE_LEGS = ("envoy-", "walloff-", "walled-", "source-")
+"""How names begin that tables make for legs and source checks: what is called so is judged so."""
+MADE_SEGMENTS = ("upstream-", "carve-out-", "wall-")
 _NAME = re.compile(NAME_PATTERN)
 _NAME_FORM = "1 to 63 of a-z, 0-9, dot, - and _, with a letter or digit at both ends"
 MOST_SOURCES = 32
@@ -101,12 +104,21 @@ def _check_name(name: str, path: KeyPath, source: Source) -> None:
         raise source.error(path, _NAME_FORM, name)
 
 
+def _check_not_made(name: str, made: Iterable[str], path: KeyPath, source: Source) -> None:
+    for prefix in made:
+        if name.startswith(prefix):
+            expected = f"a name that does not begin with {prefix}"
+            hint = "names that tables such as [[upstream]] make begin so; choose another"
+            raise source.error(path, expected, name, hint)
+
+
 def _check_segments(file: DeploymentFile, source: Source) -> None:
     if not file.segments:
         raise source.error(("segments",), "at least one segment", [])
     seen: set[str] = set()
     for name in file.segments:
         _check_name(name, ("segments",), source)
+        _check_not_made(name, MADE_SEGMENTS, ("segments",), source)
         if name in seen:
             raise source.error(("segments",), "each segment once", shown=f"{quote(name)} twice")
         seen.add(name)
@@ -119,6 +131,8 @@ def _check_names(file: DeploymentFile, source: Source) -> None:
         table = getattr(file, str(leg.path[0]))[leg.path[1]]
         path = (*leg.path, "name")
         _check_name(table.name, path, source)
+        if leg.path[0] == "leg":
+            _check_not_made(table.name, MADE_LEGS, path, source)
         for vantage in table.vantages:
             _check_name(vantage, (*leg.path, "vantages"), source)
         if leg.name in taken:

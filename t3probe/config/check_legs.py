@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from .endpoints import (
+    Url,
     check_header_name,
     check_host,
     is_address,
@@ -15,6 +16,7 @@ from .endpoints import (
     parse_doh,
     parse_pin,
     parse_url,
+    plain_host,
 )
 from .errors import KeyPath, Source, Wrong, did_you_mean, quote
 from .filetypes import EVERY_LEG, KIND_RULES, LegTable, Public, Walled
@@ -180,10 +182,13 @@ def _check_addresses(leg: LegTable, path: KeyPath, source: Source) -> None:
     at = (*path, "addresses")
     if not leg.addresses:
         raise source.error(at, "at least one host:port", leg.addresses)
+    dialled: set[tuple[str, int]] = set()
     for text in leg.addresses:
         _check(parse_address, text, at, source)
-        if leg.addresses.count(text) > 1:
+        host, port = parse_address(text)
+        if (plain_host(host), port) in dialled:
             raise source.error(at, "each address once", shown=f"{quote(text)} twice")
+        dialled.add((plain_host(host), port))
 
 
 def _check_dialled(
@@ -213,11 +218,19 @@ def _check_dialled(
     _check_headers(leg, path, source)
 
 
+def _provider(text: str) -> Url:
+    found = parse_doh(text)
+    return found._replace(host=plain_host(found.host))
+
+
 def _check_doh(leg: LegTable | Public | Walled, path: KeyPath, source: Source) -> None:
+    seen: set[Url] = set()
     for text in leg.doh:
         _check(parse_doh, text, path, source)
-        if leg.doh.count(text) > 1:
+        provider = _provider(text)
+        if provider in seen:
             raise source.error(path, "each DoH provider once", shown=f"{quote(text)} twice")
+        seen.add(provider)
     if len(leg.doh) < 2:
         hint = "the second one answers when the first does not"
         raise source.error(path, "at least two DoH providers", leg.doh, hint)

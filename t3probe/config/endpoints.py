@@ -21,6 +21,7 @@ __all__ = [
     "parse_doh",
     "parse_pin",
     "parse_url",
+    "plain_host",
 ]
 
 _BYTE = "(?:25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])"
@@ -56,6 +57,19 @@ def is_address(host: str) -> bool:
     except ValueError:
         return False
     return "%" not in host
+
+
+def plain_host(host: str) -> str:
+    """The one form in which hosts are compared: an address in its canonical text (RFC 5952), an
+    IPv4-mapped one as IPv4 (RFC 4291, section 2.5.5.2), without a zone; a name in lower case,
+    without the dot at its end."""
+    if _IPV4.fullmatch(host):
+        return host
+    try:
+        address = ip_address(host.partition("%")[0])
+    except ValueError:
+        return host.lower().removesuffix(".")
+    return str(getattr(address, "ipv4_mapped", None) or address)
 
 
 def check_host(host: str) -> None:

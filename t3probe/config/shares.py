@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 
-from .endpoints import is_address
+from .endpoints import is_address, plain_host
 from .errors import Wrong
 from .types import UpstreamShare
 
@@ -22,7 +22,7 @@ def parse_hosts(text: str) -> Hosts:
     one. Raises Wrong."""
     if "/" in text or is_address(text):
         try:
-            return ip_network(text)
+            return ip_network(plain_host(text) if is_address(text) else text)
         except ValueError:
             hint = "the bits behind the prefix must be 0" if "/" in text else ""
             raise Wrong("a network such as 10.0.0.0/24", hint) from None
@@ -45,8 +45,8 @@ class Shares:
         """
         if not self._rules:
             return ()
-        literal = ip_address(host) if is_address(host) else None
-        name = host.lower().rstrip(".")
+        name = plain_host(host)
+        literal = ip_address(name) if is_address(name) else None
         found = (
             segment
             for segment, hosts in self._rules

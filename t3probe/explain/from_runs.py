@@ -114,8 +114,9 @@ def run_seen(recording: Recording) -> RunSeen:
                 exonerated=one.verdict.exonerated,
                 finding=one.finding,
             )
-            for one in judged.incidents
+            for one in sorted(judged.incidents, key=lambda one: one.began)
         ),
+        exonerated=judged.verdict.exonerated,
     )
 
 
@@ -133,6 +134,7 @@ def _leg(start: float, seen: Observation) -> LegSeen:
         seconds=0.0 if why else seen.observed_seconds,
         drops=() if why else tuple(_drops(start, seen)),
         connected=None if why else seen.connected,
+        first_good=min((start + one.ended for one in seen.beats if one.ok), default=None),
         why=why,
         kind=seen.kind,
         level=seen.level,

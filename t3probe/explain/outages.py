@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from t3probe.explain.seen import IncidentSeen, RunSeen
+from t3probe.explain.seen import IncidentSeen, LegSeen, RunSeen
 
 __all__ = ["Outage", "outages_of"]
 
@@ -21,8 +21,8 @@ class Outage:
     def __init__(self, run: RunSeen, incident: IncidentSeen) -> None:
         self.incidents = [incident]
         self.runs = [run]
-        self.after: RunSeen | None = None
-        """The next run after it, in which its legs worked."""
+        self._back: dict[str, float] = {}
+        """When legs of it worked again, in runs after those that saw them fail."""
 
     @property
     def newest(self) -> IncidentSeen:
@@ -39,7 +39,11 @@ class Outage:
         """When its legs worked again at the latest; None when nobody saw that."""
         if self.newest.ended is not None:
             return self.newest.ended
-        return None if self.after is None else self.after.began
+        return max(self._back.values()) if self._away == set() else None
+
+    @property
+    def _away(self) -> set[str]:
+        return {leg for leg in self.newest.failed if leg not in self._back}
 
     @property
     def last_seen(self) -> float:
@@ -62,6 +66,28 @@ class Outage:
     def finding(self) -> str:
         """What its runs found, without the times; the last one's when they differ."""
         return self.newest.finding
+
+    def goes_on_in(self, run: RunSeen, taken: set[int]) -> int | None:
+        """Take the next run in: the number of its incident that is a part of this outage, because
+        a leg had not worked in between; None when it has none."""
+        legs = {leg.name: leg for leg in run.legs}
+        for number, incident in enumerate(run.incidents):
+            same = self._away.intersection(incident.failed)
+            if number in taken or all(_worked_before(legs.get(one), incident) for one in same):
+                continue
+            self.incidents.append(incident)
+            self.runs.append(run)
+            self._back = {}
+            return number
+        for leg in self._away:
+            seen = legs.get(leg)
+            if seen is None or seen.seconds <= 0:
+                continue  # this run cannot tell
+            if seen.first_good is not None:
+                self._back[leg] = seen.first_good
+            elif not seen.drops:
+                self._back[leg] = run.began
+        return None
 
     def overlaps(self, began: float, ended: float) -> bool:
         """Whether a time falls into it. What no run saw the end of may have lasted to the next
@@ -108,23 +134,11 @@ def _one_run(run: RunSeen, going_on: Sequence[Outage], out: list[Outage]) -> lis
     for outage in going_on:
         if run.began - outage.runs[-1].ended > APART_SECONDS:
             continue
-        legs = set(outage.newest.failed)
-        same = [
-            number
-            for number, one in enumerate(run.incidents)
-            if number not in taken and legs.intersection(one.failed)
-        ]
-        if same:
-            number = same[0]
+        number = outage.goes_on_in(run, taken)
+        if number is not None:
             taken.add(number)
-            outage.incidents.append(run.incidents[number])
-            outage.runs.append(run)
-            if run.incidents[number].ended is None:
-                still.append(outage)
-        elif any(leg.name in legs and leg.seconds > 0 for leg in run.legs):
-            outage.after = run
-        else:
-            still.append(outage)  # this run cannot tell
+        if outage.ended is None:
+            still.append(outage)
     for number, incident in enumerate(run.incidents):
         if number not in taken:
             outage = Outage(run, incident)
@@ -132,3 +146,10 @@ def _one_run(run: RunSeen, going_on: Sequence[Outage], out: list[Outage]) -> lis
             if incident.ended is None:
                 still.append(outage)
     return still
+
+
+def _worked_before(leg: LegSeen | None, incident: IncidentSeen) -> bool:
+    """Whether the leg worked in this run before the incident was noticed."""
+    if leg is None or leg.first_good is None:
+        return False
+    return incident.noticed is None or leg.first_good <= incident.noticed

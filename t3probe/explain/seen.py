@@ -56,6 +56,8 @@ class LegSeen(Seen, frozen=True):
     drops: tuple[DropSeen, ...] = ()
     connected: bool | None = None
     """Whether it worked at the end."""
+    first_good: float | None = None
+    """When its first good beat was answered; None where there was none, or nobody knows."""
     why: str = ""
     """Why it told nothing; empty when it told something."""
     kind: str = ""

@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from t3probe.config import Deployment, DeploymentError, Duration, Leg
+from t3probe.config.endpoints import plain_host
 from t3probe.first.row import Row, fine, untold, wrong
 from t3probe.guard import LoopbackOnlyError
 from t3probe.median import median
@@ -84,7 +85,7 @@ def _addresses(
         pairs = (leg.pin or "", leg.address or "", *leg.addresses, *leg.fallback)
         for text in (*hosts, *(split_address(one)[0] for one in pairs if one)):
             with suppress(ValueError):
-                found.add(ipaddress.ip_address(text))
+                found.add(ipaddress.ip_address(plain_host(text)))
     return found
 
 

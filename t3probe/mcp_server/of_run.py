@@ -99,7 +99,6 @@ class OfRun:
         """The run's verdict and its worst incidents."""
         run, judged = self.recording.run, self.judged
         found, likely = judged.verdict, judged.posterior
-        worst = judged.worst_ones(INCIDENTS)
         return VerdictAnswer(
             source=source,
             sentence=headline(judged)[1],
@@ -123,7 +122,7 @@ class OfRun:
                     cleared_by=dict(one.cleared_by),
                     finding=one.finding,
                 )
-                for one in worst
+                for one in judged.incidents[:INCIDENTS]
             ),
             incidents_total=len(judged.incidents),
             slowness=judged.slowness.text if judged.slowness.slow else "",

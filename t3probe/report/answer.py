@@ -56,16 +56,12 @@ def _what(view: View) -> tuple[str, str]:
 
 
 def _found(view: View) -> Iterator[Child]:
-    worst = view.judged.worst
-    if worst is None:
+    if not view.incidents:
         return
-    yield f"{worst.finding}."
+    yield f"{view.incidents[0].finding}."
     others = len(view.judged.incidents) - 1
-    also = sorted({name for one in view.incidents for name in one.verdict.convicted})
-    also = [one for one in also if one not in view.verdict.convicted]
     if others:
-        yield f" {count(others, 'more incident')} in this run"
-        yield f", which convicted {listed(also, 8)}." if also else "."
+        yield f" {count(others, 'more incident')} in this run."
     if view.verdict.ambiguous and view.verdict.extra_leg:
         yield f" One more leg would tell: over {' > '.join(view.verdict.extra_leg)}."
 
@@ -84,8 +80,8 @@ def onset(view: View, one: Incident) -> tuple[bool, str]:
 
 def _since(view: View, history: History) -> list[Child]:
     parts: list[Child] = []
-    worst = view.judged.worst
-    if worst is not None:
+    if view.incidents:
+        worst = view.incidents[0]
         worked, at = onset(view, worst)
         parts = [tag("b", at)]
         parts.append(", the last good beat" if worked else ", the first attempt: it never worked")

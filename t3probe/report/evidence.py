@@ -23,7 +23,7 @@ HOW_MEANS = {
     "held through": "one connection beat before it began and after it was noticed",
     "sent inside": "a good beat was sent while it lasted",
     "common beat": "a good beat at the moment it was noticed, when all legs beat at once",
-    "beside": "was well, but proves too little: clears only what no failed leg crosses",
+    "beside": "passed, and proves no more: clears only what no failed leg crosses",
 }
 
 
@@ -40,7 +40,7 @@ def evidence_section(view: View) -> Html:
         "incidents",
         "Incidents and evidence",
         [
-            _incident(view, number, one, many and one is not judged.worst)
+            _incident(view, number, one, many and number > 1)
             for number, one in enumerate(view.incidents, 1)
         ],
         more,
@@ -51,8 +51,7 @@ def _incident(view: View, number: int, one: Incident, fold: bool) -> Html:
     end = "not over at the run's end"
     if one.recovered is not None:
         end = f"over at {view.at(one.recovered)}, after {span(one.recovered - one.began)}"
-    worst = one is view.judged.worst and len(view.judged.incidents) > 1
-    title = f"Incident {number}: {one.symptom}" + (", the run's worst" if worst else "")
+    title = f"Incident {number}: {one.symptom}"
     worked, at = onset(view, one)
     first = "Last good beat" if worked else "No good beat from the first attempt on:"
     head = [tag("h3", title), tag("p", f"{one.finding}.", class_="finding")]

@@ -112,9 +112,7 @@ def _columns(view: View) -> list[str]:
         kept = set(first[:COLUMNS_SHOWN])
         shown = [one for one in declared if one in kept]
     notable = [one for one in own if view.labels.get(one) in ("convicted", "ambiguous")]
-    notable += [one for one in own if view.elsewhere(one)]
-    notable = list(dict.fromkeys(notable))[:OWN_SHOWN]
-    columns = [*shown, *notable]
+    columns = [*shown, *notable[:OWN_SHOWN]]
     if len(view.judged.segments) > len(columns):
         columns.append(REST)
     return columns
@@ -126,13 +124,11 @@ def _heads(view: View, columns: Sequence[str]) -> Iterator[Html]:
             yield _rest_head(view, columns)
             continue
         label = view.labels.get(segment, "unobserved")
-        other = view.elsewhere(segment)
-        note = tag("em", f"convicted in incident {other[0]}", class_="also") if other else None
         word = tag("small", label)
         long = " long" if len(segment) > LONG_SEGMENT else ""
         yield tag(
             "th",
-            tag("span", icon(label), tag("b", segment), word, note, class_=f"seg k-{label}{long}"),
+            tag("span", icon(label), tag("b", segment), word, class_=f"seg k-{label}{long}"),
             scope="col",
             class_=f"c-{label}",
             data_segment=segment,

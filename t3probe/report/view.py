@@ -71,14 +71,10 @@ class View:
         self.upstreams = [one for one in every if is_upstream(one.seen)]
         self.every = every
 
-    @cached_property
+    @property
     def incidents(self) -> Sequence[Incident]:
-        """Those that are shown, by onset."""
-        worst = self.judged.worst
-        if worst is None or len(self.judged.incidents) <= INCIDENTS_SHOWN:
-            return self.judged.incidents
-        rest = [one for one in self.judged.listed if one is not worst][: INCIDENTS_SHOWN - 1]
-        return sorted([worst, *rest], key=lambda one: one.began)
+        """Those that are shown, the worst first."""
+        return self.judged.listed[:INCIDENTS_SHOWN]
 
     @cached_property
     def own(self) -> frozenset[str]:
@@ -116,21 +112,6 @@ class View:
     def brief(self, seconds: float) -> str:
         """The same without the seconds."""
         return clock(self.run.started_at + seconds)
-
-    def elsewhere(self, segment: str) -> list[int]:
-        """The numbers of the shown incidents that convict a segment, where the run's worst
-        incident does not."""
-        if self.labels.get(segment) == "convicted":
-            return []
-        return [
-            number
-            for number, one in enumerate(self.incidents, 1)
-            if segment in self._convicted[number - 1]
-        ]
-
-    @cached_property
-    def _convicted(self) -> list[frozenset[str]]:
-        return [frozenset(one.verdict.convicted) for one in self.incidents]
 
     def leg_names(self, names: Sequence[str], most: int = 30) -> str:
         """Legs in a row; of many upstreams only how many."""

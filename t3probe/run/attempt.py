@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from t3probe.config.endpoints import plain_host
 from t3probe.config.types import Leg
 from t3probe.observation import AddressTry, Attempt
 from t3probe.probes import opener
@@ -77,11 +78,10 @@ class Attempts:
     def _check_not_internal(self, found: list[Target]) -> None:
         if self.leg.doh and self.leg.kind != "doh":
             for target in found:
-                address = ipaddress.ip_address(target.address)
-                address = getattr(address, "ipv4_mapped", None) or address
+                address = plain_host(target.address)
+                inside = address in self.run.probing.internal_addresses
                 # 0.0.0.0 is how filtering resolvers say "no"; dialled, it is this very machine.
-                inside = str(address) in self.run.probing.internal_addresses
-                if inside or address.is_unspecified:
+                if inside or ipaddress.ip_address(address).is_unspecified:
                     raise Collapsed(
                         f"public DNS answers {target.address}, which is an internal address: "
                         "the leg would take another way"

@@ -7,11 +7,11 @@ two different ends: what a leg does when it drops is decided here and in `leg`, 
 from __future__ import annotations
 
 import asyncio
-import ipaddress
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from urllib.parse import urlsplit
 
+from t3probe.config.endpoints import is_address, plain_host
 from t3probe.config.types import Deployment, Leg
 from t3probe.probes.base import Probing
 from t3probe.resolve import Resolver, split_address
@@ -136,15 +136,14 @@ def broke_rules(task: asyncio.Task[None]) -> bool:
 
 
 def internal_addresses(deployment: Deployment) -> frozenset[str]:
-    """Addresses that public DNS must never answer: pins, and literal ones of DoH-less legs."""
+    """Addresses that public DNS must never answer: pins, and literal ones of DoH-less legs. In
+    the form of `plain_host`."""
     found: set[str] = set()
     for leg in deployment.legs:
         if leg.pin is not None:
-            found.add(split_address(leg.pin)[0])
+            found.add(plain_host(split_address(leg.pin)[0]))
         elif leg.url is not None and not leg.doh:
             host = urlsplit(leg.url).hostname or ""
-            try:
-                found.add(str(ipaddress.ip_address(host)))
-            except ValueError:
-                continue
+            if is_address(host):
+                found.add(plain_host(host))
     return frozenset(found)

@@ -116,6 +116,12 @@ class UpstreamItems:
             )
         return item
 
+    @pytest.hookimpl(trylast=True)
+    def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
+        """Light items come first, whoever put the others in order: pytest sets up and tears down
+        nothing for them, so one between two others would leave the first one's module set up."""
+        items.sort(key=lambda one: not isinstance(one, UpstreamItem))
+
     # -- judging -------------------------------------------------------------------------
 
     @pytest.hookimpl(tryfirst=True)

@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from t3probe.config.endpoints import parse_address
+from t3probe.config.endpoints import parse_address, plain_host
 from t3probe.config.shares import Shares
 from t3probe.config.types import Deployment, Leg, Place
-from t3probe.upstreams.sources import Backend, backend_of, either_weight
+from t3probe.upstreams.sources import Backend, either_weight
 
 if TYPE_CHECKING:
     from t3probe.upstreams.sources_read import Reading
@@ -49,7 +49,7 @@ def with_found(deployment: Deployment, readings: Iterable[Reading]) -> Deploymen
     """The deployment with the upstreams of its sources."""
     shares = Shares(deployment.upstream_share)
     listed = {
-        backend_of(*_plain(parse_address(leg.address))): leg
+        _plain(parse_address(leg.address)): leg
         for leg in deployment.legs
         if leg.name.startswith("envoy-") and leg.address is not None
     }
@@ -64,8 +64,8 @@ def with_found(deployment: Deployment, readings: Iterable[Reading]) -> Deploymen
     for address, several in found.items():
         places = _places(backend.place for backend, _ in several)
         shared = dict.fromkeys(one for _, reading in several for one in reading.source.shares)
-        if address in listed:
-            leg = listed[address]
+        leg = listed.get(_plain(parse_address(address)))
+        if leg is not None:
             own = leg.path[-1]
             path = (*dict.fromkeys((*leg.path[:-1], *shared)), own)
             changed[leg.name] = msgspec.structs.replace(leg, places=places, path=path)
@@ -112,4 +112,4 @@ def _places(several: Iterable[Place]) -> tuple[Place, ...]:
 
 
 def _plain(address: tuple[str, int]) -> tuple[str, int]:
-    return address[0].lower(), address[1]
+    return plain_host(address[0]), address[1]

@@ -1,4 +1,9 @@
-"""Judges a run: its incidents, each with a verdict of its own, and the worst one's verdict."""
+"""Judges a run: its incidents, each with a verdict of its own, and all of them together.
+
+The run's verdict takes the suspect sets of all its incidents by the rules of `labels`: whoever is
+convicted in one incident is convicted in the run, and whoever is suspect in one is not cleared by
+another. An incident whose outcomes contradict each other convicts nobody and adds no set.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +16,7 @@ import msgspec
 from t3probe.observation import Observation, RunRecord, Symptom
 from t3probe.shards import parts_said
 from t3probe.verdict.case import Case
-from t3probe.verdict.labels import Verdict, solve
+from t3probe.verdict.labels import Verdict, solve, solve_together
 from t3probe.verdict.timeline import How, Outage, Witness, outages, takes_part
 
 if TYPE_CHECKING:
@@ -21,7 +26,7 @@ if TYPE_CHECKING:
 __all__ = ["INCIDENTS_LIMIT", "Incident", "RunVerdict", "judge_run"]
 
 INCIDENTS_LIMIT = 64
-"""How many incidents `RunVerdict.to_dict` lists: the worst ones, by onset."""
+"""How many incidents `RunVerdict.to_dict` lists: the worst ones."""
 NAMES_LIMIT = 200_000
 """How many segments they name together: with ten thousand upstreams fewer incidents are listed,
 or the verdict of a path that flaps would have hundreds of MB."""
@@ -57,12 +62,33 @@ class _Setting:
     def witnesses(self) -> dict[str, Witness]:
         return {name: Witness(one) for name, one in self.judged}
 
-    def uncrossed(self, leg: str, failed: Iterable[str]) -> tuple[str, ...]:
-        """The segments of a leg that none of these failed legs crosses."""
-        if not failed:
-            return self.legs[leg]
-        crossed = {name for one in failed for name in self.legs[one]}
+    def uncrossed(self, leg: str, crossed: frozenset[str]) -> tuple[str, ...]:
+        """The segments of a leg that are not among these."""
         return tuple(name for name in self.legs[leg] if name not in crossed)
+
+    def crossed(self, failed: Iterable[str]) -> frozenset[str]:
+        """The segments that one of these failed legs crosses."""
+        return frozenset(name for one in failed for name in self.legs[one])
+
+    def together(self, incidents: Sequence[Incident]) -> Verdict:
+        """The run's verdict."""
+        sound = [one for one in incidents if one.verdict.status != "inconsistent"]
+        rest = [one for one in incidents if one.verdict.status == "inconsistent"]
+        cleared = {name for leg in self.passed for name in self.legs[leg]}
+        cleared.update(*(one.verdict.exonerated for one in incidents))
+        return solve_together(
+            Case(
+                segments=self.segments,
+                legs=self.legs,
+                paths=self.paths,
+                passed=tuple(name for name, _ in self.judged),
+            ),
+            sets=[one for incident in sound for one in incident.suspect_sets],
+            cleared=cleared,
+            doubtful={name for one in rest for name in one.verdict.ambiguous},
+            contradictions=tuple(dict.fromkeys(leg for one in rest for leg in one.failed)),
+            repairs=rest[0].verdict.repairs if rest else None,
+        )
 
     def verdict(
         self,
@@ -107,18 +133,29 @@ class Incident:
         self.failed: tuple[str, ...] = outage.legs
         """The legs with a drop in it."""
 
+    @property
+    def severity(self) -> tuple[int, int, float]:
+        """Lower is worse: by symptom, then by more failed legs, then by onset."""
+        return self._outage.severity
+
     @cached_property
     def _evidence(self) -> dict[str, tuple[How, tuple[str, ...]]]:
         """The legs that are evidence: how, and the segments that they clear."""
-        failed = set(self.failed)
+        setting, failed = self._setting, set(self.failed)
+        passed = set(setting.passed)
+        crossed: dict[frozenset[str], frozenset[str]] = {}
         out: dict[str, tuple[How, tuple[str, ...]]] = {}
-        for name, witness in self._setting.witnesses.items():
-            found = None if name in failed else self._outage.cleared_by(witness)
-            if found is not None:
-                how, short = found
-                cleared = self._setting.uncrossed(name, short)
-                if cleared:
-                    out[name] = (how, cleared)
+        for name, witness in setting.witnesses.items():
+            if name in failed:
+                continue
+            how, short = self._outage.cleared_by(witness) or ("beside", frozenset(failed))
+            if how == "beside" and name not in passed:
+                continue
+            if short not in crossed:
+                crossed[short] = setting.crossed(short)
+            cleared = setting.uncrossed(name, crossed[short])
+            if cleared:
+                out[name] = (how, cleared)
         return out
 
     @cached_property
@@ -143,6 +180,15 @@ class Incident:
         passed = [leg for leg in how if how[leg] != "beside"]
         beside = {leg: path for leg, (word, path) in self._evidence.items() if word == "beside"}
         return self._setting.verdict(self.failed, passed, self.carried, beside, self.lost)
+
+    @property
+    def suspect_sets(self) -> list[tuple[str, ...]]:
+        """For each failed leg what it crosses and nothing cleared."""
+        cleared = set(self.verdict.exonerated)
+        paths = dict.fromkeys(
+            (*(self._setting.legs[leg] for leg in self.failed), *self.lost.values())
+        )
+        return [tuple(name for name in path if name not in cleared) for path in paths]
 
     @cached_property
     def text(self) -> str:
@@ -180,11 +226,11 @@ class Incident:
 
 
 class RunVerdict:
-    """The verdict of a run and its incidents, by onset."""
+    """The verdict of a run, and its incidents, the worst first."""
 
     def __init__(self, verdict: Verdict, incidents: Sequence[Incident], setting: _Setting) -> None:
         self.verdict: Verdict = verdict
-        """The worst incident's; without any, from the legs that passed."""
+        """Of all incidents together; without any, from the legs that passed."""
         self.incidents: tuple[Incident, ...] = tuple(incidents)
         self.segments: tuple[str, ...] = setting.segments
         self.legs: Mapping[str, tuple[str, ...]] = setting.legs
@@ -193,23 +239,11 @@ class RunVerdict:
         """The legs that take part and passed, degraded or not."""
         self._setting = setting
 
-    @cached_property
+    @property
     def listed(self) -> tuple[Incident, ...]:
         """The incidents that `to_dict` lists."""
         room = NAMES_LIMIT // max(1, len(self.segments))
-        return self.worst_ones(max(1, min(INCIDENTS_LIMIT, room)))
-
-    def worst_ones(self, limit: int) -> tuple[Incident, ...]:
-        """At most so many incidents: the worst ones, by onset."""
-        if len(self.incidents) <= limit:
-            return self.incidents
-        bad = sorted(self.incidents, key=lambda one: (one is not self.worst, *_severity(one)))
-        return tuple(sorted(bad[:limit], key=lambda one: one.began))
-
-    @cached_property
-    def worst(self) -> Incident | None:
-        """The incident whose verdict is the run's; None without any."""
-        return _worst(self.incidents) if self.incidents else None
+        return self.incidents[: max(1, min(INCIDENTS_LIMIT, room))]
 
     @cached_property
     def posterior(self) -> Posterior:
@@ -246,24 +280,11 @@ def judge_run(record: RunRecord, observations: Sequence[Observation]) -> RunVerd
     seen = dict(_named(observations))
     setting = _Setting(record, seen)
     incidents = [Incident(one, setting) for one in outages(setting.judged)]
-    if incidents:
-        return RunVerdict(_worst(incidents).verdict, incidents, setting)
-    verdict = setting.verdict((), setting.passed)
-    if set(verdict.unobserved) & set(record.segments):
+    incidents.sort(key=lambda one: one.severity)
+    verdict = setting.together(incidents)
+    if verdict.status == "clean" and set(verdict.unobserved) & set(record.segments):
         verdict = msgspec.structs.replace(verdict, status="incomplete")
-    return RunVerdict(verdict, (), setting)
-
-
-def _severity(incident: Incident) -> tuple[int, int, float]:
-    return incident._outage.severity
-
-
-def _worst(incidents: Sequence[Incident]) -> Incident:
-    """The incident that stands for the run: of equally bad ones the first that is sound."""
-    worst = min(_severity(one)[:2] for one in incidents)
-    equal = [one for one in incidents if _severity(one)[:2] == worst]
-    sound = (one for one in equal if one.verdict.status != "inconsistent")
-    return next(sound, equal[0])
+    return RunVerdict(verdict, incidents, setting)
 
 
 def _named(observations: Iterable[Observation]) -> Iterator[tuple[str, Observation]]:

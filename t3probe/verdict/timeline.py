@@ -1,6 +1,7 @@
 """From observations to incidents: which legs failed together, and which legs are evidence.
 
-Drops whose intervals overlap are one incident. For evidence a drop begins when the last good
+Drops whose intervals overlap, or that are noticed within a second of one another, are one
+incident when their legs share a segment. For evidence a drop begins when the last good
 beat before it was *sent*: what broke may have broken while that answer was on its way. A leg
 without a drop in the incident clears its segments for a drop in one of two ways.
 
@@ -21,10 +22,10 @@ all, only a leg that asked is: the echo of a WebSocket that is open already asks
 a rule, a listener or a process that refuses everything new lets it live on. A leg that only
 connects does not clear a segment that accepts connections and then stays silent.
 
-A leg that was well all the while, but exercised too little, clears those of its segments that no
-such failed leg crosses (`beside`): it was seen to work, though it proves nothing more. A leg that
-falls itself within a second of a drop, before or after, is no evidence about it: that may be one
-event, which reaches one leg after the other.
+A leg that passed, but proves too little, clears those of its segments that no such failed leg
+crosses (`beside`): it was seen to work, though it proves nothing more. A leg with a drop of its
+own that overlaps a drop, or was noticed within a second of it, is no evidence about it: that may
+be one event, which reaches one leg after the other.
 
 A failed leg's own record may show that its bytes came past some of its segments all the same
 (`Drop.carried`). That clears these for the drop itself, and for the drops of other legs as a
@@ -43,7 +44,7 @@ from collections.abc import Iterable, Sequence
 
 from t3probe.observation import Observation, Symptom
 from t3probe.verdict.drops import LEVELS, Fault, Need, faults_of
-from t3probe.verdict.witness import HOW, How, Witness
+from t3probe.verdict.witness import HOW, ONE_EVENT, How, Witness
 
 __all__ = ["Fault", "How", "Outage", "Witness", "outages", "takes_part"]
 
@@ -51,7 +52,7 @@ WORSE: dict[Symptom, int] = {"down": 0, "cut": 1, "unknown": 2}
 
 
 class Outage:
-    """Drops whose intervals overlap, directly or through others."""
+    """Drops that are judged together."""
 
     def __init__(self, faults: Sequence[Fault]) -> None:
         self.faults = sorted(faults, key=_order)
@@ -188,17 +189,40 @@ def takes_part(seen: Observation) -> bool:
 
 
 def outages(legs: Iterable[tuple[str, Observation]]) -> list[Outage]:
-    """The incidents of these legs, by onset. Legs that take no part are the caller's to omit."""
-    faults = sorted((one for name, seen in legs for one in faults_of(name, seen)), key=_order)
-    out: list[Outage] = []
-    chain: list[Fault] = []
-    until = 0.0
-    for fault in faults:
-        if chain and fault.since > until:
-            out.append(Outage(chain))
-            chain = []
-        until = max(until, fault.noticed) if chain else fault.noticed
-        chain.append(fault)
-    if chain:
-        out.append(Outage(chain))
-    return out
+    """The incidents of these legs, by onset: drops that overlap, or are noticed within a second
+    of one another, and whose legs share a segment, directly or through others. Legs that take no
+    part are the caller's to omit."""
+    paths: dict[str, tuple[str, ...]] = {}
+    faults: list[Fault] = []
+    for name, seen in legs:
+        paths[name] = seen.path
+        faults += faults_of(name, seen)
+    faults.sort(key=_order)
+    parent = list(range(len(faults)))
+
+    def root(at: int) -> int:
+        while parent[at] != at:
+            parent[at] = parent[parent[at]]
+            at = parent[at]
+        return at
+
+    # Of those that are under way at one moment all overlap, so the one that ends last will do.
+    last: dict[str, int] = {}
+    for at, fault in enumerate(faults):
+        for segment in paths[fault.leg]:
+            other = last.get(segment)
+            if other is not None and faults[other].noticed >= fault.since:
+                parent[root(at)] = root(other)
+            if other is None or faults[other].noticed < fault.noticed:
+                last[segment] = at
+    last.clear()
+    for at in sorted(range(len(faults)), key=lambda one: faults[one].noticed):
+        for segment in paths[faults[at].leg]:
+            other = last.get(segment)
+            if other is not None and faults[at].noticed - faults[other].noticed <= ONE_EVENT:
+                parent[root(at)] = root(other)
+            last[segment] = at
+    groups: dict[int, list[Fault]] = {}
+    for at, fault in enumerate(faults):
+        groups.setdefault(root(at), []).append(fault)
+    return [Outage(one) for one in groups.values()]

@@ -9,7 +9,7 @@ from typing import Literal
 from t3probe.observation import Beat, Observation
 from t3probe.verdict.drops import LEVELS, Fault, Need
 
-__all__ = ["HOW", "How", "Witness"]
+__all__ = ["HOW", "ONE_EVENT", "How", "Witness"]
 
 How = Literal["held through", "sent inside", "common beat", "beside"]
 HOW: tuple[How, ...] = ("held through", "sent inside", "common beat")
@@ -38,17 +38,23 @@ class Witness:
             "ask": every if self._asks else new,
             "new": new,
         }
-        self._falls = sorted(one.noticed for one in seen.drops if not one.stalled)
+        # They never overlap one another, so by their ends they come by their beginnings, too.
+        own = [one for one in seen.drops if not one.stalled]
+        self._falls = sorted((max(one.began, one.noticed), one.began) for one in own)
         self.stretches = _stretches(self.beats, opened) if seen.level == "hold" else []
 
     def falls_with(self, faults: Iterable[Fault]) -> bool:
-        """Whether it dropped itself so near to one of these that it may be the same event."""
+        """Whether a drop of its own overlaps one of these, or was noticed so near to it that it
+        may be the same event."""
         if not self._falls:
             return False
         for fault in faults:
-            at = bisect_left(self._falls, fault.noticed - ONE_EVENT)
-            if at < len(self._falls) and self._falls[at] <= fault.noticed + ONE_EVENT:
-                return True
+            since = min(fault.since, fault.noticed - ONE_EVENT)
+            at = bisect_left(self._falls, (since, float("-inf")))
+            if at < len(self._falls):
+                noticed, began = self._falls[at]
+                if began <= fault.noticed or noticed <= fault.noticed + ONE_EVENT:
+                    return True
         return False
 
     def held(self, since: float, noticed: float, need: Need = "any", age: float = 0.0) -> bool:

@@ -147,12 +147,13 @@ class WindowBook(Book):
     def present(self, since: float) -> Observation:
         """The leg as a run that began at `since` would have seen it.
 
-        Of drops those noticed since then. An outage that began before and goes on is told as
-        such a run would tell it: from `since` to the newest attempt that failed.
+        Of drops those noticed since then, and those of outages that were over since then. An
+        outage that began before and goes on is told as such a run would tell it: from `since` to
+        the newest attempt that failed.
         """
-        drops = [drop for drop in self.drops if drop.noticed >= since]
-        if self.down and not drops:
-            drops = [self._going_on(self.drops[-1], since)]
+        drops = [one for one in self.drops if max(one.noticed, one.recovered or 0.0) >= since]
+        if self.down and self.drops[-1].noticed < since:
+            drops = [*drops, self._going_on(self.drops[-1], since)]
         seen = self.observation(self._planned(), drops)
         if self.tally.memory is not None:
             seen = msgspec.structs.replace(seen, baseline=self.tally.memory.baseline)
