@@ -9,10 +9,12 @@ from verdict_reference import (
     HELD,
     NEVER,
     PUBLIC,
+    ROUTES,
     Mute,
     Told,
     all_of,
     answered,
+    aside,
     but,
     lost,
     play,
@@ -21,14 +23,13 @@ from verdict_reference import (
 )
 
 ENVOYS = "envoy-orders envoy-billing"
-ONE_SHOT = "wall rack upstream-orders upstream-billing"
 TUNNEL_CUT = Told(
     *(10.02, 15.22, "cloudflare", "cut", "tunnel"),
-    unseen=ONE_SHOT,
     held=but(HELD, "cloudflare"),
+    beside=aside("cloudflare"),
 )
 SERVE_CUT = Told(
-    *(20.02, 25.02, "t3serve", "cut", "serve"), unseen=ONE_SHOT, held=but(HELD, "t3serve")
+    *(20.02, 25.02, "t3serve", "cut", "serve"), held=but(HELD, "t3serve"), beside=aside("t3serve")
 )
 INNER = "internal traefik dispatch devvm t3serve"
 ONCE_ALL = f"egress walloff-probe walled-home {ENVOYS}"
@@ -36,24 +37,28 @@ ONCE_ALL = f"egress walloff-probe walled-home {ENVOYS}"
 # --- two causes --------------------------------------------------------------------------
 
 COURSES: dict[str, tuple[dict[str, Any], list[Told]]] = {
-    # By then cloudflare has reconnected: younger than t3serve's connection, it speaks only for
-    # what that does not cross.
+    # By then cloudflare has reconnected: it is younger than t3serve's connection, and it did not
+    # pass. The public page, which did, clears the tunnel.
     "two causes apart: two incidents": (
         {"cloudflare": lost(8), "t3serve": lost(25)},
         [TUNNEL_CUT._replace(onset=0.32, end=8.02),
-         SERVE_CUT._replace(held=but(HELD, "cloudflare t3serve"), beside="cloudflare")],
+         SERVE_CUT._replace(held=but(HELD, "cloudflare t3serve"))],
     ),
     # serve was silent from 10 s on; cloudflare was cut meanwhile. The request that serve did not
     # answer says nothing of WebSockets, nor they of it: internal and dispatch clear for it only
     # what its leg does not cross, and that is all that cloudflare needs.
     "two causes that overlap: one incident, both convicted": (
         {"cloudflare": lost(15.2), "t3serve": silent(10)},
-        [Told(*(0.32, 30.02, "cloudflare t3serve", "cut", "tunnel serve"), unseen=ONE_SHOT,
-              held="resolver edge traefik devvm", beside="internal dispatch")],
+        [Told(*(0.32, 30.02, "cloudflare t3serve", "cut", "tunnel serve"),
+              held="resolver edge traefik devvm",
+              beside=f"internal dispatch {aside('cloudflare t3serve')}")],
     ),
+    # Two incidents. Neither leg says anything about the other's: it fell in the same moment.
     "two causes in one moment, in parts that share nothing": (
         {leg: lost(15.2, 24, stage="connect") for leg in ("resolver", "t3serve")},
-        [Told(*(10.02, 24.22, "resolver t3serve", "down", "doh serve"),
+        [Told(*(10.02, 24.22, "resolver", "down", "doh"), unseen="serve",
+              held=but(HELD, "resolver t3serve"), common=ONCE_ALL),
+         Told(*(10.02, 24.22, "t3serve", "down", "serve"), unseen="doh",
               held=but(HELD, "resolver t3serve"), common=ONCE_ALL)],
     ),
     # The tunnel's fault cannot be seen behind traefik's: probe again after the repair.
@@ -70,17 +75,17 @@ COURSES: dict[str, tuple[dict[str, Any], list[Told]]] = {
         {"t3serve": lost(12, 25), "cloudflare": lost(15.2)},
         [Told(*(10.02, 30.02, "t3serve", "down", "serve"), held=but(HELD, "t3serve"),
               common="walloff-probe walled-home", beside=f"egress {ENVOYS}"),
-         TUNNEL_CUT._replace(onset=12.03, unseen=f"wall serve {ONE_SHOT[5:]}",
-                             held=but(HELD, "cloudflare t3serve"))],
+         TUNNEL_CUT._replace(onset=12.03, unseen="serve", held=but(HELD, "cloudflare t3serve"))],
     ),
     # No other WebSocket outlived dispatch's first, so its age may be what ended it; and for the
     # second cut dispatch's new one is too young. The machine's own leg is old enough for both.
     "a cut when another leg has just reconnected": (
         {"dispatch": lost(8), "internal": lost(9.5), "cloudflare": lost(9.5)},
-        [Told(*(0.32, 8.02, "dispatch", "cut", "dispatch"), unseen=ONE_SHOT,
-              held="resolver edge traefik devvm t3serve", beside="cloudflare internal"),
+        [Told(*(0.32, 8.02, "dispatch", "cut", "dispatch"),
+              held="resolver edge traefik devvm t3serve", beside=aside("dispatch")),
          Told(*(8.03, 9.52, "cloudflare internal", "cut"), one_of="carve-out|dispatch",
-              masked="tunnel", unseen=ONE_SHOT, held=but(HELD, "cloudflare internal dispatch"))],
+              masked="tunnel", held=but(HELD, "cloudflare internal dispatch"),
+              beside=aside("cloudflare internal"))],
     ),
     # --- flaps, relapses -------------------------------------------------------------------
     "a flap: each time an incident": (
@@ -97,33 +102,28 @@ COURSES: dict[str, tuple[dict[str, Any], list[Told]]] = {
               common="walled-home", beside=ENVOYS)],
     ),
     # --- bursts ----------------------------------------------------------------------------
-    # A box that ends its connections one after the other, within a third of a second. edge and
-    # cloudflare still answered when resolver was cut, but fell themselves so soon that this
-    # clears nothing: neither doh nor cf-edge is convicted for a wan that is broken.
+    # A box that ends its connections one after the other, within a third of a second: one
+    # incident. edge and cloudflare still answered when resolver was cut, but fell themselves:
+    # neither doh nor cf-edge is convicted for a wan that is broken.
     "a burst of legs within a second": (
         {"resolver": lost(15.2), "edge": lost(15.35), "cloudflare": lost(15.5)},
-        [Told(*(10.02, 15.22, "resolver", "cut"), one_of="wan|doh", held=INNER,
-              unseen=f"cf-edge tunnel {ONE_SHOT}"),
-         Told(*(15.23, 15.37, "edge", "cut"), one_of="wan|cf-edge", held=INNER,
-              unseen=f"doh tunnel {ONE_SHOT}"),
-         Told(*(15.38, 15.52, "cloudflare", "cut"), one_of="wan|cf-edge|tunnel", held=INNER,
-              unseen=f"doh {ONE_SHOT}")],
+        [Told(*(10.02, 15.52, "resolver edge cloudflare", "cut"), one_of="wan|doh wan|cf-edge",
+              masked="tunnel", held=INNER, beside=aside("resolver edge cloudflare"))],
     ),
     "a burst in one moment: every leg over the machine": (
         {leg: lost(15.2) for leg in ("cloudflare", "internal", "dispatch", "devvm", "t3serve")},
         [Told(*(10.02, 15.22, "cloudflare internal dispatch devvm t3serve", "cut", "devvm"),
-              masked="tunnel carve-out dispatch serve", unseen=ONE_SHOT,
-              held="resolver edge traefik")],
+              masked="tunnel carve-out dispatch serve", held="resolver edge traefik",
+              beside=aside("cloudflare dispatch t3serve"))],
     ),
     # --- the age of connections ---------------------------------------------------------------
     # traefik ends each connection 12 s after it was made. cloudflare's reached it a little later
-    # and is cut a little later: it has not outlived the limit, so it clears nothing for internal.
+    # and is cut a little later: that is the same incident.
     "a limit on age meets one leg after the other": (
         {"internal": lost(12), "traefik": lost(12), "cloudflare": lost(12.04)},
-        [Told(*(10.02, 12.02, "internal traefik", "cut", "traefik"), masked="carve-out",
-              unseen=f"tunnel {ONE_SHOT}", held="resolver edge dispatch devvm t3serve"),
-         Told(*(12.03, 12.06, "cloudflare", "cut"), one_of="tunnel|traefik|carve-out",
-              unseen=ONE_SHOT, held="resolver edge dispatch devvm t3serve")],
+        [Told(*(10.02, 12.06, "cloudflare internal traefik", "cut", "traefik"),
+              masked="tunnel carve-out", held="resolver edge dispatch devvm t3serve",
+              beside=aside("cloudflare internal traefik"))],
     ),
     # Connections over the tunnel end after 12 s: again and again, and internal's never.
     "a limit on age of one segment": (
@@ -190,7 +190,7 @@ COURSES: dict[str, tuple[dict[str, Any], list[Told]]] = {
     "an upstream refuses once": (
         {"envoy-orders": refused(20, None)},
         [Told(*(10.02, 20.03, "envoy-orders", "cut"), one_of="rack|upstream-orders",
-              unseen="wall upstream-billing", beside=" ".join(HELD))],
+              beside=aside("envoy-orders", ROUTES))],
     ),
     "an upstream answers no connect": (
         {"envoy-billing": refused(20, took=5)},
@@ -224,7 +224,10 @@ def test_two_verdicts_of_one_run_are_both_in_its_record() -> None:
         "recovered": "2023-11-14T22:13:28.020Z",
         "symptom": "cut",
         "failed": ["cloudflare"],
-        "cleared_by": dict.fromkeys(but(HELD, "cloudflare").split(), "held through"),
+        "cleared_by": {
+            **dict.fromkeys(but(HELD, "cloudflare").split(), "held through"),
+            **dict.fromkeys(aside("cloudflare").split(), "beside"),
+        },
         "carried": {},
         "text": "Between 0.320 s and 8.000 s cloudflare was cut and could reconnect at once: "
         "tunnel is convicted.",
@@ -234,23 +237,32 @@ def test_two_verdicts_of_one_run_are_both_in_its_record() -> None:
     assert [one["failed"] for one in (first, second)] == [["cloudflare"], ["t3serve"]]
 
 
-def test_the_verdict_of_the_run_is_the_worst_ones() -> None:
-    # Both legs of one cause against one, and down against cut.
+def test_the_verdict_of_the_run_is_that_of_all_its_incidents() -> None:
+    # Both legs of one cause, and later another. The worse incident comes first.
     both = play({"cloudflare": lost(8), "internal": lost(25), "dispatch": lost(25)})
-    assert both.verdict == both.incidents[1].verdict
+    assert [one.failed for one in both.incidents] == [("dispatch", "internal"), ("cloudflare",)]
+    assert "carve-out" in both.incidents[1].verdict.exonerated, "internal held through"
+    assert both.verdict.convicted == ("tunnel", "dispatch")
+    assert both.verdict.masked == ("carve-out",), "a suspect of the other incident"
+    # What is down comes before a cut, whatever the number of legs.
     down = play({"cloudflare": lost(8), "internal": lost(8), "t3serve": lost(25, NEVER)})
-    assert down.verdict.convicted == ("serve",)
+    assert [one.symptom for one in down.incidents] == ["down", "cut"]
+    assert down.verdict.convicted == ("carve-out", "serve")
+    assert down.verdict.masked == ("tunnel",)
 
 
-def test_of_equally_bad_incidents_a_sound_one_speaks_for_the_run() -> None:
-    # traefik's own leg is cut, although others held through it: that cannot be.
-    run = play({"traefik": lost(8), "t3serve": lost(25)})
-    assert [one.verdict.status for one in run.incidents] == ["inconsistent", "localised"]
-    assert run.verdict.convicted == ("serve",)
-    assert run.worst is run.incidents[1]
-    # A worse one that contradicts itself still comes first.
-    worse = play({"traefik": lost(8, NEVER), "t3serve": lost(25)})
-    assert worse.verdict.status == "inconsistent"
+def test_an_incident_that_contradicts_itself_convicts_nobody_and_hides_nobody() -> None:
+    # traefik's own leg fails, although others held through it: that cannot be.
+    for until in (None, NEVER):
+        run = play({"traefik": lost(8, until), "t3serve": lost(25)})
+        by_onset = sorted(run.incidents, key=lambda one: one.began)
+        assert [one.verdict.status for one in by_onset] == ["inconsistent", "localised"]
+        assert (run.verdict.status, run.verdict.convicted) == ("localised", ("serve",))
+        assert run.verdict.contradictions == ("traefik",)
+        assert run.verdict.repairs is None
+    alone = play({"traefik": lost(8)}).verdict
+    assert (alone.status, alone.contradictions) == ("inconsistent", ("traefik",))
+    assert alone.repairs is not None
 
 
 def test_from_outside_a_burst_over_the_wan() -> None:

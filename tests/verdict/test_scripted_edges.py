@@ -13,6 +13,7 @@ from verdict_reference import (
     NO_BEATS,
     PLANNED,
     PUBLIC,
+    ROUTES,
     UNRESOLVED,
     Away,
     Mute,
@@ -22,6 +23,7 @@ from verdict_reference import (
     Told,
     all_of,
     answered,
+    aside,
     but,
     lost,
     observed,
@@ -34,14 +36,11 @@ from verdict_reference import (
 from t3probe.verdict import judge_run
 
 ENVOYS = "envoy-orders envoy-billing"
-ONE_SHOT = "wall rack upstream-orders upstream-billing"
-"""What only legs that hold nothing cross: a cut tells nothing about it."""
 ALL_OF_CLOUDFLARE = "wan|cf-edge|tunnel|traefik|carve-out|devvm|dispatch"
-NOT_OF_CLOUDFLARE = "doh wall serve rack upstream-orders upstream-billing"
 TUNNEL_CUT = Told(
     *(10.02, 15.22, "cloudflare", "cut", "tunnel"),
-    unseen=ONE_SHOT,
     held=but(HELD, "cloudflare"),
+    beside=aside("cloudflare"),
 )
 NAMELESS = [UNRESOLVED, NO_BEATS]
 GONE = Mute(0, 60)
@@ -49,11 +48,12 @@ GONE = Mute(0, 60)
 
 ONE_INCIDENT: dict[str, tuple[dict[str, Any], Told]] = {
     # --- the edges of the hold ---------------------------------------------------------
-    # Nobody had an answer before cloudflare's last beat was sent: they dialled together.
+    # Nobody had an answer before cloudflare's last beat was sent: they dialled together. What lies
+    # beside its way was seen to work.
     "cut before anybody beat twice": (
         {"cloudflare": lost(0.2)},
         Told(*(0.07, 0.22, "cloudflare", "cut"), one_of=ALL_OF_CLOUDFLARE,
-             unseen=NOT_OF_CLOUDFLARE),
+             beside=aside("cloudflare", ROUTES)),
     ),
     # The first requests of all others were sent while it was down. Its own answer came over
     # the CDN, so wan carried it.
@@ -72,8 +72,8 @@ ONE_INCIDENT: dict[str, tuple[dict[str, Any], Told]] = {
     # What lies beside that way was seen to work.
     "cut in the very last moment": (
         {"cloudflare": lost(34.99)},
-        Told(*(30.02, 35.01, "cloudflare", "cut"), one_of=ALL_OF_CLOUDFLARE, unseen=ONE_SHOT,
-             beside="resolver t3serve"),
+        Told(*(30.02, 35.01, "cloudflare", "cut"), one_of=ALL_OF_CLOUDFLARE,
+             beside=aside("cloudflare", ROUTES)),
     ),
     "the watchdog expires after the hold: down": (
         {"cloudflare": silent(20, NEVER), "walloff-probe": Mute(20, 60)},
@@ -105,19 +105,20 @@ ONE_INCIDENT: dict[str, tuple[dict[str, Any], Told]] = {
     "a slow answer, another leg cut meanwhile": (
         {"cloudflare": [Slow(10, 4), lost(15.2)], "internal": lost(12)},
         Told(*(10.02, 15.22, "cloudflare internal", "cut", "carve-out"), masked="tunnel",
-             unseen=ONE_SHOT, held=but(HELD, "cloudflare internal")),
+             held=but(HELD, "cloudflare internal"), beside=aside("cloudflare internal")),
     ),
     # A polite close is no drop, but what reconnected has not held: cf-edge stays a suspect.
     "another leg's connection was closed politely": (
         {"cloudflare": lost(15.2), "edge": Polite(12)},
-        Told(*(10.02, 15.22, "cloudflare", "cut"), one_of="cf-edge|tunnel", unseen=ONE_SHOT,
-             held=but(HELD, "cloudflare edge")),
+        Told(*(10.02, 15.22, "cloudflare", "cut"), one_of="cf-edge|tunnel",
+             held=but(HELD, "cloudflare edge"), beside=aside("cloudflare")),
     ),
     # dispatch was not looked at, so it and the carve-out cannot be told apart.
     "a gap in coverage": (
         {"cloudflare": lost(15.2), "internal": lost(15.2), "dispatch": Away(5, 60)},
         Told(*(10.02, 15.22, "cloudflare internal", "cut"), one_of="carve-out|dispatch",
-             masked="tunnel", unseen=ONE_SHOT, held=but(HELD, "cloudflare internal dispatch")),
+             masked="tunnel", held=but(HELD, "cloudflare internal dispatch"),
+             beside=aside("cloudflare internal")),
     ),
     # Who needs a name has none: it tells nothing. egress connects, so wan is fine.
     "names cannot be resolved": (
@@ -127,24 +128,25 @@ ONE_INCIDENT: dict[str, tuple[dict[str, Any], Told]] = {
              inside=f"egress internal traefik dispatch devvm t3serve walled-home {ENVOYS}"),
     ),
     # Its earlier beats may have gone another way too: they clear nothing, and its own drop
-    # accuses nobody.
+    # accuses nobody. The public page clears what lies behind the CDN.
     "a leg collapses in mid-run": (
         {"cloudflare": [lost(15.2), COLLAPSED], "edge": lost(15.2)},
-        Told(*(10.02, 15.22, "edge", "cut", "cf-edge"), unseen=f"tunnel {ONE_SHOT}",
-             held=but(HELD, "cloudflare edge")),
+        Told(*(10.02, 15.22, "edge", "cut", "cf-edge"),
+             held=but(HELD, "cloudflare edge"), beside=aside("edge")),
     ),
     # traefik's own leg is under planned downtime: it neither blames nor clears.
     "planned downtime of a witness": (
         {"internal": lost(15.2), "cloudflare": lost(15.2), "traefik": [lost(15.2), PLANNED]},
         Told(*(10.02, 15.22, "cloudflare internal", "cut"), one_of="traefik|carve-out",
-             masked="tunnel", unseen=ONE_SHOT, held=but(HELD, "cloudflare internal traefik")),
+             masked="tunnel", held=but(HELD, "cloudflare internal traefik"),
+             beside=aside("cloudflare internal")),
     ),
     # --- our own footing ------------------------------------------------------------------
-    # We stood still when cloudflare dropped: it takes no part, so nobody saw the tunnel.
+    # We stood still when cloudflare dropped: it takes no part. The page saw the tunnel.
     "we stood still at the onset of another drop": (
         {"cloudflare": lost(15.2, stalled=True), "internal": lost(16)},
-        Told(*(15.23, 16.02, "internal", "cut", "carve-out"), unseen=f"tunnel {ONE_SHOT}",
-             held=but(HELD, "cloudflare internal")),
+        Told(*(15.23, 16.02, "internal", "cut", "carve-out"),
+             held=but(HELD, "cloudflare internal"), beside=aside("internal")),
     ),
     "we stood still, and later it dropped in earnest": (
         {"cloudflare": [lost(5, stalled=True), lost(25)]},
@@ -195,10 +197,10 @@ def test_beats_and_drops_in_any_order_say_the_same() -> None:
     ]
     plain, other = all_of(judge_run(record(), seen)), all_of(judge_run(record(), turned))
     assert [one.convicted for one in plain] == ["tunnel", "tunnel"]
-    assert [sorted(one.held.split()) for one in other] == [
-        sorted(one.held.split()) for one in plain
-    ]
-    assert [one._replace(held="") for one in other] == [one._replace(held="") for one in plain]
+    for one, same in zip(other, plain, strict=True):
+        assert sorted(one.held.split()) == sorted(same.held.split())
+        assert sorted(one.beside.split()) == sorted(same.beside.split())
+        assert one._replace(held="", beside="") == same._replace(held="", beside="")
 
 
 # --- from outside, with the public legs only ---------------------------------------------

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from verdict_script import cut, down, good, judge, leg
-from verdict_timeline_helpers import X_CUT, X_DOWN, only
+from verdict_timeline_helpers import BESIDE, X_CUT, X_DOWN, only
 
 # Who takes no part.
 
@@ -62,9 +62,9 @@ def test_a_check_after_the_hold_is_judged_by_the_same_rules() -> None:
     check = leg("check", "wan a", down(36, 37, call=0), level="ask", after_hold=True)
     y = leg("y", "wan b", good(0, 30))
     one = only(judge(check, y))
-    assert one.cleared_by == {}, "y's last beat is from before the onset"
+    assert one.cleared_by == BESIDE, "y's last beat is from before the onset"
     other = leg("other", "wan c", good(36.5), level="ask", after_hold=True)
-    assert only(judge(check, y, other)).cleared_by == {"other": "sent inside"}
+    assert only(judge(check, y, other)).cleared_by == BESIDE | {"other": "sent inside"}
 
 
 # What a failed leg's own record clears.
@@ -120,7 +120,11 @@ def test_a_declared_segment_nobody_saw_makes_it_incomplete() -> None:
     assert run.verdict.unobserved == ("upstream-b",)
 
 
-def test_with_an_incident_what_gave_no_evidence_stays_unobserved() -> None:
-    one = only(judge(X_DOWN, leg("y", "b", good(0, 5), level="ask"), segments="wan a b"))
-    assert one.verdict.unobserved == ("b",)
+def test_with_an_incident_what_passed_beside_it_is_cleared() -> None:
+    y = leg("y", "b", good(0, 5), level="ask")
+    one = only(judge(X_DOWN, y, segments="wan a b c"))
+    assert one.cleared_by == BESIDE
+    assert (one.verdict.exonerated, one.verdict.unobserved) == (("b",), ("c",))
     assert one.verdict.status == "ambiguous"
+    nothing = leg("y", "b", good(0, 5), outcome="inconclusive")
+    assert only(judge(X_DOWN, nothing, segments="wan a b")).verdict.unobserved == ("b",)

@@ -386,7 +386,15 @@ def told(one: Incident) -> Told:
 
 def all_of(run: RunVerdict) -> list[Told]:
     """Every incident of a run, by onset."""
-    return [told(one) for one in run.incidents]
+    return [told(one) for one in sorted(run.incidents, key=lambda one: one.began)]
+
+
+def aside(failed: str, among: Iterable[str] = ONCE) -> str:
+    """Of these legs those that cross something that no failed leg crosses. Where they passed, but
+    prove nothing about the failed ones, they clear that all the same."""
+    crossed = {name for leg in failed.split() for name in ROUTES[leg].path.split()}
+    legs = [leg for leg in among if leg not in failed.split()]
+    return " ".join(leg for leg in legs if not crossed.issuperset(ROUTES[leg].path.split()))
 
 
 def but(legs: Iterable[str], *others: str) -> str:
