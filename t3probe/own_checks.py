@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 import pytest
 
+from t3probe.config.expand import MADE_LEGS, made_prefix
 from t3probe.observation import REASONS, Drop, Observation, Outcome
 
 __all__ = ["observed", "own_name", "segments_of"]
@@ -33,6 +34,11 @@ def segments_of(item: pytest.Item, taken: Iterable[str]) -> tuple[str, ...]:
         problem = f"expected one of the reasons {', '.join(REASONS)}, found {reason!r}"
     elif name in set(taken):
         problem = f"a leg or another check is called {name!r}, too; name this one with leg='NAME'"
+    elif made := made_prefix(name, MADE_LEGS):
+        problem = (
+            f"expected a name that does not begin with {made}, found {name!r}: the deployment "
+            "file's tables make such names; choose another with leg='NAME'"
+        )
     if problem:
         raise pytest.UsageError(f"{item.nodeid}: {problem}")
     return tuple(marker.args)

@@ -30,9 +30,14 @@ def headline(found: Comparison) -> str:
     """What matters, in one sentence."""
     worse = found.regressions
     if worse:
-        names = _names(worse)
-        how = "convicted" if any(one.after == "convicted" for one in worse) else "not cleared"
-        return f"regression: {names} cleared before, {how} after"
+        convicted = [one for one in worse if one.after == "convicted"]
+        rest = [one for one in worse if one.after != "convicted"]
+        parts = []
+        if convicted:
+            parts.append(f"{_names(convicted)} cleared before, convicted after")
+        if rest:
+            parts.append(f"{_names(rest)} cleared before, not cleared after")
+        return f"regression: {'; '.join(parts)}"
     elsewhere = [one.segment for one in found.segments if one.regression]
     if elsewhere:
         return f"no regression in {_gate(found)}; elsewhere: {', '.join(elsewhere)}"

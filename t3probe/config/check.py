@@ -19,16 +19,21 @@ from .check_legs import (
 )
 from .endpoints import check_host, parse_url
 from .errors import KeyPath, Source, Wrong, did_you_mean, key_text, quote
-from .expand import Origin, default_query, leg_names, own_segments
+from .expand import (
+    MADE_LEGS,
+    MADE_SEGMENTS,
+    Origin,
+    default_query,
+    leg_names,
+    made_prefix,
+    own_segments,
+)
 from .filetypes import NAME_PATTERN, DeploymentFile
 from .types import Timing
 
 __all__ = ["check"]
 
 MOST_AT_ONCE = 1024
-MADE_LEGS = ("envoy-", "walloff-", "walled-", "source-")
-"""How names begin that tables make for legs and source checks: what is called so is judged so."""
-MADE_SEGMENTS = ("upstream-", "carve-out-", "wall-")
 _NAME = re.compile(NAME_PATTERN)
 _NAME_FORM = "1 to 63 of a-z, 0-9, dot, - and _, with a letter or digit at both ends"
 MOST_SOURCES = 32
@@ -42,7 +47,7 @@ def check(file: DeploymentFile, source: Source) -> None:
         _check_name(file.vantage, ("vantage",), source)
     _check_segments(file, source)
     _check_names(file, source)
-    own = _check_own_segments(file, source)
+    own = [one.name for one in own_segments(file)]
     declared = dict.fromkeys(file.segments)
     for i, leg in enumerate(file.leg):
         check_leg(leg, ("leg", i), declared, source)
@@ -105,11 +110,11 @@ def _check_name(name: str, path: KeyPath, source: Source) -> None:
 
 
 def _check_not_made(name: str, made: Iterable[str], path: KeyPath, source: Source) -> None:
-    for prefix in made:
-        if name.startswith(prefix):
-            expected = f"a name that does not begin with {prefix}"
-            hint = "names that tables such as [[upstream]] make begin so; choose another"
-            raise source.error(path, expected, name, hint)
+    prefix = made_prefix(name, made)
+    if prefix:
+        expected = f"a name that does not begin with {prefix}"
+        hint = "names that tables such as [[upstream]] make begin so; choose another"
+        raise source.error(path, expected, name, hint)
 
 
 def _check_segments(file: DeploymentFile, source: Source) -> None:
@@ -140,27 +145,11 @@ def _check_names(file: DeploymentFile, source: Source) -> None:
             hint = f"{other} has it already"
             if leg.path[0] != "leg":
                 hint = f"it makes the leg {quote(leg.name)}, and so does {other}"
-            if leg.path[0] != taken[leg.name].path[0]:
-                hint = f"it makes the leg {quote(leg.name)}, which is the name of {other}"
             raise source.error(path, "a name that is not taken", table.name, hint)
         taken[leg.name] = leg
     if not taken:
         hint = "add a [[leg]], [[public]], [[walled]] or [[upstream]]"
         raise source.error(("leg",), "at least one leg", hint=hint)
-
-
-def _check_own_segments(file: DeploymentFile, source: Source) -> list[str]:
-    declared = set(file.segments)
-    own = own_segments(file)
-    for one in own:
-        if one.name in declared:
-            raise source.error(
-                ("segments",),
-                f"no segment that {key_text(one.path)} makes by itself",
-                one.name,
-                "take it out of the list",
-            )
-    return [one.name for one in own]
 
 
 def _check_queries(file: DeploymentFile, source: Source) -> None:

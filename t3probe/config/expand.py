@@ -6,6 +6,7 @@ Pure, and only for files that passed `check.py`.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import NamedTuple
 
 import msgspec
@@ -16,7 +17,28 @@ from .filetypes import DeploymentFile, LegTable, Public, Walled
 from .shares import Shares
 from .types import Duration, Leg, Timing, Upstream
 
-__all__ = ["Origin", "default_paths", "expand", "leg_names", "own_segments", "settle_timing"]
+__all__ = [
+    "MADE_LEGS",
+    "MADE_SEGMENTS",
+    "Origin",
+    "default_paths",
+    "expand",
+    "leg_names",
+    "made_prefix",
+    "own_segments",
+    "settle_timing",
+]
+
+
+MADE_LEGS = ("envoy-", "walloff-", "walled-", "source-")
+"""How names begin that tables make for legs and source checks: what is called so is judged so."""
+MADE_SEGMENTS = ("upstream-", "carve-out-", "wall-")
+"""How names of segments begin that tables make."""
+
+
+def made_prefix(name: str, made: Iterable[str]) -> str:
+    """The one of these prefixes with which a name begins; empty without any."""
+    return next((one for one in made if name.startswith(one)), "")
 
 
 class Origin(NamedTuple):

@@ -22,10 +22,14 @@ def parse_hosts(text: str) -> Hosts:
     one. Raises Wrong."""
     if "/" in text or is_address(text):
         try:
-            return ip_network(plain_host(text) if is_address(text) else text)
+            found = ip_network(plain_host(text) if is_address(text) else text)
         except ValueError:
             hint = "the bits behind the prefix must be 0" if "/" in text else ""
             raise Wrong("a network such as 10.0.0.0/24", hint) from None
+        mapped = getattr(found.network_address, "ipv4_mapped", None)
+        if mapped is not None and found.prefixlen >= 96:
+            return ip_network(f"{mapped}/{found.prefixlen - 96}")
+        return found
     if not _GLOB.fullmatch(text):
         raise Wrong("a network, an address, or a host name with * and ?")
     parts = (".*" if one == "*" else "." if one == "?" else re.escape(one) for one in text.lower())

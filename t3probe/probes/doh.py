@@ -11,6 +11,7 @@ import dns.rcode
 import dns.rdataclass
 import dns.rdatatype
 
+from t3probe.config.endpoints import plain_host
 from t3probe.config.types import Leg
 from t3probe.probes.base import (
     Collapsed,
@@ -125,7 +126,7 @@ class DohLine(HttpLine):
             # A second query on a new connection: the next beat is on another one than this.
             self.left_politely = self.client.closed_by_peer or self.client.renewed
         check_route(self.leg, answer.headers, self.facts)
-        inside = self.probing.internal_addresses.intersection(found)
+        inside = self.probing.internal_addresses.intersection(map(plain_host, found))
         if inside:
             raise Collapsed(
                 f"public DNS answers {min(inside)}, which is an internal address: this is not "

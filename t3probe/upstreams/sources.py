@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-from t3probe.config.endpoints import check_host, is_address
+from t3probe.config.endpoints import check_host, is_address, plain_host
 from t3probe.config.errors import Wrong
 from t3probe.config.types import Place, UpstreamSource
 
@@ -130,7 +130,9 @@ def either_weight(one: int | None, other: int | None) -> int | None:
 
 
 def backend_of(host: str, port: int) -> str:
-    """`host:port`, an IPv6 address in brackets."""
+    """`host:port`, an IPv6 address in brackets: one text for one backend, however a source writes
+    its address."""
+    host = plain_host(host)
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 

@@ -13,9 +13,10 @@ from collections.abc import Mapping
 
 import msgspec
 
+from t3probe.config.endpoints import parse_address
 from t3probe.config.types import Leg, Place
 from t3probe.observation import Disagreement, EnvoyView, Observation
-from t3probe.upstreams.sources import HostView, Opinion, Views
+from t3probe.upstreams.sources import HostView, Opinion, Views, backend_of
 
 __all__ = ["compared", "reached"]
 
@@ -36,9 +37,8 @@ def compared(seen: Observation, leg: Leg, before: Known, after: Known) -> Observ
     is not in `after`. An upstream that failed while Envoy let it run out, or took it out, is no
     failure: it takes no part, like one under planned downtime.
     """
-    views = tuple(
-        _view(seen, place, (leg.address or "").lower(), before, after) for place in leg.places
-    )
+    address = backend_of(*parse_address(leg.address)) if leg.address else ""
+    views = tuple(_view(seen, place, address, before, after) for place in leg.places)
     if not views:
         return seen
     # What the file names, or a source without an opinion, is wanted whatever Envoy says.

@@ -15,6 +15,7 @@ from t3probe.cli import main as cli
 from t3probe.cluster.command import main
 from t3probe.cluster.places import Block, ClusterError, Pods, parse_at, parse_block, parse_where
 from t3probe.cluster.prometheusrule import prometheusrule
+from t3probe.config.endpoints import plain_host
 
 T3 = str(ROOT / "deployments" / "t3.toml")
 PAGES = """
@@ -215,8 +216,21 @@ def test_pods_are_read_as_written(
 @given(st.ip_addresses().flatmap(lambda one: st.just(f"{one}/{one.max_prefixlen}")))
 def test_blocks_are_read_as_written(text: str) -> None:
     assert parse_where(text, "--at") == parse_block(text) == Block(text)
-    host, place = parse_at(f"[{text.split('/')[0]}]={text}")
-    assert (host, place.peers) == (text.split("/")[0], (Block(text),))
+    address = text.split("/")[0]
+    host, place = parse_at(f"[{address}]={text}")
+    assert (host, place.peers) == (plain_host(address), (Block(text),))
+
+
+@pytest.mark.parametrize(
+    "written", ["[::ffff:10.0.20.203]", "::FFFF:10.0.20.203", "[0:0:0:0:0:ffff:a00:14cb]"]
+)
+def test_the_host_of_at_is_an_address_however_it_is_written(
+    written: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["--at", f"{written}=traefik/name=a:8443"]
+    spec = printed(capsys, "networkpolicy", T3, *words)["spec"]
+    target = Target("10.42.0.7", 8443, "TCP", "traefik", (("name", "a"),))
+    assert allowed(spec, "egress", target)
 
 
 @given(st.text(max_size=30))

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import tomllib
+
 import pytest
 from config_helpers import PROVIDERS, RICH, SMALL, read, sentence
+
+from t3probe.config.expand import MADE_LEGS, MADE_SEGMENTS, made_prefix
 
 HTTP = SMALL.replace("ws_echo", "http").replace("wss:", "https:")
 TCP = SMALL.replace("ws_echo", "tcp").replace('url = "wss://app.example/ws"\n', "")
@@ -35,6 +39,57 @@ def test_an_address_twice() -> None:
     assert sentence(TCP + 'addresses = ["a:1", "b:1", "a:1"]').endswith(
         'leg[0].addresses (cloudflare): expected each address once, found "a:1" twice'
     )
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("127.0.0.3:1", "[::ffff:127.0.0.3]:1"),
+        ("[fd00::5]:1", "[FD00:0:0::5]:1"),
+        ("[::1]:1", "[0:0:0:0:0:0:0:1]:1"),
+        ("A.example:1", "a.example:1"),
+    ],
+)
+def test_an_address_twice_in_two_forms(one: str, other: str) -> None:
+    assert f'expected each address once, found "{other}" twice' in sentence(
+        TCP + f'addresses = ["{one}", "{other}"]'
+    )
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("https://1.1.1.1/dns-query", "https://[::ffff:1.1.1.1]:443/dns-query"),
+        ("https://[fd00::5]/dns-query", "https://[FD00::0005]/dns-query"),
+    ],
+)
+def test_a_doh_provider_twice_in_two_forms(one: str, other: str) -> None:
+    text = HTTP.replace("[[leg]]", f'[[leg]]\ndoh = ["{one}", "{other}"]', 1)
+    assert f'expected each DoH provider once, found "{other}" twice' in sentence(text)
+
+
+@pytest.mark.parametrize("prefix", ["envoy-", "walloff-", "walled-", "source-"])
+def test_a_leg_is_not_called_like_one_that_a_table_makes(prefix: str) -> None:
+    text = HTTP.replace('name = "cloudflare"', f'name = "{prefix}x"')
+    assert f"expected a name that does not begin with {prefix}" in sentence(text)
+    # Only at the beginning.
+    read(HTTP.replace('name = "cloudflare"', f'name = "x-{prefix}x"'))
+
+
+@pytest.mark.parametrize("prefix", ["upstream-", "carve-out-", "wall-"])
+def test_a_segment_is_not_called_like_one_that_a_table_makes(prefix: str) -> None:
+    text = SMALL.replace("segments = [", f'segments = ["{prefix}x", ', 1)
+    assert f"expected a name that does not begin with {prefix}" in sentence(text)
+
+
+def test_every_made_name_begins_with_a_prefix_that_is_refused() -> None:
+    rich, written = read(RICH), tomllib.loads(RICH)
+    made = [
+        one.name for one in rich.legs if one.name not in {leg["name"] for leg in written["leg"]}
+    ]
+    assert len(made) == sum(len(written[table]) for table in ("public", "walled", "upstream"))
+    assert all(made_prefix(one, MADE_LEGS) for one in made)
+    assert {made_prefix(one, MADE_SEGMENTS) for one in rich.own_segments} == set(MADE_SEGMENTS)
 
 
 def test_any_of_one_address() -> None:

@@ -85,6 +85,13 @@ def test_too_many_sources_are_refused() -> None:
         ("*.internal", "db.internal.", True),
         ("db.internal", "dbxinternal", False),
         ("*", "10.0.0.7", True),
+        ("10.0.0.0/24", "::ffff:10.0.0.7", True),
+        ("10.0.0.7", "::FFFF:A00:7", True),
+        ("::ffff:10.0.0.7", "10.0.0.7", True),
+        ("::ffff:10.0.0.0/120", "10.0.0.7", True),
+        ("::ffff:10.0.0.0/120", "10.0.1.7", False),
+        ("FD00::5", "fd00:0:0:0:0:0:0:5", True),
+        ("fd00::5", "FD00::0005", True),
     ],
 )
 def test_a_pattern_of_hosts(pattern: str, host: str, expected: bool) -> None:

@@ -61,6 +61,11 @@ def test_checks_of_ones_own_run_after_the_hold_on_their_own_time(checks, own: st
         ("", "expected segments('NAME', ...), found none"),
         ("'wall', leg='devvm'", "a leg or another check is called 'devvm'"),
         ("'wall', reason='bored'", "found 'bored'"),
+        (
+            "'wall', leg='envoy-x'",
+            "expected a name that does not begin with envoy-, found 'envoy-x'",
+        ),
+        ("'wall', leg='source-x'", "begin with source-, found 'source-x'"),
     ],
 )
 def test_a_marker_that_would_spoil_the_record_is_refused(

@@ -17,6 +17,7 @@ from probes.fixtures import Authority
 from probes.servers import (
     HOST,
     Server,
+    deployment,
     echo,
     header_of,
     probe,
@@ -31,6 +32,7 @@ from t3probe.config.types import Leg
 from t3probe.probes.base import ProbeError
 from t3probe.probes.doh import query_message, read_message
 from t3probe.resolve import MAX_ADDRESSES, split_address
+from t3probe.run.engine import internal_addresses
 
 Reader, Writer = asyncio.StreamReader, asyncio.StreamWriter
 MEDIA = ("Content-Type", "application/dns-message")
@@ -292,6 +294,35 @@ async def test_an_internal_address_is_a_collapse(answered: str, authority: Autho
     assert (seen["ws"].outcome, seen["ws"].reason) == ("inconclusive", "leg_collapsed")
     assert "an internal address" in seen["ws"].detail
     assert server.connections == 0
+
+
+@pytest.mark.parametrize(
+    ("pinned", "answered"),
+    [
+        ("::ffff:127.0.0.77", "127.0.0.77"),
+        ("::FFFF:7F00:4D", "127.0.0.77"),
+        ("0:0:0:0:0:0:0:1", "::1"),
+        ("127.0.0.77", "::ffff:127.0.0.77"),
+    ],
+)
+@pytest.mark.parametrize("kind", ["ws_echo", "doh"])
+async def test_a_pin_is_an_address_however_it_is_written(
+    kind: str, pinned: str, answered: str, authority: Authority
+) -> None:
+    async with provider(authority, records(answered)) as one, serve(echo) as server:
+        pin = f"[{pinned}]:{server.port}" if ":" in pinned else f"{pinned}:{server.port}"
+        inside = ws_leg(name="internal", url=f"ws://{HOST}/ws", pin=pin)
+        asks = named_leg(server.port, one) if kind == "ws_echo" else doh_leg(one)
+        seen = (await probe_all([asks, inside], ca=authority.file))[asks.name]
+    assert (seen.outcome, seen.reason) == ("inconclusive", "leg_collapsed")
+
+
+@pytest.mark.parametrize("pinned", ["[FD00::5]:443", "[fd00:0:0::5]", "[fd00::0005]:8443"])
+@pytest.mark.parametrize("literal", [False, True])
+def test_internal_addresses_have_one_form(pinned: str, literal: bool) -> None:
+    where = {"url": f"wss://{pinned}/"} if literal else {"url": f"wss://{HOST}/", "pin": pinned}
+    legs = [ws_leg(**where), ws_leg(name="other", url=f"wss://{HOST}/", pin="10.0.0.1:443")]
+    assert internal_addresses(deployment(legs)) == {"fd00::5", "10.0.0.1"}
 
 
 # -- once ----------------------------------------------------------------------------------

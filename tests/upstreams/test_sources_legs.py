@@ -74,6 +74,28 @@ def test_one_address_is_one_leg_however_many_places_name_it() -> None:
         assert second.route == "pay"
 
 
+def test_an_address_is_one_leg_however_it_is_written() -> None:
+    several = [
+        *(at(host, 9000, "orders", 8443) for host in ("fd00::5", "FD00::5", "fd00:0:0:0:0:0:0:5")),
+        *(
+            at(host, 9001, "pay", 8444)
+            for host in ("10.9.9.9", "::ffff:10.9.9.9", "::FFFF:A09:909")
+        ),
+    ]
+    for order in (several, several[::-1]):
+        made = merged(*order)
+        assert [leg.name for leg in made.legs[1:]] == [
+            "envoy-orders-8443-[fd00::5]:9000",
+            "envoy-pay-8444-10.9.9.9:9001",
+        ]
+    text = TEXT.replace("Listed.internal:9000", "[::ffff:10.9.9.9]:9000")
+    made = with_found(
+        loads(text, environ={}, now=0), [Reading(source(), Found((at("10.9.9.9", 9000, "r"),)))]
+    )
+    assert [leg.name for leg in made.legs] == ["envoy-listed"]
+    assert [one.route for one in made.legs[0].places] == ["r"]
+
+
 def test_a_listed_upstream_keeps_its_name_and_takes_the_places_on() -> None:
     made = merged(at("listed.internal", 9000, "orders", 8443), of=source("edge", "rack-a"))
     (leg,) = made.legs

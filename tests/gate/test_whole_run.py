@@ -1,0 +1,195 @@
+"""The verdict of a run is that of all its incidents: whoever reads it, reads the same one.
+
+Two causes in one run: at 1.4 s the tunnel is cut and reconnects at once; at 3.6 s the resolver
+begins to answer SERVFAIL.
+"""
+
+from __future__ import annotations
+
+import html
+import re
+from typing import Any
+
+from t3probe import gate
+from t3probe.compare import compare
+from t3probe.compare.text import headline
+from t3probe.explain.from_runs import run_seen
+from t3probe.markdown import cell, run_markdown
+from t3probe.mcp_server.of_run import OfRun
+from t3probe.metrics.build import families
+from t3probe.observation import Attempt, Beat, Drop, Observation, RunRecord
+from t3probe.record import Recording
+from t3probe.report.history import History
+from t3probe.report.page import render_page
+from t3probe.summary import headline as summed
+from t3probe.summary import render
+from t3probe.verdict import judge_run
+
+PATHS = {
+    "egress": "wan",
+    "resolver": "wan doh",
+    "edge": "wan cf-edge",
+    "cloudflare": "wan cf-edge tunnel traefik",
+    "internal": "traefik",
+    "walled-home": "traefik wall",
+    "envoy-orders": "upstream-orders",
+}
+HOLDS = ("resolver", "edge", "cloudflare", "internal")
+SEGMENTS = ("wan", "doh", "cf-edge", "tunnel", "traefik", "wall")
+BEATS = tuple(round(0.1 + 0.5 * at, 1) for at in range(12))
+STARTED = 1_700_000_000.0
+RTT = 0.02
+
+
+def beats(*sent: float, conn: int = 0, ok: bool = True) -> tuple[Beat, ...]:
+    return tuple(
+        Beat(sent=at, ended=round(at + RTT, 6), ok=ok, conn=conn, call=int(at >= 1.4))
+        for at in sent
+    )
+
+
+def seen(leg: str, **more: Any) -> Observation:
+    """A leg that works all along, and beats once more when another one calls."""
+    holds = leg in HOLDS
+    sent = sorted({*BEATS, 1.41, 3.63})
+    facts: dict[str, Any] = {
+        "outcome": "passed", "connected": True, "beats": beats(*sent) if holds else tuple(
+            one for at, sending in enumerate(sent) for one in beats(sending, conn=at)
+        ),
+    }  # fmt: skip
+    kind = "walled" if leg.startswith("walled") else "tcp" if not holds else "ws_echo"
+    if leg in ("resolver", "edge"):
+        kind = "doh" if leg == "resolver" else "http"
+    level = "hold" if holds else "ask" if kind == "walled" else "connect"
+    fixed = {"leg": leg, "kind": kind, "path": tuple(PATHS[leg].split()), "level": level}
+    return Observation(ended=6.0, observed_seconds=6.0, **{**facts, **fixed, **more})
+
+
+def cut(leg: str, at: float) -> Observation:
+    """Its connection is cut at this moment, and a new one works at once."""
+    before = [one for one in BEATS if one < at]
+    after = [one for one in BEATS if one > at]
+    drop = Drop(
+        began=round(before[-1] + RTT, 6), noticed=at, reason="closed_by_peer", symptom="cut",
+        stage="hold", call=1, conn=0, connection_age_seconds=at,
+        attempt=Attempt(started=at, ended=at + RTT, ok=True), recovered=round(at + RTT, 6),
+    )  # fmt: skip
+    good = (*beats(*before), *beats(at, *after, conn=1))
+    return seen(leg, outcome="failed", reason="closed_by_peer", beats=good, drops=(drop,))
+
+
+def failing(leg: str, at: float) -> Observation:
+    """From its beat at this moment on it is answered wrongly."""
+    before = [one for one in BEATS if one < at]
+    noticed = round(at + RTT, 6)
+    drop = Drop(
+        began=round(before[-1] + RTT, 6), noticed=noticed, reason="resolver_failed",
+        symptom="down", stage="hold", call=2, conn=0,
+        attempt=Attempt(
+            started=noticed, ended=noticed + RTT, ok=False, reason="resolver_failed", stage="ask"
+        ),
+    )  # fmt: skip
+    tried = (*beats(*before), *beats(at, ok=False), *beats(noticed, conn=1, ok=False))
+    return seen(
+        leg, outcome="failed", reason="resolver_failed", connected=False, beats=tried, drops=(drop,)
+    )
+
+
+def run(*changed: Observation, at: float = STARTED) -> Recording:
+    legs = {name: seen(name) for name in PATHS} | {one.leg: one for one in changed}
+    record = RunRecord(
+        deployment="here", segments=SEGMENTS, own_segments=("upstream-orders",),
+        paths=(tuple(PATHS["cloudflare"].split()),), started_at=at, duration_seconds=6.0,
+        hold_seconds=6.0, heartbeat_seconds=0.5, watchdog_seconds=2.0,
+    )  # fmt: skip
+    return Recording(record, tuple(legs.values()))
+
+
+CUT = cut("cloudflare", 1.4)
+BOTH = run(CUT, failing("resolver", 3.6))
+JUDGED = judge_run(BOTH.run, BOTH.observations)
+
+
+def test_the_gate_stays_shut_whatever_else_happened_later() -> None:
+    first, second = JUDGED.incidents
+    assert (first.failed, first.verdict.convicted) == (("resolver",), ("doh",))
+    assert (second.failed, second.verdict.convicted) == (("cloudflare",), ("tunnel",))
+    assert JUDGED.verdict.convicted == ("doh", "tunnel")
+    assert (JUDGED.verdict.status, JUDGED.verdict.ambiguous) == ("localised", ())
+    for segment in ("tunnel", "doh"):
+        assert gate.blocked(JUDGED.verdict, [segment]) == [segment]
+        assert gate.sentences(JUDGED.verdict, [segment]) == [f"closed: {segment} convicted"]
+    assert gate.blocked(JUDGED.verdict, ["wan", "cf-edge", "traefik", "wall"]) == []
+
+
+def test_people_read_the_same_verdict_everywhere() -> None:
+    _, sentence = summed(JUDGED)
+    assert re.search(r"\bdoh\b.*\btunnel\b", sentence), sentence
+    lines = "\n".join(line for _, line in render(BOTH.run, BOTH.observations, JUDGED))
+    assert sentence in lines
+    told = "\n".join(run_markdown(BOTH.run, BOTH.observations, JUDGED))
+    assert f"**{cell(sentence)}**" in told
+    assert "| convicted | doh, tunnel |" in told
+    page = html.unescape(re.sub("<[^>]*>", "", render_page(History.of([BOTH])).decode()))
+    assert sentence in page
+    asked = OfRun(BOTH, "run.xml")
+    answer = asked.verdict(asked.source(STARTED + 60))
+    assert (answer.sentence, answer.convicted) == (sentence, ("doh", "tunnel"))
+    assert [one.failed for one in answer.incidents] == [("resolver",), ("cloudflare",)]
+
+
+def test_machines_read_the_same_verdict_everywhere() -> None:
+    assert JUDGED.to_dict()["convicted"] == ["doh", "tunnel"]
+    states = {
+        one.labels["segment"]: one.labels["state"]
+        for family in families(BOTH.run, BOTH.observations, JUDGED)
+        for one in family.samples
+        if one.name == "t3probe_segment_state" and one.value
+    }
+    assert {one for one in states if states[one] == "convicted"} == {"doh", "tunnel"}
+    found = compare(run(at=STARTED - 60), BOTH)
+    assert {one.segment for one in found.regressions} == {"doh", "tunnel"}
+    assert headline(found) == "regression: doh, tunnel cleared before, convicted after"
+    recorded = run_seen(BOTH)
+    assert set(recorded.exonerated) == set(JUDGED.verdict.exonerated)
+    # By onset, each with what it says itself.
+    assert [one.failed for one in recorded.incidents] == [("cloudflare",), ("resolver",)]
+
+
+def test_after_a_pure_cut_whoever_passed_beside_it_is_cleared() -> None:
+    one = run(CUT)
+    judged = judge_run(one.run, one.observations)
+    labels = judged.verdict.labels()
+    assert labels.pop("tunnel") == "convicted"
+    assert set(labels.values()) == {"exonerated"}
+    (incident,) = judged.incidents
+    assert incident.cleared_by["walled-home"] == "beside"
+    assert incident.cleared_by["envoy-orders"] == "beside"
+    found = compare(run(at=STARTED - 60), one)
+    assert [change.segment for change in found.regressions] == ["tunnel"]
+    assert headline(found) == "regression: tunnel cleared before, convicted after"
+    assert not compare(run(at=STARTED - 60), one, ["wall", "upstream-orders"]).regressions
+
+
+def test_the_headline_says_of_each_segment_what_became_of_it() -> None:
+    # Nobody else looks at traefik, wall and the tunnel any more.
+    blind = [seen(leg, outcome="inconclusive") for leg in ("internal", "walled-home")]
+    after = run(CUT, failing("resolver", 3.6), *blind)
+    assert headline(compare(run(at=STARTED - 60), after)) == (
+        "regression: doh cleared before, convicted after; "
+        "tunnel, traefik, wall cleared before, not cleared after"
+    )
+
+
+def test_an_upstream_that_is_dead_all_along_stays_convicted() -> None:
+    drop = Drop(
+        began=0.0, noticed=0.12, reason="connect_refused", symptom="down", stage="connect", call=1,
+        attempt=Attempt(started=0.12, ended=0.13, ok=False, stage="connect"),
+    )  # fmt: skip
+    dead = seen(
+        "envoy-orders", outcome="failed", reason="connect_refused", connected=False,
+        beats=beats(*BEATS, ok=False), drops=(drop,),
+    )  # fmt: skip
+    for others in ((), (CUT,), (CUT, failing("resolver", 3.6))):
+        one = run(dead, *others)
+        assert "upstream-orders" in judge_run(one.run, one.observations).verdict.convicted
