@@ -254,6 +254,56 @@ def test_an_outage_that_ended_is_not_the_next_one() -> None:
     assert len(outages_of([first, second])) == 2
 
 
+def test_an_outage_ends_at_the_first_good_beat_in_whatever_run() -> None:
+    # In the first run the leg fails at its end. In the next one it works from the first second
+    # on, and fails again in its middle.
+    first = run(
+        failing("ws", began=30, ended=None, first_good=AT + 1),
+        began=0,
+        ended=36,
+        incidents=(incident("ws", cleared="wan edge", began=30, ended=None),),
+    )
+    second = run(
+        failing("ws", began=90, ended=None, first_good=AT + 61),
+        began=60,
+        ended=96,
+        incidents=(incident("ws", cleared="wan edge", began=90, ended=None),),
+    )
+    third = run(leg("ws", first_good=AT + 123), began=120, ended=156)
+    before, after = outages_of([first, second, third])
+    assert (before.began, before.ended) == (AT + 30, AT + 61)
+    assert (after.began, after.ended) == (AT + 90, AT + 123)
+    # Without a good beat in between it is one.
+    silent = run(
+        failing("ws", began=60.5, ended=None),
+        began=60,
+        ended=96,
+        incidents=(incident("ws", cleared="wan edge", began=60.5, ended=None),),
+    )
+    (outage,) = outages_of([first, silent, third])
+    assert (outage.began, outage.ended) == (AT + 30, AT + 123)
+
+
+def test_an_outage_of_two_legs_ends_when_both_work() -> None:
+    first = run(
+        failing("ws", ended=None),
+        failing("cdn", ended=None),
+        began=0,
+        ended=36,
+        incidents=(incident("ws", "cdn", began=30, ended=None),),
+    )
+    one_back = run(
+        leg("ws", first_good=AT + 61),
+        failing("cdn", ended=None),
+        began=60,
+        ended=96,
+        incidents=(incident("cdn", began=60, ended=None),),
+    )
+    both = run(leg("ws", first_good=AT + 121), leg("cdn", first_good=AT + 124), began=120)
+    (outage,) = outages_of([first, one_back, both])
+    assert (outage.began, outage.ended) == (AT + 30, AT + 124)
+
+
 def test_runs_far_apart_are_two_outages() -> None:
     first = run(incidents=(incident("ws", began=0, ended=None),), began=0, ended=36)
     later = run(incidents=(incident("ws", began=900, ended=None),), began=900, ended=936)

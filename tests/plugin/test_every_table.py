@@ -1,0 +1,162 @@
+"""Deployments that use everything at once, run by a real pytest: no table disturbs another one's
+checks."""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+import pytest
+from plugin_runner import ROOT, Result, Runner
+from upstreams.sources_servers import ok, serving
+from upstreams.sweep_help import places
+
+USERS_OWN = """
+import pytest
+
+@pytest.fixture(scope="module", autouse=True)
+def something():
+    made = []
+    yield made
+    made.append("torn down")
+
+@pytest.fixture(scope="session", autouse=True)
+def something_else():
+    yield
+
+@pytest.mark.segments("serve", leg="own-first")
+def test_first(something):
+    assert something == []
+
+@pytest.mark.segments("serve", leg="own-second")
+def test_second(something):
+    assert something == []
+"""
+
+
+def numbers(done: Result) -> dict[str, int]:
+    suite = next(ElementTree.parse(done.results / "junit.xml").iter("testsuite"))
+    names = ("tests", "failures", "errors", "skipped")
+    return {name: int(suite.get(name, "0")) for name in names}
+
+
+def row(backend: str, route: str = "orders") -> dict[str, Any]:
+    host, _, port = backend.rpartition(":")
+    return {
+        "node": "edge-1", "route": route, "listen_port": 8443,
+        "backend_host": host, "backend_port": int(port), "active": True,
+    }  # fmt: skip
+
+
+@pytest.fixture
+def backend() -> Iterator[str]:
+    with places() as here:
+        yield here.answering()
+
+
+@pytest.fixture
+def web(backend: str) -> Iterator[str]:
+    """A server that has a page for everybody, and knows one upstream."""
+
+    def answer(head: bytes) -> bytes:
+        asks = head.startswith(b"GET /routes")
+        return ok(json.dumps({"routes": [row(backend)]}).encode() if asks else b"hello")
+
+    with serving(answer) as (url, _):
+        yield url
+
+
+def test_a_source_beside_a_check_of_a_later_module(
+    checks: Runner, tmp_path: Path, web: str
+) -> None:
+    file = tmp_path / "small.toml"
+    file.write_text(
+        'name = "small"\nsegments = ["front"]\n[sso]\nhosts = ["sso.example"]\n'
+        f'[[public]]\nname = "open"\nurl = "{web}/open"\npath = ["front"]\n'
+        '[[upstream_source]]\nname = "api"\nkind = "nodes"\n'
+        f'url = "{web}/routes"\nnode = "edge-1"\n'
+    )
+    done = checks("--hold", "0", deployment=str(file))
+    assert done.code == 0, done.output
+    assert numbers(done) == {"tests": 3, "failures": 0, "errors": 0, "skipped": 0}
+    assert "not torn down" not in done.output
+
+
+MORE = """
+[[upstream_source]]
+name = "api"
+kind = "nodes"
+url = "{web}/routes"
+node = "edge-1"
+
+[[upstream_share]]
+segment = "devvm"
+hosts = ["10.99.0.0/24"]
+
+[[downtime]]
+leg = "envoy-api-planned"
+until = 2999-01-01
+why = "new disks"
+
+[[upstream]]
+name = "api-planned"
+address = "{backend}"
+
+[delivery]
+textfile = "{folder}/t3.prom"
+
+[sweep]
+at_once = 8
+"""
+
+
+def everything(checks: Runner, folder: Path, web: str, backend: str) -> Path:
+    """A running lab's file, with one of each table that it lacks."""
+    file = folder / "everything.toml"
+    text = Path(checks.lab.deployment_path).read_text()
+    file.write_text(text + MORE.format(web=web, backend=backend, folder=folder))
+    return file
+
+
+def test_the_reference_deployment_has_one_of_every_table(
+    checks: Runner, tmp_path: Path, web: str, backend: str
+) -> None:
+    schema = json.loads((ROOT / "deployments" / "schema.json").read_text())["properties"]
+    tables = {
+        name
+        for name, value in schema.items()
+        if value.get("type") == "object"
+        or "allOf" in value
+        or "$ref" in value.get("items", {})
+        or "$ref" in value
+    }
+    assert {"leg", "upstream_source", "sweep", "lab"} <= tables
+    written = tomllib.loads(everything(checks, tmp_path, web, backend).read_text())
+    assert {name for name in written if isinstance(written[name], dict | list)} >= tables
+
+
+@pytest.mark.parametrize("own", [False, True], ids=["alone", "with a user's fixtures"])
+def test_one_of_every_table_in_one_run(
+    checks: Runner, tmp_path: Path, web: str, backend: str, own: bool
+) -> None:
+    file = everything(checks, tmp_path, web, backend)
+    words = ["checks"]
+    if own:
+        mine = tmp_path / "test_own.py"
+        mine.write_text(USERS_OWN)
+        words.append(str(mine))
+    done = checks("--hold", "0", *words, deployment=str(file))
+    assert done.code == 0, done.output
+    found = numbers(done)
+    assert (found["failures"], found["errors"], found["skipped"]) == (0, 0, 1), done.output
+    assert "not torn down" not in done.output
+    seen = done.legs
+    assert {"source-api", "cloudflare", "walloff-probe", "walled-home"} <= set(seen)
+    assert any(name.startswith("envoy-orders-8443-") for name in seen)
+    assert seen["envoy-api-planned"].planned
+    assert done.verdict["status"] == "clean"
+    assert (tmp_path / "t3.prom").exists()

@@ -1,0 +1,16 @@
+"""Two causes in one run of the lab: the gate is shut for each of them."""
+
+from __future__ import annotations
+
+from plugin_runner import Runner
+
+
+def test_a_later_outage_does_not_open_the_gate(checks: Runner) -> None:
+    faults = ["--fault", "tunnel:cut@1.4s", "--fault", "doh:servfail@3.6s"]
+    done = checks(*faults, "--gate", "tunnel", deployment=None)
+    assert done.code == 1, done.output
+    assert set(done.verdict["convicted"]) == {"tunnel", "doh"}, done.output
+    assert "closed: tunnel convicted" in done.output
+    by_leg = {tuple(one["failed"]): one["verdict"] for one in done.verdict["incidents"]}
+    assert by_leg["cloudflare",]["convicted"] == ["tunnel"]
+    assert by_leg["resolver",]["convicted"] == ["doh"]
