@@ -61,7 +61,10 @@ def _found(view: View) -> Iterator[Child]:
     yield f"{view.incidents[0].finding}."
     others = len(view.judged.incidents) - 1
     if others:
-        yield f" {count(others, 'more incident')} in this run."
+        first = view.incidents[0].verdict.convicted
+        also = [one for one in view.verdict.convicted if one not in first]
+        yield f" {count(others, 'more incident')} in this run"
+        yield f", which convicted {listed(also, 8)}." if also else "."
     if view.verdict.ambiguous and view.verdict.extra_leg:
         yield f" One more leg would tell: over {' > '.join(view.verdict.extra_leg)}."
 

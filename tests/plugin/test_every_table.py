@@ -104,7 +104,7 @@ why = "new disks"
 
 [[upstream]]
 name = "api-planned"
-address = "{backend}"
+address = "{other}"
 
 [delivery]
 textfile = "{folder}/t3.prom"
@@ -114,16 +114,16 @@ at_once = 8
 """
 
 
-def everything(checks: Runner, folder: Path, web: str, backend: str) -> Path:
+def everything(checks: Runner, folder: Path, web: str) -> Path:
     """A running lab's file, with one of each table that it lacks."""
     file = folder / "everything.toml"
     text = Path(checks.lab.deployment_path).read_text()
-    file.write_text(text + MORE.format(web=web, backend=backend, folder=folder))
+    file.write_text(text + MORE.format(web=web, other=web.removeprefix("http://"), folder=folder))
     return file
 
 
 def test_the_reference_deployment_has_one_of_every_table(
-    checks: Runner, tmp_path: Path, web: str, backend: str
+    checks: Runner, tmp_path: Path, web: str
 ) -> None:
     schema = json.loads((ROOT / "deployments" / "schema.json").read_text())["properties"]
     tables = {
@@ -135,15 +135,13 @@ def test_the_reference_deployment_has_one_of_every_table(
         or "$ref" in value
     }
     assert {"leg", "upstream_source", "sweep", "lab"} <= tables
-    written = tomllib.loads(everything(checks, tmp_path, web, backend).read_text())
+    written = tomllib.loads(everything(checks, tmp_path, web).read_text())
     assert {name for name in written if isinstance(written[name], dict | list)} >= tables
 
 
 @pytest.mark.parametrize("own", [False, True], ids=["alone", "with a user's fixtures"])
-def test_one_of_every_table_in_one_run(
-    checks: Runner, tmp_path: Path, web: str, backend: str, own: bool
-) -> None:
-    file = everything(checks, tmp_path, web, backend)
+def test_one_of_every_table_in_one_run(checks: Runner, tmp_path: Path, web: str, own: bool) -> None:
+    file = everything(checks, tmp_path, web)
     words = ["checks"]
     if own:
         mine = tmp_path / "test_own.py"

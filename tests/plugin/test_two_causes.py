@@ -6,8 +6,9 @@ from plugin_runner import Runner
 
 
 def test_a_later_outage_does_not_open_the_gate(checks: Runner) -> None:
-    faults = ["--fault", "tunnel:cut@1.4s", "--fault", "doh:servfail@3.6s"]
-    done = checks(*faults, "--gate", "tunnel", deployment=None)
+    # Late enough for all legs to be up for a while, on a busy machine, too.
+    faults = ["--fault", "tunnel:cut@5s", "--fault", "doh:servfail@9s"]
+    done = checks(*faults, "--hold", "12s", "--gate", "tunnel", deployment=None)
     assert done.code == 1, done.output
     assert set(done.verdict["convicted"]) == {"tunnel", "doh"}, done.output
     assert "closed: tunnel convicted" in done.output

@@ -71,7 +71,7 @@ def test_several_incidents_tell_their_whole_stretch() -> None:
     said = answer(page_of(lab("two_incidents")))
     assert said["Broken"].endswith("1 more incident in this run, which convicted dispatch.")
     assert re.search(r"All 2 incidents: from 03:\d\d:\d\d\.\d+ to the run's end\.", said["Since"])
-    assert said["Not cleared"].startswith("tunnel, carve-out, dispatch (unobserved).")
+    assert said["Not cleared"].startswith("carve-out (masked); tunnel (unobserved).")
 
 
 def test_a_clean_run_has_nothing_broken() -> None:
