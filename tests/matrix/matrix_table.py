@@ -1,7 +1,7 @@
 """What the verdict must be for every fault of the lab: the whole of it.
 
 `status | convicted | ambiguous | masked | unobserved`; every other segment is exonerated. A cut
-is seen by held connections only, so what only one-shot legs cross is unobserved then.
+is seen by held connections only; legs that hold none pass, and clear what no failed leg crosses.
 """
 
 from __future__ import annotations
@@ -9,12 +9,12 @@ from __future__ import annotations
 TABLE = {
     "wan:refuse": "localised | wan | - | doh cf-edge | tunnel",
     "wan:blackhole": "localised | wan | - | doh cf-edge | tunnel",
-    "wan:cut": "ambiguous | - | wan doh cf-edge | tunnel | wall UPSTREAMS",
+    "wan:cut": "ambiguous | - | wan doh cf-edge | tunnel | -",
     "wan:slow": "clean | - | - | - | -",
     "doh:refuse": "localised | doh | - | - | tunnel",
     "doh:blackhole": "localised | doh | - | - | tunnel",
     "doh:reset": "localised | doh | - | - | tunnel",
-    "doh:cut": "localised | doh | - | - | wall UPSTREAMS",
+    "doh:cut": "localised | doh | - | - | -",
     "doh:stall": "localised | doh | - | - | tunnel",
     "doh:slow": "clean | - | - | - | -",
     "doh:expired-cert": "localised | doh | - | - | tunnel",
@@ -27,7 +27,7 @@ TABLE = {
     "cf-edge:refuse": "localised | cf-edge | - | tunnel | -",
     "cf-edge:blackhole": "localised | cf-edge | - | tunnel | -",
     "cf-edge:reset": "localised | cf-edge | - | tunnel | -",
-    "cf-edge:cut": "localised | cf-edge | - | tunnel | wall UPSTREAMS",
+    "cf-edge:cut": "localised | cf-edge | - | tunnel | -",
     "cf-edge:stall": "localised | cf-edge | - | tunnel | -",
     "cf-edge:slow": "clean | - | - | - | -",
     "cf-edge:http502": "localised | cf-edge | - | tunnel | -",
@@ -36,21 +36,21 @@ TABLE = {
     "tunnel:refuse": "localised | tunnel | - | - | -",
     "tunnel:blackhole": "localised | tunnel | - | - | -",
     "tunnel:reset": "localised | tunnel | - | - | -",
-    "tunnel:cut": "localised | tunnel | - | - | wall UPSTREAMS",
+    "tunnel:cut": "localised | tunnel | - | - | -",
     "tunnel:stall": "localised | tunnel | - | - | -",
     "tunnel:slow": "clean | - | - | - | -",
     "tunnel:http502": "localised | tunnel | - | - | -",
     "traefik:refuse": "localised | traefik | - | tunnel carve-out | wall",
     "traefik:blackhole": "localised | traefik | - | tunnel carve-out | wall",
     "traefik:reset": "localised | traefik | - | tunnel carve-out | wall",
-    "traefik:cut": "localised | traefik | - | tunnel carve-out | wall UPSTREAMS",
+    "traefik:cut": "localised | traefik | - | tunnel carve-out | -",
     "traefik:stall": "localised | traefik | - | tunnel carve-out | wall",
     "traefik:slow": "clean | - | - | - | -",
     "traefik:http502": "localised | traefik | - | tunnel carve-out | wall",
     "traefik:expired-cert": "localised | traefik | - | tunnel carve-out | wall",
     "traefik:wrong-host-cert": "localised | traefik | - | tunnel carve-out | wall",
     "carve-out:reset": "localised | carve-out | - | tunnel | -",
-    "carve-out:cut": "localised | carve-out | - | tunnel | wall UPSTREAMS",
+    "carve-out:cut": "localised | carve-out | - | tunnel | -",
     "carve-out:stall": "localised | carve-out | - | tunnel | -",
     "carve-out:slow": "clean | - | - | - | -",
     "carve-out:http502": "localised | carve-out | - | tunnel | -",
@@ -64,13 +64,13 @@ TABLE = {
     "devvm:refuse": "localised | devvm | - | tunnel carve-out dispatch serve | -",
     "devvm:blackhole": "localised | devvm | - | tunnel carve-out dispatch serve | -",
     "devvm:reset": "localised | devvm | - | tunnel carve-out dispatch serve | -",
-    "devvm:cut": "localised | devvm | - | tunnel carve-out dispatch serve | wall UPSTREAMS",
+    "devvm:cut": "localised | devvm | - | tunnel carve-out dispatch serve | -",
     "devvm:stall": "localised | devvm | - | tunnel carve-out dispatch serve | -",
     "devvm:slow": "clean | - | - | - | -",
     "dispatch:refuse": "localised | dispatch | - | tunnel carve-out | -",
     "dispatch:blackhole": "localised | dispatch | - | tunnel carve-out | -",
     "dispatch:reset": "localised | dispatch | - | tunnel carve-out | -",
-    "dispatch:cut": "localised | dispatch | - | tunnel carve-out | wall UPSTREAMS",
+    "dispatch:cut": "localised | dispatch | - | tunnel carve-out | -",
     "dispatch:stall": "localised | dispatch | - | tunnel carve-out | -",
     "dispatch:slow": "clean | - | - | - | -",
     "dispatch:http502": "localised | dispatch | - | tunnel carve-out | -",
@@ -78,7 +78,7 @@ TABLE = {
     "serve:refuse": "localised | serve | - | - | -",
     "serve:blackhole": "localised | serve | - | - | -",
     "serve:reset": "localised | serve | - | - | -",
-    "serve:cut": "localised | serve | - | - | wall UPSTREAMS",
+    "serve:cut": "localised | serve | - | - | -",
     "serve:stall": "localised | serve | - | - | -",
     "serve:slow": "clean | - | - | - | -",
     "serve:http502": "localised | serve | - | - | -",
@@ -89,8 +89,6 @@ TABLE = {
     "upstream-search:refuse": "localised | upstream-search | - | - | -",
     "upstream-search:blackhole": "localised | upstream-search | - | - | -",
 }
-
-UPSTREAMS = "upstream-orders upstream-billing upstream-search"
 
 IN_MID_HOLD = [
     *("wan:refuse", "wan:blackhole"),

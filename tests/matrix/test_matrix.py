@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from matrix_table import IN_MID_HOLD, PAIRS, TABLE, UPSTREAMS
+from matrix_table import IN_MID_HOLD, PAIRS, TABLE
 
 from t3probe.lab.faults import FAULTS
 from t3probe.observation import Observation
@@ -21,7 +21,7 @@ def expected(row: str, segments: list[str]) -> dict[str, list[str]]:
     status, *cells = (cell.strip() for cell in row.split("|"))
     found: dict[str, list[str]] = {"status": [status]}
     for label, cell in zip(LABELS, cells, strict=True):
-        names = cell.replace("UPSTREAMS", UPSTREAMS).replace("-", "-").split()
+        names = cell.split()
         found[label] = [one for one in segments if one in names]
     named = {name for label in LABELS for name in found[label]}
     found["exonerated"] = [one for one in segments if one not in named]
