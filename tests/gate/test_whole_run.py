@@ -190,6 +190,7 @@ def test_an_upstream_that_is_dead_all_along_stays_convicted() -> None:
         "envoy-orders", outcome="failed", reason="connect_refused", connected=False,
         beats=beats(*BEATS, ok=False), drops=(drop,),
     )  # fmt: skip
-    for others in ((), (CUT,), (CUT, failing("resolver", 3.6))):
+    two = (failing("resolver", 3.6), failing("edge", 3.6))  # worse: two legs are down
+    for others in ((), (CUT,), two, (CUT, *two)):
         one = run(dead, *others)
         assert "upstream-orders" in judge_run(one.run, one.observations).verdict.convicted

@@ -67,6 +67,7 @@ def test_the_summary_says_it_in_words() -> None:
     lines = [text for _, text in render(RunRecord(), [x], judge(x))]
     assert " ".join(" ".join(lines).split()).count(words) == 1
     assert any("bytes of x were lost among: wan, a" in line for line in lines)
+    assert " ".join(" ".join(lines).split()).count("bytes of x") == 1, "said once"
     assert all(len(line) <= 80 for line in lines)
 
 
