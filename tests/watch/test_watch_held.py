@@ -214,25 +214,24 @@ def test_a_cut_shows_for_a_minute(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_an_outage_that_is_over_hides_none_that_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Two legs fall over `back` and return; `side` has been down for minutes, and the page of
-    `page` was never there."""
+    """Two legs fall over `back` and return, which is the worse outage; then `side` falls."""
     short = [Trouble(203.3, "connection_reset", lasts=8)]
     scripts = {
         "whole": Script(list(short)), "again": Script(list(short)), "front": Script(),
-        "side": Script([Trouble(33.3, "connection_reset", lasts=3000)]),
-        "page": Script([Trouble(0.0, "connect_refused", lasts=3000)]),
+        "side": Script([Trouble(233.3, "connection_reset", lasts=3000)]),
     }  # fmt: skip
-    legs = [WHOLE, FRONT, ws("again", "front", "back"), ws("side", "side"), walled("page", "page")]
+    legs = [WHOLE, FRONT, ws("again", "front", "back"), ws("side", "side")]
 
     def look(kept: Kept) -> dict[str, str]:
-        return {one: state(kept, one) for one in ("front", "back", "side", "page")}
+        return {one: state(kept, one) for one in ("front", "back", "side")}
 
-    moments: Moments = dict.fromkeys([190.0, 225.0, 250.0, 300.0], look)
+    moments: Moments = dict.fromkeys([190.0, 225.0, 245.0, 300.0], look)
     _, seen = hold(monkeypatch, scripts, legs, moments)
-    going_on = {"front": "exonerated", "side": "convicted", "page": "convicted"}
-    assert seen[190.0] == {"back": "exonerated", **going_on}
-    assert seen[225.0] == seen[250.0] == {"back": "convicted", **going_on}, "over for a moment"
-    assert seen[300.0] == {"back": "exonerated", **going_on}, "over for more than a minute"
+    front, well, broken = {"front": "exonerated"}, "exonerated", "convicted"
+    assert seen[190.0] == {**front, "back": well, "side": well}
+    assert seen[225.0] == {**front, "back": broken, "side": well}, "over for a moment"
+    assert seen[245.0] == {**front, "back": broken, "side": broken}, "one over, one going on"
+    assert seen[300.0] == {**front, "back": well, "side": broken}, "over for more than a minute"
 
 
 def test_the_run_timestamp_goes_on_and_follows_a_clock_that_is_set(
