@@ -14,9 +14,10 @@ CHECK_ARGS := $(if $(DEPLOYMENT),--deployment=$(DEPLOYMENT)) $(if $(HOLD),--hold
   $(foreach fault,$(FAULT),--fault $(fault)) $(ARGS)
 
 TESTS ?= tests
-# Many tests wait: more processes than cores.
+# Many tests wait: one process more than two cores.
 JOBS ?= 3
-SUITE := T3PROBE_LOOPBACK_ONLY=1 bash ci/cpu \
+# The tests start some hundreds of interpreters: compiled files may be kept for them.
+SUITE := T3PROBE_LOOPBACK_ONLY=1 PYTHONDONTWRITEBYTECODE= bash ci/cpu \
   $(BIN)/python -m pytest -c tests/pytest.ini -n $(JOBS) --dist worksteal
 
 .DEFAULT_GOAL := help
