@@ -62,7 +62,8 @@ class Recorded:
         self.factory = factory
 
     def __call__(self, *arguments: str, faults: Sequence[str] = ()) -> Result:
-        """The run with these arguments while these faults last. Its results are not written to."""
+        """The run with these arguments under these faults; afterwards the lab has none. Its results
+        are not written to."""
 
         def make(folder: Path) -> None:
             self.lab.switch(list(faults))
