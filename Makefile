@@ -13,8 +13,15 @@ CHECK_ENV := $(if $(DEPLOYMENT),,T3PROBE_LOOPBACK_ONLY=1)
 CHECK_ARGS := $(if $(DEPLOYMENT),--deployment=$(DEPLOYMENT)) $(if $(HOLD),--hold $(HOLD)) \
   $(foreach fault,$(FAULT),--fault $(fault)) $(ARGS)
 
+TESTS ?= tests
+# Many tests wait: one process more than two cores.
+JOBS ?= 3
+# The tests start some hundreds of interpreters: compiled files may be kept for them.
+SUITE := T3PROBE_LOOPBACK_ONLY=1 PYTHONDONTWRITEBYTECODE= bash ci/cpu \
+  $(BIN)/python -m pytest -c tests/pytest.ini -n $(JOBS) --dist worksteal
+
 .DEFAULT_GOAL := help
-.PHONY: help setup check test image-test lint format types bench schema lock clean
+.PHONY: help setup check test test-long coverage image-test lint format types bench schema lock clean
 
 help: ## show this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -36,8 +43,14 @@ setup: $(VENV)/.dev ## make the environment for everything
 check: $(VENV)/.run ## run all checks: on the lab, or with DEPLOYMENT=file, FAULT=segment:kind, HOLD=10s
 	@$(CHECK_ENV) $(BIN)/python -m pytest $(CHECK_ARGS)
 
-test: $(VENV)/.dev ## pass the suite's own tests
-	@T3PROBE_LOOPBACK_ONLY=1 $(BIN)/python -m pytest -c tests/pytest.ini -n 2 --cov=t3probe --cov-report=term $(ARGS) tests
+test: $(VENV)/.dev ## pass the suite's own tests, or TESTS=tests/verdict
+	@$(SUITE) $(ARGS) $(TESTS)
+
+test-long: $(VENV)/.dev ## the same with 200 gateway runs in place of 40
+	@T3PROBE_TEST_RUNS=200 $(SUITE) $(ARGS) $(TESTS)
+
+coverage: $(VENV)/.dev ## the tests, and which lines of t3probe they ran; takes several times as long
+	@$(SUITE) --cov=t3probe --cov-report=term $(ARGS) $(TESTS)
 
 image-test: $(VENV)/.dev ## build the image and run the job in it; as root, with buildah and debootstrap
 	@cronjob/image/test $(BIN)/python

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import ast
+import functools
 from pathlib import Path
-
-import pytest
 
 PACKAGE = Path(__file__).resolve().parent.parent / "t3probe"
 FILES = sorted(PACKAGE.rglob("*.py"))
@@ -65,6 +64,7 @@ PURE = [
 IO_MODULES = {"socket", "asyncio", "aiohttp", "websockets", "time", "os", "subprocess", "ssl"}
 
 
+@functools.cache
 def imported(path: Path) -> set[str]:
     """Every module that a file imports, relative ones made whole; type-only ones left out."""
     tree = ast.parse(path.read_text())
@@ -93,46 +93,53 @@ def layer(room: str) -> int:
     return next(number for number, rooms in enumerate(LAYERS) if room in rooms)
 
 
-@pytest.mark.parametrize("path", FILES, ids=lambda one: str(one.relative_to(PACKAGE)))
-def test_imports_point_one_way(path: Path) -> None:
-    room = path.relative_to(PACKAGE).parts[0].removesuffix(".py")
-    if room == "__init__":
-        return
-    for name in imported(path):
-        parts = name.split(".")
-        if parts[0] == "t3probe" and len(parts) > 1:
-            assert layer(parts[1]) <= layer(room), f"{room} imports {name}"
+def room_of(path: Path) -> str:
+    return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
 
 
-@pytest.mark.parametrize("path", FILES, ids=lambda one: str(one.relative_to(PACKAGE)))
-def test_no_private_part_of_pytest(path: Path) -> None:
-    assert not [name for name in imported(path) if name.split(".")[0] == "_pytest"]
+def test_imports_point_one_way() -> None:
+    offenders = []
+    for path in FILES:
+        room = room_of(path)
+        if room == "__init__":
+            continue
+        for name in sorted(imported(path)):
+            parts = name.split(".")
+            if parts[0] == "t3probe" and len(parts) > 1 and layer(parts[1]) > layer(room):
+                offenders.append(f"{path.relative_to(PACKAGE)} imports {name}")
+    assert not offenders, "\n".join(offenders)
 
 
-@pytest.mark.parametrize("path", FILES, ids=lambda one: str(one.relative_to(PACKAGE)))
-def test_only_timing_reads_a_clock(path: Path) -> None:
-    if path.name != "timing.py":
-        assert "time" not in imported(path)
-        text = path.read_text()
-        assert "datetime.now(" not in text
-        assert "utcnow(" not in text
+def test_no_private_part_of_pytest_and_only_timing_reads_a_clock() -> None:
+    offenders = []
+    for path in FILES:
+        words = [name for name in imported(path) if name.split(".")[0] == "_pytest"]
+        if path.name != "timing.py":
+            text = path.read_text()
+            words += [name for name in imported(path) if name == "time"]
+            words += [one for one in ("datetime.now(", "utcnow(") if one in text]
+        offenders += [f"{path.relative_to(PACKAGE)}: {word}" for word in words]
+    assert not offenders, "\n".join(offenders)
 
 
-@pytest.mark.parametrize("path", FILES, ids=lambda one: str(one.relative_to(PACKAGE)))
-def test_files_stay_small(path: Path) -> None:
-    assert len(path.read_text().splitlines()) <= 400
+def test_pure_files_do_no_io() -> None:
+    pure = [*(PACKAGE / name for name in PURE), *(PACKAGE / "verdict").glob("*.py")]
+    assert len(pure) > len(PURE)
+    offenders = [
+        f"{path.relative_to(PACKAGE)} imports {name}"
+        for path in pure
+        for name in sorted(imported(path) & IO_MODULES)
+    ]
+    assert not offenders, "\n".join(offenders)
 
 
-@pytest.mark.parametrize("name", PURE)
-def test_pure_files_do_no_io(name: str) -> None:
-    assert not imported(PACKAGE / name) & IO_MODULES
-
-
-def test_the_verdict_does_no_io() -> None:
-    for path in (PACKAGE / "verdict").glob("*.py"):
-        assert not imported(path) & IO_MODULES, path.name
-
-
-def test_checks_are_short_enough_to_read_aloud() -> None:
-    for path in (PACKAGE.parent / "checks").glob("*.py"):
-        assert len(path.read_text().splitlines()) <= 40
+def test_files_stay_small_and_checks_short_enough_to_read_aloud() -> None:
+    limits = [(path, 400) for path in FILES]
+    limits += [(path, 40) for path in (PACKAGE.parent / "checks").glob("*.py")]
+    assert len(limits) > len(FILES)
+    offenders = [
+        f"{path.relative_to(PACKAGE.parent)}: {lines} lines, at most {most}"
+        for path, most in limits
+        if (lines := len(path.read_text().splitlines())) > most
+    ]
+    assert not offenders, "\n".join(offenders)

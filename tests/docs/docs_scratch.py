@@ -73,7 +73,8 @@ class Scratch:
             (venv / name).touch()
         home = self.folder / "home"
         (home / ".local/share/bash-completion/completions").mkdir(parents=True)
-        ours = ("T3PROBE", "PYTEST", "COV_", "MAKE", "MFLAGS")
+        # make hands on what it was told, and so what `make test ARGS=...` was told.
+        ours = ("T3PROBE", "PYTEST", "COV_", "MAKE", "MFLAGS", "ARGS", "TESTS", "JOBS")
         self.environ = {
             **{key: value for key, value in os.environ.items() if not key.startswith(ours)},
             "HOME": str(home),

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from plugin_runner import Runner
+from plugin_runner import Recorded, Runner
 
 from t3probe.lab.process import LabProcess
 
@@ -15,6 +15,11 @@ from t3probe.lab.process import LabProcess
 def plugin_lab() -> Iterator[LabProcess]:
     with LabProcess() as lab:
         yield lab
+
+
+@pytest.fixture
+def recorded(plugin_lab: LabProcess, tmp_path_factory: pytest.TempPathFactory) -> Recorded:
+    return Recorded(plugin_lab, tmp_path_factory)
 
 
 @pytest.fixture

@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+import pytest
+from made_once import made_once
 
 from t3probe.lab.process import LabProcess
 from t3probe.observation import Observation
@@ -49,6 +54,31 @@ class Result:
         return found
 
 
+class Recorded:
+    """Runs that many tests read: each is made once, by the first process of the tests that asks."""
+
+    def __init__(self, lab: LabProcess, factory: pytest.TempPathFactory) -> None:
+        self.lab = lab
+        self.factory = factory
+
+    def __call__(self, *arguments: str, faults: Sequence[str] = ()) -> Result:
+        """The run with these arguments under these faults; afterwards the lab has none. Its results
+        are not written to."""
+
+        def make(folder: Path) -> None:
+            self.lab.switch(list(faults))
+            try:
+                done = Runner(self.lab, folder)(*arguments)
+            finally:
+                self.lab.clear()
+            (folder / "done.json").write_text(json.dumps([done.code, done.output]))
+
+        words = " ".join((*arguments, *faults))
+        folder = made_once(self.factory, "run-" + re.sub(r"[^\w.]+", "-", words).strip("-"), make)
+        code, output = json.loads((folder / "done.json").read_text())
+        return Result(code, output, folder / "results")
+
+
 class Runner:
     """Starts pytest on the checks."""
 
@@ -57,9 +87,10 @@ class Runner:
         self.folder = folder
 
     def command(self, *arguments: str, deployment: str | None = "") -> list[str]:
-        words = [sys.executable, "-m", "pytest", "--results", str(self.folder / "results")]
+        # Options and values as one word: of two, the run would begin by starting itself over.
+        words = [sys.executable, "-m", "pytest", f"--results={self.folder / 'results'}"]
         if deployment is not None:
-            words += ["--deployment", deployment or self.lab.deployment_path]
+            words.append(f"--deployment={deployment or self.lab.deployment_path}")
         return [*words, *arguments]
 
     def __call__(

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import math
+import re
 import signal
 import socket
 import subprocess
@@ -121,11 +123,7 @@ def start(
 ) -> subprocess.Popen[bytes]:
     """Start a run whose output goes into a file of `folder`."""
     folder.mkdir(exist_ok=True)
-    command = checks.command(*words, deployment=None)
-    command[command.index("--results") : command.index("--results") + 2] = [f"--results={folder}"]
-    if deployment is not None:
-        # As one word: of two, the run would begin by starting itself over.
-        command.append(f"--deployment={deployment or checks.lab.deployment_path}")
+    command = [*checks.command(*words, deployment=deployment), f"--results={folder}"]
     with open(folder / "output", "wb") as output:
         return subprocess.Popen(
             command,
@@ -173,10 +171,21 @@ def recorded_counts(recording: Recording) -> Counts:
     return counts_in(metrics.families(run, seen, judge_run(run, seen)))
 
 
+@functools.lru_cache(maxsize=1)
+def parsed(text: str) -> list[Metric]:
+    return list(text_string_to_metric_families(text))
+
+
+def held_by(gateway: RealGateway) -> list[Metric]:
+    """All of ours that the gateway holds; reading that takes longer than a run, so only once."""
+    lines = gateway.exposition().splitlines()
+    ours = [line for line in lines if re.match(r"(# (HELP|TYPE) )?t3probe_", line)]
+    return parsed("\n".join([*ours, ""]))
+
+
 def gateway_counts(gateway: RealGateway, job: str, vantage: str) -> Counts:
     """What the gateway holds of a group."""
-    labels = {"job": job, "vantage": vantage}
-    return counts_in(text_string_to_metric_families(gateway.exposition()), labels)
+    return counts_in(held_by(gateway), {"job": job, "vantage": vantage})
 
 
 def differences(found: Counts, *parts: Counts) -> list[str]:
@@ -190,7 +199,7 @@ def differences(found: Counts, *parts: Counts) -> list[str]:
 
 
 def run_complete(gateway: RealGateway, job: str, vantage: str) -> float:
-    for family in text_string_to_metric_families(gateway.exposition()):
+    for family in held_by(gateway):
         for sample in family.samples:
             labels = {"job": job, "vantage": vantage}
             if sample.name == "t3probe_run_complete" and labels.items() <= sample.labels.items():

@@ -123,8 +123,8 @@ def command(*words: str) -> subprocess.CompletedProcess[bytes]:
     )
 
 
-def test_a_recorded_run_is_pushed_and_its_vantage_retired(checks, gateway: RealGateway) -> None:
-    done = checks("--hold", "0")
+def test_a_recorded_run_is_pushed_and_its_vantage_retired(recorded, gateway: RealGateway) -> None:
+    done = recorded("--hold", "0")
     record = str(done.results / "junit.xml")
     pushed = command("push", record, "--gateway", gateway.url, "--vantage", "attic")
     assert pushed.returncode == 0, pushed.stderr

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import socket
 import ssl
@@ -18,6 +19,7 @@ import trustme
 from delivery import delivery_servers as servers
 from delivery.delivery_servers import Handler, answering, serving
 from lxml import etree
+from made_once import made_once
 from plugin_runner import ENVIRON, ROOT, Result, Runner
 
 from t3probe.sinks.gateway_wire import READ_MAX_BYTES
@@ -95,6 +97,14 @@ class Measured:
     done: Result
     peak_kib: int
 
+    def save(self, file: Path) -> None:
+        file.write_text(json.dumps([self.done.code, self.done.output, self.peak_kib]))
+
+    @classmethod
+    def saved(cls, file: Path, results: Path) -> Measured:
+        code, output, peak_kib = json.loads(file.read_text())
+        return cls(Result(code, output, results), peak_kib)
+
     @property
     def seconds_after_hold(self) -> float:
         """From the hold's end to the record's, which is written when all else is done."""
@@ -129,12 +139,24 @@ def run(checks: Runner, folder: Path, *words: str) -> Measured:
     return Measured(result, int((folder / "peak").read_text()))
 
 
+def plain_run(checks: Runner, factory: pytest.TempPathFactory, fault: bool) -> Measured:
+    """A run that delivers nothing, made once for all cases."""
+
+    def make(folder: Path) -> None:
+        run(checks, folder / "run").save(folder / "measured")
+
+    folder = made_once(factory, f"plain-run-{'fault' if fault else 'clean'}", make)
+    return Measured.saved(folder / "measured", folder / "run")
+
+
 @pytest.mark.parametrize("kind", CASES)
-def test_a_gateway_in_trouble(checks: Runner, kind: str, tmp_path: Path) -> None:
+def test_a_gateway_in_trouble(
+    checks: Runner, kind: str, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
     serve, words = CASES[kind]
     fault = kind == "500"
     checks.lab.switch(["serve:refuse"] if fault else [])
-    plain = run(checks, tmp_path / "plain")
+    plain = plain_run(checks, tmp_path_factory, fault)
     with serve() as url:
         ways = ["--push", "--exit-delivered"]
         with ThreadPoolExecutor() as pool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import shutil
 import signal
 import subprocess
 from collections.abc import Iterator
@@ -13,7 +14,7 @@ from threading import Event
 import pytest
 from delivery.delivery_programs import RealGateway
 from delivery.delivery_servers import serving
-from plugin_runner import Runner
+from plugin_runner import Recorded, Runner
 from plugin_tries import (
     SlowGateway,
     Try,
@@ -225,12 +226,20 @@ def test_while_the_built_in_lab_starts(checks: Runner, tmp_path: Path) -> None:
         pause.wait(0.02)
 
 
+@pytest.fixture
+def last(checks: Runner, recorded: Recorded) -> Path:
+    """The record of an earlier run, where the next one of `checks` will find it."""
+    done = recorded("--hold", "0", "-k", "devvm")
+    assert done.code == 0, done.output
+    shutil.copytree(done.results, checks.folder / "results")
+    return checks.folder / "results" / "junit.xml"
+
+
 @pytest.mark.parametrize("words", [["-k", "nothing"], ["--hold", "bad"], ["--no-such-option"]])
 def test_what_probes_nothing_keeps_the_last_record(
-    checks: Runner, words: list[str], tmp_path: Path
+    checks: Runner, words: list[str], last: Path
 ) -> None:
-    assert checks("--hold", "0", "-k", "devvm").code == 0
-    file = checks.folder / "results" / "junit.xml"
+    file = last
     before = file.read_bytes()
     done = checks("--hold", "0", *words)
     assert done.code == (5 if words[0] == "-k" else 4), done.output
@@ -239,15 +248,15 @@ def test_what_probes_nothing_keeps_the_last_record(
     assert f"generated xml file: {file}" not in done.output
 
 
-def test_a_usage_error_while_starting_to_probe_keeps_it_too(checks: Runner, tmp_path: Path) -> None:
-    assert checks("--hold", "0", "-k", "devvm").code == 0
-    file = checks.folder / "results" / "junit.xml"
-    before = file.read_bytes()
+def test_a_usage_error_while_starting_to_probe_keeps_it_too(
+    checks: Runner, last: Path, tmp_path: Path
+) -> None:
+    before = last.read_bytes()
     text = Path(checks.lab.deployment_path).read_text()
     away = tmp_path / "away.toml"
     away.write_text(text.replace('address = "127.0.0.1:', 'address = "192.0.2.1:'))
     assert checks("--hold", "0", deployment=str(away)).code == 4
-    assert file.read_bytes() == before
+    assert last.read_bytes() == before
 
 
 def test_a_junit_file_that_was_asked_for_is_always_written(checks: Runner, tmp_path: Path) -> None:

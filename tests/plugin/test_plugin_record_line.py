@@ -7,22 +7,31 @@ import json
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
 
 import pytest
 from plugin_runner import ENVIRON, ROOT
 from test_plugin_signals import when_probing
 
+from t3probe.cli import main
 from t3probe.record import log
 from t3probe.record.line import MARKER
 
+Verdict = Callable[..., str]
 
-def verdict(*words: str, given: bytes = b"") -> bytes:
-    done = subprocess.run(
-        [sys.executable, "-m", "t3probe.cli", "verdict", *words],
-        env=ENVIRON, cwd=ROOT, input=given, capture_output=True, check=False,
-    )  # fmt: skip
-    assert (done.returncode, done.stderr) == (0, b"")
-    return done.stdout
+
+@pytest.fixture
+def verdict(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Verdict:
+    """What `t3probe verdict` prints; its standard input can be given."""
+
+    def ask(*words: str, given: bytes = b"") -> str:
+        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(given)))
+        code = main(["verdict", *words])
+        said = capsys.readouterr()
+        assert (code, said.err) == (0, "")
+        return said.out
+
+    return ask
 
 
 def record_lines(output: str) -> list[str]:
@@ -34,7 +43,9 @@ def record_lines(output: str) -> list[str]:
 @pytest.mark.parametrize(
     "words", [(), ("-s",), ("-q",), ("-v", "--color=yes"), ("-x", "--capture=sys")]
 )
-def test_the_log_says_what_the_junit_file_says(checks, words: tuple[str, ...]) -> None:
+def test_the_log_says_what_the_junit_file_says(
+    checks, verdict: Verdict, words: tuple[str, ...]
+) -> None:
     checks.lab.switch(["dispatch:refuse"])
     done = checks("--hold", "1s", "--record-line", *words)
     assert done.code == 1, done.output
@@ -48,8 +59,8 @@ def test_the_log_says_what_the_junit_file_says(checks, words: tuple[str, ...]) -
     assert json.loads(verdict(str(file)))["convicted"] == ["dispatch"]
 
 
-def test_other_runs_print_no_record(checks) -> None:
-    done = checks("--hold", "0", "-k", "devvm")
+def test_other_runs_print_no_record(checks, recorded) -> None:
+    done = recorded("--hold", "0", "-k", "devvm")
     assert record_lines(done.output) == []
     assert record_lines(checks("--hold", "0", "-k", "nothing", "--record-line").output) == []
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 from lxml import etree
+from plugin_runner import ENVIRON, ROOT
 
 from t3probe.record import LEG_PREFIX, RUN_NAME
 
@@ -26,8 +28,8 @@ def cases(path: Path) -> dict[str, etree._Element]:
     return {one.get("name"): one for one in etree.parse(path).iter("testcase")}
 
 
-def test_a_clean_run(checks) -> None:
-    done = checks("--hold", "0")
+def test_a_clean_run(recorded) -> None:
+    done = recorded("--hold", "0")
     assert done.code == 0, done.output
     assert done.verdict["status"] == "clean"
     assert set(done.legs) == ALL
@@ -38,9 +40,11 @@ def test_a_clean_run(checks) -> None:
     assert_valid_junit(done.results / "junit.xml")
 
 
-def test_the_verdict_of_the_record_is_the_verdict_of_the_run(checks) -> None:
-    checks.lab.switch(["tunnel:refuse"])
-    done = checks("--hold", "0")
+GATED = ("--hold", "0", "--gate", "dispatch,traefik")
+
+
+def test_the_verdict_of_the_record_is_the_verdict_of_the_run(recorded) -> None:
+    done = recorded(*GATED, faults=["tunnel:refuse"])
     again = subprocess.run(
         [sys.executable, "-m", "t3probe.cli", "verdict", str(done.results / "junit.xml")],
         stdout=subprocess.PIPE,
@@ -50,8 +54,8 @@ def test_the_verdict_of_the_record_is_the_verdict_of_the_run(checks) -> None:
     assert done.verdict["convicted"] == ["tunnel"]
 
 
-def test_every_leg_is_a_property_of_the_suite(checks) -> None:
-    done = checks("--hold", "0")
+def test_every_leg_is_a_property_of_the_suite(recorded) -> None:
+    done = recorded("--hold", "0")
     tree = etree.parse(done.results / "junit.xml")
     names = [one.get("name") for one in tree.iterfind("testsuite/properties/property")]
     assert sorted(names) == sorted([RUN_NAME, *(LEG_PREFIX + leg for leg in ALL)])
@@ -69,12 +73,33 @@ def test_one_leg_by_name(checks) -> None:
     assert "1 passed" in done.output
 
 
-@pytest.mark.parametrize("leg", sorted(ALL))
-def test_the_name_of_a_leg_selects_that_leg_alone(checks, leg: str) -> None:
-    done = checks("--collect-only", "-q", "-k", leg)
-    found = [line for line in done.output.splitlines() if "::" in line]
-    assert len(found) == 1, found
-    assert f"[{leg}]" in found[0]
+EACH = """
+import sys
+import pytest
+for leg in sys.argv[1].split():
+    print("leg", leg)
+    pytest.main([*sys.argv[2:], "-k", leg])
+"""
+
+
+def test_the_name_of_a_leg_selects_that_leg_alone(checks) -> None:
+    """One process collects them all, each name anew."""
+    python, *_, results, deployment = checks.command()
+    done = subprocess.run(
+        [python, "-c", EACH, " ".join(sorted(ALL)), results, deployment, "--collect-only", "-q"],
+        cwd=ROOT,
+        env=ENVIRON,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        check=True,
+    )
+    told = re.split(r"^leg ", done.stdout.decode(), flags=re.MULTILINE)[1:]
+    assert sorted(one.split()[0] for one in told) == sorted(ALL)
+    for one in told:
+        leg, *lines = one.splitlines()
+        found = [line for line in lines if "::" in line]
+        assert len(found) == 1, one
+        assert f"[{leg}]" in found[0]
 
 
 def test_a_broken_leg_fails_and_loses_no_other(checks) -> None:
@@ -110,11 +135,11 @@ def test_a_test_lasts_as_long_as_its_probe(checks) -> None:
     assert max(seen.ended for seen in done.legs.values()) >= 0.9
 
 
-def test_the_gate_judges_by_ownership(checks) -> None:
-    checks.lab.switch(["tunnel:refuse"])
-    done = checks("--hold", "0", "--gate", "dispatch,traefik")
+def test_the_gate_judges_by_ownership(checks, recorded) -> None:
+    done = recorded(*GATED, faults=["tunnel:refuse"])
     assert done.code == 0, done.output
     assert "gate          open" in done.output
+    checks.lab.switch(["tunnel:refuse"])
     done = checks("--hold", "0", "--gate", "dispatch,tunnel")
     assert done.code == 1
     assert "closed: tunnel" in done.output

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
-from plugin_runner import ROOT
+from plugin_runner import ENVIRON, ROOT
+
+from t3probe.entry import joined
 
 SPY = """
 import os, sys
@@ -102,8 +107,23 @@ def test_a_fault_that_would_begin_after_the_hold(checks) -> None:
     refused(done, "it begins 3 s after the run and the hold is 2 s")
 
 
-def test_collecting_keeps_the_last_record(checks) -> None:
-    checks("--hold", "0", "-k", "devvm")
+def test_collecting_keeps_the_last_record(checks, recorded) -> None:
+    shutil.copytree(recorded("--hold", "0", "-k", "devvm").results, checks.folder / "results")
     before = (checks.folder / "results" / "junit.xml").read_bytes()
-    checks("--collect-only", "-q")
+    assert checks("--collect-only", "-q").code == 0
     assert (checks.folder / "results" / "junit.xml").read_bytes() == before
+
+
+def test_options_of_two_words_that_lead_elsewhere(checks, tmp_path: Path) -> None:
+    """pytest would look for its configuration beside the deployment file, and miss the checks."""
+    words = ["--deployment", checks.lab.deployment_path, "--results", str(tmp_path)]
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", *words, "--collect-only", "-q"],
+        cwd=ROOT, env=ENVIRON, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout
+    assert b"[cloudflare]" in done.stdout
+    one = [f"--deployment={checks.lab.deployment_path}", f"--results={tmp_path}"]
+    assert joined(["-q", *words, "-x"], ROOT) == ["-q", *one, "-x"]
+    here = ["--deployment", "deployments/lab.toml", "--results"]
+    assert joined(here, ROOT) == here

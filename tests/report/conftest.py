@@ -21,12 +21,12 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture
 def opener(browser: Browser, tmp_path: Path) -> Iterator[Opener]:
-    """`opener(recording, ..., width=..., dark=...)` opens their report."""
+    """`opener(recording, ..., width=..., dark=...)` opens their report, or one that is made."""
     pages: list[Page] = []
 
-    def open_report(*recordings: Recording, **options: Any) -> Page:
+    def open_report(*recordings: Recording, made: bytes = b"", **options: Any) -> Page:
         file = tmp_path / f"report-{len(pages)}.html"
-        file.write_bytes(page_of(*recordings))
+        file.write_bytes(made or page_of(*recordings))
         pages.append(browser.open(file, **options))
         return pages[-1]
 

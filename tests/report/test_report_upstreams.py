@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from report_browser import Opener, Page
-from report_runs import PAYLOADS, replace, upstreams
+from report_runs import PAYLOADS, page_of, replace, upstreams
 from test_report_browser import complaints
 
 from t3probe.record import Recording
@@ -24,9 +24,15 @@ def ready(page: Page) -> Page:
     return page
 
 
+@pytest.fixture(scope="module")
+def made() -> bytes:
+    """The report: each test opens it anew."""
+    return page_of(upstreams(10_000))
+
+
 @pytest.fixture
-def page(opener: Opener) -> Page:
-    return ready(opener(upstreams(10_000)))
+def page(opener: Opener, made: bytes) -> Page:
+    return ready(opener(made=made))
 
 
 def count_changes(page: Page) -> None:

@@ -72,11 +72,18 @@ class Made:
         (self.folder / "seen").write_text(repr(seen))
         report = self.folder / "junit.xml"
         report.unlink(missing_ok=True)
-        command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-p", "no:randomly"]
+        command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider"]
         done = subprocess.run(
             [*command, f"--junitxml={report}", *words],
             cwd=self.folder,
-            env={**os.environ, "PYTHONPATH": str(ROOT), "NO_COLOR": "1", "COLUMNS": "120"},
+            # pytest alone: what else is installed here would take longer to load than a run takes.
+            env={
+                **os.environ,
+                "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",
+                "PYTHONPATH": str(ROOT),
+                "NO_COLOR": "1",
+                "COLUMNS": "120",
+            },
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,

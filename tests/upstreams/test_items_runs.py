@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 from lxml import etree
+from made_once import made_once
 from sweep_help import Places, alive, places
 
 from t3probe.record import Recording, read_junit
@@ -81,20 +82,34 @@ def suite(tmp_path: Path) -> Iterator[Suite]:
         yield Suite(tmp_path, here)
 
 
-def test_a_clean_run_of_many(suite: Suite) -> None:
-    code, output = suite({}, "--push")
-    assert code == 0, output
+@pytest.fixture
+def clean(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a run over good ones, made once: what it wrote, and its `said`."""
+
+    def make(folder: Path) -> None:
+        with places() as here:
+            code, output = Suite(folder, here)({}, "--push")
+        (folder / "said").write_text(f"{output}\nexit {code}")
+
+    return made_once(tmp_path_factory, "clean-upstreams", make)
+
+
+def test_a_clean_run_of_many(clean: Path) -> None:
+    output = (clean / "said").read_text()
+    assert output.endswith("\nexit 0"), output
     assert "50 passed" in output
     assert "... and 50 TCP legs that passed" not in output  # so few are shown one by one
-    assert suite.verdict["status"] == "clean"
-    report = etree.parse(suite.results / "junit.xml")
+    verdict = json.loads((clean / "results" / "verdict.json").read_text())
+    assert verdict["status"] == "clean"
+    junit = clean / "results" / "junit.xml"
+    report = etree.parse(junit)
     etree.XMLSchema(etree.parse(SCHEMA)).assertValid(report)
     assert len(report.findall(".//testcase")) == 50
-    seen = suite.recording.observations
+    seen = read_junit(junit).observations
     assert [one.leg for one in seen] == [f"envoy-orders-{at}" for at in range(50)]
     assert {one.outcome for one in seen} == {"passed"}
     assert len({one.beats[0].sent for one in seen}) > 25  # swept, one after another
-    text = (suite.folder / "t3.prom").read_text()
+    text = (clean / "t3.prom").read_text()
     assert text.count("t3probe_backend_reachable{") == 50
     assert text.count("t3probe_backend_connect_seconds{") == 50
 
@@ -128,9 +143,9 @@ def test_a_part_by_name(suite: Suite) -> None:
     assert suite.recording.run.partial
 
 
-def test_gauges_of_upstreams_are_of_this_run_alone(suite: Suite) -> None:
-    suite({}, "--push")
-    text = (suite.folder / "t3.prom").read_text()
+def test_gauges_of_upstreams_are_of_this_run_alone(suite: Suite, clean: Path) -> None:
+    text = (clean / "t3.prom").read_text()
+    assert 'backend="orders-7"' in text
     gone = text.replace('backend="orders-7"', 'backend="orders-gone"')
     (suite.folder / "t3.prom").write_text(gone)
     suite({4: suite.bad}, "--push")
@@ -141,11 +156,13 @@ def test_gauges_of_upstreams_are_of_this_run_alone(suite: Suite) -> None:
     )
 
 
-def test_what_was_seen_of_upstreams_stays_while_zeros_are_written(suite: Suite) -> None:
+def test_what_was_seen_of_upstreams_stays_while_zeros_are_written(
+    suite: Suite, clean: Path
+) -> None:
     """A series is missing, so the file is written at the start; the gauges in it are kept."""
-    suite({}, "--push")
     file = suite.folder / "t3.prom"
-    lines = [one for one in file.read_text().splitlines() if "t3probe_counts_lost" not in one]
+    before = (clean / "t3.prom").read_text()
+    lines = [one for one in before.splitlines() if "t3probe_counts_lost" not in one]
     file.write_text("\n".join(lines) + "\n")
     from t3probe.config import load
     from t3probe.metrics import zeros
