@@ -1,10 +1,10 @@
 """An event loop on which only waiting takes time, so that no test depends on the machine's speed.
 
 Its clock goes on while the loop waits for what comes next, and never by more than it wanted to
-wait. What is computed in between takes no time, nor does standing still while others have the
-processor. Where both ends of every connection live in this loop, a busy machine makes a test
+wait. What is computed in between takes the same little time on every machine, and standing still
+while others have the processor takes none. Where both ends of every connection live in this loop, a busy machine makes a test
 longer by everybody else's clock, and changes nothing by this one. Sockets are real, and the kernel
-keeps its own time, which is never behind.
+keeps its own time, which is not behind while `pace` is 1.
 """
 
 from __future__ import annotations
@@ -23,22 +23,29 @@ WOKEN_SECONDS = 0.005
 the processor."""
 
 
+TURN_SECONDS = 10e-6
+"""What a turn of the loop takes."""
+
+
 class SteadyClock(selectors.DefaultSelector):
     """A clock that is also the loop's selector: whoever waits in it lets the time pass."""
 
     def __init__(self) -> None:
         super().__init__()
         self._now = 1000.0
+        self.pace = 1.0
+        """How many seconds of this clock a second of waiting is. Above 1 the kernel's own time may
+        fall behind: what it sends again, or has heard nothing of for so long."""
 
     def select(self, timeout: float | None = None) -> Any:
         began = time.monotonic()
-        found = super().select(timeout)
-        waited = time.monotonic() - began
+        found = super().select(timeout if timeout is None else timeout / self.pace)
+        waited = (time.monotonic() - began) * self.pace
         if found:
             waited = min(waited, WOKEN_SECONDS)
         if timeout is not None:
             waited = min(waited, max(0.0, timeout))
-        self._now += waited
+        self._now += waited + TURN_SECONDS
         return found
 
     def stand_still(self, seconds: float) -> None:

@@ -29,11 +29,6 @@ class Break(NamedTuple):
     segment: str
 
 
-@pytest.fixture(autouse=True)
-def steady() -> None:
-    """Unlike in the matrix, we may find that we stood still: then nobody is convicted either."""
-
-
 def a_fault(rng: random.Random) -> Break:
     segment = rng.choice(list(FAULTS))
     kind = rng.choice(FAULTS[segment])
