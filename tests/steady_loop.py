@@ -2,9 +2,9 @@
 
 Its clock goes on while the loop waits for what comes next, and never by more than it wanted to
 wait. What is computed in between takes the same little time on every machine, and standing still
-while others have the processor takes none. Where both ends of every connection live in this loop, a busy machine makes a test
-longer by everybody else's clock, and changes nothing by this one. Sockets are real, and the kernel
-keeps its own time, which is not behind while `pace` is 1.
+while others have the processor takes none. Where both ends of every connection live in this loop, a
+busy machine makes a test longer by everybody else's clock, and changes nothing by this one. Sockets
+are real, and the kernel keeps its own time, which is not behind while `pace` is 1.
 """
 
 from __future__ import annotations
