@@ -29,7 +29,7 @@ from collections.abc import Sequence
 import msgspec
 
 from t3probe.median import median
-from t3probe.observation import Baseline, Observation
+from t3probe.observation import Baseline, Beat, Observation
 
 __all__ = [
     "LEARNING_BEATS",
@@ -37,6 +37,7 @@ __all__ = [
     "MIN_TRIPS",
     "SLOW_RATIO",
     "from_buckets",
+    "judged_beats",
     "judged_trips",
     "moved",
     "over",
@@ -85,11 +86,20 @@ def _bucket(
     return None
 
 
-def judged_trips(seen: Observation) -> list[float]:
-    """The round trips, in seconds, of good beats that are no part of the leg's own baseline."""
-    until = None if seen.baseline is None else seen.baseline.until_seconds
-    trips = (beat for beat in seen.beats if beat.ok and (until is None or beat.ended > until))
-    return [trip for beat in trips if (trip := beat.rtt_seconds) >= 0]
+def judged_beats(seen: Observation, since: float = -math.inf) -> list[Beat]:
+    """Good beats that are no part of the leg's own baseline, and were sent since then."""
+    until = -math.inf if seen.baseline is None else seen.baseline.until_seconds
+    until = -math.inf if until is None else until
+    return [
+        beat
+        for beat in seen.beats
+        if beat.ok and beat.ended > until and beat.sent >= since and beat.rtt_seconds >= 0
+    ]
+
+
+def judged_trips(seen: Observation, since: float = -math.inf) -> list[float]:
+    """The round trips of these beats, in seconds."""
+    return [beat.rtt_seconds for beat in judged_beats(seen, since)]
 
 
 def usual(baseline: Baseline | None) -> tuple[float, float] | None:

@@ -87,7 +87,7 @@ class Session:
         if not self.interrupted:
             sweep = begin_sweep(self.deployment, self.selected)
             preload(self.selected)
-        self.clock = RunClock()
+        self.clock = RunClock(self._system)
         self.probed = True
         if not self.interrupted and self.selected:
             for seen in asyncio.run(self._measure(self.hold_seconds, progress, sweep)):
@@ -180,7 +180,7 @@ class Session:
         deployment, timing = self.deployment, self.deployment.timing
         probed = {leg.name for leg in self.selected}
         partial = probed != {leg.name for leg in self.available}
-        clock = self.clock or RunClock()
+        clock = self.clock or RunClock(self._system)
         own = [segment for path in self.own_checks.values() for segment in path]
         known = {*deployment.segments, *deployment.own_segments}
         return RunRecord(

@@ -34,8 +34,15 @@ def opener(kind: str) -> Open:
 
 
 def preload(legs: Iterable[Leg]) -> None:
-    """Import what these legs need, so that no beat waits for an import."""
+    """Import whatever these legs will need, also to find their addresses.
+
+    No beat then waits for an import, and none needs a descriptor when there is none left.
+    """
     for leg in legs:
         opener(leg.kind)
         if leg.doh:
             opener("doh")
+        # What `ssl` and `getaddrinfo` read a name with, and the thread in which the system looks
+        # it up.
+        for module in ("encodings.idna", "concurrent.futures.thread"):
+            importlib.import_module(module)

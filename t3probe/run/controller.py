@@ -7,6 +7,7 @@ from collections.abc import Callable, Coroutine, Sequence
 
 from t3probe.config.types import Deployment, Leg
 from t3probe.observation import Observation
+from t3probe.probes import preload
 from t3probe.run.engine import Engine, broke_rules
 from t3probe.run.footing import Footing
 from t3probe.run.leg import LegRun
@@ -34,6 +35,7 @@ class Run(Engine):
     ) -> None:
         """`beside` runs beside the legs, as one of them: the run does not end before it does,
         but at the deadline, or when it is told to."""
+        preload(legs)
         clock = clock or RunClock()
         super().__init__(deployment, clock, Footing(clock, deployment.timing))
         self.hold = hold

@@ -8,6 +8,10 @@ whatever is slow besides. The rules:
   what connecting and TLS take is not in them. No other leg says anything, either way.
 - It is slow when the median exceeds the most that is usual by more than the deployment's
   `timing.slow_floor` and by more than half of it.
+- A leg counts as slow while it is: not when its newest three beats were as usual. The others are
+  compared with it by what they sent since it became slow, after its last two usual beats in a
+  row. With fewer than three beats since then, or two slow ones in a row among them, a leg says
+  nothing: it may only know later what the slow one knows already.
 - It clears its segments when it is not degraded and its excess, with all that may be wrong with
   it, stays below three quarters of the smallest excess of a slow leg. A TCP handshake is answered
   by a kernel: it clears nothing of a delay that answers have. What is neither slow nor clear
@@ -22,13 +26,15 @@ whatever is slow besides. The rules:
 
 from __future__ import annotations
 
+import math
+from bisect import bisect_left
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from typing import Any, Literal
 
 import msgspec
 
-from t3probe.baseline import MIN_TRIPS, judged_trips, over, usual
+from t3probe.baseline import MIN_TRIPS, judged_beats, judged_trips, over, usual
 from t3probe.median import median
 from t3probe.observation import Observation, RunRecord
 from t3probe.verdict.excess import Delay, Explained, Span, explain
@@ -44,6 +50,8 @@ TOLERANCE = 0.2
 CALM_SHARE = 0.75
 CALM_TOLERANCE = 0.1
 """The share of the usual round trip that is noise from run to run."""
+TURN = 2
+"""So many beats in a row of the other sort, slow or usual, and a leg's pace has changed."""
 NAMED = 5
 """How many names a sentence lists before it only counts."""
 WALLS = ("walloff", "walled")
@@ -86,6 +94,40 @@ class LegPace(msgspec.Struct, frozen=True):
         return out
 
 
+class _Course:
+    """Which of a leg's beats were slow, one after the other."""
+
+    def __init__(self, seen: Observation, pace: LegPace, record: RunRecord) -> None:
+        floor, self._heartbeat = record.slow_floor_seconds, record.heartbeat_seconds
+        beats = sorted(judged_beats(seen), key=lambda beat: beat.sent)
+        high = pace.usual_high
+        self.sent = [beat.sent for beat in beats]
+        self.slow = [over(beat.rtt_seconds - high, high, floor) for beat in beats]
+
+    @property
+    def since(self) -> float:
+        """When it became slow: its first slow beat after the last two usual ones in a row. Of one
+        that was slow all the while, when it was first looked at."""
+        at = len(self.slow)
+        while at > 0 and any(self.slow[max(0, at - TURN) : at]):
+            at -= 1
+        while at < len(self.slow) and not self.slow[at]:
+            at += 1
+        if at == len(self.slow):
+            return math.inf
+        return self.sent[at] if at else self.sent[0] - self._heartbeat
+
+    @property
+    def ended(self) -> bool:
+        """Whether it is slow no more."""
+        return not any(self.slow[-MIN_TRIPS:])
+
+    def turned(self, moment: float) -> bool:
+        """Whether it became slow itself since then."""
+        since = self.slow[bisect_left(self.sent, moment) :]
+        return any(all(since[at : at + TURN]) for at in range(len(since) - TURN + 1))
+
+
 class Slowness:
     """What is slow in a run, by how much, and which segments explain it."""
 
@@ -122,19 +164,40 @@ class Slowness:
     @cached_property
     def slow(self) -> dict[str, LegPace]:
         """The slow ones among them that are evidence; walls only where nothing else is slow."""
-        every = {name: one for name, one in self.legs.items() if one.slow}
+        every = {
+            name: one
+            for name, one in self.legs.items()
+            if one.slow and not self._courses[name].ended
+        }
         return {name: one for name, one in every.items() if not one.wall} or every
 
     @cached_property
-    def _tells(self) -> dict[str, LegPace]:
-        """The legs that are not slow and can bound what slows the slow ones."""
-        answers = not self.slow or any(not one.handshake for one in self.slow.values())
+    def _courses(self) -> dict[str, _Course]:
         return {
-            name: one
-            for name, one in self.legs.items()
-            if not (one.slow or one.degraded or (one.handshake and answers))
-            and not (self.slow and one.most < 0)
+            name: _Course(self._seen[name], one, self._record) for name, one in self.legs.items()
         }
+
+    @cached_property
+    def _since(self) -> float:
+        """When the newest of the slow legs became slow, in seconds of the run."""
+        return max((self._courses[name].since for name in self.slow), default=-math.inf)
+
+    @cached_property
+    def _tells(self) -> dict[str, LegPace]:
+        """The legs that are not slow and can bound what slows the slow ones: how they were since
+        those became slow."""
+        answers = not self.slow or any(not one.handshake for one in self.slow.values())
+        floor = self._record.slow_floor_seconds
+        found = {}
+        for name, whole in self.legs.items():
+            if whole.slow or self._courses[name].turned(self._since):
+                continue
+            one = _pace(self._seen[name], floor, self._since)
+            if one is None or one.slow or one.degraded or (one.handshake and answers):
+                continue
+            if not (self.slow and one.most < 0):
+                found[name] = one
+        return found
 
     @cached_property
     def calm(self) -> tuple[str, ...]:
@@ -269,12 +332,12 @@ def _usual(seen: Observation) -> tuple[float, float] | None:
     return usual(seen.baseline) if worked else None
 
 
-def _pace(seen: Observation, floor: float) -> LegPace | None:
-    """A leg's pace; None when it cannot be judged."""
+def _pace(seen: Observation, floor: float, since: float = -math.inf) -> LegPace | None:
+    """A leg's pace, by its beats since then; None when it cannot be judged."""
     known = _usual(seen)
     if known is None:
         return None
-    trips = judged_trips(seen)
+    trips = judged_trips(seen, since)
     if len(trips) < MIN_TRIPS:
         return None
     low, high = known

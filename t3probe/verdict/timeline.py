@@ -11,10 +11,9 @@ without a drop in the incident clears its segments for a drop in one of two ways
   as well, only later.
 - Or, when the new attempt failed too (`down`), it had a good beat that was sent inside the
   interval or with the common beat, and went on well to its first beat after the notice: a beat
-  inside may lie before the onset. (One that exercised more than those after it must be of the
-  last second before what failed was sent.) A common beat counts only while the outage lasts,
-  which is known up to the newest failed attempt; a quarter of a second later is still taken
-  for it.
+  inside may lie before the onset. (One that exercised more than those after it must have been
+  sent no sooner than what failed.) A common beat counts only while the outage lasts, which is
+  known up to the newest failed attempt; a quarter of a second later is still taken for it.
 
 Both clear only what they exercised (`drops.Need`, `drops.LEVELS`). When no connection could be
 opened, only a leg that opened one is evidence. When a request was answered wrongly or not at

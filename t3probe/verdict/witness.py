@@ -80,7 +80,7 @@ class Witness:
             return None
         if sent[at] <= fault.noticed:
             # What came later asked less: it does not tell whether this one lies before the onset.
-            early = fault.need != "any" and sent[at] < fault.asked - ONE_EVENT
+            early = fault.need != "any" and sent[at] < fault.asked
             return None if early else "sent inside"
         inside = bisect_left(sent, fault.began) < bisect_right(sent, fault.noticed)
         return "sent inside" if inside else "common beat"

@@ -300,11 +300,12 @@ class Watch:
             self._reload.clear()
             try:
                 deployment = self._load()
-            except DeploymentError as error:
+                legs = self._legs(deployment)
+            except (DeploymentError, ImportError, OSError) as error:
+                # The last two: a new kind of leg, and no descriptor left to import its probe with.
                 self._log.say("reload", ok=False, error=str(error), text="the old file holds")
                 continue
             before = set(self.held.tallies)
-            legs = self._legs(deployment)
             self.deployment = deployment
             stayed, began, ended = await self.held.change(deployment, legs)
             after = set(self.held.tallies)

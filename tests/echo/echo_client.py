@@ -187,11 +187,27 @@ class Child:
         return self.process.communicate(timeout=15)[1]
 
 
+PATIENT = """
+import sys
+from functools import partial
+
+from t3probe.cli import main
+from t3probe.echo import __main__ as echo
+
+echo.Limits = partial(echo.Limits, handshake=float(sys.argv.pop(1)))
+sys.exit(main(sys.argv[1:]))
+"""
+
+
 @contextlib.contextmanager
-def child(*words: str, listen: str = "127.0.0.1:0") -> Iterator[Child]:
+def child(
+    *words: str, listen: str = "127.0.0.1:0", handshake: float | None = None
+) -> Iterator[Child]:
+    """`handshake`: how many seconds a client has for its request, in place of the usual ten."""
+    module = ["-m", "t3probe.cli"] if handshake is None else ["-c", PATIENT, str(handshake)]
     process = subprocess.Popen(
         # A low soft limit, as most systems have it: the responder raises its own.
-        ["sh", "-c", 'ulimit -Sn 1024; exec "$@"', "sh", sys.executable, "-m", "t3probe.cli",
+        ["sh", "-c", 'ulimit -Sn 1024; exec "$@"', "sh", sys.executable, *module,
          "echo", "--listen", listen, *words],
         cwd=ROOT, stderr=subprocess.PIPE, text=True,
         # What it costs is measured: no coverage in it.

@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import pytest
+from steady_lab import SteadyLab
 
-from t3probe.config import Deployment, load
-from t3probe.lab.process import LabProcess
+from t3probe.config import Deployment
 from t3probe.observation import Observation
-from t3probe.run import footing
-from t3probe.session import Session
-from t3probe.timing import SystemClock
 from t3probe.verdict import judge_run
 
 TIMING = {
@@ -24,10 +20,10 @@ TIMING = {
     "backoff": "300ms",
     "backoff_max": "1s",
 }
-"""Scaled down so that a case takes about two seconds, and no further: a good answer on a busy
-machine must still arrive within the watchdog."""
-STOOD_STILL_SECONDS = 0.25
-RUNS_AT_MOST = 3
+"""Scaled down so that a case takes about two seconds."""
+PACE = 8.0
+"""Of the lab's clock. The kernel, whose time is a real one, then dials a silent address again only
+after every limit here: which of the two is first would else be a matter of the machine."""
 
 
 @dataclass(frozen=True)
@@ -59,38 +55,20 @@ class Seen:
 class Field:
     """Runs every leg against the lab under given faults."""
 
-    def __init__(self, lab: LabProcess) -> None:
+    def __init__(self, lab: SteadyLab) -> None:
         self.lab = lab
-        self.deployment: Deployment = load(
-            lab.deployment_path, os.environ, now=SystemClock().wall()
-        )
+        self.deployment: Deployment = lab.deployment()
 
     def run(self, faults: Sequence[str] = (), hold: float = 0.0, legs: Sequence[str] = ()) -> Seen:
-        """Every leg, or only these, once; anew when the machine stood still meanwhile.
-
-        A run with such a loop lag would be inconclusive by itself, were it not for `steady`.
-        """
-        for _ in range(RUNS_AT_MOST):
-            self.lab.switch(list(faults))
-            try:
-                session = Session(self.deployment, vantage="", hold=hold)
-                session.measure(legs or [leg.name for leg in self.deployment.legs], None)
-            finally:
-                self.lab.clear()
-            if session.loop_lag_seconds < STOOD_STILL_SECONDS:
-                break
+        """Every leg, or only these, once."""
+        session = self.lab.session(self.deployment, hold)
+        self.lab.measure(session, legs or [leg.name for leg in self.deployment.legs], faults)
         seen = session.recorded()
         judged = judge_run(session.record(), seen)
         return Seen(judged.to_dict(), {one.leg: one for one in seen})
 
 
-@pytest.fixture(autouse=True)
-def steady(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A busy machine must not turn a verdict into "we stood still": that has tests of its own."""
-    monkeypatch.setattr(footing, "stall_threshold", lambda timing: 1e9)
-
-
 @pytest.fixture(scope="session")
-def field() -> Iterator[Field]:
-    with LabProcess(timing=TIMING) as lab:
+def field(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Field]:
+    with SteadyLab(tmp_path_factory.mktemp("matrix"), TIMING, PACE) as lab:
         yield Field(lab)

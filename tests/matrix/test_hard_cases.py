@@ -2,41 +2,62 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import NamedTuple
 
 import pytest
+
+from t3probe.config.types import Leg
+from t3probe.probes import opener as probe_of
+from t3probe.probes.base import Line, Open, Probing, Target
 
 PUBLIC = ("egress", "resolver", "edge", "cloudflare", "walloff-probe")
 
 
 class Case(NamedTuple):
-    """Faults, the hold in seconds, the legs that run, and who may be convicted."""
+    """Faults, the hold in seconds, the legs that run, and what must come of it."""
 
     faults: list[str]
     hold: float
     legs: tuple[str, ...]
     broken: set[str]
-    convicted: set[str] | None
-    """Who must be, in the run's verdict; None: nobody need be."""
+    convicted: set[str]
+    """Who is, in the run's verdict: these and nobody else."""
+    one_of: set[str] = frozenset()  # type: ignore[assignment]
+    """Where nobody can be: one of these, the broken one among them."""
 
 
 CASES = {
     # The public page is up again by the time that it is asked.
     "an outage that is over at the common beat, seen from outside": Case(
-        ["tunnel:refuse@560ms+313ms"], 1.8, PUBLIC, {"tunnel"}, None
+        ["tunnel:refuse@560ms+313ms"],
+        1.8,
+        PUBLIC,
+        {"tunnel"},
+        set(),
+        {"tunnel", "traefik", "carve-out", "devvm", "dispatch"},
     ),
     # cloudflare is cut with the others, but knows it later: its last answer was still on its way.
     "a cut while an answer is on its way": Case(
-        ["devvm:cut@321ms", "cf-edge:slow:100ms"], 0.6, (), {"devvm", "cf-edge"}, {"devvm"}
+        ["devvm:cut@321ms", "cf-edge:slow:100ms"], 0.6, (), {"devvm"}, {"devvm"}
     ),
     # Open WebSockets live on, requests fail.
     "5xx in mid-hold": Case(["traefik:http502@600ms"], 1.8, (), {"traefik"}, {"traefik"}),
-    "carve-out lost in mid-hold": Case(["carve-out:sso@600ms"], 1.8, (), {"carve-out"}, None),
+    # The one leg that asks anew crosses the tunnel, too.
+    "carve-out lost in mid-hold": Case(
+        ["carve-out:sso@600ms"], 1.8, (), {"carve-out"}, set(), {"tunnel", "carve-out"}
+    ),
     # Each connection ends when it is 0.7 s old, those opened a little later a little later.
-    "a limit on age": Case(["traefik:close:700ms"], 1.8, (), {"traefik"}, None),
+    "a limit on age": Case(
+        ["traefik:close:700ms"], 1.8, (), {"traefik"}, set(), {"traefik", "carve-out"}
+    ),
     # What waited for a silent resolver is up late, when the wan is back.
     "a common beat that comes after the outage": Case(
-        ["carve-out:stall", "wan:blackhole+1165ms"], 1.45, (), {"carve-out", "wan"}, {"carve-out"}
+        ["carve-out:stall", "wan:blackhole+1165ms"],
+        1.45,
+        (),
+        {"carve-out", "wan"},
+        {"carve-out", "wan"},
     ),
     # A cut after the last beat of the hold: one more at its end shows who outlived it.
     "a cut at the end of the hold": Case(["tunnel:cut@1100ms"], 1.18, (), {"tunnel"}, {"tunnel"}),
@@ -49,7 +70,41 @@ def test_a_hard_case(field, name: str) -> None:
     seen = field.run(case.faults, case.hold, case.legs)
     assert seen.verdict["incidents"]
     for incident in seen.verdict["incidents"]:
-        assert set(incident["verdict"]["convicted"]) <= case.broken, seen.legs
-        assert incident["verdict"]["status"] != "inconsistent", seen.legs
-    if case.convicted is not None:
-        assert case.convicted <= set(seen.verdict["convicted"]), seen.legs
+        verdict = incident["verdict"]
+        assert set(verdict["convicted"]) <= case.broken, seen.legs
+        assert verdict["status"] != "inconsistent", seen.legs
+        # Whoever broke is suspect in each of them.
+        assert case.broken & {*verdict["convicted"], *verdict["ambiguous"]}, seen.legs
+    assert set(seen.verdict["convicted"]) == case.convicted, seen.legs
+    groups = [set(one) for one in seen.verdict["at_least_one_of"] if len(one) > 1]
+    assert groups == ([case.one_of] if case.one_of else []), seen.legs
+
+
+@pytest.mark.parametrize(
+    ("fault", "convicted", "one_of"),
+    [
+        ("carve-out:sso@600ms", [], [["tunnel", "carve-out"]]),
+        ("traefik:http502@600ms", ["traefik"], []),
+    ],
+)
+def test_a_websocket_that_opens_late_proves_nothing_about_what_came_after(
+    field, monkeypatch: pytest.MonkeyPatch, fault: str, convicted: list[str], one_of: list
+) -> None:
+    """It asked after the failing leg's last good answer, and before the fault."""
+
+    def opener(kind: str) -> Open:
+        opens = probe_of(kind)
+
+        async def open_late(leg: Leg, target: Target, probing: Probing) -> Line:
+            if leg.name == "internal" and probing.clock.now() < 0.3:
+                await asyncio.sleep(0.45)
+            return await opens(leg, target, probing)
+
+        return open_late
+
+    monkeypatch.setattr("t3probe.run.attempt.opener", opener)
+    seen = field.run([fault], 1.8)
+    first = seen.legs["internal"].beats[0]
+    assert 0.41 < first.sent < 0.6
+    assert seen.verdict["convicted"] == convicted, seen.trouble
+    assert [one for one in seen.verdict["at_least_one_of"] if len(one) > 1] == one_of, seen.trouble

@@ -6,6 +6,12 @@ import pytest
 
 from t3probe.tcpinfo import ESTABLISHED
 
+
+@pytest.fixture(autouse=True)
+def the_kernels_pace(field, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(field.lab.loop.clock, "pace", 1.0)
+
+
 HELD = ("resolver", "edge", "cloudflare", "internal", "traefik", "dispatch", "devvm", "t3serve")
 
 

@@ -22,16 +22,18 @@ SLOWER = {"wan": (100,)}
 it then delays, as no network does: by more than this, its bytes would seem to have passed."""
 
 
+KERNELS = (4,)
+"""The seeds in which it is the kernel's to say, by its own time, whether a silent address is
+dialled again before the outage is over."""
+CONVICTS = (2, 5, 6, 10, 12, 13, 14, 15, 16, 17, 18, 19)
+"""The seeds whose legs see what broke, and can tell: a judge that convicts nobody is none."""
+
+
 class Break(NamedTuple):
     """A fault, and the segment that is really broken."""
 
     text: str
     segment: str
-
-
-@pytest.fixture(autouse=True)
-def steady() -> None:
-    """Unlike in the matrix, we may find that we stood still: then nobody is convicted either."""
 
 
 def a_fault(rng: random.Random) -> Break:
@@ -59,3 +61,5 @@ def test_no_innocent_segment_is_convicted(field, seed: int) -> None:
     for incident in seen.verdict["incidents"]:
         assert set(incident["verdict"]["convicted"]) <= broken, (faults, incident, seen.legs)
     assert set(seen.verdict["convicted"]) <= broken, (faults, seen.legs)
+    if seed not in KERNELS:
+        assert bool(seen.verdict["convicted"]) == (seed in CONVICTS), (faults, seen.legs)

@@ -12,6 +12,7 @@ from plugin_runner import ENVIRON, ROOT, Runner
 
 SHORT = ("--hold", "4s", "-k", "dispatch or devvm")
 COLOUR = re.compile(rb"\x1b\[[0-9;]*m")
+LINE = r"t3probe: held ([1-4]) of 4 s, 2 legs, (\d+) good beats"
 SOONER = """
 import t3probe.progress as progress
 
@@ -76,4 +77,10 @@ def test_a_log_is_told_now_and_then(checks: Runner, more: tuple[str, ...], told:
         return
     assert done.code == 0, done.output
     assert 1 <= len(lines) <= 4, "the seconds of the hold, or fewer on a busy machine"
-    assert re.match(r"t3probe: held \d of 4 s, 2 legs, \d+ good beats$", lines[0])
+    found = [re.fullmatch(LINE, line) for line in lines]
+    assert None not in found, lines
+    held, beats = zip(*((int(one[1]), int(one[2])) for one in found if one), strict=True)
+    assert sorted(set(held)) == list(held), "each later than the one before"
+    assert held[0] >= 1
+    assert sorted(beats) == list(beats)
+    assert beats[0] >= 2, "each leg's first beat was long ago"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,20 +12,22 @@ import msgspec
 import pytest
 from delivery.delivery_programs import RealGateway, get
 from plugin_runner import Runner
+from steady_lab import SteadyLab
 
-from t3probe.config import load
+from t3probe.baseline import MIN_BEATS
 from t3probe.lab.process import LabProcess
+from t3probe.median import median
 from t3probe.metrics import baselines
 from t3probe.observation import Baseline, Observation
 from t3probe.record import Recording
-from t3probe.session import Session
 from t3probe.sinks.gateway_json import read_group
-from t3probe.timing import SystemClock
 from t3probe.verdict import judge_run
 from t3probe.verdict.slowness import Slowness
 
 TIMING = {"hold": "1600ms", "heartbeat": "200ms", "slow_floor": "60ms"}
-"""The floor is over what a busy machine adds by itself."""
+SHARED = {**TIMING, "slow_floor": "200ms"}
+"""Of the lab that is a process: it shares the processor with whatever else the machine does, and
+its floor is over what that adds."""
 SLOW = ("wan", "doh", "cf-edge", "tunnel", "traefik", "carve-out", "devvm", "dispatch", "serve")
 DELAY = 0.15
 FAULT = "{}:slow:150ms"
@@ -32,9 +35,13 @@ FAULT = "{}:slow:150ms"
 
 @dataclass
 class Setting:
-    """A lab, and a gateway in which good runs have left what is usual."""
+    """A lab, and a gateway in which good runs have left what is usual; and a lab on whose clock
+    only waiting takes time, for what is told from round trips."""
 
     lab: LabProcess
+    steady: SteadyLab
+    usual: dict[str, Baseline]
+    """What is usual in the steady lab."""
     gateway: RealGateway
     folder: Path
     learned: dict[str, Baseline]
@@ -51,15 +58,33 @@ class Setting:
 
     def run(self, *faults: str, legs: tuple[str, ...] = ()) -> Slowness:
         """One run of these legs (all: none named) under these faults."""
-        deployment = load(self.lab.deployment_path, {}, now=SystemClock().wall())
-        self.lab.switch(list(faults))
-        try:
-            session = Session(deployment, vantage="", hold=None)
-            session.baselines = dict(self.learned)
-            session.measure(legs or [one.name for one in deployment.legs], None)
-        finally:
-            self.lab.clear()
+        deployment = self.steady.deployment()
+        session = self.steady.session(deployment, None)
+        session.baselines = dict(self.usual)
+        names = legs or [one.name for one in deployment.legs]
+        self.steady.measure(session, names, faults)
         return judge_run(session.record(), session.recorded()).slowness
+
+
+def learned_by(gateway: RealGateway) -> dict[str, Baseline]:
+    """What the gateway holds of earlier runs."""
+    body = get(gateway.url + "/api/v1/metrics")
+    group, _ = read_group(body, {"job": "t3-probe"}, {"part": "upstreams"})
+    return baselines(group)
+
+
+def steady_baselines(lab: SteadyLab) -> dict[str, Baseline]:
+    """What a gateway would hold after many runs of this lab, when nothing is slow."""
+    deployment = lab.deployment()
+    session = lab.session(deployment, None)
+    lab.measure(session, [one.name for one in deployment.legs], [])
+    return {
+        seen.leg: Baseline(
+            beats=300,
+            moving_seconds=median(beat.rtt_seconds for beat in seen.beats if beat.ok),
+        )
+        for seen in session.recorded()
+    }
 
 
 @pytest.fixture(scope="module")
@@ -68,16 +93,19 @@ def setting(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Setting]:
     gateway = RealGateway(folder)
     gateway.start()
     try:
-        with LabProcess(timing=TIMING) as lab:
+        with LabProcess(timing=SHARED) as lab, SteadyLab(folder, TIMING, pace=8.0) as steady:
             checks = Runner(lab, folder)
-            outputs = []
-            for _ in range(5):
+            outputs: list[str] = []
+            learned: dict[str, Baseline] = {}
+            # Five runs, or more where a busy machine leaves few beats in each.
+            while len(outputs) < 5 or min(one.beats for one in learned.values()) < MIN_BEATS + 10:
+                assert len(outputs) < 20, learned
+                learned = learned_by(gateway)
                 done = checks("--exit-delivered", "--gateway", gateway.url)
                 assert done.code == 0, done.output
                 outputs.append(json.dumps(done.verdict["slowness"]))
-            body = get(gateway.url + "/api/v1/metrics")
-            group, _ = read_group(body, {"job": "t3-probe"}, {"part": "upstreams"})
-            yield Setting(lab, gateway, folder, baselines(group), outputs)
+            usual = steady_baselines(steady)
+            yield Setting(lab, steady, usual, gateway, folder, learned_by(gateway), outputs)
     finally:
         gateway.stop()
 
@@ -90,7 +118,10 @@ def test_the_first_runs_learn_and_judge_nothing(setting: Setting) -> None:
     first, last = (json.loads(setting.outputs[at]) for at in (0, -1))
     assert first["status"] == "unknown"
     assert first["segments"] == first["legs"] == {}
-    assert last["status"] == "usual", last
+    # The lab shares our processor: on a busy machine what answers may really be slow. It is judged.
+    slow = [one for one in last["legs"].values() if one["slow"]]
+    assert (last["status"] == "usual") == (not slow), last
+    assert all(one["excess_seconds"] > 0.2 for one in slow), last
     assert set(last["legs"]) == set(setting.learned)
     for name in ("cloudflare", "internal", "egress", "walloff-probe"):
         learned = setting.learned[name]
@@ -146,16 +177,17 @@ def test_what_the_cdn_adds(setting: Setting) -> None:
 
 def test_the_scheduled_job_publishes_it_and_its_file_alone_says_the_same(setting: Setting) -> None:
     checks = Runner(setting.lab, setting.folder)
-    setting.lab.switch(["cf-edge:slow:150ms", "serve:refuse"])
+    # By far more than a busy machine adds.
+    setting.lab.switch(["cf-edge:slow:500ms", "serve:refuse"])
     try:
-        done = checks("--exit-delivered", "--gateway", setting.gateway.url)
+        done = checks("--exit-delivered", "--gateway", setting.gateway.url, "--hold", "6s")
     finally:
         setting.lab.clear()
     assert done.code == 0, done.output
     assert done.verdict["convicted"] == ["serve"]
-    assert "also slow     cf-edge is slow and adds 1" in done.output
+    assert re.search(r"also slow     cf-edge is slow and adds [4-6]\d\d ms", done.output)
     excess = setting.gauges("t3probe_segment_excess_seconds")
-    assert excess["cf-edge"] == pytest.approx(DELAY, rel=0.3)
+    assert excess["cf-edge"] == pytest.approx(0.5, rel=0.3)
     assert excess["traefik"] == 0
     assert "serve" not in excess
     assert "cf-edge" in setting.gauges("t3probe_segment_latency_seconds")
@@ -166,7 +198,7 @@ def test_the_scheduled_job_publishes_it_and_its_file_alone_says_the_same(setting
     usual = setting.gauges("t3probe_rtt_baseline_seconds")
     before = setting.learned["edge"].moving_seconds
     assert before is not None
-    assert usual["edge"] <= before + DELAY / 1000
+    assert usual["edge"] <= before + 0.5 * 1.3 / 1000
 
 
 def test_without_a_gateway_nothing_is_judged(setting: Setting) -> None:

@@ -13,9 +13,12 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
+from steady_loop import running_clock
+
 from t3probe.config.types import Deployment, Duration, Leg, Sso, Timing
 from t3probe.observation import Observation
 from t3probe.run.controller import Run
+from t3probe.timing import RunClock
 
 HOST = "app.example"
 SSO = Sso(hosts=("sso.example",), login_markers=("/flow/login",))
@@ -282,10 +285,15 @@ def deployment(legs: Sequence[Leg], ca: str | None = None, **times: float) -> De
     )
 
 
+def made_run(deployment: Deployment, legs: Sequence[Leg], **more: Any) -> Run:
+    """A run on the clock of the running loop."""
+    return Run(deployment, legs, clock=RunClock(running_clock()), **more)
+
+
 async def probe_all(
     legs: Sequence[Leg], *, hold: float = 0, ca: str | None = None, **times: float
 ) -> dict[str, Observation]:
-    run = Run(deployment(legs, ca, **times), legs, hold=hold)
+    run = made_run(deployment(legs, ca, **times), legs, hold=hold)
     return {seen.leg: seen for seen in await run.measure()}
 
 

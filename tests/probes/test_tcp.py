@@ -7,12 +7,11 @@ import socket
 from typing import Any
 
 import pytest
-from probes.servers import deployment, probe, probe_all, serve, silent
+from probes.servers import deployment, made_run, probe, probe_all, serve, silent
 
 from t3probe import tcpinfo
 from t3probe.config.types import Leg
 from t3probe.probes import tcp
-from t3probe.run.controller import Run
 
 
 def tcp_leg(*addresses: str, **changes: Any) -> Leg:
@@ -37,10 +36,18 @@ async def test_the_kernels_time_is_used(monkeypatch: pytest.MonkeyPatch) -> None
 
 async def test_without_the_kernels_time_our_own(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delattr(socket, "TCP_INFO")
+    loop = asyncio.get_running_loop()
+    connect = loop.sock_connect
+
+    async def slowly(sock: socket.socket, address: Any) -> None:
+        await asyncio.sleep(0.05)
+        await connect(sock, address)
+
+    monkeypatch.setattr(loop, "sock_connect", slowly)
     async with serve(silent) as server:
         seen = await probe(tcp_leg(server.pin))
     assert seen.outcome == "passed"
-    assert seen.beats[0].rtt_seconds > 0
+    assert seen.beats[0].rtt_seconds == pytest.approx(0.05, abs=0.02)
 
 
 async def test_a_real_handshake_has_a_time_of_the_kernels() -> None:
@@ -154,7 +161,7 @@ async def test_stop_ends_a_run_of_black_holes() -> None:
                 one.setblocking(False)
                 one.connect_ex(listener.getsockname())
             leg = tcp_leg(f"127.0.0.1:{listener.getsockname()[1]}")
-            run = Run(deployment([leg], watchdog=60, connect_timeout=60), [leg], hold=60)
+            run = made_run(deployment([leg], watchdog=60, connect_timeout=60), [leg], hold=60)
             asyncio.get_running_loop().call_later(0.1, run.stop)
             async with asyncio.timeout(2.5):
                 (seen,) = await run.measure()

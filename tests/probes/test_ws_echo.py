@@ -18,9 +18,11 @@ from probes.servers import (
     PING,
     PONG,
     TEXT,
+    deployment,
     echo,
     frame,
     header_of,
+    made_run,
     probe,
     read_frame,
     serve,
@@ -264,7 +266,8 @@ async def test_a_kernel_without_ipv6_is_no_crash(monkeypatch: pytest.MonkeyPatch
 @pytest.mark.parametrize("spares", [[], [0]])
 async def test_running_out_of_descriptors_convicts_nobody(spares: list[int]) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        pin = f"127.0.0.1:{listener.getsockname()[1]}"
+        leg = ws_leg(url=f"ws://{HOST}/ws", pin=f"127.0.0.1:{listener.getsockname()[1]}")
+        run = made_run(deployment([leg]), [leg], hold=0)  # it imports what it needs now
         soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
         resource.setrlimit(resource.RLIMIT_NOFILE, (256, hard))
         taken: list[int] = []
@@ -274,7 +277,7 @@ async def test_running_out_of_descriptors_convicts_nobody(spares: list[int]) -> 
                     taken.append(os.dup(0))
             for spare in spares:
                 os.close(taken.pop(-1 - spare))
-            seen = await probe(ws_leg(url=f"ws://{HOST}/ws", pin=pin))
+            (seen,) = await run.measure()
         finally:
             for one in taken:
                 os.close(one)

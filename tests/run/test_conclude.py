@@ -112,13 +112,13 @@ def test_a_first_attempt_that_told_nothing_does_not_degrade_what_came_after() ->
 # -- footing -------------------------------------------------------------------------------
 
 
-def test_the_threshold_follows_the_watchdog(own_footing: None) -> None:
+def test_the_threshold_follows_the_watchdog() -> None:
     assert stall_threshold(Timing()) == 1.0
     assert stall_threshold(Timing(watchdog=Duration(2))) == 0.5
     assert stall_threshold(Timing(watchdog=Duration(0.1))) == 0.25
 
 
-def test_a_late_look_is_a_stall(own_footing: None) -> None:
+def test_a_late_look_is_a_stall() -> None:
     clock = FakeClock()
     footing = Footing(RunClock(clock), Timing(watchdog=Duration(2)))
     clock.advance(0.3)

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from pathlib import Path
 
 import pytest
-from probes.servers import deployment, echo, serve, ws_leg
+from probes.servers import deployment, echo, made_run, serve, ws_leg
+from steady_loop import stand_still
 
 from t3probe.config.types import Duration, Timing
 from t3probe.pressure import Throttling, stat_files
-from t3probe.run.controller import Run
 from t3probe.run.footing import CLOCK_STEP_SECONDS, THROTTLED_SHARE, Footing
 from t3probe.session import Session
 from t3probe.timing import FakeClock, RunClock
@@ -122,7 +121,7 @@ def steps(clock: FakeClock, footing: Footing, source: Throttled, *throttled: flo
         footing.look()
 
 
-def test_much_throttling_within_a_drop_is_a_stall(own_footing: None) -> None:
+def test_much_throttling_within_a_drop_is_a_stall() -> None:
     clock = FakeClock()
     footing, source = throttled_footing(clock)
     steps(clock, footing, source, *[0.0] * 10, *[0.08] * 5, *[0.0] * 5)
@@ -136,7 +135,7 @@ def test_much_throttling_within_a_drop_is_a_stall(own_footing: None) -> None:
     assert THROTTLED_SHARE == 0.25
 
 
-def test_throttling_since_the_last_sample_counts_at_once(own_footing: None) -> None:
+def test_throttling_since_the_last_sample_counts_at_once() -> None:
     clock = FakeClock()
     footing, source = throttled_footing(clock)
     clock.advance(0.1)
@@ -146,14 +145,14 @@ def test_throttling_since_the_last_sample_counts_at_once(own_footing: None) -> N
     assert footing.throttled_seconds == pytest.approx(0.09)
 
 
-def test_several_processors_count_no_more_than_the_time_that_passed(own_footing: None) -> None:
+def test_several_processors_count_no_more_than_the_time_that_passed() -> None:
     clock = FakeClock()
     footing, source = throttled_footing(clock)
     steps(clock, footing, source, 4.0, *[0.0] * 9)
     assert not footing.stalled(0.0, 1.0)
 
 
-def test_a_held_mode_forgets_old_throttling(own_footing: None) -> None:
+def test_a_held_mode_forgets_old_throttling() -> None:
     clock = FakeClock()
     footing, source = throttled_footing(clock, keep=1.0)
     steps(clock, footing, source, 0.1, *[0.0] * 20)
@@ -198,14 +197,14 @@ def test_clock_steps(set_by: list[float], expected: float) -> None:
 
 
 async def test_a_drop_while_throttled_convicts_nobody(
-    own_footing: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     groups = Groups(tmp_path, "0::/box\n")
     groups.stat("box", V2.format(0))
     monkeypatch.setattr("t3probe.run.footing.Throttling", groups.throttling)
     async with serve(echo) as server:
         leg = ws_leg(server)
-        run = Run(deployment([leg]), [leg], hold=0.6)
+        run = made_run(deployment([leg]), [leg], hold=0.6)
 
         def cut() -> None:
             groups.stat("box", V2.format(30_000_000))
@@ -221,18 +220,18 @@ async def test_a_drop_while_throttled_convicts_nobody(
     assert run.footing.throttled_seconds == pytest.approx(30)
 
 
-async def test_a_loop_that_we_block_ourselves_convicts_nobody(own_footing: None) -> None:
+async def test_a_loop_that_we_block_ourselves_convicts_nobody() -> None:
     """The answers wait in the kernel while the loop sleeps past every watchdog."""
     async with serve(echo) as server:
         legs = [ws_leg(server, name=f"ws{n}", path=(f"s{n}",)) for n in range(2)]
-        run = Run(deployment(legs, watchdog=0.5, heartbeat=0.2), legs, hold=0.9)
+        run = made_run(deployment(legs, watchdog=0.5, heartbeat=0.2), legs, hold=0.9)
 
         def block() -> None:
             beating = [one for one in run.legs if one._line is not None and one._line._echo]  # type: ignore[attr-defined]
             if len(beating) < 2:  # not in the middle of a beat: look again very soon
                 asyncio.get_running_loop().call_soon(block)
                 return
-            time.sleep(1.5)
+            stand_still(1.5)
 
         asyncio.get_running_loop().call_later(0.2, block)
         seen = await run.measure()

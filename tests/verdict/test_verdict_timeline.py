@@ -244,7 +244,7 @@ def test_a_beat_inside_whose_successor_told_nothing_may_be_from_before_the_onset
 def test_what_later_beats_do_not_ask_again_may_lie_before_the_onset() -> None:
     x = leg("x", "wan a", good(0, 10), bad(19.9), down(10.1, 20, conn=None, stage="connect"))
     # y opened a connection at that moment, and kept it: nobody knows when opening one broke.
-    for opened, how in ((18.8, "beside"), (18.95, "sent inside")):
+    for opened, how in ((18.95, "beside"), (19.89, "beside"), (19.95, "sent inside")):
         y = leg("y", "wan b", good(5, conn=1), good(opened, 20.01, 25))
         assert only(judge(x, y)).cleared_by == {"y": how}
     # One that never worked is down all along.

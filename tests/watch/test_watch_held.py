@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from itertools import pairwise
@@ -327,6 +328,29 @@ def test_ways_out_are_tried_once_a_sweep(monkeypatch: pytest.MonkeyPatch) -> Non
     hold(monkeypatch, {"walled-a": Script()}, [walled("walled-a", "front")], moments)
     everything = {"walled-a /probe", "walled-ab /probe"}
     assert seen == [set(), everything, everything - {"walled-a /probe"}]
+
+
+# -- reloading -----------------------------------------------------------------------------------
+
+
+def test_a_reload_that_finds_no_descriptor_to_import_with_leaves_the_old_file(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def reload(kept: Kept) -> None:
+        monkeypatch.setattr(service, "preload", none_left)
+        kept.watch.reload()
+
+    def none_left(legs: Any) -> None:
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    kept, seen = hold(
+        monkeypatch, {"whole": Script()}, [WHOLE],
+        {30.0: reload, 60.0: connected},
+    )  # fmt: skip
+    assert seen[60.0] == 1.0
+    (line,) = kept.lines("reload")
+    assert (line["ok"], line["text"]) == (False, "the old file holds")
+    assert "Too many open files" in line["error"]
 
 
 # -- health --------------------------------------------------------------------------------------
