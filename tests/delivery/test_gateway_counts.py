@@ -18,7 +18,7 @@ from t3probe.sinks.gateway_client import Budget, Site, Trouble
 from t3probe.sinks.gateway_group import older, overlapped, split
 from t3probe.sinks.gateway_wire import Gateway
 from t3probe.sinks.pushgateway import Pushgateway
-from t3probe.sinks.spool import MARK, Spool, read_marks
+from t3probe.sinks.spool import MARK, Spool, SpoolError, read_marks
 from t3probe.timing import FakeClock
 
 DROP = (LEGS[0], REASONS[0])
@@ -190,6 +190,23 @@ def test_a_new_count_of_losses_waits_for_the_next_push(groups: Groups, tmp_path:
     assert LOST in groups.main
     whole(groups, memory, {}, 2.0)
     assert (groups.total(DISCONNECTS), groups.total(LOST)) == (0, 2)
+
+
+def test_a_count_of_losses_that_cannot_be_kept_is_said(
+    groups: Groups, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    memory = spool(tmp_path, False)
+    add, calls = memory.add, []
+
+    def once(own: Group) -> Any:
+        calls.append(own)
+        if len(calls) > 1:
+            raise SpoolError("cannot be written (No space left on device)")
+        return add(own)
+
+    monkeypatch.setattr(memory, "add", once)
+    report = end(push(groups, memory), {DROP: 2}, 1.0)
+    assert f"the folder {tmp_path} cannot be written (No space left" in report.sentence
 
 
 def test_nothing_is_said_of_losses_when_nothing_was_lost(groups: Groups) -> None:
@@ -366,8 +383,6 @@ def test_a_correction_replaces_gauges_and_leaves_the_rest(groups: Groups) -> Non
 def test_a_folder_that_fails_in_the_middle_is_said(
     groups: Groups, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from t3probe.sinks.spool import SpoolError
-
     def fails(*_: Any) -> Any:
         raise SpoolError("cannot be written (No space left on device)")
 

@@ -220,3 +220,19 @@ def test_a_correction_takes_back_that_the_run_was_complete(kept: Kept, tmp_path:
     assert run.ship.sentences == ("well False", "well True")  # what went wrong comes first
     assert last.seconds is not None
     assert 0 < last.seconds <= 0.5
+
+
+def test_the_run_learns_what_was_usual_from_where_it_delivers(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    from t3probe.metrics.carry import Family, Histogram
+
+    trips = Histogram((0.25, 0.5), (0.0, 4.0), 4.0, 1.5)
+    usual = {"t3probe_rtt_seconds": Family("histogram", "", {(("leg", "web"),): trips})}
+    monkeypatch.setattr(
+        "t3probe.sinks.pushgateway.sink", lambda *_: lambda batch: Report(True, "", usual)
+    )
+    run = OneRun(tmp_path, scheduled=True)
+    assert run.session.baselines == {}
+    run.ship.begin(whole=True)
+    assert {leg: one.beats for leg, one in run.session.baselines.items()} == {"web": 4}
