@@ -14,7 +14,7 @@ CHECK_ARGS := $(if $(DEPLOYMENT),--deployment=$(DEPLOYMENT)) $(if $(HOLD),--hold
   $(foreach fault,$(FAULT),--fault $(fault)) $(ARGS)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup check test image-test lint format types bench schema lock clean
+.PHONY: help setup check test mutants image-test lint format types bench schema lock clean
 
 help: ## show this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -38,6 +38,9 @@ check: $(VENV)/.run ## run all checks: on the lab, or with DEPLOYMENT=file, FAUL
 
 test: $(VENV)/.dev ## pass the suite's own tests
 	@T3PROBE_LOOPBACK_ONLY=1 $(BIN)/python -m pytest -c tests/pytest.ini -n 2 --cov=t3probe --cov-report=term $(ARGS) tests
+
+mutants: $(VENV)/.dev ## change one token after the other and see whether the tests notice
+	@T3PROBE_LOOPBACK_ONLY=1 $(BIN)/python tests/mutants.py $(ARGS)
 
 image-test: $(VENV)/.dev ## build the image and run the job in it; as root, with buildah and debootstrap
 	@cronjob/image/test $(BIN)/python
