@@ -48,11 +48,11 @@ ROOMS: dict[str, dict[str, str]] = {
         "run/attempt.py run/book.py run/controller.py": "run/test_[abe]*.py run/*.py",
     },
     "probes": {
-        "resolve.py probes/doh.py": "probes/test_resolve*.py",
-        "probes/tcp.py probes/dial.py": "probes/test_tcp*.py probes/test_http.py",
-        "probes/http.py probes/http_client.py": "probes/test_http*.py",
-        "probes/ws_echo.py probes/base.py": "probes/*.py",
-        "probes/walls.py probes/sso.py": "probes/test_wall*.py",
+        "resolve.py probes/doh.py": "probes/test_probe*.py probes/test_resolve*.py",
+        "probes/tcp.py probes/dial.py": "probes/test_[pt]*.py probes/test_drop*.py",
+        "probes/http.py probes/http_client.py": "probes/test_probe*.py probes/test_http*.py",
+        "probes/ws_echo.py probes/base.py": "probes/test_probe*.py probes/*.py",
+        "probes/walls.py probes/sso.py": "probes/test_probe*.py probes/test_wall*.py",
     },
     "verdict": {
         "verdict/labels.py verdict/hitting.py verdict/search.py verdict/repairs.py": SOLVING,
@@ -111,7 +111,9 @@ def nodes(node: ast.AST) -> Iterator[ast.AST]:
         for child in value if isinstance(value, list) else [value]:
             typing = isinstance(child, ast.If) and "TYPE_CHECKING" in ast.dump(child.test)
             strict = isinstance(child, ast.keyword) and child.arg == "strict"
-            if isinstance(child, ast.AST) and not (isinstance(child, SPARED) or typing or strict):
+            alias = isinstance(child, ast.Subscript) and "'Literal'" in ast.dump(child.value)
+            spared = isinstance(child, SPARED) or typing or strict or alias
+            if isinstance(child, ast.AST) and not spared:
                 yield from nodes(child)
 
 
