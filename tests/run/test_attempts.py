@@ -3,86 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+import weakref
 from collections.abc import Sequence
-from typing import Any
 
 import pytest
+from far_end import ELSEWHERE, FINE, Answer, FarEnd, error, measured
 from probes.servers import deployment, http_leg
 
 from t3probe.config.types import Leg
-from t3probe.observation import Observation, TcpSample
-from t3probe.probes.base import Collapsed, Echo, Facts, Line, ProbeError, Probing, Target
+from t3probe.probes.base import Target
 from t3probe.resolve import ResolveError
 from t3probe.run.attempt import Attempts
 from t3probe.run.controller import Run
-
-FINE, ELSEWHERE = "fine", "elsewhere"
-Answer = str | ProbeError
-
-
-def error(reason: Any, stage: Any = "connect", **more: Any) -> ProbeError:
-    return ProbeError(reason, stage, f"it was {reason}", **more)
-
-
-class FarEnd:
-    """What is behind each address: a good answer, another route, or a failure."""
-
-    def __init__(self, monkeypatch: pytest.MonkeyPatch, *answers: Answer) -> None:
-        self.answers = {f"10.0.0.{at}": one for at, one in enumerate(answers)}
-        self.asked = 0
-        self.resolves: list[Target] | ResolveError = [
-            Target("app.example", one, 80) for one in self.answers
-        ]
-        self.opened: list[Opened] = []
-        monkeypatch.setattr("t3probe.run.attempt.targets", self._targets)
-        monkeypatch.setattr("t3probe.run.attempt.opener", lambda kind: self._open)
-
-    async def _targets(self, leg: Leg, probing: Probing) -> list[Target]:
-        self.asked += 1
-        if isinstance(self.resolves, ResolveError):
-            raise self.resolves
-        return self.resolves
-
-    async def _open(self, leg: Leg, target: Target, probing: Probing) -> Line:
-        answer = self.answers[target.address]
-        if isinstance(answer, ProbeError) and answer.stage == "connect":
-            answer.facts = Facts(cert_not_after=77.0)
-            raise answer
-        line = Opened(target, probing, answer)
-        self.opened.append(line)
-        return line
-
-
-class Opened(Line):
-    holds = True
-
-    def __init__(self, target: Target, probing: Probing, answer: Answer) -> None:
-        super().__init__(target, probing)
-        self.answer = answer
-        self.closed = False
-        self.facts.cf_ray = "abc-FRA"
-
-    async def beat(self) -> Echo:
-        if self.answer == ELSEWHERE:
-            raise Collapsed("this is another route")
-        if isinstance(self.answer, ProbeError):
-            raise self.answer
-        await asyncio.sleep(0)
-        now = self.probing.clock.now()
-        return Echo(sent=now, ended=now)
-
-    def tcp(self) -> TcpSample | None:
-        return None
-
-    async def close(self) -> None:
-        self.closed = True
-
-
-async def measured(leg: Leg | None = None) -> Observation:
-    leg = leg or http_leg(url="http://app.example/")
-    (seen,) = await Run(deployment([leg]), [leg], hold=0).measure()
-    return seen
-
+from t3probe.run.engine import Engine
+from t3probe.run.footing import Footing
+from t3probe.timing import FakeClock, RunClock
 
 # -- one address on another route --------------------------------------------------------------
 
@@ -208,10 +144,6 @@ async def test_the_note_says_when_the_files_own_address_was_dialled(
 async def test_known_addresses_are_kept_for_as_long_as_an_answer(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    from t3probe.run.engine import Engine
-    from t3probe.run.footing import Footing
-    from t3probe.timing import FakeClock, RunClock
-
     far = FarEnd(monkeypatch, FINE)
     fake = FakeClock()
     clock = RunClock(fake)
@@ -237,3 +169,28 @@ async def test_known_addresses_are_kept_for_as_long_as_an_answer(
     await attempts.close_all()
     far.resolves = []
     assert not await attempts.resolve()
+
+
+async def test_a_resolver_that_is_gone_is_asked_once_in_a_while(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A leg that reconnects again and again does not ask it each time."""
+    far, fake = FarEnd(monkeypatch, FINE), FakeClock()
+    leg = http_leg(url="http://app.example/")
+    run = Run(deployment([leg]), [leg], hold=0, clock=RunClock(fake))
+    run.resolve_again = 60.0
+    (one,) = run.legs
+    assert await one._attempts.resolve()
+    far.resolves = ResolveError("nobody answers")
+    for passed, asked in ((59.0, 1), (1.0, 2), (0.0, 2), (59.0, 2), (1.0, 3), (0.0, 3)):
+        fake.advance(passed)
+        await one._attempt_again()
+        assert far.asked == asked, passed
+    assert all(beat.ok for beat in one.book.beats)
+    assert len(one.book.beats) == 6
+    # Of the lines that were replaced nothing is kept.
+    lines = [weakref.ref(line) for line in far.opened]
+    far.opened.clear()
+    gc.collect()
+    assert [line() is not None for line in lines] == [False] * 5 + [True]
+    await one._close_all()
