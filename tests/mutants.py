@@ -35,8 +35,8 @@ ROOMS: dict[str, dict[str, str]] = {
         "deliver.py": "delivery/test_deliver_bounds.py delivery/test_deliver.py",
         "shipping.py": "delivery/test_shipping.py",
         "sinks/pushgateway.py": "delivery/test_gateway_counts.py",
-        "sinks/gateway_group.py": "delivery/test_gateway_counts.py delivery/test_continuation.py",
-        "sinks/spool.py": "delivery/test_spool_*.py delivery/test_spool.py",
+        "sinks/gateway_group.py": "delivery/test_gateway_groups.py delivery/test_continuation.py",
+        "sinks/spool.py": "delivery/test_[gs]*_[cgf]*.py delivery/test_spool.py",
     },
     "record": {"record/*.py": "record/test_record_files.py test_record.py record/*.py"},
     "gate": {
@@ -45,7 +45,7 @@ ROOMS: dict[str, dict[str, str]] = {
     "run": {
         "run/conclude.py run/footing.py": "run/test_conclude*.py run/test_footing*.py",
         "run/evidence.py": "run/test_evidence.py",
-        "run/attempt.py run/book.py run/controller.py": "run/test_[abe]*.py run/*.py",
+        "run/attempt.py run/book.py run/controller.py": "run/test_[abce]*.py run/*.py",
     },
     "probes": {
         "resolve.py probes/doh.py": "probes/test_probe*.py probes/test_resolve*.py",

@@ -141,6 +141,23 @@ async def test_the_note_says_when_the_files_own_address_was_dialled(
     assert (await measured()).evidence == (words,)
 
 
+async def test_only_the_line_that_is_kept_stays_open(monkeypatch: pytest.MonkeyPatch) -> None:
+    far = FarEnd(monkeypatch, FINE, error("http_5xx", "ask"), FINE)
+    leg = http_leg(url="http://app.example/")
+    (one,) = Run(deployment([leg]), [leg], hold=0).legs
+    assert await one._attempts.resolve()
+    kept, tried = await one._attempts.all()
+    assert [one.error is None for one in tried] == [True, False, True]
+    assert kept is tried[0]
+    assert {line.target.address: line.closed for line in far.opened} == {
+        "10.0.0.0": False,
+        "10.0.0.1": True,
+        "10.0.0.2": True,
+    }
+    await one._attempts.close_all()
+    assert all(line.closed for line in far.opened)
+
+
 async def test_known_addresses_are_kept_for_as_long_as_an_answer(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
