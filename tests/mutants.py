@@ -106,7 +106,8 @@ def nodes(node: ast.AST) -> Iterator[ast.AST]:
     """All nodes that are worth a change."""
     yield node
     for name, value in ast.iter_fields(node):
-        if name in {"annotation", "returns", "decorator_list", "type_params"}:
+        of_class = isinstance(node, ast.ClassDef) and name == "keywords"
+        if of_class or name in {"annotation", "returns", "decorator_list", "type_params"}:
             continue
         for child in value if isinstance(value, list) else [value]:
             typing = isinstance(child, ast.If) and "TYPE_CHECKING" in ast.dump(child.test)

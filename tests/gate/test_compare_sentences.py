@@ -216,6 +216,14 @@ def test_markdown_tells_legs_only_when_one_changed() -> None:
     assert "| cloudflare | passed -&gt; failed, drops 0 -&gt; 1 |" in shown.replace(">", "&gt;")
 
 
+def test_a_long_sentence_of_the_gate_goes_on_under_its_beginning() -> None:
+    unclear = run("cloudflare", without=("internal", "traefik"), at=LATER)
+    shown = lines(run(), unclear, "dispatch", "tunnel", "traefik").splitlines()
+    at = next(at for at, one in enumerate(shown) if one.startswith("  gate  closed: "))
+    assert shown[at + 1].startswith(" " * 8)
+    assert shown[at + 1][8] != " "
+
+
 def test_marks_behind_segments() -> None:
     shown = lines(run(), run("cloudflare", at=LATER), "wan")
     assert any(one.split() == ["tunnel", "exonerated", "convicted", "worse,", "not", "gated"]

@@ -142,6 +142,17 @@ def test_a_drop_is_more_than_a_leg_that_took_another_way() -> None:
 SAMPLE = TcpSample(state=1, rtt_seconds=0.001, bytes_acked=100)
 
 
+def test_the_numbers_of_a_drop_are_the_probes_else_the_lines() -> None:
+    one = book()
+    drop(one, 1.0, tcp=SAMPLE)
+    assert one.drops[0].tcp is SAMPLE
+    own = TcpSample(state=1, rtt_seconds=0.002)
+    failed = error()
+    failed.tcp = own
+    drop(one, 2.0, failed, tcp=SAMPLE)
+    assert one.drops[1].tcp is own
+
+
 def test_the_numbers_before_are_those_of_the_same_connection() -> None:
     one = book()
     assert one.before(0) is None
