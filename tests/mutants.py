@@ -229,65 +229,86 @@ def passed(tree: Path, tests: str, seconds: float) -> bool:
                 pass
 
 
+class Ground:
+    """Copies of the tree, and the changes made in them."""
+
+    def __init__(self, folder: str, jobs: int, until: float) -> None:
+        self._until = until
+        self._trees: SimpleQueue[Path] = SimpleQueue()
+        self._limits: dict[str, float] = {}
+        """How many seconds the tests may take; five times what they took without a change."""
+        for number in range(jobs):
+            tree = Path(folder, str(number))
+            shutil.copytree(HERE.parent, tree, ignore=lambda _, names: LEFT_OUT & {*names})
+            self._trees.put(tree)
+
+    def green(self, tests: str) -> bool:
+        """Whether the tests pass without a change."""
+        tree, began = self._trees.get(), time.monotonic()
+        try:
+            return passed(tree, tests, 300)
+        finally:
+            self._limits[tests] = 10 + 5 * (time.monotonic() - began)
+            self._trees.put(tree)
+
+    def noticed(self, change: Change, tests: str) -> bool | None:
+        """Whether the tests fail with this change; None when the time is over."""
+        if time.monotonic() > self._until:
+            return None
+        tree = self._trees.get()
+        file = tree / "t3probe" / change.module
+        text = file.read_text()
+        try:
+            file.write_text(text[: change.start] + change.new + text[change.end :])
+            seen = not passed(tree, tests, self._limits[tests])
+        finally:
+            file.write_text(text)
+            self._trees.put(tree)
+        if not seen:
+            print(f"  not noticed: t3probe/{change}", flush=True)
+        return seen
+
+
+def modules_of(room: str, part: str) -> dict[str, str]:
+    """The modules of a room whose path contains `part`, each with its tests."""
+    package = HERE.parent / "t3probe"
+    found = {
+        str(path.relative_to(package)): tests
+        for patterns, tests in ROOMS[room].items()
+        for pattern in patterns.split()
+        for path in sorted(package.glob(pattern))
+    }
+    return {module: tests for module, tests in found.items() if part in module}
+
+
 def main() -> int:
     ask = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     ask.add_argument("--room", choices=ROOMS, action="append", help="this one only; repeatable")
-    ask.add_argument("--module", help="only modules whose path contains this")
+    ask.add_argument("--module", default="", help="only modules whose path contains this")
     ask.add_argument("--count", type=int, default=24, help="changes in each room")
-    ask.add_argument("--seed", type=int, default=1)
+    ask.add_argument("--seed", type=int, default=1, help="which ones")
     ask.add_argument("--jobs", type=int, default=2, help="how many at a time")
     ask.add_argument("--minutes", type=float, default=40, help="begin no change after so long")
     asked = ask.parse_args()
-    until = time.monotonic() + asked.minutes * 60
-    package = HERE.parent / "t3probe"
     shares = []
     with tempfile.TemporaryDirectory(prefix="mutants-") as folder:
-        trees: SimpleQueue[Path] = SimpleQueue()
-        for number in range(asked.jobs):
-            tree = Path(folder, str(number))
-            shutil.copytree(HERE.parent, tree, ignore=lambda _, names: LEFT_OUT & {*names})
-            trees.put(tree)
-        limits: dict[str, float] = {}
-
-        def noticed(change: Change, tests: str) -> bool | None:
-            if time.monotonic() > until:
-                return None
-            tree = trees.get()
-            file = tree / "t3probe" / change.module
-            text = file.read_text()
-            try:
-                file.write_text(text[: change.start] + change.new + text[change.end :])
-                seen = not passed(tree, tests, limits[tests])
-                if not seen:
-                    print(f"  not noticed: t3probe/{change}", flush=True)
-                return seen
-            finally:
-                file.write_text(text)
-                trees.put(tree)
-
+        ground = Ground(folder, asked.jobs, time.monotonic() + asked.minutes * 60)
         for room in asked.room or ROOMS:
-            tests_of = {}
-            for patterns, tests in ROOMS[room].items():
-                for path in [one for two in patterns.split() for one in sorted(package.glob(two))]:
-                    if (asked.module or "") in (name := str(path.relative_to(package))):
-                        tests_of[name] = tests
-            for tests in dict.fromkeys(tests_of.values()):
-                began = time.monotonic()
-                tree = trees.get()
-                if not passed(tree, tests, 300):
-                    print(f"{room}: the tests are red without a change: {tests}")
-                    return 1
-                trees.put(tree)
-                limits[tests] = 10 + 5 * (time.monotonic() - began)
-            some = chosen(list(tests_of), asked.seed, asked.count)
-            with ThreadPoolExecutor(asked.jobs) as pool:
-                answers = list(pool.map(noticed, some, [tests_of[one.module] for one in some]))
-            judged = [one for one in answers if one is not None]
-            share = f"{sum(judged)} of {len(judged)} noticed"
-            shares.append(f"{room:10} {share}{'' if judged == answers else ', out of time'}")
+            tests_of = modules_of(room, asked.module)
+            red = [tests for tests in dict.fromkeys(tests_of.values()) if not ground.green(tests)]
+            if red:
+                shares.append(f"{room:10} red without a change: {', '.join(red)}")
+            else:
+                some = chosen(list(tests_of), asked.seed, asked.count)
+                with ThreadPoolExecutor(asked.jobs) as pool:
+                    tests = [tests_of[one.module] for one in some]
+                    answers = list(pool.map(ground.noticed, some, tests))
+                judged = [one for one in answers if one is not None]
+                late = "" if judged == answers else f", time was over for {len(some) - len(judged)}"
+                shares.append(f"{room:10} {sum(judged)} of {len(judged)} noticed{late}")
             print(shares[-1], flush=True)
     print("\n".join(["", *shares]))
-    return 0
+    return int(any("red without" in one for one in shares))
 
 
 if __name__ == "__main__":

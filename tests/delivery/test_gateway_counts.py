@@ -119,6 +119,22 @@ def test_a_push_in_doubt_counts_as_lost_when_the_state_is(groups: Groups, tmp_pa
     assert (groups.total(DISCONNECTS), groups.total(LOST)) == (0, 3)
 
 
+def test_losses_in_doubt_are_losses_all_the_same(groups: Groups, tmp_path: Path) -> None:
+    """Without a spool the folder keeps the number of lost drops; whether it was published is not
+    known."""
+    memory = spool(tmp_path, False)
+    assert whole(groups, memory, {}, 1.0).ok
+    one = push(groups, memory)
+    assert start(one).ok
+    groups.takes_but_is_silent = True
+    assert not end(one, {DROP: 3}, 2.0).ok
+    groups.takes_but_is_silent = False
+    groups.main = {}
+    report = whole(groups, memory, {}, 3.0)
+    assert "3 drops that it may have had before it lost its state are counted" in report.sentence
+    assert (groups.total(DISCONNECTS), groups.total(LOST)) == (0, 3)
+
+
 def test_a_push_in_doubt_that_was_taken_is_not_added_again(groups: Groups, tmp_path: Path) -> None:
     memory = spool(tmp_path)
     assert whole(groups, memory, {}, 1.0).ok

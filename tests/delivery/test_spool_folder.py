@@ -11,7 +11,9 @@ from delivery_runs import LEGS, REASONS, run_families, spool
 from t3probe.metrics import carry as going
 from t3probe.metrics.carry import LOST, Group, Histogram
 from t3probe.sinks import spool as spooling
+from t3probe.sinks.gateway_client import Budget
 from t3probe.sinks.spool import Spool, SpoolError
+from t3probe.timing import SystemClock
 
 DROP = (LEGS[0], REASONS[0])
 
@@ -194,3 +196,12 @@ def test_marks_are_the_highest_numbers(tmp_path: Path) -> None:
     assert list(spooling.marked({5: 1}, batches)) == [folder, 5]
     assert spooling.marked({5: 1}, []) == {5: 1}
     assert spooling.mark_group({}) == {}
+
+
+def test_the_folder_holds_more_than_a_day_of_one_run_a_minute(tmp_path: Path) -> None:
+    assert 24 * 60 < spooling.MAX_FILES < 3 * 24 * 60
+
+
+def test_the_lock_is_nobody_elses(tmp_path: Path) -> None:
+    with spool(tmp_path / "new" / "folder").locked(Budget(SystemClock(), 1)):
+        assert (tmp_path / "new" / "folder" / "lock").stat().st_mode & 0o777 == 0o600
