@@ -51,7 +51,7 @@ ROOMS: dict[str, dict[str, str]] = {
         "resolve.py probes/doh.py": "probes/test_probe*.py probes/test_resolve*.py",
         "probes/tcp.py probes/dial.py": "probes/test_[pt]*.py probes/test_drop*.py",
         "probes/http.py probes/http_client.py": "probes/test_probe*.py probes/test_http*.py",
-        "probes/ws_echo.py probes/base.py": "probes/test_probe*.py probes/*.py",
+        "probes/ws_echo.py probes/base.py": "probes/test_[pw][rs]*.py probes/*.py",
         "probes/walls.py probes/sso.py": "probes/test_probe*.py probes/test_wall*.py",
     },
     "verdict": {
