@@ -320,3 +320,13 @@ def test_only_a_legs_histogram_is_a_baseline() -> None:
     found = baselines(group)
     assert set(found) == {"a"}
     assert (found["a"].beats, found["a"].moving_seconds) == (4, 0.375)
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_of_two_looks_at_a_leg_the_worse_is_told(order: int) -> None:
+    two = (replace(CLOUDFLARE, connected=True), replace(CLOUDFLARE, connected=False))[::order]
+    assert said(*two)["t3probe_connected leg=cloudflare"] == 0
+    two = (INTERNAL, replace(INTERNAL, outcome="failed"))[::order]
+    assert said(*two)["t3probe_check_success check=internal"] == 0
+    up = (UPSTREAMS[0], replace(UPSTREAMS[0], connected=False))[::order]
+    assert said(*up)["t3probe_backend_reachable backend=a listen_port=8080 route=api"] == 0

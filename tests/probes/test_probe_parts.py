@@ -25,6 +25,7 @@ from t3probe.probes.base import (
     reason_of_os_error,
 )
 from t3probe.probes.http import HttpLine
+from t3probe.probes.http_client import Answer
 from t3probe.probes.sso import is_html, sso_answer
 from t3probe.timing import FakeClock
 
@@ -276,3 +277,25 @@ def test_both_ends_of_a_socket() -> None:
     assert (facts.family, facts.local_address, facts.remote_address) == (
         "ipv6", "[::2]:5", "[::3]:6",
     )  # fmt: skip
+
+
+def test_errors_in_words() -> None:
+    assert str(ProbeError("io_error", "ask", "it broke")) == "it broke"
+    assert str(Collapsed("elsewhere")) == "elsewhere"
+
+
+@pytest.mark.parametrize(("first", "seconds"), [(1.25, 0.25), (1.0, 0.0), (0.5, 0.0)])
+async def test_how_long_the_first_byte_took(
+    first: float, seconds: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    line = HttpLine(leg(), FOUR, probing())
+    found = answer()
+    found.sent, found.first_byte, found.ended = 1.0, first, 2.0
+
+    async def exchange() -> Answer:
+        return found
+
+    monkeypatch.setattr(line, "exchange", exchange)
+    echo = await line.beat()
+    await line.close()
+    assert (echo.sent, echo.ended, echo.first_byte_seconds) == (1.0, 2.0, seconds)

@@ -247,3 +247,11 @@ def test_what_a_line_that_is_no_record_says(change: tuple[str, str], words: str)
     text = record_line(some_run(), some_legs(3)).replace(*change, 1)
     with pytest.raises(DamagedLineError, match=words):
         parse_record(text)
+
+
+@pytest.mark.parametrize(("behind", "words"), [(39, "cut off after"), (40, "damaged at character")])
+def test_an_error_at_the_very_end_is_the_ends_own(behind: int, words: str) -> None:
+    """Some agents put a mark behind what they cut."""
+    text = '{"t3probe":{"record":1,"run":' + "]" + "x" * behind
+    with pytest.raises(DamagedLineError, match=words):
+        parse_record(text)
