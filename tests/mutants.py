@@ -34,7 +34,7 @@ ROOMS: dict[str, dict[str, str]] = {
     "delivery": {
         "deliver.py": "delivery/test_deliver_bounds.py delivery/test_deliver.py",
         "shipping.py": "delivery/test_shipping.py",
-        "sinks/pushgateway.py": "delivery/test_gateway_counts.py",
+        "sinks/pushgateway.py": "delivery/test_gateway_counts.py delivery/test_deliver_bounds.py",
         "sinks/gateway_group.py": "delivery/test_gateway_groups.py delivery/test_continuation.py",
         "sinks/spool.py": "delivery/test_[gs]*_[cgf]*.py delivery/test_spool.py",
     },

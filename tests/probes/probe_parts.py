@@ -20,7 +20,7 @@ def probing(fake: FakeClock | None = None) -> Probing:
     """What a run lends to its probes, on a clock that stands still."""
     return Probing(
         clock=RunClock(fake or FakeClock()),
-        timing=Timing(watchdog=Duration(1), connect_timeout=Duration(1)),
+        timing=Timing(watchdog=Duration(30), connect_timeout=Duration(30)),
         sso=SSO,
         tls=TlsStore(None),
         resolver=Resolver(),
