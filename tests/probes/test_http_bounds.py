@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import socket
+
+import aiohttp
 import pytest
 from probe_parts import probing
 from probes.servers import HOST, Server, answering, response, serve
 
+from t3probe.config.types import Leg
+from t3probe.observation import TcpSample
+from t3probe.probes import doh
 from t3probe.probes.base import Facts, ProbeError, Target
 from t3probe.probes.http_client import Answer, HttpClient
 from t3probe.probes.sso import BODY_BYTES
+from t3probe.timing import FakeClock
 
 MIB = 1 << 20
 
@@ -87,3 +94,119 @@ async def test_a_second_connection_only_after_renew() -> None:
             assert (server.connections, client.renewed) == (2, True)
         finally:
             await client.close()
+
+
+@pytest.mark.parametrize(
+    ("used", "rtt", "waited", "polite"),
+    [
+        (True, None, 0.04, True),
+        (True, None, 0.06, False),
+        (True, 1.0, 2.04, True),
+        (True, 1.0, 2.06, False),
+        (False, 1.0, 0.01, False),
+    ],
+)
+async def test_a_close_that_crossed_our_question_is_polite(
+    used: bool, rtt: float | None, waited: float, polite: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two round trips after it was sent nobody can have closed without having read it."""
+    fake = FakeClock()
+    client = HttpClient(Target(HOST, "127.0.0.1", 1), probing(fake), Facts())
+    sample = None if rtt is None else TcpSample(state=8, rtt_seconds=rtt)
+    monkeypatch.setattr(client, "tcp", lambda: sample)
+    client.used = used
+    fake.advance(waited)
+    failed = await client._explain(aiohttp.ServerDisconnectedError(), 0.0, 60.0)
+    await client.close()
+    assert (failed.reason, failed.stage) == ("closed_by_peer", "ask")
+    assert client.closed_by_peer is polite
+
+
+@pytest.mark.parametrize(
+    ("error", "reason", "stage", "words"),
+    [
+        (TimeoutError(), "rtt_timeout", "ask", "no answer within 60 s"),
+        (aiohttp.ClientPayloadError(), "io_error", "ask", "the answer broke off"),
+        (ValueError("secret"), "protocol_error", "ask", "not HTTP: ValueError"),
+        (OSError("odd"), "io_error", "ask", "odd"),
+        (OSError(), "io_error", "ask", "OSError"),
+    ],
+)
+async def test_what_went_wrong_in_words(
+    error: Exception, reason: str, stage: str, words: str
+) -> None:
+    client = HttpClient(Target(HOST, "127.0.0.1", 1), probing(), Facts())
+    failed = await client._explain(error, 0.0, 60.0)
+    await client.close()
+    assert (failed.reason, failed.stage, failed.detail) == (reason, stage, words)
+
+
+@pytest.mark.parametrize(
+    ("state", "secure", "connected", "reason", "stage"),
+    [
+        (2, False, False, "connect_timeout", "connect"),
+        (2, True, False, "connect_timeout", "connect"),
+        (1, True, False, "tls_failed", "ask"),
+        (1, True, True, "rtt_timeout", "ask"),
+        (1, False, False, "rtt_timeout", "ask"),
+    ],
+)
+async def test_where_the_time_went(
+    state: int, secure: bool, connected: bool, reason: str, stage: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    client = HttpClient(Target(HOST, "127.0.0.1", 1), probing(), Facts())
+    monkeypatch.setattr(client, "tcp", lambda: TcpSample(state=state, rtt_seconds=0.0))
+    client._secure, client._connected = secure, connected
+    failed = await client._explain(TimeoutError(), 0.0, 60.0)
+    await client.close()
+    assert (failed.reason, failed.stage) == (reason, stage)
+
+
+@pytest.mark.parametrize(
+    ("kernel", "secure", "phases"),
+    [
+        (None, False, {"connect": 3.0}),
+        (None, True, {"connect": 3.0, "tls": 0.0}),
+        (1.0, False, {"connect": 1.0}),
+        (1.0, True, {"connect": 1.0, "tls": 2.0}),
+        (9.0, True, {"connect": 3.0, "tls": 0.0}),
+    ],
+)
+async def test_how_long_the_connection_took(
+    kernel: float | None,
+    secure: bool,
+    phases: dict[str, float],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The kernel's own time where it has one, but never more than passed; the rest is TLS."""
+    fake, facts = FakeClock(), Facts()
+    client = HttpClient(Target(HOST, "127.0.0.1", 1), probing(fake), facts)
+    monkeypatch.setattr("t3probe.tcpinfo.handshake_seconds", lambda sock: kernel)
+    fake.advance(5.0)
+    client._socket((socket.AF_INET,)).close()
+    fake.advance(3.0)
+    client._secure = secure
+    await client._note_connected(None, None, None)
+    await client.close()
+    assert facts.phases == phases
+
+
+@pytest.mark.parametrize(
+    ("port", "url"),
+    [(443, "https://10.0.0.53/a"), (8443, "https://10.0.0.53:8443/b"), (1, None)],
+)
+async def test_which_provider_is_behind_an_address(port: int, url: str | None) -> None:
+    leg = Leg(
+        name="doh", kind="doh", path=("w",), query=HOST,
+        doh=("https://10.0.0.54/x", "https://10.0.0.53/a", "https://10.0.0.53:8443/b"),
+    )  # fmt: skip
+    target = Target("10.0.0.53", "10.0.0.53", port)
+    if url is None:
+        with pytest.raises(LookupError, match="is no provider of leg doh"):
+            await doh.open(leg, target, probing())
+        return
+    line = await doh.open(leg, target, probing())
+    assert isinstance(line, doh.DohLine)
+    assert line._url == url
+    await line.close()
