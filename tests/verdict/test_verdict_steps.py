@@ -60,3 +60,14 @@ def test_thirty_suspect_sets_cost_few_steps(seed: int) -> None:
 )
 def test_the_smallest_of_a_family(family: list[int], least: list[int]) -> None:
     assert sorted(minimal_only(family, 4)) == sorted(least)
+
+
+def test_a_list_that_was_cut_says_below_which_size_nothing_is_missing() -> None:
+    """Two parts, each explained by one segment or by two others."""
+    masks = [0b110000, 0b101000, 0b000110, 0b000101]
+    whole = hitting_sets(masks, 6)
+    assert [one.bit_count() for one in whole.masks] == [2, 3, 3, 4]
+    assert whole.floor is None
+    for limit, floor in ((2, 3), (3, 3)):
+        found = hitting_sets(masks, 6, limit=limit)
+        assert (found.masks, found.floor) == (whole.masks[:limit], floor)
