@@ -155,6 +155,7 @@ def test_the_latest_runs(most: int, found: list[float], older: int, tmp_path: Pa
     (tmp_path / "b.log").write_text(lines(3.0, 2.0))
     notes: list[object] = []
     latest = LatestRuns([str(tmp_path)], notes, most)
+    assert latest.left_out == 0
     assert sorted(starts(latest)) == found
     assert (latest.left_out, notes) == (older, [])
 

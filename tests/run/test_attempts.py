@@ -145,8 +145,11 @@ async def test_only_the_line_that_is_kept_stays_open(monkeypatch: pytest.MonkeyP
     far = FarEnd(monkeypatch, FINE, error("http_5xx", "ask"), FINE)
     leg = http_leg(url="http://app.example/")
     (one,) = Run(deployment([leg]), [leg], hold=0).legs
+    looked: list[float] = []
+    monkeypatch.setattr(one.book, "looked", looked.append)
     assert await one._attempts.resolve()
     kept, tried = await one._attempts.all()
+    assert looked == [one._attempts.tried_at]  # the book hears of it, whatever came of it
     assert [one.error is None for one in tried] == [True, False, True]
     assert kept is tried[0]
     assert {line.target.address: line.closed for line in far.opened} == {

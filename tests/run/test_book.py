@@ -55,6 +55,13 @@ def test_a_leg_is_down_from_its_drop_to_its_recovery() -> None:
     assert book().quiet_since(9.0) == 9.0
 
 
+def test_the_age_of_a_connection_is_kept_to_the_microsecond() -> None:
+    one = book()
+    drop(one, 1.0, age=1.23456789)
+    drop(one, 2.0, age=None)
+    assert [found.connection_age_seconds for found in one.drops] == [1.234568, None]
+
+
 def test_only_the_newest_drop_is_amended() -> None:
     one = book()
     drop(one, 1.0)

@@ -6,9 +6,12 @@ import asyncio
 from typing import Any
 
 import pytest
-from far_end import FINE, FarEnd, error
+from far_end import ELSEWHERE, FINE, FarEnd, error
 from probes.servers import deployment, http_leg, until
 
+from t3probe.config.types import Leg
+from t3probe.guard import LoopbackOnlyError
+from t3probe.probes.base import Probing, Target
 from t3probe.run.controller import Run
 from t3probe.timing import FakeClock, RunClock
 
@@ -96,6 +99,30 @@ async def test_a_stop_ends_it_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
         (seen,) = await measuring
     assert one.interrupted
     assert seen.outcome == "passed"
+
+
+async def test_it_is_over_when_no_leg_can_go_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    FarEnd(monkeypatch, ELSEWHERE)
+    async with asyncio.timeout(60):
+        (seen,) = await run(3600.0, times={"heartbeat": 3600}).measure()
+    assert seen.reason == "leg_collapsed"
+
+
+async def test_one_leg_that_tries_to_leave_loopback_ends_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    class Leaves(FarEnd):
+        async def _targets(self, leg: Leg, probing: Probing) -> list[Target]:
+            if leg.name == "bad":
+                raise LoopbackOnlyError("it wanted to leave")
+            return await super()._targets(leg, probing)
+
+    Leaves(monkeypatch, FINE)
+    legs = [LEG, http_leg(name="bad", url="http://app.example/")]
+    one = Run(deployment(legs, heartbeat=3600), legs, hold=3600.0)
+    with pytest.raises(LoopbackOnlyError):
+        async with asyncio.timeout(60):
+            await one.measure()
 
 
 async def test_it_says_how_far_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
