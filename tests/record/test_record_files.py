@@ -172,6 +172,17 @@ def test_the_latest_runs_have_notes_of_every_file_once(tmp_path: Path) -> None:
     ]
 
 
+def test_of_older_runs_only_the_time_is_looked_at(tmp_path: Path) -> None:
+    """So damage in their legs is nobody's trouble."""
+    damaged = lines(1.0).replace('"sent":0.1', '"sent":"x"', 1)
+    (tmp_path / "old.log").write_text(damaged)
+    (tmp_path / "new.log").write_text(lines(5.0))
+    notes: list[object] = []
+    latest = LatestRuns([str(tmp_path)], notes, 1)
+    assert starts(latest) == [5.0]
+    assert (latest.left_out, notes) == (1, [])
+
+
 def test_the_latest_runs_take_all_of_standard_input(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -73,6 +73,16 @@ async def test_what_breaks_beside_is_raised(monkeypatch: pytest.MonkeyPatch) -> 
         await run(beside=beside).measure()
 
 
+async def test_of_a_group_of_errors_the_first_is_raised(monkeypatch: pytest.MonkeyPatch) -> None:
+    FarEnd(monkeypatch, FINE)
+
+    async def beside(one: Run) -> None:
+        raise ExceptionGroup("outer", [ExceptionGroup("inner", [ZeroDivisionError()])])
+
+    with pytest.raises(ZeroDivisionError):
+        await run(beside=beside).measure()
+
+
 async def test_a_deadline_cuts_what_runs_beside(monkeypatch: pytest.MonkeyPatch) -> None:
     FarEnd(monkeypatch, FINE)
     cut: list[bool] = []
