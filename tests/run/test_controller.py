@@ -111,6 +111,16 @@ async def test_a_stop_ends_it_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     assert seen.outcome == "passed"
 
 
+async def test_idle_legs_are_told_to_end_and_not_waited_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("t3probe.run.controller._CLOSE_SECONDS", 3600.0)
+    FarEnd(monkeypatch, FINE)
+    async with asyncio.timeout(60):
+        (seen,) = await run().measure()
+    assert seen.outcome == "passed"
+
+
 async def test_it_is_over_when_no_leg_can_go_on(monkeypatch: pytest.MonkeyPatch) -> None:
     FarEnd(monkeypatch, ELSEWHERE)
     async with asyncio.timeout(60):

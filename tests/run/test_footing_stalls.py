@@ -112,6 +112,29 @@ def test_a_slower_sampler_is_not_late() -> None:
     assert (footing.stalls, footing.worst_seconds) == ([], 0.0)
 
 
+def test_throttling_counts_no_more_than_the_time_in_which_it_was() -> None:
+    """Four processors throttled for a whole step, long after the start, are one step."""
+
+    class Four(Throttling):
+        known = True  # type: ignore[assignment]
+        next = 0.0
+
+        def grown(self) -> float:
+            grown, self.next = self.next, 0.0
+            return grown
+
+    fake = FakeClock()
+    source = Four(NOWHERE, NOWHERE)
+    footing = Footing(RunClock(fake), Timing(watchdog=Duration(2)), throttling=source)
+    for at in range(30):
+        fake.advance(0.1)
+        source.next = 0.4 if at == 20 else 0.0
+        footing.look()
+    assert footing.throttled_seconds == pytest.approx(0.4)
+    assert footing.stalled(1.8, 2.1)  # a third of it
+    assert not footing.stalled(1.5, 2.1)  # a sixth
+
+
 # -- what a book makes of it ---------------------------------------------------------------------
 
 
