@@ -21,7 +21,7 @@ SUITE := T3PROBE_LOOPBACK_ONLY=1 PYTHONDONTWRITEBYTECODE= bash ci/cpu \
   $(BIN)/python -m pytest -c tests/pytest.ini -n $(JOBS) --dist worksteal
 
 .DEFAULT_GOAL := help
-.PHONY: help setup check test test-long coverage image-test lint format types bench schema lock clean
+.PHONY: help setup check test test-long coverage mutants image-test lint format types bench schema lock clean
 
 help: ## show this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -51,6 +51,9 @@ test-long: $(VENV)/.dev ## the same with 200 gateway runs in place of 40
 
 coverage: $(VENV)/.dev ## the tests, and which lines of t3probe they ran; takes several times as long
 	@$(SUITE) --cov=t3probe --cov-report=term $(ARGS) $(TESTS)
+
+mutants: $(VENV)/.dev ## change one token after the other and see whether the tests notice
+	@T3PROBE_LOOPBACK_ONLY=1 $(BIN)/python tests/mutants.py $(ARGS)
 
 image-test: $(VENV)/.dev ## build the image and run the job in it; as root, with buildah and debootstrap
 	@cronjob/image/test $(BIN)/python

@@ -303,3 +303,76 @@ def test_no_sample_where_the_system_has_none(monkeypatch: pytest.MonkeyPatch) ->
         assert tcpinfo.sample(sock) is None
     monkeypatch.undo()
     assert tcpinfo.sample(sock) is None
+
+
+# -- at the edges ------------------------------------------------------------------------------
+
+HOLES = "the far end acknowledged our bytes, but what it sent came with holes"
+
+
+@pytest.mark.parametrize(
+    ("now", "before", "kind"),
+    [
+        (1, GOOD, "none"),
+        (1, None, "none"),
+        (1, but(GOOD, out_of_order=None), "none"),
+        (1, but(GOOD, out_of_order=1), "acknowledged"),
+        (2, but(GOOD, out_of_order=1), "none"),
+        (0, GOOD, "acknowledged"),
+        (0, None, "acknowledged"),
+        (None, GOOD, "acknowledged"),
+        (None, but(GOOD, out_of_order=None), "acknowledged"),
+    ],
+)
+def test_one_segment_out_of_order_is_enough_to_claim_nothing(
+    now: int | None, before: TcpSample | None, kind: str
+) -> None:
+    words = ACKNOWLEDGED if kind == "acknowledged" else HOLES
+    assert claim(but(FROZEN, out_of_order=now), before) == (kind, words)
+    found = evidence(LEG, failed(tcp=but(FROZEN, out_of_order=now)), before)
+    assert found.carried == (("a",) if kind == "acknowledged" else ())
+
+
+@pytest.mark.parametrize(
+    ("seen", "before", "kind"),
+    [
+        (but(FROZEN, bytes_acked=2), None, "acknowledged"),
+        (but(FROZEN, bytes_acked=2), but(GOOD, bytes_acked=None), "acknowledged"),
+        (but(FROZEN, bytes_acked=1), but(GOOD, bytes_acked=None), "none"),
+        (but(FROZEN, bytes_acked=347), GOOD, "acknowledged"),
+        (but(DROPPED, bytes_acked=346), GOOD, "lost"),
+        (but(DROPPED, bytes_acked=347), GOOD, "none"),
+        (but(DROPPED, bytes_acked=2), None, "none"),
+        (but(DROPPED, retransmits=1), GOOD, "lost"),
+        (but(DROPPED, retransmits=1, bytes_acked=1), None, "lost"),
+        (but(DROPPED, retransmits=0, bytes_acked=1), None, "none"),
+        (but(FROZEN, not_sent_bytes=1), GOOD, "none"),
+        (but(FROZEN, probes=1), GOOD, "none"),
+        (but(FROZEN, peer_window_bytes=1), GOOD, "acknowledged"),
+        (but(FROZEN, since_last_ack_received_seconds=None), GOOD, "acknowledged"),
+    ],
+)
+def test_one_byte_or_one_retransmission_decides(
+    seen: TcpSample, before: TcpSample | None, kind: str
+) -> None:
+    assert claim(seen, before).kind == kind
+
+
+def test_figures_in_words() -> None:
+    late = claim(but(FROZEN, since_last_ack_received_seconds=1.0), GOOD).words
+    assert late == "the far end acknowledged our bytes 1.0 s ago and did not answer"
+    unknown = claim(but(FROZEN, since_last_ack_received_seconds=None), GOOD).words
+    assert unknown == "the far end acknowledged our bytes and did not answer"
+    two = claim(but(DROPPED, unacked=2, retransmits=1), GOOD).words
+    assert two == "2 segments unacknowledged, 1 retransmission, nothing heard for 20.0 s"
+
+
+def test_what_was_heard_is_no_silence() -> None:
+    """The far end answered, though not what we asked for: that it did not is left out."""
+    error = failed("tls_failed", FROZEN)
+    error.heard = True
+    found = evidence(LEG, error, GOOD)
+    assert found.carried == ("a",)
+    assert found.words == (
+        "the far end acknowledged our bytes 980 ms ago: what lies before b carried them"
+    )

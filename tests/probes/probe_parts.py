@@ -1,0 +1,33 @@
+"""What tests of single parts of probes share."""
+
+from __future__ import annotations
+
+import asyncio
+
+from probes.servers import HOST, SSO
+
+from t3probe.config.types import Duration, Timing
+from t3probe.probes.base import Probing, Target
+from t3probe.probes.http_client import Answer
+from t3probe.resolve import Resolver
+from t3probe.timing import FakeClock, RunClock
+from t3probe.tls import TlsStore
+
+FOUR, SIX = Target(HOST, "127.0.0.1", 80), Target(HOST, "::1", 80)
+
+
+def probing(fake: FakeClock | None = None) -> Probing:
+    """What a run lends to its probes, on a clock that stands still."""
+    return Probing(
+        clock=RunClock(fake or FakeClock()),
+        timing=Timing(watchdog=Duration(30), connect_timeout=Duration(30)),
+        sso=SSO,
+        tls=TlsStore(None),
+        resolver=Resolver(),
+        crowd=asyncio.Semaphore(1),
+    )
+
+
+def answer(status: int = 200, body: bytes = b"", **headers: str) -> Answer:
+    """A response."""
+    return Answer(status, headers, body)

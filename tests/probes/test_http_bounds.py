@@ -1,0 +1,212 @@
+"""What one answer may cost, and whether its connection is kept, against a real server."""
+
+from __future__ import annotations
+
+import socket
+
+import aiohttp
+import pytest
+from probe_parts import probing
+from probes.servers import HOST, Server, answering, response, serve
+
+from t3probe.config.types import Leg
+from t3probe.observation import TcpSample
+from t3probe.probes import doh
+from t3probe.probes.base import Facts, ProbeError, Target
+from t3probe.probes.http_client import Answer, HttpClient
+from t3probe.probes.sso import BODY_BYTES
+from t3probe.timing import FakeClock
+
+MIB = 1 << 20
+
+
+async def asked(server: Server, times: int = 1) -> tuple[HttpClient, list[Answer]]:
+    client = HttpClient(Target(HOST, server.address, server.port), probing(), Facts())
+    try:
+        answers = [
+            await client.ask("GET", f"http://{HOST}:{server.port}/", limit=60) for _ in range(times)
+        ]
+    finally:
+        await client.close()
+    return client, answers
+
+
+@pytest.mark.parametrize(("size", "kept"), [(MIB, True), (MIB + 1, False)])
+async def test_a_body_of_a_mebibyte_keeps_its_connection(size: int, kept: bool) -> None:
+    async with serve(answering(response(body=b"x" * size))) as server:
+        client, (answer,) = await asked(server)
+    assert client.closed_by_peer is not kept
+    assert answer.body == b"x" * BODY_BYTES
+
+
+@pytest.mark.parametrize("size", [0, 1, BODY_BYTES - 1, BODY_BYTES, BODY_BYTES + 1])
+async def test_of_a_body_the_beginning_is_kept(size: int) -> None:
+    body = bytes(at % 251 for at in range(size))
+    async with serve(answering(response(body=body))) as server:
+        client, answers = await asked(server, 2)
+    assert [one.body for one in answers] == [body[:BODY_BYTES]] * 2
+    assert (server.connections, client.closed_by_peer) == (1, False)
+    assert BODY_BYTES == 65536
+
+
+@pytest.mark.parametrize(
+    ("version", "words", "kept"),
+    [
+        ("1.1", None, True),
+        ("1.1", "close", False),
+        ("1.1", "Keep-Alive, Close", False),
+        ("1.1", "keep-alive", True),
+        ("1.0", None, False),
+        ("1.0", "keep-alive", True),
+        ("1.0", "close", False),
+    ],
+)
+async def test_whether_the_connection_is_kept(version: str, words: str | None, kept: bool) -> None:
+    headers = [] if words is None else [("Connection", words)]
+    answer = response(headers=headers).replace(b"HTTP/1.1", f"HTTP/{version}".encode())
+    async with serve(answering(answer)) as server:
+        client, _ = await asked(server)
+    assert client.closed_by_peer is not kept
+
+
+async def test_a_request_has_no_cookie_and_says_who_asks() -> None:
+    answer = response(headers=[("Set-Cookie", "a=b")])
+    async with serve(answering(answer)) as server:
+        await asked(server, 2)
+    for request in server.requests:
+        lines = request.decode().lower().split("\r\n")
+        assert "user-agent: t3probe" in lines
+        assert "accept-encoding: identity" in lines
+        assert not [one for one in lines if one.startswith("cookie")]
+
+
+async def test_a_second_connection_only_after_renew() -> None:
+    async with serve(answering(response(headers=[("Connection", "close")]))) as server:
+        client = HttpClient(Target(HOST, server.address, server.port), probing(), Facts())
+        url = f"http://{HOST}:{server.port}/"
+        try:
+            await client.ask("GET", url, limit=60)
+            with pytest.raises(ProbeError):
+                await client.ask("GET", url, limit=60)
+            assert (server.connections, client.renewed) == (1, False)
+            client.renew()
+            await client.ask("GET", url, limit=60)
+            assert (server.connections, client.renewed) == (2, True)
+        finally:
+            await client.close()
+
+
+@pytest.mark.parametrize(
+    ("used", "rtt", "waited", "polite"),
+    [
+        (True, None, 0.04, True),
+        (True, None, 0.06, False),
+        (True, 1.0, 2.04, True),
+        (True, 1.0, 2.06, False),
+        (False, 1.0, 0.01, False),
+    ],
+)
+async def test_a_close_that_crossed_our_question_is_polite(
+    used: bool, rtt: float | None, waited: float, polite: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two round trips after it was sent nobody can have closed without having read it."""
+    fake = FakeClock()
+    client = HttpClient(Target(HOST, "127.0.0.1", 1), probing(fake), Facts())
+    sample = None if rtt is None else TcpSample(state=8, rtt_seconds=rtt)
+    monkeypatch.setattr(client, "tcp", lambda: sample)
+    client.used = used
+    fake.advance(waited)
+    failed = await client._explain(aiohttp.ServerDisconnectedError(), 0.0, 60.0)
+    await client.close()
+    assert (failed.reason, failed.stage) == ("closed_by_peer", "ask")
+    assert client.closed_by_peer is polite
+
+
+@pytest.mark.parametrize(
+    ("error", "reason", "stage", "words"),
+    [
+        (TimeoutError(), "rtt_timeout", "ask", "no answer within 60 s"),
+        (aiohttp.ClientPayloadError(), "io_error", "ask", "the answer broke off"),
+        (ValueError("secret"), "protocol_error", "ask", "not HTTP: ValueError"),
+        (OSError("odd"), "io_error", "ask", "odd"),
+        (OSError(), "io_error", "ask", "OSError"),
+    ],
+)
+async def test_what_went_wrong_in_words(
+    error: Exception, reason: str, stage: str, words: str
+) -> None:
+    client = HttpClient(Target(HOST, "127.0.0.1", 1), probing(), Facts())
+    failed = await client._explain(error, 0.0, 60.0)
+    await client.close()
+    assert (failed.reason, failed.stage, failed.detail) == (reason, stage, words)
+
+
+@pytest.mark.parametrize(
+    ("state", "secure", "connected", "reason", "stage"),
+    [
+        (2, False, False, "connect_timeout", "connect"),
+        (2, True, False, "connect_timeout", "connect"),
+        (1, True, False, "tls_failed", "ask"),
+        (1, True, True, "rtt_timeout", "ask"),
+        (1, False, False, "rtt_timeout", "ask"),
+    ],
+)
+async def test_where_the_time_went(
+    state: int, secure: bool, connected: bool, reason: str, stage: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    client = HttpClient(Target(HOST, "127.0.0.1", 1), probing(), Facts())
+    monkeypatch.setattr(client, "tcp", lambda: TcpSample(state=state, rtt_seconds=0.0))
+    client._secure, client._connected = secure, connected
+    failed = await client._explain(TimeoutError(), 0.0, 60.0)
+    await client.close()
+    assert (failed.reason, failed.stage) == (reason, stage)
+
+
+@pytest.mark.parametrize(
+    ("kernel", "secure", "phases"),
+    [
+        (None, False, {"connect": 3.0}),
+        (None, True, {"connect": 3.0, "tls": 0.0}),
+        (1.0, False, {"connect": 1.0}),
+        (1.0, True, {"connect": 1.0, "tls": 2.0}),
+        (9.0, True, {"connect": 3.0, "tls": 0.0}),
+    ],
+)
+async def test_how_long_the_connection_took(
+    kernel: float | None,
+    secure: bool,
+    phases: dict[str, float],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The kernel's own time where it has one, but never more than passed; the rest is TLS."""
+    fake, facts = FakeClock(), Facts()
+    client = HttpClient(Target(HOST, "127.0.0.1", 1), probing(fake), facts)
+    monkeypatch.setattr("t3probe.tcpinfo.handshake_seconds", lambda sock: kernel)
+    fake.advance(5.0)
+    client._socket((socket.AF_INET,)).close()
+    fake.advance(3.0)
+    client._secure = secure
+    await client._note_connected(None, None, None)
+    await client.close()
+    assert facts.phases == phases
+
+
+@pytest.mark.parametrize(
+    ("port", "url"),
+    [(443, "https://10.0.0.53/a"), (8443, "https://10.0.0.53:8443/b"), (1, None)],
+)
+async def test_which_provider_is_behind_an_address(port: int, url: str | None) -> None:
+    leg = Leg(
+        name="doh", kind="doh", path=("w",), query=HOST,
+        doh=("https://10.0.0.54/x", "https://10.0.0.53/a", "https://10.0.0.53:8443/b"),
+    )  # fmt: skip
+    target = Target("10.0.0.53", "10.0.0.53", port)
+    if url is None:
+        with pytest.raises(LookupError, match="is no provider of leg doh"):
+            await doh.open(leg, target, probing())
+        return
+    line = await doh.open(leg, target, probing())
+    assert isinstance(line, doh.DohLine)
+    assert line._url == url
+    await line.close()
