@@ -274,15 +274,16 @@ def test_history_is_drawn_with_a_table_beside_it(opener: Opener) -> None:
 def test_flags_and_words_of_the_timeline_do_not_overlap(opener: Opener) -> None:
     """Many incidents close together: what has no room is left out."""
     clean = lab("clean")
+    run = replace(clean.run, duration_seconds=66.0, hold_seconds=60.0)
     drops = tuple(
-        Drop(began=n / 5, noticed=n / 5 + 0.02, recovered=n / 5 + 0.03, reason="io_error",
+        Drop(began=n * 2.0, noticed=n * 2 + 0.2, recovered=n * 2 + 0.3, reason="io_error",
              symptom="cut", stage="hold", call=n)
         for n in range(1, 28)
     )  # fmt: skip
     seen = [replace(one, drops=drops) if one.leg == "dispatch" else one
             for one in clean.observations]  # fmt: skip
     for width in (1280, 400):
-        page = opener(Recording(clean.run, tuple(seen)), width=width)
+        page = opener(Recording(run, tuple(seen)), width=width)
         for kind in ("flag", "what", "utc"):
             boxes = page.run(
                 f"[...document.querySelectorAll('.lanes .{kind}')].map(e => {{"
@@ -295,8 +296,8 @@ def test_flags_and_words_of_the_timeline_do_not_overlap(opener: Opener) -> None:
 def test_many_incidents_are_folded_to_their_findings(opener: Opener) -> None:
     clean = lab("clean")
     drops = tuple(
-        Drop(began=n, noticed=n + 0.2, recovered=n + 0.3, reason="io_error", symptom="cut",
-             stage="hold", call=n)
+        Drop(began=n * 1.1, noticed=n * 1.1 + 0.2, recovered=n * 1.1 + 0.3, reason="io_error",
+             symptom="cut", stage="hold", call=n)
         for n in range(1, 6)
     )  # fmt: skip
     seen = [replace(one, drops=drops) if one.leg == "dispatch" else one
