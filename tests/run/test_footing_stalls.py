@@ -15,7 +15,6 @@ from t3probe.timing import FakeClock, RunClock
 
 NOWHERE = Path("/nowhere")
 LEG = Leg(name="leg", kind="ws_echo", path=("a", "b"))
-pytestmark = pytest.mark.usefixtures("own_footing")
 
 
 class Stand:
