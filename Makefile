@@ -21,7 +21,7 @@ SUITE := T3PROBE_LOOPBACK_ONLY=1 PYTHONDONTWRITEBYTECODE= bash ci/cpu \
   $(BIN)/python -m pytest -c tests/pytest.ini -n $(JOBS) --dist worksteal
 
 .DEFAULT_GOAL := help
-.PHONY: help setup check test test-long coverage mutants image-test lint format types bench schema lock clean
+.PHONY: help setup check test test-long hunt coverage mutants image-test lint format types bench schema lock clean
 
 help: ## show this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -46,8 +46,12 @@ check: $(VENV)/.run ## run all checks: on the lab, or with DEPLOYMENT=file, FAUL
 test: $(VENV)/.dev ## pass the suite's own tests, or TESTS=tests/verdict
 	@$(SUITE) $(ARGS) $(TESTS)
 
-test-long: $(VENV)/.dev ## the same with 200 gateway runs in place of 40
+test-long: $(VENV)/.dev ## the same with 200 gateway runs in place of 40, and a long hunt
 	@T3PROBE_TEST_RUNS=200 $(SUITE) $(ARGS) $(TESTS)
+	@$(MAKE) --no-print-directory hunt ARGS="--single 1000 --double 300 --half 300 --clean 100"
+
+hunt: $(VENV)/.dev ## random faults on labs: does any verdict convict an innocent?
+	@T3PROBE_LOOPBACK_ONLY=1 $(BIN)/python bench/hunt.py $(ARGS)
 
 coverage: $(VENV)/.dev ## the tests, and which lines of t3probe they ran; takes several times as long
 	@$(SUITE) --cov=t3probe --cov-report=term $(ARGS) $(TESTS)

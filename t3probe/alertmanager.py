@@ -15,6 +15,7 @@ __all__ = ["MUTED_BY_A_SEGMENT", "fragment", "matcher"]
 
 MUTED_BY_A_SEGMENT = (
     "T3ProbeLegDown",
+    "T3ProbeLegRefusing",
     "T3ProbeDropBurst",
     "T3ProbeEgressOnlyDivergence",
     "T3ProbeBackendUnreachable",
@@ -38,9 +39,9 @@ def fragment(deployment: Deployment) -> str:
     """The `inhibit_rules` for `deployment`, as YAML.
 
     A convicted segment mutes the alerts of the legs that cross it, at the same vantage (those of
-    public paths by a rule of their own, as they are labelled by path); a leg that is down mutes
-    its own bursts of drops. Segments that upstreams and paths have for themselves are never
-    published as convicted, so they get no rule.
+    public paths by a rule of their own, as they are labelled by path); a leg that is down, or
+    accepts nothing new, mutes its own bursts of drops. Segments that upstreams and paths have for
+    themselves are never published as convicted, so they get no rule.
     """
     rules = [_HEAD.format(name=deployment.name)]
     for segment in deployment.segments:
@@ -62,13 +63,14 @@ def fragment(deployment: Deployment) -> str:
                 _matcher("path", "=~", _any_of(paths)),
             ]
             rules.append(_rule(source=source, target=target, equal="job, vantage"))
-    rules.append(
+    rules += [
         _rule(
-            source=[_matcher("alertname", "=", "T3ProbeLegDown")],
+            source=[_matcher("alertname", "=", alert)],
             target=[_matcher("alertname", "=", "T3ProbeDropBurst")],
             equal="job, vantage, leg",
         )
-    )
+        for alert in ("T3ProbeLegDown", "T3ProbeLegRefusing")
+    ]
     return "".join(rules)
 
 

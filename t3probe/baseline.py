@@ -29,7 +29,7 @@ from collections.abc import Sequence
 import msgspec
 
 from t3probe.median import median
-from t3probe.observation import Baseline, Beat, Observation
+from t3probe.observation import Baseline, Beat, Observation, counting_beats
 
 __all__ = [
     "LEARNING_BEATS",
@@ -87,14 +87,12 @@ def _bucket(
 
 
 def judged_beats(seen: Observation, since: float = -math.inf) -> list[Beat]:
-    """Good beats that are no part of the leg's own baseline, and were sent since then."""
+    """Beats whose round trips count, that are no part of the leg's own baseline, and were sent
+    since then."""
     until = -math.inf if seen.baseline is None else seen.baseline.until_seconds
     until = -math.inf if until is None else until
-    return [
-        beat
-        for beat in seen.beats
-        if beat.ok and beat.ended > until and beat.sent >= since and beat.rtt_seconds >= 0
-    ]
+    some = [one for one in seen.beats if one.ended > until and one.sent >= since]
+    return counting_beats(some, holds=bool(seen.connections))
 
 
 def judged_trips(seen: Observation, since: float = -math.inf) -> list[float]:
@@ -122,28 +120,30 @@ def over(excess: float, usually: float, floor: float) -> bool:
     return excess > floor and excess > SLOW_RATIO * usually
 
 
-def moved(baseline: Baseline, trips: Sequence[float], floor: float) -> float | None:
+def moved(baseline: Baseline, seconds: Sequence[float], floor: float) -> float | None:
     """The moving median after a run with these good round trips; None: it stays as it is."""
-    if len(trips) < MIN_TRIPS:
+    if len(seconds) < MIN_TRIPS:
         return None
-    now, old = median(trips), baseline.moving_seconds
+    now, old = median(seconds), baseline.moving_seconds
     low, high = baseline.low_seconds, baseline.high_seconds
     if old is None or old <= 0:
         return round(now if low is None or high is None else min(max(now, low), high), 9)
     most = high if high is not None and baseline.beats < LEARNING_BEATS else math.inf
     old = min(old, most)
-    share = max(STEP, len(trips) / (baseline.beats + len(trips)))
+    share = max(STEP, len(seconds) / (baseline.beats + len(seconds)))
     new = old + (now - old) * (CREEP if now - old > floor else share)
     return round(min(new, most), 9)
 
 
-def remembered(baseline: Baseline, trips: Sequence[float], floor: float) -> Baseline:
+def remembered(baseline: Baseline, seconds: Sequence[float], floor: float) -> Baseline:
     """The baseline that one who keeps it in memory has after these good round trips.
 
     For the held mode, which reads back nothing: to be called with the trips of a minute at a
     time, beginning from `Baseline()`. The histogram's bounds are left as they are.
     """
-    new = moved(baseline, trips, floor)
+    new = moved(baseline, seconds, floor)
     if new is None:
         return baseline
-    return msgspec.structs.replace(baseline, beats=baseline.beats + len(trips), moving_seconds=new)
+    return msgspec.structs.replace(
+        baseline, beats=baseline.beats + len(seconds), moving_seconds=new
+    )

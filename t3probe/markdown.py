@@ -16,7 +16,7 @@ from t3probe.shards import parts_said
 from t3probe.summary import headline
 from t3probe.timing import utc_text
 from t3probe.verdict import RunVerdict
-from t3probe.words import sentence
+from t3probe.words import glossed, sentence
 
 __all__ = ["MESSAGE_LIMIT", "cell", "message", "run_markdown", "table"]
 
@@ -81,8 +81,10 @@ def run_markdown(
         yield ""
         yield f"Gate {cell(word)}."
     verdict = judged.verdict
-    rows = [("convicted", ", ".join(verdict.convicted))]
-    rows += [("one of", ", ".join(group)) for group in verdict.at_least_one_of]
+    rows = [("convicted", ", ".join(glossed(verdict.convicted, run.gloss)))]
+    rows += [("one of", ", ".join(glossed(one, run.gloss))) for one in verdict.at_least_one_of]
+    if verdict.at_least_one_of and verdict.simplest:
+        rows.append(("simplest explanation", ", ".join(glossed(verdict.simplest, run.gloss))))
     own = set(run.own_segments)
     for name, label in (
         ("cleared", "exonerated"),
@@ -97,6 +99,12 @@ def run_markdown(
     bad = [one for one in observations if one.outcome != "passed" and not one.planned]
     if bad:
         yield ""
-        shown = [(one.leg, one.outcome, sentence(one).partition(": ")[2]) for one in bad]
+        shown = [(one.leg, _outcome(one), sentence(one).partition(": ")[2]) for one in bad]
         more = [(f"and {len(bad) - _LEGS_LIMIT} more", "", "")] if len(bad) > _LEGS_LIMIT else []
         yield from table(("leg", "outcome", "what"), [*shown[:_LEGS_LIMIT], *more])
+
+
+def _outcome(seen: Observation) -> str:
+    """The outcome, and of what failed the symptom, which says the strand."""
+    failed = seen.outcome == "failed" and seen.symptom
+    return f"{seen.outcome}: {seen.symptom}" if failed else seen.outcome

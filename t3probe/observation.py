@@ -8,6 +8,7 @@ start; `RunRecord.started_at` is the one wall-clock stamp.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Literal, get_args
 
 import msgspec
@@ -15,10 +16,13 @@ import msgspec
 __all__ = [
     "OUTCOMES",
     "REASONS",
+    "RECORD_VERSION",
+    "SYMPTOMS",
     "AddressTry",
     "Attempt",
     "Baseline",
     "Beat",
+    "Connection",
     "Disagreement",
     "Drop",
     "EnvoyView",
@@ -27,8 +31,12 @@ __all__ = [
     "Reason",
     "RunRecord",
     "Stage",
+    "Strand",
     "Symptom",
     "TcpSample",
+    "counting_beats",
+    "of_any_version",
+    "trips",
 ]
 
 Outcome = Literal["passed", "degraded", "failed", "inconclusive"]
@@ -53,15 +61,22 @@ Reason = Literal[
     "prober_stalled",
     "protocol_error",
 ]
-Symptom = Literal["down", "cut", "unknown"]
+Symptom = Literal["down", "refusing", "cut", "unknown", "blip"]
+"""What an immediate second look found, the worst first: see `Drop.symptom`."""
+Strand = Literal["held", "fresh"]
+"""How a beat travels: on the leg's one long-lived connection, or on one of its own."""
 Disagreement = Literal["envoy_only", "probe_only"]
 """Envoy alone, or the probe alone, believes that an upstream can be reached."""
 Stage = Literal["connect", "ask", "hold"]
 """How much of a leg something exercised: a TCP connect, a request and its answer, one
 connection held between two beats. Each includes those before it."""
 
+RECORD_VERSION = 2
+"""Of the records that are written now. Those of 0.1 say no version, or 1."""
 OUTCOMES: tuple[str, ...] = get_args(Outcome)
 REASONS: tuple[str, ...] = get_args(Reason)
+SYMPTOMS: tuple[Symptom, ...] = get_args(Symptom)
+"""The worst first."""
 
 
 class Fact(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -103,14 +118,19 @@ class Beat(Fact, frozen=True):
     """When it was answered or given up, in seconds since the run's start."""
     ok: bool
     conn: int
-    """Which of the leg's connections carried it, counted from 0. One-shot legs use a new
-    number for each beat."""
+    """Which of the leg's connections carried it, counted from 0. A fresh beat has a number of its
+    own; the opening of the held connection is a fresh beat on it."""
+    strand: Strand | None = None
+    """None in records of 0.1: there a connection's first beat is fresh, all others are held."""
     call: int = 0
     """The number of the newest common beat called when this was sent; 0 before the first."""
     nonce: str = ""
     """What was to come back, in hex; empty where the probe echoes nothing."""
     tells: bool = True
     """False: what came back says neither yes nor no about the leg."""
+    refused: bool = False
+    """Good because the machine's kernel answered, by a refusal, by the connection's end, or by
+    taking our bytes: this leg asks for no more."""
     measured_seconds: float | None = None
     """The round trip where something knows it better than our own clock does."""
     first_byte_seconds: float | None = None
@@ -125,8 +145,19 @@ class Beat(Fact, frozen=True):
         return self.ended - self.sent
 
 
+class Connection(Fact, frozen=True):
+    """One connection that a leg held."""
+
+    conn: int
+    """Its number, as in `Beat.conn`."""
+    opened: float
+    """When it was opened, in seconds since the run's start."""
+    remote_address: str
+    """`host:port` of the far end."""
+
+
 class Attempt(Fact, frozen=True):
-    """The new attempt that follows a drop at once and decides its symptom."""
+    """The second look: the fresh attempt that follows a drop at once and decides its symptom."""
 
     started: float
     ended: float
@@ -135,27 +166,45 @@ class Attempt(Fact, frozen=True):
     stage: Stage = "ask"
     """How far it got when it failed: `connect` when there was no TCP connection."""
     detail: str = ""
+    carried: tuple[str, ...] = ()
+    """Segments that its own answer clears, when it failed."""
+    accused: str = ""
+    """It ended in an HTTP answer, and the segment from which on somebody made it."""
+    remote_address: str = ""
 
 
 class Drop(Fact, frozen=True):
-    """An interval in which the leg did not work. One outage is one drop, however many
-    attempts fail before the leg works again."""
+    """An interval in which a strand of the leg did not work. One outage of a leg is one drop,
+    whichever strand noticed it first, and however many attempts fail before it works again."""
 
     began: float
     """The last good beat's answer, or the start of the attempt when there was none."""
     noticed: float
     reason: Reason
     symptom: Symptom
-    """`down`: the attempt that followed at once failed too; `cut`: it worked; `unknown`: the
-    run ended before it was decided."""
+    """`down`: neither the held connection nor a fresh one works; `refusing`: fresh ones fail, a
+    held beat sent afterwards is answered; `cut`: the held connection died, a fresh one works at
+    once; `blip`: one fresh attempt failed, the next one works; `unknown`: nobody looked a second
+    time."""
     stage: Stage
     """What did not work: reaching a TCP connection, an exchange, or an established
     connection that worked before."""
     call: int
-    """The number of the common beat that this drop called."""
+    """The number of the common beat that this drop called; 0: it called none."""
+    strand: Strand | None = None
+    """The strand that failed; the held one where both did. None in records of 0.1."""
+    asked: float | None = None
+    """When the beat was sent that failed first."""
+    answered: bool = False
+    """That beat ended in an answer: a refusal, a reset, a close, a status."""
+    accused: str = ""
+    """That answer was an HTTP one: the segment from which on somebody made it."""
+    lone: bool = False
+    """A blip that stands alone in its run: shown, and no drop that counts."""
     detail: str = ""
     """One sentence for people; may hold the exact status. Never a label."""
     attempt: Attempt | None = None
+    """The second look; None when nobody looked."""
     recovered: float | None = None
     """When the leg worked again; None when it did not before the run's end."""
     conn: int | None = None
@@ -169,14 +218,8 @@ class Drop(Fact, frozen=True):
     cf_ray: str = ""
     colo: str = ""
     carried: tuple[str, ...] = ()
-    """Segments that carried our bytes all the same: an answer came back over a verified
-    connection, or the far end acknowledged what it then did not answer. Cleared for this drop."""
-    carried_at: float | None = None
-    """When the bytes of that evidence were sent."""
-    lost: tuple[str, ...] = ()
-    """Segments one of which lost our bytes, or the answer to them: nothing that we sent since the
-    last good beat was acknowledged, though it was sent again. None of them is cleared by it, and
-    none of those behind."""
+    """Segments that the beat's own answer clears: a mark, a refusal, an answer over a verified
+    connection, or bytes that the far end acknowledged and then did not answer."""
     evidence: str = ""
     """What the kernel's numbers say, as a sentence for people."""
     stalled: bool = False
@@ -250,14 +293,23 @@ class Observation(Fact, frozen=True):
     """One sentence for people."""
     level: Stage = "ask"
     """The most this leg can prove: `connect`, `ask` or `hold`."""
+    tcp_ends_at: str = ""
+    """The segment at which its TCP connection ends; empty where nobody said."""
+    clears: tuple[str, ...] | None = None
+    """What a pass of this leg clears; None: its whole path."""
     started: float = 0.0
     ended: float = 0.0
     """The end of the last judged beat."""
     observed_seconds: float = 0.0
     """How long we were really looking."""
     connected: bool | None = None
-    """Whether the leg worked at the end of the hold; None when inconclusive."""
+    """Whether the held connection worked at the end of the hold, or, where none is held, the last
+    fresh beat; None when inconclusive."""
+    accepting: bool | None = None
+    """Whether the last fresh beat was good; None when inconclusive, or when there was none."""
     beats: tuple[Beat, ...] = ()
+    connections: tuple[Connection, ...] = ()
+    """Those that it held."""
     drops: tuple[Drop, ...] = ()
     phases: dict[str, float] = {}
     """Seconds of the first successful attempt: resolve, connect, tls, upgrade, first_echo."""
@@ -289,11 +341,32 @@ class Observation(Fact, frozen=True):
         tried = [one for one in self.addresses if not one.skipped]
         return sum(one.ok for one in tried), len(tried)
 
+    @property
+    def trips(self) -> list[float]:
+        """The round trips that count, in seconds (see `trips`)."""
+        return trips(self.beats, holds=bool(self.connections))
+
+    @property
+    def counted(self) -> list[Drop]:
+        """The drops that count: neither our own stalls nor blips that stand alone."""
+        return [one for one in self.drops if not one.stalled and not one.lone]
+
+    @property
+    def symptom(self) -> Symptom | None:
+        """The worst of the drops that count; None without any."""
+        return min((one.symptom for one in self.counted), key=SYMPTOMS.index, default=None)
+
+    @property
+    def refuses(self) -> bool:
+        """At the end its held connection worked, and nothing new was accepted."""
+        return self.connected is True and self.accepting is False
+
 
 class RunRecord(Fact, frozen=True):
     """What a run knew of itself: enough to judge its observations again, years later."""
 
     version: int = 1
+    """`RECORD_VERSION` when it is written; a record that does not say is of 0.1."""
     deployment: str = ""
     segments: tuple[str, ...] = ()
     """The segments that the deployment file declares, in its order."""
@@ -301,6 +374,10 @@ class RunRecord(Fact, frozen=True):
     """Segments that belong to one upstream or one path rule. They take part in the verdict
     and not in the published segment states."""
     paths: tuple[tuple[str, ...], ...] = ()
+    spread: tuple[str, ...] = ()
+    """Segments that are several machines, of which one may be broken."""
+    gloss: dict[str, str] = {}
+    """What to add wherever a segment is named that broke or may have."""
     started_at: float = 0.0
     """Unix seconds."""
     duration_seconds: float = 0.0
@@ -331,3 +408,52 @@ class RunRecord(Fact, frozen=True):
     """Declared legs that this run did not probe."""
     warnings: tuple[str, ...] = ()
     """Sentences such as a stale planned downtime."""
+
+
+def counting_beats(beats: Iterable[Beat], *, holds: bool = False) -> list[Beat]:
+    """The beats whose round trips count: good held ones; fresh ones where no connection was held.
+    `holds`: one was, even if no beat on it was answered."""
+    good = [one for one in beats if one.ok and one.rtt_seconds >= 0]
+    held = [one for one in good if one.strand == "held"]
+    return held if held or holds else good
+
+
+def trips(beats: Iterable[Beat], *, holds: bool = False) -> list[float]:
+    """The round trips that count, in seconds."""
+    return [one.rtt_seconds for one in counting_beats(beats, holds=holds)]
+
+
+ANSWERS: frozenset[Reason] = frozenset(
+    {
+        *("connect_refused", "connection_reset", "closed_by_peer", "upgrade_rejected"),
+        *("http_4xx", "http_5xx", "http_other", "walled_off", "not_walled", "resolver_failed"),
+    }
+)
+"""Reasons for which a beat of 0.1 ended in an answer."""
+
+
+def of_any_version(seen: Observation) -> Observation:
+    """An observation as this version writes it. In records of 0.1 a connection's first beat was
+    fresh and all others were held, and a drop did not say when the beat was sent that failed."""
+    strands = [one.strand for one in seen.beats] + [one.strand for one in seen.drops]
+    if None not in strands:
+        return seen
+    known: set[int] = set()
+    beats = []
+    for beat in sorted(seen.beats, key=lambda one: one.sent):
+        strand: Strand = "held" if beat.conn in known else "fresh"
+        known.add(beat.conn)
+        beats.append(msgspec.structs.replace(beat, strand=beat.strand or strand))
+    drops = []
+    for drop in seen.drops:
+        failed = [one.sent for one in seen.beats if not one.ok and one.ended <= drop.noticed]
+        failed = [at for at in failed if at >= drop.began]
+        drops.append(
+            msgspec.structs.replace(
+                drop,
+                strand=drop.strand or ("fresh" if drop.conn is None else "held"),
+                asked=max(failed, default=drop.noticed) if drop.asked is None else drop.asked,
+                answered=drop.answered or drop.reason in ANSWERS,
+            )
+        )
+    return msgspec.structs.replace(seen, beats=tuple(beats), drops=tuple(drops))

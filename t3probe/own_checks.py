@@ -74,6 +74,8 @@ def observed(
                 symptom="down",
                 stage="ask",
                 call=common_beat,
+                strand="fresh",
+                asked=started,
                 detail=detail,
             ),
         )

@@ -15,9 +15,10 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from t3probe.config import Deployment, Leg, legs_for, planned
-from t3probe.observation import Baseline, Observation, RunRecord
+from t3probe.observation import RECORD_VERSION, Baseline, Observation, RunRecord
 from t3probe.probes import preload
 from t3probe.run.book import continued
+from t3probe.run.conclude import looked_again, settled
 from t3probe.run.controller import Run
 from t3probe.run.footing import Footing
 from t3probe.timing import Clock, RunClock, SystemClock
@@ -101,9 +102,16 @@ class Session:
         """One more beat of every leg: the common beat after a check of one's own failed."""
         if self.interrupted or not self.selected:
             return
+        assert self.clock is not None
+        began = self.clock.now()
         sweep = begin_sweep(self.deployment, self.selected)
         for seen in asyncio.run(self._measure(0.0, None, sweep, self.calls + 1)):
             self.observations[seen.leg] = continued(self.observations[seen.leg], seen)
+        ended = self.clock.now()
+        for name in self.own_checks:
+            own = self.observations.get(name)
+            if own is not None and own.drops:
+                self.observations[name] = looked_again(own, began, ended)
 
     async def _measure(
         self,
@@ -133,7 +141,8 @@ class Session:
             run.stop()
         try:
             seen = await run.measure()
-            return seen if sweep is None else [*seen, *sweep.observations(run, downtime)]
+            # A blip of an upstream may lie beside one of a leg.
+            return seen if sweep is None else settled([*seen, *sweep.observations(run, downtime)])
         finally:
             self._stood(run.footing)
             self.calls = run.call_number
@@ -184,6 +193,7 @@ class Session:
         own = [segment for path in self.own_checks.values() for segment in path]
         known = {*deployment.segments, *deployment.own_segments}
         return RunRecord(
+            version=RECORD_VERSION,
             deployment=deployment.name,
             segments=deployment.segments,
             own_segments=(
@@ -191,6 +201,8 @@ class Session:
                 *dict.fromkeys(one for one in own if one not in known),
             ),
             paths=deployment.paths,
+            spread=deployment.spread,
+            gloss=deployment.gloss,
             started_at=clock.started_at,
             duration_seconds=clock.now(),
             hold_seconds=self.hold_seconds,

@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING
 
 from t3probe.columns import cut, fold, plain, short
 from t3probe.median import median
-from t3probe.observation import Observation, RunRecord
+from t3probe.observation import SYMPTOMS, Drop, Observation, RunRecord
 from t3probe.shards import parts_said
 from t3probe.timing import utc_text
+from t3probe.verdict.evidence import HOW
+from t3probe.words import glossed
 
 if TYPE_CHECKING:
     from t3probe.verdict import Incident, RunVerdict
@@ -23,6 +25,9 @@ Line = tuple[str, str]
 """Style words for the terminal (red, green, yellow, bold; or none) and the text."""
 
 _STYLES = {"passed": "green", "degraded": "yellow", "failed": "red", "inconclusive": "yellow"}
+_STAYED = {"refusing": "and went on", "unknown": "to the end"}
+"""Of a drop that was not over: how it ended."""
+_DROPS = 3
 _MANY_LEGS = 60
 _MANY_BAD = 20
 _MANY_IN_ROW = 40
@@ -76,7 +81,7 @@ def _lines(
 
 
 def _leg(run: RunRecord, seen: Observation, width: int) -> Iterator[Line]:
-    good = [beat.rtt_seconds for beat in seen.beats if beat.ok]
+    good = seen.trips
     middle = _seconds(median(good)) if good else "-"
     worst = _seconds(max(good)) if good else "-"
     answered, tried = seen.answered
@@ -89,23 +94,31 @@ def _leg(run: RunRecord, seen: Observation, width: int) -> Iterator[Line]:
     yield (
         _STYLES.get(outcome, "yellow"),
         f"{short(seen.leg, 15):<16}{word:<13}{len(good):>5}{middle:>9}{worst:>9}"
-        f"{len(seen.drops) or '-':>6}  {where}{share}",
+        f"{sum(not one.lone for one in seen.drops) or '-':>6}  {where}{share}",
     )
     if seen.planned:
         yield "yellow", f"    {seen.planned}; seen now: {seen.outcome}"
     elif seen.outcome != "passed":
         text = ": ".join(one for one in (seen.reason, seen.detail) if one)
         yield _STYLES[seen.outcome], f"    {text}"
-        for drop in [one for one in seen.drops if not one.stalled][:3]:
-            end = "and stayed down" if drop.recovered is None else (
-                f"until {utc_text(run.started_at + drop.recovered)[11:23]}"
-            )  # fmt: skip
+        for drop in _worst_drops(seen):
+            end = _STAYED.get(drop.symptom, "and stayed down")
+            if drop.recovered is not None:
+                end = f"until {utc_text(run.started_at + drop.recovered)[11:23]}"
             since = utc_text(run.started_at + drop.began)[11:23]
             yield "", f"    {drop.symptom} from {since} UTC {end}"
+            if drop.symptom == "refusing":
+                yield "yellow", "    what was open lived on, and nothing new was accepted"
             if drop.evidence:
                 yield from _wrap("", "", drop.evidence.split(" "), width, " ", indent=4)
     for sentence in _disagreements(seen):
         yield from _wrap("yellow", "", sentence.split(" "), width, " ", indent=4)
+
+
+def _worst_drops(seen: Observation) -> list[Drop]:
+    """Three at most, in their order."""
+    worst = sorted(seen.counted, key=lambda one: (SYMPTOMS.index(one.symptom), one.noticed))
+    return sorted(worst[:_DROPS], key=lambda one: one.noticed)
 
 
 def _disagreements(seen: Observation) -> list[str]:
@@ -133,21 +146,23 @@ def _notes(run: RunRecord, width: int) -> Iterator[Line]:
 def _verdict(run: RunRecord, judged: RunVerdict, width: int) -> Iterator[Line]:
     verdict = judged.verdict
     style, head = headline(judged)
-    yield f"{style} bold", f"VERDICT  {head}"
+    for line in fold(f"VERDICT  {head}", width, " " * 9):
+        yield f"{style} bold", line
     own = set(run.own_segments)
     rows: list[tuple[str, str, list[str]]] = [
-        ("red", "convicted", list(verdict.convicted)),
-        *(("yellow", "one of", list(group)) for group in verdict.at_least_one_of[:_MANY_SETS]),
+        ("red", "convicted", glossed(verdict.convicted, run.gloss)),
+        *(
+            ("yellow", "one of", glossed(group, run.gloss))
+            for group in verdict.at_least_one_of[:_MANY_SETS]
+        ),
     ]
     if len(verdict.at_least_one_of) > _MANY_SETS:
         more = len(verdict.at_least_one_of) - _MANY_SETS
         rows.append(("yellow", "", [f"... and {more} more such sets"]))
-    if len(verdict.at_least_one_of) > 1 and [len(one) for one in verdict.minimal_sets[:1]] == [1]:
-        rows.append(
-            ("yellow", "one fault", [f"{verdict.minimal_sets[0][0]} alone explains it all"])
-        )
+    if verdict.at_least_one_of and verdict.simplest:
+        rows.append(("yellow", "simplest explanation:", glossed(_few(verdict.simplest), run.gloss)))
     if verdict.status == "inconsistent":
-        rows.append(("yellow", "suspects", list(verdict.ambiguous)))
+        rows.append(("yellow", "suspects", glossed(verdict.ambiguous, run.gloss)))
         rows.append(("yellow", "in conflict", list(verdict.contradictions)))
     rows += [
         ("green", "cleared", [one for one in verdict.exonerated if one not in own]),
@@ -163,8 +178,14 @@ def _verdict(run: RunRecord, judged: RunVerdict, width: int) -> Iterator[Line]:
     for row_style, name, words in rows:
         if len(words) > _MANY_IN_ROW:
             words[_MANY_IN_ROW:] = [f"{len(words) - _MANY_IN_ROW} more"]
-        if words:
-            yield from _wrap(row_style, name, words, width)
+        if not words:
+            continue
+        indent = max(16, len(name) + 3)
+        if row_style == "green":
+            yield from _wrap(row_style, name, words, width, indent=indent)
+        else:  # a gloss is several words
+            said = ", ".join(words).split(" ")
+            yield from _wrap(row_style, name, said, width, " ", indent=indent)
     if judged.slowness.slow or judged.slowness.short:
         label = "also slow" if verdict.convicted else "slow"
         yield from _wrap("yellow", label, judged.slowness.text.split(" "), width, " ")
@@ -200,12 +221,13 @@ def _incident(run: RunRecord, incident: Incident, width: int) -> Iterator[Line]:
 def _evidence(incident: Incident, width: int, indent: str = "") -> Iterator[Line]:
     """Whose beats clear what lies on their way, and how."""
     by: dict[str, list[str]] = {}
-    for leg, how in incident.cleared_by.items():
-        by.setdefault(how, []).append(leg)
-    for leg, path in incident.carried.items():
-        by.setdefault(f"bytes of {leg} passed", []).extend(path)
-    for leg, path in incident.lost.items():
-        by.setdefault(f"bytes of {leg} were lost among", []).extend(path)
+    for how in HOW:
+        if how == "own answer":
+            for leg, path in incident.carried.items():
+                by[f"own answer of {leg} clears"] = list(path)
+        else:
+            legs = [leg for leg, way in incident.cleared_by.items() if way == how]
+            by |= {how: legs} if legs else {}
     words = "; ".join(f"{how}: {', '.join(_few(names))}" for how, names in by.items())
     words = words or "no other leg tells anything about it"
     yield from _wrap("", f"{indent}evidence", words.split(" "), width, " ")
@@ -229,7 +251,7 @@ def headline(judged: RunVerdict) -> tuple[str, str]:
     if verdict.convicted:
         be = "is" if len(verdict.convicted) == 1 else "are"
         more = ", and more may be" if verdict.ambiguous else ""
-        names = list(verdict.convicted)
+        names = glossed(verdict.convicted, judged.gloss)
         if len(names) > _MANY_CONVICTED:
             names[_MANY_CONVICTED - 1 :] = [f"{len(names) - _MANY_CONVICTED + 1} more"]
         return "red", f"{', '.join(names)} {be} broken{more}"

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import socket
 import struct
+from typing import Literal, NamedTuple
 
 from t3probe.observation import TcpSample
 
@@ -17,11 +18,17 @@ __all__ = [
     "CLOSE_WAIT",
     "ESTABLISHED",
     "SYN_SENT",
+    "UNANSWERED",
+    "Claim",
+    "claim",
     "handshake_seconds",
     "parse",
     "sample",
 ]
 
+UNANSWERED = " and did not answer"
+_SYN = 1
+"""What a connection that has sent nothing yet counts as acknowledged."""
 ESTABLISHED, SYN_SENT, CLOSED, CLOSE_WAIT = 1, 2, 7, 8
 
 _FIRST = struct.Struct("=8B24I")
@@ -84,3 +91,64 @@ def handshake_seconds(sock: object) -> float | None:
     """The kernel's own round-trip time of the handshake, just after a connect; None if unknown."""
     seen = sample(sock)
     return seen.rtt_seconds if seen is not None and seen.rtt_seconds > 0 else None
+
+
+class Claim(NamedTuple):
+    """What the numbers of one connection say about its bytes."""
+
+    kind: Literal["acknowledged", "lost", "none"]
+    words: str
+    """For people; empty when there is nothing to say."""
+
+
+def claim(seen: TcpSample | None, before: TcpSample | None = None) -> Claim:
+    """What the kernel's numbers say about the bytes sent since `before`.
+
+    `before` was taken at the last good beat on the same connection; None: since it was opened.
+    """
+    if seen is None or seen.state != ESTABLISHED:
+        return Claim("none", "")
+    if seen.peer_window_bytes == 0:
+        return Claim("none", "the far end takes nothing more: its receive window is full")
+    if seen.unacked:
+        return _unacknowledged(seen, before)
+    if seen.not_sent_bytes is None or seen.bytes_acked is None or seen.probes:
+        return Claim("none", "")
+    if seen.not_sent_bytes:
+        return Claim("none", f"{seen.not_sent_bytes} bytes of ours never left this machine")
+    if seen.bytes_acked <= _acked(before):
+        return Claim("none", "nothing of ours was sent since the last answer")
+    if (seen.out_of_order or 0) > (before.out_of_order or 0 if before is not None else 0):
+        words = "the far end acknowledged our bytes, but what it sent came with holes"
+        return Claim("none", words)
+    ago = seen.since_last_ack_received_seconds
+    when = "" if ago is None else f" {_seconds(ago)} ago"
+    return Claim("acknowledged", f"the far end acknowledged our bytes{when}{UNANSWERED}")
+
+
+def _unacknowledged(seen: TcpSample, before: TcpSample | None) -> Claim:
+    again = seen.retransmits - (before.retransmits if before is not None else 0)
+    words = f"{_counted(seen.unacked, 'segment')} unacknowledged"
+    if again <= 0:
+        return Claim("none", f"{words}, nothing sent again yet")
+    heard = _seconds(seen.since_last_data_received_seconds)
+    words += f", {_counted(again, 'retransmission')}, nothing heard for {heard}"
+    if seen.bytes_acked is None:
+        return Claim("none", words)
+    if seen.bytes_acked > _acked(before):
+        return Claim("none", f"{words}, but a part was acknowledged")
+    return Claim("lost", words)
+
+
+def _acked(before: TcpSample | None) -> int:
+    if before is None or before.bytes_acked is None:
+        return _SYN
+    return before.bytes_acked
+
+
+def _counted(number: int, what: str) -> str:
+    return f"{number} {what}{'' if number == 1 else 's'}"
+
+
+def _seconds(value: float) -> str:
+    return f"{value * 1e3:.0f} ms" if value < 1 else f"{value:.1f} s"

@@ -2,20 +2,40 @@
 
 from __future__ import annotations
 
-from t3probe.observation import Observation
+from collections.abc import Iterable, Mapping
 
-__all__ = ["sentence"]
+from t3probe.observation import RECORD_VERSION, Observation, RunRecord
+
+__all__ = ["glossed", "of_old", "sentence"]
+
+
+def of_old(run: RunRecord) -> str:
+    """What has to be said about a record of an earlier version; empty for one of this."""
+    if run.version >= RECORD_VERSION:
+        return ""
+    return (
+        "this record is of 0.1: a connection's first beat counts as fresh, all others as held, so "
+        "the verdict may be wider than it was then"
+    )
+
+
+def glossed(names: Iterable[str], gloss: Mapping[str, str]) -> list[str]:
+    """Names of segments that broke or may have, each with what the file adds to it."""
+    return [f"{one} ({gloss[one]})" if one in gloss else one for one in names]
 
 
 def sentence(seen: Observation) -> str:
     """One line for people: leg, outcome, reason, detail."""
     words = f"{seen.leg}: {seen.outcome}"
+    if seen.symptom == "refusing":
+        words += ", refusing"
     if seen.reason:
         words += f", {seen.reason}"
     if seen.detail:
         words += f": {seen.detail}"
-    if len(seen.drops) > 1:
-        words += f" ({len(seen.drops)} drops)"
+    drops = sum(not one.lone for one in seen.drops)
+    if drops > 1:
+        words += f" ({drops} drops)"
     for view in seen.views:
         if view.sentence:
             words += f"; {view.sentence}"

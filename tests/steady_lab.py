@@ -37,7 +37,8 @@ class SteadyLab:
 
     def __enter__(self) -> SteadyLab:
         clock = self.loop.clock
-        self._patches.setattr("t3probe.lab.streams._CLOCK", clock)
+        for module in ("streams", "board"):
+            self._patches.setattr(f"t3probe.lab.{module}._CLOCK", clock)
         unthrottled = Throttling(NOWHERE, NOWHERE)
         self._patches.setattr("t3probe.run.footing.Throttling", lambda: unthrottled)
         self.loop.run_until_complete(self._lab.start())

@@ -14,7 +14,7 @@ import pytest
 
 from t3probe.cli import main
 from t3probe.commands import COMMANDS
-from t3probe.observation import Beat, Drop, Observation, RunRecord
+from t3probe.observation import RECORD_VERSION, Attempt, Beat, Drop, Observation, RunRecord
 from t3probe.record import leg_property, read_junit, record_line, run_property
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -28,7 +28,7 @@ CASE = {
 KEYS = [
     "status", "exonerated", "convicted", "ambiguous", "masked", "unobserved", "at_least_one_of",
     "minimal_sets", "minimal_sets_truncated", "ambiguous_classes", "structural_classes",
-    "contradictions", "repairs", "extra_leg",
+    "contradictions", "repairs", "extra_leg", "simplest",
 ]  # fmt: skip
 
 
@@ -46,13 +46,19 @@ def junit(tmp_path: Path, *properties: tuple[str, str]) -> str:
 
 
 def recorded(tmp_path: Path) -> str:
+    """A leg that nothing answered, and one that answered while the second look waited."""
     drop = Drop(
         began=0.0, noticed=1.0, reason="rtt_timeout", symptom="down", stage="ask", call=1,
-        detail="no echo within 1 s",
+        strand="fresh", asked=0.0, detail="no echo within 1 s",
+        attempt=Attempt(started=1.02, ended=2.0, ok=False, reason="rtt_timeout"),
     )  # fmt: skip
     return junit(
         tmp_path,
-        run_property(RunRecord(segments=("wan", "tunnel"), started_at=1_700_000_000.0)),
+        run_property(
+            RunRecord(
+                version=RECORD_VERSION, segments=("wan", "tunnel"), started_at=1_700_000_000.0
+            )
+        ),
         leg_property(
             Observation(
                 leg="all", kind="ws_echo", path=("wan", "tunnel"), outcome="failed",
@@ -62,7 +68,10 @@ def recorded(tmp_path: Path) -> str:
         leg_property(
             Observation(
                 leg="egress", kind="http", path=("wan",), outcome="passed",
-                beats=(Beat(sent=0.5, ended=0.6, ok=True, conn=0),),
+                beats=(
+                    Beat(sent=0.5, ended=0.6, ok=True, conn=0, strand="fresh"),
+                    Beat(sent=1.01, ended=1.1, ok=True, conn=1, strand="fresh", call=1),
+                ),
             )
         ),
     )  # fmt: skip

@@ -11,10 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from record.record_values import SEEN, junit, observations, runs
 
-from t3probe.observation import Beat, Drop, Observation, RunRecord
+from t3probe.observation import RECORD_VERSION, Beat, Drop, Observation, RunRecord
 from t3probe.record import RecordError, facts, leg_property, read_junit, run_property
 
-RUN = run_property(RunRecord())
+RUN = run_property(RunRecord(version=RECORD_VERSION))
 
 
 @given(run=runs(), seen=st.lists(observations(), max_size=3, unique_by=lambda one: one.leg))

@@ -4,13 +4,24 @@ from __future__ import annotations
 
 from types import SimpleNamespace
 
+import msgspec
 import pytest
 
+from t3probe.markdown import run_markdown
 from t3probe.median import median
-from t3probe.observation import AddressTry, Beat, Drop, Observation, RunRecord
+from t3probe.observation import (
+    RECORD_VERSION,
+    AddressTry,
+    Attempt,
+    Beat,
+    Drop,
+    Observation,
+    RunRecord,
+)
 from t3probe.progress import lines
 from t3probe.summary import render
 from t3probe.verdict import judge_run
+from t3probe.words import of_old, sentence
 
 
 def beats(*rtts: float) -> tuple[Beat, ...]:
@@ -24,12 +35,23 @@ def leg(name: str, path: str, outcome: str = "passed", **more: object) -> Observ
 
 
 def down(noticed: float = 2.0, **more: object) -> Drop:
+    """An outage whose second look failed for half a second more."""
+    again = Attempt(started=noticed + 0.05, ended=noticed + 0.5, ok=False, reason="rtt_timeout")
     return Drop(
         **{
             "began": 1.0, "noticed": noticed, "reason": "rtt_timeout", "symptom": "down",
-            "stage": "ask", "call": 1, "detail": "no answer", "conn": 0, **more,
+            "stage": "ask", "call": 1, "detail": "no answer", "conn": 0, "strand": "held",
+            "asked": noticed - 0.5, "attempt": again, **more,
         }
     )  # fmt: skip
+
+
+def fresh(*sent: float) -> tuple[Beat, ...]:
+    """Good beats on new connections."""
+    return tuple(
+        Beat(sent=at, ended=at + 0.1, ok=True, conn=100 + number, strand="fresh")
+        for number, at in enumerate(sent)
+    )
 
 
 def shown(run: RunRecord, *seen: Observation) -> list[str]:
@@ -59,7 +81,7 @@ def test_a_failed_leg_says_why_and_since_when() -> None:
         RUN,
         leg("front", "wan tunnel", "failed", reason="rtt_timeout", detail="no echo within 2 s",
             drops=(down(),)),
-        leg("edge", "wan edge", beats=beats(0.1, 0.1, 0.1)),
+        leg("edge", "wan edge", beats=fresh(2.1)),
     )  # fmt: skip
     assert any(line.startswith("front           FAILED") for line in text)
     assert "    rtt_timeout: no echo within 2 s" in text
@@ -87,7 +109,7 @@ def test_contradictions_convict_nobody() -> None:
     text = shown(
         RUN,
         leg("a", "wan", "failed", drops=(down(),)),
-        leg("b", "wan edge", beats=beats(0.1, 0.1, 0.1)),
+        leg("b", "wan edge", beats=fresh(2.1)),
     )
     assert any("inconsistent" in line for line in text)
     assert "  in conflict   a" in text
@@ -114,14 +136,14 @@ def test_each_of_several_incidents_says_it_all() -> None:
         RUN,
         leg("a", "wan", "failed", drops=(down(2.0, recovered=3.5),)),
         leg("b", "edge", "failed", drops=(down(9.0, began=8.0),)),
-        leg("c", "tunnel edge", beats=(*beats(0.1, 0.1, 0.1), *beats(0.1)), level="ask"),
+        leg("c", "tunnel edge", beats=fresh(2.1), level="ask"),
     )
     start = text.index("  incidents     2, each with its own verdict; above is that of all")
     assert text[start + 1 :] == [
         "  down from 22:13:21.000 UTC until 22:13:23.500",
         "    legs        a",
         "    verdict     wan is convicted",
-        "    evidence    sent inside: c",
+        "    evidence    beside: c",
         "  down from 22:13:28.000 UTC and not over at the end",
         "    legs        b",
         "    verdict     edge is convicted",
@@ -130,13 +152,14 @@ def test_each_of_several_incidents_says_it_all() -> None:
 
 
 def test_a_single_incident_shows_its_evidence() -> None:
-    carried = down(carried=("wan",), carried_at=1.5)
+    carried = down(carried=("wan",))
     text = shown(
         RUN,
         leg("a", "wan edge", "failed", drops=(carried,)),
-        leg("c", "tunnel", beats=beats(0.1, 0.1, 0.1), level="ask"),
+        leg("c", "tunnel", beats=fresh(2.1), level="ask"),
+        leg("d", "wan", beats=fresh(2.1), level="ask"),
     )
-    assert "  evidence      sent inside: c; bytes of a passed: wan" in text
+    assert "  evidence      fresh beat: d; own answer of a clears: wan; beside: c" in text
     assert not [line for line in text if "incidents" in line]
 
 
@@ -144,8 +167,8 @@ def test_of_many_witnesses_some_are_named() -> None:
     ups = [leg(f"u{n}", f"s{n}", beats=beats(0.1, 0.1, 0.1), level="ask") for n in range(200)]
     text = shown(RUN, leg("a", "wan", "failed", drops=(down(),)), *ups)
     at = next(n for n, line in enumerate(text) if line.startswith("  evidence"))
-    assert text[at].startswith("  evidence      sent inside: u0, u1, u2,")
-    assert "".join(text[at:]).endswith("u11,                188 more")
+    assert text[at].startswith("  evidence      beside: u0, u1, u2,")
+    assert " ".join("".join(text[at:]).split()).endswith("u11, 188 more")
 
 
 def test_of_many_incidents_the_worst_are_shown() -> None:
@@ -157,6 +180,59 @@ def test_of_many_incidents_the_worst_are_shown() -> None:
     assert sum(line.startswith("  cut from ") for line in text) == 9
     first = next(line for line in text if line.startswith(("  cut from", "  down from")))
     assert first == "  down from 22:13:50.000 UTC and not over at the end", "the worst comes first"
+
+
+def refusing(**more: object) -> Drop:
+    return down(symptom="refusing", strand="fresh", reason="connect_refused", conn=None, **more)
+
+
+def test_a_leg_that_refuses_says_so_within_eighty_columns() -> None:
+    seen = leg(
+        "front", "wan tunnel", "failed", reason="connect_refused", detail="connection refused",
+        drops=(refusing(),), beats=beats(0.1, 0.1), connected=True, accepting=False,
+    )  # fmt: skip
+    text = shown(RUN, seen, leg("edge", "wan", beats=fresh(2.1)))
+    at = text.index("    refusing from 22:13:21.000 UTC and went on")
+    assert text[at + 1] == "    what was open lived on, and nothing new was accepted"
+    assert max(map(len, text)) <= 80
+    assert sentence(seen).startswith("front: failed, refusing, connect_refused: ")
+    whole = "\n".join(run_markdown(RUN, [seen], judge_run(RUN, [seen])))
+    assert "| front | failed: refusing |" in whole
+
+
+def test_of_many_drops_the_worst_are_told() -> None:
+    cuts = [
+        down(2 * at + 0.2, began=2.0 * at, symptom="cut", recovered=2 * at + 0.3) for at in range(4)
+    ]
+    text = shown(RUN, leg("a", "wan", "failed", drops=(*cuts, refusing(began=8.0, noticed=9.0))))
+    assert sum(line.startswith("    cut from ") for line in text) == 2
+    assert "    refusing from 22:13:28.000 UTC and went on" in text
+
+
+def test_a_blip_that_stands_alone_is_no_drop() -> None:
+    blip = down(symptom="blip", strand="fresh", lone=True, recovered=2.1)
+    seen = leg("a", "wan", "degraded", drops=(blip,), beats=beats(0.1), detail="one attempt failed")
+    (line,) = [one for one in shown(RUN, seen) if one.startswith("a ")]
+    assert line.split()[:2] == ["a", "degraded"]
+    assert line.split()[-2:] == ["-", "-"]
+    assert "drops" not in sentence(msgspec.structs.replace(seen, drops=(blip, blip)))
+
+
+def test_the_simplest_explanation_is_named_and_convicts_nobody() -> None:
+    text = shown(
+        RUN,
+        leg("a", "wan edge", "failed", drops=(down(),)),
+        leg("b", "edge tunnel", "failed", drops=(down(),)),
+    )
+    assert "  simplest explanation: edge" in text
+    assert not [line for line in text if line.startswith("  convicted")]
+    alone = shown(RUN, leg("a", "edge", "failed", drops=(down(),)))
+    assert not [line for line in alone if "simplest" in line]
+
+
+def test_only_a_record_of_an_earlier_version_is_said_to_be_one() -> None:
+    assert of_old(RunRecord()).startswith("this record is of 0.1: ")
+    assert of_old(RunRecord(version=RECORD_VERSION)) == ""
 
 
 def test_many_quiet_tcp_legs_are_counted_and_broken_ones_shown() -> None:

@@ -112,6 +112,8 @@ def _recorded(arguments: argparse.Namespace) -> int:
         return say(error)
     if damage.count:
         notes.append(f"{source.name}: {damage}; {damage.advice}")
+    if arguments.format != "text":
+        notes += dict.fromkeys(one.note for one in answers if one.note)
     for note in notes:
         say(note)
     if arguments.format == "json":
@@ -135,6 +137,7 @@ class _Answer:
     def __init__(self, recording: Recording, arguments: argparse.Namespace) -> None:
         from t3probe import gate
         from t3probe.verdict import judge_run
+        from t3probe.words import of_old
 
         run, seen = recording.run, recording.observations
         judged = judge_run(run, seen)
@@ -144,12 +147,14 @@ class _Answer:
         self.json: Any = None
         self.lines: list[str] = []
         self.summary: list[str] = []
+        self.note = of_old(run)
         if arguments.format == "json":
             self.json = judged.to_dict()
         elif arguments.format == "text":
             from t3probe.summary import render, row
 
             self.lines = [line for _, line in render(run, seen, judged)]
+            self.lines += list(row("note", self.note)) if self.note else []
             self.lines += [line for one in said for line in row("gate", one)]
         else:
             from t3probe.markdown import message, run_markdown

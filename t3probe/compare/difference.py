@@ -24,6 +24,7 @@ from t3probe.median import median
 from t3probe.observation import Observation
 from t3probe.record import Recording
 from t3probe.verdict import RunVerdict, judge_run
+from t3probe.words import of_old
 
 __all__ = ["FLOOR_SECONDS", "Comparison", "LegChange", "Pace", "SegmentChange", "compare"]
 
@@ -93,6 +94,8 @@ class Comparison(msgspec.Struct, frozen=True, kw_only=True):
     named: bool
     """Whether somebody named them; otherwise they are all there are."""
     warnings: tuple[str, ...]
+    gloss: dict[str, str]
+    """What the deployment files add to the names of segments."""
     before_status: str
     after_status: str
 
@@ -127,6 +130,7 @@ def compare(before: Recording, after: Recording, gate: Sequence[str] = ()) -> Co
         gate=gated,
         named=bool(gate),
         warnings=tuple(_warnings(before, after)),
+        gloss=before.run.gloss | after.run.gloss,
         before_status=judged[0].verdict.status,
         after_status=judged[1].verdict.status,
     )
@@ -181,11 +185,11 @@ def _outcome(seen: Observation | None) -> str:
 
 
 def _drops(seen: Observation | None) -> int:
-    return 0 if seen is None else sum(not one.stalled for one in seen.drops)
+    return 0 if seen is None else len(seen.counted)
 
 
 def _paces(before: Observation, after: Observation) -> Iterable[Pace]:
-    trips = [[beat.rtt_seconds for beat in seen.beats if beat.ok] for seen in (before, after)]
+    trips = [before.trips, after.trips]
     noise = None
     if all(trips):
         errors = [_error(one) for one in trips]
@@ -239,6 +243,8 @@ def _warnings(before: Recording, after: Recording) -> Iterable[str]:
             yield f"the run {which} was interrupted"
         elif run.partial:
             yield f"the run {which} is only a part of the checks"
+        if old := of_old(run):
+            yield f"the run {which}: {old}"
     here, there = ({one.leg for one in run.observations} for run in (before, after))
     for which, gone in (("before", here - there), ("after", there - here)):
         if gone:

@@ -13,6 +13,7 @@ from t3probe.compare.difference import (
     SegmentChange,
 )
 from t3probe.markdown import cell, table
+from t3probe.words import glossed
 
 __all__ = ["decision", "headline", "to_lines", "to_markdown"]
 
@@ -34,13 +35,13 @@ def headline(found: Comparison) -> str:
         rest = [one for one in worse if one.after != "convicted"]
         parts = []
         if convicted:
-            parts.append(f"{_names(convicted)} cleared before, convicted after")
+            parts.append(f"{_names(found, convicted)} cleared before, convicted after")
         if rest:
-            parts.append(f"{_names(rest)} cleared before, not cleared after")
+            parts.append(f"{_names(found, rest)} cleared before, not cleared after")
         return f"regression: {'; '.join(parts)}"
-    elsewhere = [one.segment for one in found.segments if one.regression]
+    elsewhere = [one for one in found.segments if one.regression]
     if elsewhere:
-        return f"no regression in {_gate(found)}; elsewhere: {', '.join(elsewhere)}"
+        return f"no regression in {_gate(found)}; elsewhere: {_names(found, elsewhere)}"
     return f"no regression in {_gate(found)}"
 
 
@@ -52,27 +53,28 @@ def decision(found: Comparison) -> list[str]:
     for label in ("convicted", *_WHY):
         worse = [one for one in found.regressions if one.after == label]
         if worse and label == "convicted":
-            said.append(f"closed: {_names(worse)} convicted, and cleared before")
+            said.append(f"closed: {_names(found, worse)} convicted, and cleared before")
         elif worse:
-            said.append(f"closed: {_names(worse)} cannot be cleared any more, {_WHY[label]}")
+            said.append(f"closed: {_names(found, worse)} cannot be cleared any more, {_WHY[label]}")
     if found.untold:
         said.append(
-            f"closed: {_names(found.untold)} cannot be cleared, and nobody can tell whether it "
-            "was so before"
+            f"closed: {_names(found, found.untold)} cannot be cleared, and nobody can tell whether "
+            "it was so before"
         )
     if said:
         return said
     rest = [one for one in found.segments if one.gated and one.after != "exonerated"]
     if rest:
-        said.append(f"open: {_names(rest)} not cleared, as before: no fault of this deploy")
+        said.append(f"open: {_names(found, rest)} not cleared, as before: no fault of this deploy")
     cleared = [one for one in found.segments if one.gated and one.after == "exonerated"]
     if cleared:
-        said.append(f"open: {_names(cleared)} cleared")
+        said.append(f"open: {', '.join(one.segment for one in cleared)} cleared")
     return said
 
 
-def _names(some: Sequence[SegmentChange]) -> str:
-    return ", ".join(one.segment for one in some)
+def _names(found: Comparison, some: Sequence[SegmentChange]) -> str:
+    """Segments that broke or may have."""
+    return ", ".join(glossed((one.segment for one in some), found.gloss))
 
 
 def _gate(found: Comparison) -> str:

@@ -17,13 +17,14 @@ from .check_legs import (
     check_upstream,
     check_walled,
 )
-from .endpoints import check_host, parse_url
+from .endpoints import check_header_name, check_host, parse_url
 from .errors import KeyPath, Source, Wrong, did_you_mean, key_text, quote
 from .expand import (
     MADE_LEGS,
     MADE_SEGMENTS,
     Origin,
     default_query,
+    expand,
     leg_names,
     made_prefix,
     own_segments,
@@ -37,6 +38,7 @@ MOST_AT_ONCE = 1024
 _NAME = re.compile(NAME_PATTERN)
 _NAME_FORM = "1 to 63 of a-z, 0-9, dot, - and _, with a letter or digit at both ends"
 MOST_SOURCES = 32
+MOST_GLOSS = 120
 _JOB = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
 
 
@@ -65,6 +67,10 @@ def check(file: DeploymentFile, source: Source) -> None:
     for i, share in enumerate(file.upstream_share):
         check_share(share, ("upstream_share", i), declared, source)
     _check_queries(file, source)
+    if file.upstream:
+        crossed = {name for leg in expand(file) for name in leg.path}
+        own = [name for name in own if name in crossed]
+    _check_named(file, [*file.segments, *own], source)
     _check_paths(file, [*file.segments, *own], source)
     _check_downtime(file, [*file.segments, *own], source)
     _check_sso(file, source)
@@ -150,6 +156,34 @@ def _check_names(file: DeploymentFile, source: Source) -> None:
     if not taken:
         hint = "add a [[leg]], [[public]], [[walled]] or [[upstream]]"
         raise source.error(("leg",), "at least one leg", hint=hint)
+
+
+def _check_named(file: DeploymentFile, known: list[str], source: Source) -> None:
+    """Segments that spread, marks and gloss name."""
+    for name in file.spread:
+        if name not in known:
+            hint = did_you_mean(name, known)
+            raise source.error(("spread",), "a declared segment", name, hint)
+    seen: set[str] = set()
+    for header, name in file.marks.items():
+        if header.lower() in seen:
+            shown = f"{quote(header)} twice"
+            raise source.error(("marks", header), "each header once", shown=shown)
+        seen.add(header.lower())
+        try:
+            check_header_name(header)
+        except Wrong as problem:
+            raise source.error(("marks", header), problem.expected, header, problem.hint) from None
+        if name not in known:
+            hint = did_you_mean(name, known)
+            raise source.error(("marks", header), "a declared segment", name, hint)
+    for name, words in file.gloss.items():
+        if name not in known:
+            hint = did_you_mean(name, known)
+            raise source.error(("gloss", name), "the name of a declared segment", name, hint)
+        if not 0 < len(words) <= MOST_GLOSS or not words.isprintable():
+            expected = f"1 to {MOST_GLOSS} printable characters"
+            raise source.error(("gloss", name), expected, words)
 
 
 def _check_queries(file: DeploymentFile, source: Source) -> None:

@@ -48,9 +48,13 @@ def check_leg(leg: LegTable, path: KeyPath, declared: Declared, source: Source) 
         _check(_host_header, leg.host_header, (*path, "host_header"), source)
     if leg.query is not None:
         _check(_query, leg.query, (*path, "query"), source)
-    for status in leg.expect_status:
-        if not 100 <= status <= 599:
-            raise source.error((*path, "expect_status"), "a status from 100 to 599", status)
+    _check_statuses(leg, path, source)
+    if leg.fresh_every < 0:
+        expected = "a number of heartbeats, or 0 for none"
+        raise source.error((*path, "fresh_every"), expected, leg.fresh_every)
+    if leg.refused_ok and leg.trust_refusals is False:
+        expected = "no refused_ok where refusals are not trusted"
+        raise source.error((*path, "refused_ok"), expected, shown="both")
 
 
 def check_public(public: Public, path: KeyPath, declared: Declared, source: Source) -> None:
@@ -59,6 +63,7 @@ def check_public(public: Public, path: KeyPath, declared: Declared, source: Sour
     _check_end(public, path, source)
     _check_dialled(public, path, _HTTP, source)
     _check_rule(public, path, "carve-out", source)
+    _check_statuses(public, path, source)
     if public.prefix is None:
         return
     at = (*path, "prefix")
@@ -142,6 +147,12 @@ def _check_end(leg: LegTable | Public | Walled, path: KeyPath, source: Source) -
     if end is not None and end not in leg.path:
         hint = did_you_mean(end, leg.path, f"on its path: {', '.join(leg.path)}")
         raise source.error((*path, "tcp_ends_at"), "a segment of the leg's own path", end, hint)
+
+
+def _check_statuses(leg: LegTable | Public, path: KeyPath, source: Source) -> None:
+    for status in leg.expect_status:
+        if not 100 <= status <= 599:
+            raise source.error((*path, "expect_status"), "a status from 100 to 599", status)
 
 
 def _check_rule(table: Public | Walled, path: KeyPath, rule: str, source: Source) -> None:

@@ -228,6 +228,8 @@ def _type(hint: Any) -> str:
         return f"list of {'lists of text' if inner.startswith('list') else inner}"
     if origin is Literal:
         return " or ".join(f'`"{one}"`' for one in get_args(hint))
+    if origin is dict:
+        return f"table of {_type(get_args(hint)[1])}"
     names = {bool: "true or false", int: "number", Duration: "duration", datetime: "date and time"}
     return names.get(hint, "text")
 

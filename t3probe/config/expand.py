@@ -11,7 +11,8 @@ from typing import NamedTuple
 
 import msgspec
 
-from .endpoints import is_address, parse_address, parse_url
+from .dialled import Ends, far_ends
+from .endpoints import is_address, parse_address, parse_url, plain_host
 from .errors import KeyPath, Source
 from .filetypes import DeploymentFile, LegTable, Public, Walled
 from .shares import Shares
@@ -63,7 +64,8 @@ def leg_names(file: DeploymentFile) -> list[Origin]:
 
 
 def own_segments(file: DeploymentFile) -> list[Origin]:
-    """The segments that tables make for themselves, in order, with where they come from."""
+    """The segments that tables make for themselves, in order, with where they come from. That of
+    an upstream does not exist where the upstream takes a leg's path."""
     return [
         *(
             Origin(f"carve-out-{one.name}", ("public", i))
@@ -84,12 +86,19 @@ def expand(file: DeploymentFile) -> tuple[Leg, ...]:
     query = default_query(file)
     prefixes = _public_prefixes(file)
     shares = Shares(file.upstream_share)
-    return (
-        *(_leg(one, query) for one in file.leg),
-        *(_walloff(one) for one in file.public),
-        *(_walled(one, prefixes) for one in file.walled),
-        *(_envoy(one, shares) for one in file.upstream),
+    legs = (
+        *(_trusting(_leg(one, query), file) for one in file.leg),
+        *(_trusting(_walloff(one), file) for one in file.public),
+        *(_trusting(_walled(one, prefixes), file) for one in file.walled),
     )
+    ends = far_ends(legs) if file.upstream else {}
+    return (*legs, *(_trusting(_envoy(one, shares, ends), file) for one in file.upstream))
+
+
+def _trusting(leg: Leg, file: DeploymentFile) -> Leg:
+    if leg.trust_refusals is None and not file.trust_refusals:
+        return msgspec.structs.replace(leg, trust_refusals=False)
+    return leg
 
 
 def default_query(file: DeploymentFile) -> str | None:
@@ -141,8 +150,10 @@ def _walloff(table: Public) -> Leg:
         tcp_ends_at=_own_end(table, "carve-out"),
         headers_present=table.headers_present,
         headers_absent=table.headers_absent,
+        trust_refusals=table.trust_refusals,
         vantages=table.vantages,
         prefix=public_prefix(table),
+        expect_status=table.expect_status,
     )
 
 
@@ -158,20 +169,26 @@ def _walled(table: Walled, prefixes: dict[str, tuple[str, ...]]) -> Leg:
         tcp_ends_at=_own_end(table, "wall"),
         headers_present=table.headers_present,
         headers_absent=table.headers_absent,
+        trust_refusals=table.trust_refusals,
         vantages=table.vantages,
         public_prefixes=prefixes.get(_host(table), ()),
     )
 
 
-def _envoy(table: Upstream, shares: Shares) -> Leg:
+def _envoy(table: Upstream, shares: Shares, ends: Ends) -> Leg:
     own = f"upstream-{table.name}"
-    shared = dict.fromkeys((*table.shares, *shares.of(parse_address(table.address)[0])))
+    host, port = parse_address(table.address)
+    same = ends.get((plain_host(host), port))
     return Leg(
         name=f"envoy-{table.name}",
         kind="tcp",
-        path=(*shared, own),
+        path=tuple(
+            dict.fromkeys(
+                (*table.shares, *shares.of(host), *((own,) if same is None else same.path))
+            )
+        ),
         address=table.address,
-        tcp_ends_at=own,
+        tcp_ends_at=own if same is None else same.tcp_ends_at,
         refused_ok=table.refused_ok,
         vantages=table.vantages,
         route=table.route,

@@ -56,6 +56,9 @@ class Public(Route, frozen=True, kw_only=True):
     """A URL under the public path: http:// or https://."""
     prefix: str | None = None
     """The public path prefix of the rule, such as `/probe`; default: the URL's path."""
+    expect_status: tuple[int, ...] = ()
+    """The statuses that it must answer: others fail the leg. Without them only the SSO's answer
+    does, 5xx says nothing, and a 404 clears nothing behind `tcp_ends_at` but by its marks."""
     own_rule: bool = False
     """It has a rule of its own: `carve-out` in its path becomes the segment
     `carve-out-NAME`."""
@@ -85,6 +88,16 @@ class DeploymentFile(Table, frozen=True):
     system's."""
     vantage: str = ""
     """Where the suite runs from; usually set by T3PROBE_VANTAGE."""
+    spread: tuple[str, ...] = ()
+    """Segments that are several machines, of which one may be broken: a connection that worked
+    elsewhere at the same moment does not clear them, one that was held through does."""
+    trust_refusals: bool = True
+    """Whether a refused connect is the far machine's own answer; false where addresses are no
+    machines, such as those of Kubernetes Services."""
+    marks: dict[str, str] = {}  # noqa: RUF012 - msgspec copies it for every instance
+    """Response headers that only one segment adds, or what lies behind it: header = segment."""
+    gloss: dict[str, str] = {}  # noqa: RUF012
+    """What to add wherever a segment is named: segment = words."""
     timing: Timing = Timing()
     sso: Sso = Sso()
     leg: tuple[LegTable, ...] = ()
@@ -109,15 +122,18 @@ class KindRule(NamedTuple):
     """The URL schemes it can speak."""
 
 
-_DIALLED = ("resolve", "pin", "doh", "fallback", "headers_present", "headers_absent", "host_header")
+_DIALLED = (
+    *("resolve", "pin", "doh", "fallback", "headers_present", "headers_absent", "host_header"),
+    "fresh_every",
+)
 
 KIND_RULES: dict[str, KindRule] = {
     "ws_echo": KindRule(("url",), _DIALLED, ("ws", "wss")),
-    "http": KindRule(("url",), (*_DIALLED, "expect_status"), ("http", "https")),
-    "doh": KindRule(("doh",), ("query",)),
+    "http": KindRule(("url",), (*_DIALLED, "expect_status", "refused_ok"), ("http", "https")),
+    "doh": KindRule(("doh",), ("query", "fresh_every")),
     "tcp": KindRule((), ("address", "addresses", "any_of", "refused_ok")),
 }
 """A tcp leg also needs exactly one of `address` and `addresses`."""
 
-EVERY_LEG = ("name", "kind", "path", "tcp_ends_at", "rtt_limit", "vantages")
+EVERY_LEG = (*("name", "kind", "path", "tcp_ends_at", "rtt_limit", "trust_refusals", "vantages"),)
 """The keys that every kind of leg takes."""

@@ -21,7 +21,7 @@ from .expand import default_paths, expand, own_segments, settle_timing
 from .filetypes import DeploymentFile
 from .read import read_table
 from .trust import check_ca, located
-from .types import Delivery, Deployment, Leg
+from .types import Delivery, Deployment
 
 __all__ = ["LARGEST_BYTES", "load", "loads"]
 
@@ -83,13 +83,17 @@ def loads(
     if table.tls_ca is not None:
         check_ca(table.tls_ca, source)
     legs = expand(table)
+    crossed = {name for leg in legs for name in leg.path}
     return Deployment(
         name=table.name,
         file=file,
         segments=table.segments,
         legs=legs,
-        own_segments=tuple(one.name for one in own_segments(table)),
+        own_segments=tuple(one.name for one in own_segments(table) if one.name in crossed),
         paths=table.paths or default_paths(legs),
+        spread=table.spread,
+        marks={header.lower(): segment for header, segment in table.marks.items()},
+        gloss=table.gloss,
         timing=timing,
         sso=table.sso,
         tls_ca=None if table.tls_ca is None else located(table.tls_ca, source),
@@ -99,7 +103,7 @@ def loads(
         sweep=table.sweep,
         upstream_source=table.upstream_source,
         upstream_share=table.upstream_share,
-        warnings=(*stale(table.downtime, file, now), *_unused(table, legs, file)),
+        warnings=(*stale(table.downtime, file, now), *_unused(table, crossed, file)),
     )
 
 
@@ -141,8 +145,8 @@ def _delivery(table: Delivery, source: Source) -> Delivery:
     )
 
 
-def _unused(table: DeploymentFile, legs: tuple[Leg, ...], file: str) -> list[str]:
-    used = {name for leg in legs for name in leg.path}
+def _unused(table: DeploymentFile, crossed: set[str], file: str) -> list[str]:
+    used = set(crossed)
     if table.upstream_source:
         used.update(name for one in table.upstream_source for name in one.shares)
         used.update(one.segment for one in table.upstream_share)

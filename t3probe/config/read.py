@@ -101,7 +101,10 @@ def _value(hint: Any, value: Any, path: KeyPath, source: Source) -> Any:
     if origin is dict:
         if not isinstance(value, dict):
             raise source.error(path, "a table", value)
-        return value
+        inner = get_args(hint)[1]
+        if inner is Any:
+            return value
+        return {key: _value(inner, one, (*path, key), source) for key, one in value.items()}
     if hint is Duration:
         return _duration(value, path, source)
     if hint is datetime:

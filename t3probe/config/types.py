@@ -96,6 +96,8 @@ class Route(Table, frozen=True, kw_only=True):
     """Response headers that this route always adds; one missing means the leg collapsed."""
     headers_absent: tuple[str, ...] = ()
     """Response headers that this route never has; one present means the leg collapsed."""
+    trust_refusals: bool | None = None
+    """Whether a refused connect is the far machine's own answer; default: the file's."""
     vantages: tuple[str, ...] = ()
     """The vantages this leg can be run from; default: all."""
 
@@ -120,7 +122,10 @@ class LegFields(Route, frozen=True, kw_only=True):
     expect_status: tuple[int, ...] = ()
     """Statuses that are a good beat (http); default: any 2xx or 3xx that is not the SSO."""
     refused_ok: bool = False
-    """A refused connect proves that the machine answers (tcp)."""
+    """It asks for the machine only: a refused connect is a good beat (tcp, http)."""
+    fresh_every: int = 1
+    """Beside its held connection it makes a fresh one every so many heartbeats; 0: only where it
+    must, and then it can only tell about connections that were cut."""
     rtt_limit: Duration | None = None
     """A median round trip over this makes the leg degraded."""
 
@@ -261,6 +266,12 @@ class Deployment(Table, frozen=True):
     `wall-NAME`)."""
     paths: tuple[tuple[str, ...], ...] = ()
     """Real end-to-end paths, candidates for an extra leg; default: the legs' own paths."""
+    spread: tuple[str, ...] = ()
+    """Segments that are several machines, of which one may be broken."""
+    marks: dict[str, str] = {}
+    """Response header, in lower case, to the segment that adds it."""
+    gloss: dict[str, str] = {}
+    """What to add wherever a segment is named."""
     timing: Timing = Timing()
     sso: Sso = Sso()
     tls_ca: str | None = None

@@ -13,7 +13,16 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from t3probe.echo import frames
-from t3probe.echo.head import ECHO_PATH, HEALTH_PATH, Refusal, Request, answer, parse, upgrade
+from t3probe.echo.head import (
+    ECHO_PATH,
+    HEALTH_PATH,
+    NO_NONCE,
+    Refusal,
+    Request,
+    answer,
+    parse,
+    upgrade,
+)
 from t3probe.echo.limits import Limits, Visitor
 
 __all__ = ["Connection", "House", "Phase"]
@@ -152,11 +161,11 @@ class Connection:
             self._send(frames.closing(code, reason))
         self._finish()
 
-    def refuse(self, refusal: Refusal, *, body: bool = True) -> None:
+    def refuse(self, refusal: Refusal, *, mark: str = NO_NONCE, body: bool = True) -> None:
         """Answer the request, and end."""
         self._enter(Phase.ENDING)
-        said = answer(refusal.status, refusal.text, self._house.wall(), refusal.fields, body=body)
-        self._send(said)
+        status, text, fields = refusal.status, refusal.text, refusal.fields
+        self._send(answer(status, text, self._house.wall(), fields, mark=mark, body=body))
         self._finish()
 
     def drop(self, *, reset: bool = False) -> None:
@@ -193,8 +202,10 @@ class Connection:
         self._account()
 
     def _answer(self, head: bytes, rest: bytes) -> None:
+        mark = NO_NONCE
         try:
             request = parse(head)
+            mark = request.mark
             if request.path == ECHO_PATH:
                 self._begin(request, rest)
                 return
@@ -204,10 +215,10 @@ class Connection:
                 raise Refusal(405, "GET only", "Allow: GET, HEAD")
         except Refusal as refusal:
             # A HEAD's answer has no body, whatever it says; a broken one may have been one.
-            self.refuse(refusal, body=not head.startswith(b"HEAD "))
+            self.refuse(refusal, mark=mark, body=not head.startswith(b"HEAD "))
             return
         state = Refusal(503, "draining") if self._house.draining else Refusal(200, "ok")
-        self.refuse(state, body=request.method == "GET")
+        self.refuse(state, mark=mark, body=request.method == "GET")
 
     def _begin(self, request: Request, rest: bytes) -> None:
         """Turn into a WebSocket. Raises Refusal."""

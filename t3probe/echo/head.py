@@ -6,20 +6,40 @@ import base64
 import binascii
 import hashlib
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from http import HTTPStatus
 
-__all__ = ["ECHO_PATH", "HEALTH_PATH", "Refusal", "Request", "answer", "parse", "upgrade"]
+__all__ = [
+    "ECHO_PATH",
+    "HEALTH_PATH",
+    "MARK_FIELD",
+    "NONCE_FIELD",
+    "NO_NONCE",
+    "Refusal",
+    "Request",
+    "answer",
+    "mark",
+    "parse",
+    "upgrade",
+]
 
 ECHO_PATH = "/probe/ws"
 HEALTH_PATH = "/probe/healthz"
+NONCE_FIELD = "t3probe-nonce"
+"""What a request carries to be told from every other: at most 64 hexadecimal digits."""
+MARK_FIELD = "t3probe-echo"
+"""What every answer carries: the request's nonce, so that no cache can have made it."""
+NO_NONCE = "-"
+"""The mark of an answer to a request without a nonce, or with one that is none."""
 
 _GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 _LINE = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+) ([\x21-\x7e]+) HTTP/(\d)\.(\d)")
 _FIELD = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+):[ \t]*([^\x00-\x08\x0a-\x1f\x7f]*)")
 _ABSOLUTE = re.compile(r"https?://[^/?]*", re.IGNORECASE)
 _MOST_FIELDS = 100
+_NONCE = re.compile(r"[0-9A-Fa-f]{1,64}", re.ASCII)
 
 
 class Refusal(Exception):
@@ -49,6 +69,11 @@ class Request:
         """The comma-separated words of a field, lower case."""
         values = ",".join(self.fields.get(name, ()))
         return [one.strip().lower() for one in values.split(",") if one.strip()]
+
+    @property
+    def mark(self) -> str:
+        """The mark of the answer to this request."""
+        return mark(self.fields.get(NONCE_FIELD, ()))
 
     def only(self, name: str) -> str:
         """The value of a field that has to stand exactly once. Raises Refusal."""
@@ -82,6 +107,16 @@ def parse(head: bytes) -> Request:
     return request
 
 
+def mark(nonces: Sequence[str]) -> str:
+    """The mark of the answer to a request whose nonce fields have these values.
+
+    Whatever is not one nonce is not returned, not even in part.
+    """
+    if len(nonces) == 1 and _NONCE.fullmatch(nonces[0]):
+        return nonces[0]
+    return NO_NONCE
+
+
 def upgrade(request: Request) -> bytes:
     """The 101 that turns `request` into a WebSocket; no extension, no subprotocol.
 
@@ -109,12 +144,18 @@ def upgrade(request: Request) -> bytes:
     accept = base64.b64encode(hashlib.sha1(key.encode() + _GUID).digest()).decode()  # noqa: S324
     return (
         "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-        f"Sec-WebSocket-Accept: {accept}\r\n\r\n"
+        f"Sec-WebSocket-Accept: {accept}\r\n{MARK_FIELD}: {request.mark}\r\n\r\n"
     ).encode()
 
 
 def answer(
-    status: int, text: str, wall: float, fields: tuple[str, ...] = (), *, body: bool = True
+    status: int,
+    text: str,
+    wall: float,
+    fields: tuple[str, ...] = (),
+    *,
+    mark: str = NO_NONCE,
+    body: bool = True,
 ) -> bytes:
     """A whole answer after which the connection ends. `wall` is Unix seconds, for its Date."""
     content = f"{text}\n"
@@ -125,6 +166,7 @@ def answer(
         "Content-Type: text/plain; charset=utf-8",
         f"Content-Length: {len(content)}",
         "Cache-Control: no-store",
+        f"{MARK_FIELD}: {mark}",
         "Connection: " + ", ".join(["close", *(["upgrade"] if status == 426 else [])]),
         *fields,
     ]

@@ -20,12 +20,13 @@ DURATION = "t3probe_run_duration_seconds"
 COMPLETE = "t3probe_run_complete"
 LAG = "t3probe_loop_lag_seconds"
 CONNECTED = "t3probe_connected"
+ACCEPTING = "t3probe_accepting"
 PLANNED = "t3probe_planned"
 DROPS = "t3probe_disconnects_total"
 OBSERVED = "t3probe_observed_seconds_total"
 LAST = "t3probe_last_disconnect_timestamp"
 STATE = "t3probe_segment_state"
-NAMES = (RUN, DURATION, COMPLETE, LAG, CONNECTED, PLANNED, DROPS, OBSERVED, LAST, STATE)
+NAMES = (RUN, DURATION, COMPLETE, LAG, CONNECTED, ACCEPTING, PLANNED, DROPS, OBSERVED, LAST, STATE)
 OWN_LABELS = frozenset({"__name__", "leg", "reason", "segment", "state"})
 SLACK_SECONDS = 1.0
 
@@ -140,6 +141,7 @@ class _Group:
         self, leg: str, looked: float | None, since: float, at: float, began: float, ended: float
     ) -> LegSeen:
         connected = self._gauge(CONNECTED, since, at, leg)
+        accepting = self._gauge(ACCEPTING, since, at, leg)
         last = self._gauge(LAST, since, at, leg)
         inside = last is not None and began - SLACK_SECONDS <= last <= ended + SLACK_SECONDS
         drops = tuple(
@@ -147,7 +149,7 @@ class _Group:
                 reason=one.labels.get("reason", ""),
                 began=began,
                 noticed=last if inside else None,
-                ended=None if connected == 0 else ended,
+                ended=None if 0 in (connected, accepting) else ended,
                 count=round(number),
             )
             for one in self[DROPS]
@@ -168,6 +170,7 @@ class _Group:
             seconds=0.0 if why else looked or 0.0,
             drops=drops,
             connected=None if connected is None else connected == 1,
+            accepting=None if accepting is None else accepting == 1,
             why=why,
         )
 
@@ -175,7 +178,7 @@ class _Group:
         self, legs: Iterable[LegSeen], states: Mapping[str, tuple[str, ...]],
         began: float, ended: float,
     ) -> Iterable[IncidentSeen]:  # fmt: skip
-        bad = [one for one in legs if one.drops or one.connected is False]
+        bad = [one for one in legs if one.drops or one.connected is False or one.refuses]
         suspects: list[tuple[str, ...]] = [(one,) for one in states["convicted"]]
         if states["ambiguous"]:
             suspects.append(states["ambiguous"])
@@ -188,16 +191,22 @@ class _Group:
             suspects = [one for one in own if one]
         noticed = [drop.noticed for one in bad for drop in one.drops if drop.noticed is not None]
         down = any(one.connected is False for one in bad)
+        refusing = [one.name for one in bad if one.refuses]
         names = tuple(one.name for one in bad) or ("a check",)
+        what = f"{', '.join(names[:5])} dropped"
+        if refusing:
+            what = f"{', '.join(refusing[:5])} accepted nothing new"
+            others = [one for one in names if one not in refusing]
+            what += f" and {', '.join(others[:5])} dropped" if others else ""
         yield IncidentSeen(
             began=began,
             noticed=max(noticed, default=None),
-            ended=None if down else ended,
-            symptom="",
+            ended=None if down or refusing else ended,
+            symptom="refusing" if refusing and not down else "",
             failed=names,
             paths=tuple(suspects) or tuple(one.path for one in bad),
             exonerated=states["exonerated"],
-            finding=f"{', '.join(names[:5])} dropped: {_found(states)}",
+            finding=f"{what}: {_found(states)}",
         )
 
     def _gauge(self, name: str, since: float, at: float, leg: str | None = None) -> float | None:

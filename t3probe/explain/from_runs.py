@@ -16,7 +16,7 @@ from t3probe.record import (
     run_key,
 )
 from t3probe.verdict import judge_run
-from t3probe.verdict.timeline import takes_part
+from t3probe.verdict.evidence import takes_part
 
 __all__ = ["Nearby", "run_seen"]
 
@@ -102,6 +102,7 @@ def run_seen(recording: Recording) -> RunSeen:
         complete=run.complete and not (run.interrupted or run.partial),
         lag_seconds=run.loop_lag_seconds,
         segments=judged.segments,
+        gloss=run.gloss,
         legs=tuple(_leg(start, one) for one in legs),
         incidents=tuple(
             IncidentSeen(
@@ -134,6 +135,7 @@ def _leg(start: float, seen: Observation) -> LegSeen:
         seconds=0.0 if why else seen.observed_seconds,
         drops=() if why else tuple(_drops(start, seen)),
         connected=None if why else seen.connected,
+        accepting=None if why else seen.accepting,
         first_good=min((start + one.ended for one in seen.beats if one.ok), default=None),
         why=why,
         kind=seen.kind,
@@ -143,15 +145,14 @@ def _leg(start: float, seen: Observation) -> LegSeen:
 
 
 def _drops(start: float, seen: Observation) -> Iterator[DropSeen]:
-    for drop in seen.drops:
-        if not drop.stalled:
-            yield DropSeen(
-                reason=drop.reason,
-                began=start + drop.began,
-                noticed=start + drop.noticed,
-                ended=None if drop.recovered is None else start + drop.recovered,
-                symptom=drop.symptom,
-            )
+    for drop in seen.counted:
+        yield DropSeen(
+            reason=drop.reason,
+            began=start + drop.began,
+            noticed=start + drop.noticed,
+            ended=None if drop.recovered is None else start + drop.recovered,
+            symptom=drop.symptom,
+        )
     if seen.outcome == "failed" and not seen.drops:
         yield DropSeen(
             reason=seen.reason or "failed", began=start + seen.started, ended=None, symptom="down"

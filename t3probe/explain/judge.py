@@ -49,7 +49,9 @@ PERSON = "the person"
 SHARED = "shared-network"
 """A network that several people share before the edge."""
 
-State = Literal["clean", "dropped", "down", "too little", "not then", "told nothing", "planned"]
+State = Literal[
+    "clean", "dropped", "down", "refusing", "too little", "not then", "told nothing", "planned"
+]
 Finding = Literal[
     "ours", "ours_one_of", "last_mile", "shared_blind_spot", "unclear", "not_observed"
 ]
@@ -96,8 +98,9 @@ class LegThen(NamedTuple):
     name: str
     path: tuple[str, ...]
     state: State
-    """`down`: it had not come back when it was last seen in the window. `not then`: no drop, and
-    looked at for long enough, but not at the time that was named."""
+    """`down`: it had not come back when it was last seen in the window. `refusing`: nor did it
+    accept anything new, and what it held lived on. `not then`: no drop, and looked at for long
+    enough, but not at the time that was named."""
     seconds: float
     """How long it was looked at in the window."""
     share: float
@@ -133,6 +136,10 @@ class Explained:
         """What failed in the window, whether it explains the drop or not."""
         self.nearby: tuple[Outage, ...] = tuple(one for one in found if one not in self.outages)
         """What failed before and after it."""
+        self.gloss: dict[str, str] = {}
+        """What the newest run's file adds to the names of segments."""
+        for one in runs:
+            self.gloss |= one.gloss
         self._declared = tuple(dict.fromkeys(name for one in runs for name in one.segments))
 
     @cached_property
@@ -312,16 +319,21 @@ def _leg_then(name: str, seen: Sequence[LegSeen], question: Question) -> LegThen
     why = next((one.why for one in seen if one.why), "")
     state: State
     if drops:
-        back = told[-1].connected is not False and drops[-1].ended is not None
+        over = drops[-1].ended is not None or not told[-1].drops
+        back = told[-1].connected is not False and over
         state = "dropped" if back else "down"
     elif told and told[-1].connected is False:
         state = "down"
+    elif any(one.refuses for one in told):
+        state = "dropped"
     elif seconds <= 0:
         state = "planned" if why.startswith("planned") else "told nothing"
     else:
         state = "clean" if share >= COVERED_SHARE else "too little"
         if state == "clean" and not any(_looked_then(one, question) for one in seen):
             state = "not then"
+    if told and told[-1].refuses:
+        state = "refusing"
     ages = [one.held_seconds for one in seen if one.held_seconds is not None]
     path = next((one.path for one in seen if one.path), ())
     return LegThen(name, path, state, seconds, share, drops, why, max(ages, default=None))

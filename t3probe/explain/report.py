@@ -36,10 +36,13 @@ from t3probe.explain.pressure import MachineThen
 from t3probe.explain.seen import DropSeen
 from t3probe.explain.words import blind_spots, doubts, headline, send_back, strain
 from t3probe.timing import utc_text
+from t3probe.words import glossed
 
 __all__ = ["ANSWERED", "Report", "to_dict", "to_lines"]
 
 WIDTH = 80
+WAS = {"down": "was down", "refusing": "refused new", "cut": "was cut"}
+"""What a leg was that worked again, the worst first."""
 ANSWERED = frozenset({"ours", "ours_one_of", "last_mile", "shared_blind_spot"})
 """The findings that are answers."""
 LISTED = 30
@@ -132,7 +135,7 @@ def _legs(report: Report) -> Iterator[str]:
     for leg in [one for one in told.legs if one in shown]:
         name = leg.name if len(leg.name) <= 17 else leg.name[:16] + "~"
         seen = f"{leg.seconds:.0f} of {told.question.seconds:.0f} s"
-        yield _cut(f"{name:<18}{leg.state:<14}{seen:>15}  {_drops(leg, report)}")
+        yield _cut(f"{name:<18}{_then(leg):<14}{seen:>15}  {_drops(leg, report)}")
     if len(told.legs) > len(shown):
         yield f"... and {len(told.legs) - len(shown)} more without a drop"
     at, looking = report.when.clock(told.question.at), len(told.looking_at)
@@ -150,6 +153,14 @@ def _cut(line: str) -> str:
     return line if len(line) <= WIDTH else line[: WIDTH - 3] + "..."
 
 
+def _then(leg: LegThen) -> str:
+    """Its state; of one that came back what it was, where that is known."""
+    if leg.state != "dropped":
+        return leg.state
+    known = [one.symptom for one in leg.drops]
+    return next((said for symptom, said in WAS.items() if symptom in known), leg.state)
+
+
 def _drops(leg: LegThen, report: Report) -> str:
     if not leg.drops:
         return leg.why if leg.state in ("told nothing", "planned") else "-"
@@ -163,8 +174,8 @@ def _drops(leg: LegThen, report: Report) -> str:
 def _segments(report: Report) -> Iterator[str]:
     verdict = report.told.verdict
     rows = [
-        ("convicted", verdict.convicted),
-        *(("one of", group) for group in verdict.at_least_one_of[:3]),
+        ("convicted", glossed(verdict.convicted, report.told.gloss)),
+        *(("one of", glossed(one, report.told.gloss)) for one in verdict.at_least_one_of[:3]),
         ("cleared", verdict.exonerated),
         ("masked", verdict.masked),
         ("not observed", verdict.unobserved),

@@ -55,7 +55,9 @@ class LegSeen(Seen, frozen=True):
     """How long it was really looked at, between these two; 0 when it told nothing."""
     drops: tuple[DropSeen, ...] = ()
     connected: bool | None = None
-    """Whether it worked at the end."""
+    """Whether its held connection worked at the end; of a leg that holds none, its last try."""
+    accepting: bool | None = None
+    """Whether its newest try on a new connection was good; None where nobody knows."""
     first_good: float | None = None
     """When its first good beat was answered; None where there was none, or nobody knows."""
     why: str = ""
@@ -64,6 +66,11 @@ class LegSeen(Seen, frozen=True):
     level: Stage | None = None
     held_seconds: float | None = None
     """How old its oldest connection became; None where nobody knows."""
+
+    @property
+    def refuses(self) -> bool:
+        """What it held lived on to the end, and nothing new was accepted."""
+        return self.accepting is False and self.connected is not False
 
 
 class IncidentSeen(Seen, frozen=True):
@@ -98,6 +105,8 @@ class RunSeen(Seen, frozen=True):
     incidents: tuple[IncidentSeen, ...]
     exonerated: Names = ()
     """What the run's own verdict cleared; needed only where the legs' paths are not known."""
+    gloss: dict[str, str] = {}
+    """What the file adds to the names of segments; metrics do not tell."""
 
 
 class Way(Seen, frozen=True):

@@ -9,6 +9,7 @@ from t3probe.explain.moment import Moment
 from t3probe.explain.outages import Outage
 from t3probe.explain.pressure import HARD_SHARE, MachineThen
 from t3probe.forensics.place import LAST_MILE
+from t3probe.words import glossed
 
 __all__ = ["blind_spots", "doubts", "headline", "joined", "send_back", "strain"]
 
@@ -43,9 +44,10 @@ def headline(told: Explained, when: Moment) -> str:
     several = told.question.people > 1
     if told.outage is not None and finding in ("ours", "ours_one_of"):
         what = (
-            f"{joined(told.convicted)} broke"
+            f"{joined(glossed(told.convicted, told.gloss))} broke"
             if finding == "ours"
-            else f"one of {joined(told.suspects, 'or')} broke, and these legs cannot tell which"
+            else f"one of {joined(glossed(told.suspects, told.gloss), 'or')} broke, and these legs "
+            "cannot tell which"
         )
         whose = "their last miles are" if several else "their last mile is"
         span = _span(told.outage, when)
@@ -86,7 +88,7 @@ def headline(told: Explained, when: Moment) -> str:
         suspects = [one for one in told.verdict.ambiguous if one not in (LAST_MILE, SHARED)]
         return (
             f"We cannot tell: {joined(told.outage.legs)} failed then, and neither "
-            f"{joined(suspects, 'or')} nor the last mile is cleared."
+            f"{joined(glossed(suspects, told.gloss), 'or')} nor the last mile is cleared."
         )
     return (
         f"We cannot tell: no drop was seen, but {joined(told.uncleared)} "
@@ -196,11 +198,16 @@ def send_back(told: Explained, when: Moment, users: Sequence[str]) -> str:
     return f"{hello} thank you for telling us. {_body(told, when, when.brief)}"
 
 
+def _plain(segment: str) -> str:
+    return PLAIN.get(segment, f"the part that we call {segment}")
+
+
 def _body(told: Explained, when: Moment, time: str) -> str:
     finding = told.finding
     if finding in ("ours", "ours_one_of") and told.outage is not None:
         names = told.convicted if finding == "ours" else told.suspects
-        plain = [PLAIN.get(one, f"the part that we call {one}") for one in names]
+        also = {_plain(one): words for one, words in told.gloss.items()}
+        plain = glossed(map(_plain, names), also)
         what = joined(plain) if finding == "ours" else f"one of these: {joined(plain, 'or')}"
         over = (
             f"It worked again by {when.clock(told.outage.ended)}"

@@ -96,7 +96,7 @@ def examined(
 
 def _read(file: str, environ: Mapping[str, str]) -> tuple[Deployment | None, Iterable[Row]]:
     from t3probe.config import DeploymentError, legs_for, load, loads
-    from t3probe.first.row import fine, wrong
+    from t3probe.first.row import fine, untold, wrong
     from t3probe.timing import SystemClock
 
     what, now = "deployment", SystemClock().wall()
@@ -123,4 +123,9 @@ def _read(file: str, environ: Mapping[str, str]) -> tuple[Deployment | None, Ite
             rows.append(fine(what, "none is named: a run starts the built-in lab"))
     elif not rows:
         rows.append(fine(what, f"{deployment.name}: {len(deployment.legs)} legs"))
+    if any(not leg.fresh_every for leg in deployment.legs):
+        from t3probe.report.coverage import CUTS_ONLY, cuts_only
+
+        names = ", ".join(cuts_only(deployment.legs))
+        rows.append(untold("legs", f"{names}: {CUTS_ONLY}", "fresh_every = 1 in the file"))
     return deployment, rows

@@ -14,6 +14,7 @@ from t3probe.first.answers import Answers, name_of
 
 __all__ = ["Draft", "Entry", "draft", "render"]
 
+TUNNEL_GLOSS = "or what the CDN does with this path"
 Value = str | bool | tuple[str, ...] | tuple[int, ...]
 
 ABOUT = {
@@ -121,7 +122,7 @@ def _outside(given: Answers, cdn: bool, way: _Path) -> list[Entry]:
     ray: dict[str, Value] = {"headers_present": ("cf-ray",)} if cdn else {}
     made = [
         Entry("leg", {"name": "egress", "kind": "tcp", "addresses": resolvers, "any_of": True,
-                      "path": ("wan",), "tcp_ends_at": "wan"}),
+                      "refused_ok": True, "path": ("wan",), "tcp_ends_at": "wan"}),
         Entry("leg", {"name": "resolver", "kind": "doh", "doh": given.doh,
                       "query": urlsplit(f"//{given.host}").hostname or "",
                       "path": ("wan", "doh"), "tcp_ends_at": "doh"}),
@@ -170,23 +171,34 @@ def _inside(given: Answers, cdn: bool, way: _Path) -> list[Entry]:
     if given.dispatch:
         made.append(
             Entry("leg", {"name": "dispatch", "kind": "ws_echo", "url": given.dispatch,
-                          "path": ("devvm", "dispatch"), "tcp_ends_at": "devvm"})
+                          "path": ("devvm", "dispatch"), "tcp_ends_at": "devvm",
+                          **other, **_untrusted(given.dispatch)})
         )  # fmt: skip
     if given.machine:
         where: dict[str, Value] = (
             {"kind": "http", "url": given.machine}
             if "://" in given.machine
-            else {"kind": "tcp", "address": given.machine, "refused_ok": True}
+            else {"kind": "tcp", "address": given.machine}
         )
+        trust = _untrusted(given.machine) or {"refused_ok": True}
         made.append(
-            Entry("leg", {"name": "devvm", **where, "path": ("devvm",), "tcp_ends_at": "devvm"})
-        )
+            Entry("leg", {"name": "devvm", **where, **trust,
+                          "path": ("devvm",), "tcp_ends_at": "devvm"})
+        )  # fmt: skip
     if given.serve:
         made.append(
             Entry("leg", {"name": "t3serve", "kind": "http", "url": given.serve,
-                          "path": ("devvm", "serve"), "tcp_ends_at": "devvm"})
+                          "path": ("devvm", "serve"), "tcp_ends_at": "devvm",
+                          **_untrusted(given.serve)})
         )  # fmt: skip
     return made
+
+
+def _untrusted(where: str) -> dict[str, Value]:
+    """A Kubernetes Service is no machine: what refuses there is a rule of the nodes' own."""
+    host = urlsplit(where if "://" in where else f"//{where}").hostname or ""
+    host = host.rstrip(".")
+    return {"trust_refusals": False} if host.endswith((".svc", ".svc.cluster.local")) else {}
 
 
 def _rules(given: Answers, cdn: bool, way: _Path) -> list[Entry]:
@@ -203,7 +215,8 @@ def _rules(given: Answers, cdn: bool, way: _Path) -> list[Entry]:
     taken = set()
     for one in given.walled:
         where: dict[str, Value] = (
-            {"pin": given.internal, "path": ("traefik", "wall"), "tcp_ends_at": "traefik"}
+            {"pin": given.internal, "path": ("traefik", "wall"), "tcp_ends_at": "traefik",
+             **({"headers_absent": ("cf-ray",)} if cdn else {})}
             if given.internal
             else {"doh": given.doh, "path": (*way.outer, "traefik", "wall"),
                   "tcp_ends_at": way.ends, **ray}
@@ -248,6 +261,16 @@ def _lines(made: Draft, found: Mapping[str, str]) -> Iterator[str]:
     yield "paths = ["
     yield from (f"  {_value(path)}," for path in made.paths)
     yield "]"
+    if "cf-edge" in made.segments:
+        yield ""
+        yield "[marks] # a response header, and the segment that adds it"
+        yield 'cf-ray = "cf-edge"'
+        if "dispatch" in made.segments:
+            yield '# t3probe-echo = "dispatch" # where `t3probe echo` runs there'
+    if "tunnel" in made.segments:
+        yield ""
+        yield "[gloss] # what to add wherever a segment is named"
+        yield f"tunnel = {_text(TUNNEL_GLOSS)}"
     yield ""
     yield "[timing] # these are the defaults"
     yield '# hold = "35s"      # how long a run keeps its connections open'

@@ -9,7 +9,7 @@ from t3probe.observation import Observation, RunRecord
 from t3probe.record import Recording, RunKey, run_key
 from t3probe.timing import utc_text
 from t3probe.verdict import judge_run
-from t3probe.verdict.timeline import Witness, takes_part
+from t3probe.verdict.evidence import held_through, takes_part
 
 __all__ = ["Beside", "Near", "Runs", "as_json"]
 
@@ -80,7 +80,7 @@ class _Run:
         return {
             one.leg: one.path
             for one in parting
-            if one.level == "hold" and not one.drops and Witness(one).held(began, ended)
+            if one.level == "hold" and not one.drops and held_through(one, began, ended)
         }
 
 

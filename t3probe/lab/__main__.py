@@ -11,11 +11,11 @@ import stat
 import sys
 import tempfile
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from t3probe.lab.errors import LabError
-from t3probe.lab.faults import FAULTS
+from t3probe.lab.faults import FAULTS, KINDS
 from t3probe.lab.stack import Lab
 from t3probe.usage import Parser
 
@@ -26,9 +26,11 @@ a fault:
   tunnel:blackhole     from the start until the end
   dispatch:slow:300ms  ARG of slow: each answer that much later
   traefik:close:1s     ARG of close: each connection ended after that time
+  serve:idle:5s        ARG of idle: each connection ended once silent so long
   doh:refuse:1         ARG of any fault of doh: the first resolver only, or 2
   tunnel:cut@3s        @AFTER: so long after the first client; a cut is once
-  wan:refuse@2s+1s     +FOR: for so long
+  wan:blackhole@2s+1s  +FOR: for so long
+  serve:exit@2s+1s     the process ends then, and starts again a second later
 """
 USAGE_ERROR = 4
 START_ERROR = 1
@@ -56,18 +58,15 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def parser() -> Parser:
     """What it reads its words with."""
-    lines = (f"{segment}: {', '.join(kinds)}" for segment, kinds in FAULTS.items())
-    faults = "\n".join(
-        textwrap.fill(f"  {one}", 80, subsequent_indent="    ", break_on_hyphens=False)
-        for one in lines
-    )
+    faults = _list({segment: ", ".join(kinds) for segment, kinds in FAULTS.items()})
+    kinds = _list(KINDS)
     parser = Parser(
         prog="t3probe lab",
         description="Run the built-in lab on loopback until SIGTERM or Ctrl-C.",
-        epilog=f"{FAULT_TEXT}\nwhat can befall which segment:\n{faults}",
+        epilog=f"{FAULT_TEXT}\nwhat can befall which segment:\n{faults}\n\nwhat it does:\n{kinds}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.example = "t3probe lab --write lab.toml --fault wan:refuse@5s+1s"
+    parser.example = "t3probe lab --write lab.toml --fault wan:blackhole@5s+1s"
     parser.add_argument(
         "--write", required=True, metavar="FILE", help="where the lab's deployment file goes"
     )
@@ -89,6 +88,13 @@ def parser() -> Parser:
         "--with-parent", action="store_true", help="stop when standard input ends, too"
     )
     return parser
+
+
+def _list(entries: Mapping[str, str]) -> str:
+    return "\n".join(
+        textwrap.fill(f"  {name}: {text}", 80, subsequent_indent="    ", break_on_hyphens=False)
+        for name, text in entries.items()
+    )
 
 
 def _pair(text: str) -> tuple[str, str]:

@@ -10,8 +10,11 @@ import asyncio
 from collections.abc import Callable, Iterable, Sequence
 
 from t3probe.lab.faults import Fault
+from t3probe.timing import SystemClock
 
 __all__ = ["Board", "Change"]
+
+_CLOCK = SystemClock()
 
 Change = Callable[[Sequence[Fault]], None]
 """Called after each change with the faults that have just begun."""
@@ -24,6 +27,8 @@ class _Entry:
         self.fault = fault
         self.active = False
         self.over = False
+        self.began = 0.0
+        """When it came into force; monotonic seconds."""
         self.timer: asyncio.TimerHandle | None = None
 
     def cancel(self) -> None:
@@ -46,8 +51,17 @@ class Board:
         """Have `change` called after every change."""
         self._watchers.append(change)
 
-    def find(self, segment: str, kind: str, provider: int | None = None) -> Fault | None:
-        """The fault of this kind that befalls `segment` (and DoH provider) now, or None."""
+    def find(
+        self,
+        segment: str,
+        kind: str,
+        provider: int | None = None,
+        accepted_at: float | None = None,
+    ) -> Fault | None:
+        """The fault of this kind that befalls `segment` (and DoH provider) now, or None.
+
+        `accepted_at`: only one that began before a connection of this moment (monotonic seconds).
+        """
         for entry in self._entries:
             fault = entry.fault
             if (
@@ -55,6 +69,7 @@ class Board:
                 and fault.segment == segment
                 and fault.kind == kind
                 and fault.provider in (None, provider)
+                and (accepted_at is None or entry.began <= accepted_at)
             ):
                 return fault
         return None
@@ -141,7 +156,7 @@ class Board:
         for entry in end:
             entry.active, entry.over = False, True
         for entry in begin:
-            entry.active = True
+            entry.active, entry.began = True, _CLOCK.monotonic()
         self._start_timers()
         self._tell([entry.fault for entry in begin])
         for entry in begin:

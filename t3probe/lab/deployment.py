@@ -7,16 +7,15 @@ from collections.abc import Mapping, Sequence
 
 import msgspec
 
+from t3probe.lab.answers import HOST, SSO_HOST
 from t3probe.lab.doh import DNS_PATH
 from t3probe.lab.edge import TRACE
 from t3probe.lab.faults import SEGMENTS, UPSTREAMS, parse_duration
 from t3probe.lab.machine import ECHO_PATH, HEALTH_PATH, SESSION_PATH
 from t3probe.lab.routing import PUBLIC_PREFIX
-from t3probe.lab.traefik import LOGIN_MARKER, SSO_HOST
+from t3probe.lab.traefik import LOGIN_MARKER
 
 __all__ = ["HOST", "PLACEHOLDER", "TIMING", "Places", "deployment_text", "merged_timing"]
-
-HOST = "t3.lab.test"
 
 TIMING: dict[str, str] = {
     "hold": "6s",
@@ -62,12 +61,13 @@ PLACEHOLDER = Places(
     node="127.0.0.1:1",
     dispatch="127.0.0.1:1",
     serve="127.0.0.1:1",
-    upstreams=tuple("127.0.0.1:1" for _ in UPSTREAMS),
+    # No leg's port: an upstream at an address that a leg dials has no segment of its own.
+    upstreams=tuple(f"127.0.0.1:{3 + at}" for at in range(len(UPSTREAMS))),
     control="127.0.0.1:1",
     pid=0,
     ca=None,
 )
-"""The ports 1 and 2 stand for ports that are chosen when a lab starts."""
+"""Small ports stand for those that are chosen when a lab starts."""
 
 
 def merged_timing(overrides: Mapping[str, str]) -> dict[str, str]:
@@ -94,6 +94,8 @@ def deployment_text(places: Places, timing: Mapping[str, str] = TIMING) -> str:
         top["tls_ca"] = places.ca
     tables: list[tuple[str, Mapping[str, object]]] = [
         ("", top),
+        ("[marks]", {"cf-ray": "cf-edge", "t3probe-echo": "dispatch"}),
+        ("[gloss]", {"tunnel": "or what the CDN does with this path"}),
         ("[timing]", timing),
         ("[sso]", {"hosts": [SSO_HOST], "login_markers": [LOGIN_MARKER]}),
         *(("[[leg]]", leg) for leg in _legs(places, site, probe, doh)),
@@ -105,6 +107,7 @@ def deployment_text(places: Places, timing: Mapping[str, str] = TIMING) -> str:
                 "doh": doh,
                 "prefix": PUBLIC_PREFIX,
                 "path": ["wan", "cf-edge", "tunnel", "traefik", "carve-out"],
+                "tcp_ends_at": "cf-edge",
                 "headers_present": ["cf-ray"],
             },
         ),
@@ -115,6 +118,8 @@ def deployment_text(places: Places, timing: Mapping[str, str] = TIMING) -> str:
                 "url": f"{site}/",
                 "pin": places.balancer,
                 "path": ["traefik", "wall"],
+                "tcp_ends_at": "traefik",
+                "headers_absent": ["cf-ray"],
             },
         ),
         *(
@@ -134,7 +139,9 @@ def _legs(places: Places, site: str, probe: str, doh: Sequence[str]) -> list[dic
             "kind": "tcp",
             "addresses": places.doh,
             "any_of": True,
+            "refused_ok": True,
             "path": ["wan"],
+            "tcp_ends_at": "wan",
         },
         {
             "name": "resolver",
@@ -179,24 +186,31 @@ def _legs(places: Places, site: str, probe: str, doh: Sequence[str]) -> list[dic
             "host_header": "unrouted.lab.test",
             "expect_status": [404],
             "path": ["traefik"],
+            "tcp_ends_at": "traefik",
+            "headers_absent": ["cf-ray"],
         },
         {
             "name": "dispatch",
             "kind": "ws_echo",
             "url": f"ws://{places.dispatch}{ECHO_PATH}",
             "path": ["devvm", "dispatch"],
+            "tcp_ends_at": "devvm",
+            "headers_absent": ["cf-ray"],
         },
         {
             "name": "devvm",
             "kind": "http",
             "url": f"http://{places.node}/metrics",
+            "refused_ok": True,
             "path": ["devvm"],
+            "tcp_ends_at": "devvm",
         },
         {
             "name": "t3serve",
             "kind": "http",
             "url": f"http://{places.serve}{SESSION_PATH}",
             "path": ["devvm", "serve"],
+            "tcp_ends_at": "devvm",
         },
     ]
 

@@ -14,6 +14,7 @@ import dns.rcode
 import dns.rdatatype
 import dns.rrset
 
+from t3probe.lab.answers import wrong_answer
 from t3probe.lab.board import Board
 from t3probe.lab.http import Client, Head, HttpApp
 from t3probe.lab.streams import Keeper, Rule
@@ -63,6 +64,9 @@ class Provider(HttpApp):
             wire = _decoded(values[0]) if values else b""
         else:
             return await self.respond(client, head, 405, b"Method Not Allowed\n")
+        wrong = wrong_answer(self._board, "doh", head.target, client.accepted_at, self._number)
+        if wrong:
+            return await self.respond(client, head, wrong.status, wrong.body, wrong.fields)
         try:
             asked = dns.message.from_wire(wire)
         except (dns.exception.DNSException, ValueError):

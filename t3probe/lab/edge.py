@@ -7,6 +7,7 @@ import secrets
 import socket
 import ssl
 
+from t3probe.lab.answers import wrong_answer
 from t3probe.lab.board import Board
 from t3probe.lab.http import MAX_HEAD_BYTES, Client, Head, HttpApp
 from t3probe.lab.proxy import Hop, forward
@@ -45,14 +46,15 @@ class Edge(HttpApp):
         return [("cf-ray", f"{secrets.token_hex(8)}-{COLO}"), ("server", "cloudflare")]
 
     async def answer(self, client: Client, head: Head) -> bool:
-        if self._board.find("cf-edge", "http502"):
-            return await self.respond(client, head, 502, b"Bad Gateway\n")
+        if wrong := wrong_answer(self._board, "cf-edge", head.target, client.accepted_at):
+            return await self.respond_wrongly(client, head, wrong)
         if head.target.partition("?")[0] == TRACE:
             await self._board.while_blocked(self._own.held_back)
             page = f"fl=lab\nh={self._host}\nip=127.0.0.1\ncolo={COLO}\nhttp=http/1.1\n"
             return await self.respond(client, head, 200, page.encode("ascii"))
-        if self._board.find("tunnel", "http502"):
-            return await self.respond(client, head, 502, b"Bad Gateway\n")
+        # The edge speaks for the tunnel, so the client's connection to the edge is what counts.
+        if wrong := wrong_answer(self._board, "tunnel", head.target, client.accepted_at):
+            return await self.respond_wrongly(client, head, wrong)
         return await forward(self, client, head, self._hop)
 
     async def _dial(self) -> Stream:

@@ -3,7 +3,8 @@
     tunnel:blackhole          from the start, for ever
     dispatch:slow:300ms       each answer 300 ms later
     tunnel:cut@3s             established connections die once, 3 s after the first client
-    wan:refuse@2s+1s          for one second, two seconds after the first client
+    wan:blackhole@2s+1s       for one second, two seconds after the first client
+    serve:exit@2s+1s          the process ends then, and starts again a second later
     doh:refuse:1              the first DoH provider only
 
 `FAULTS` says which kinds can befall which segment; `parse_fault` reads the text. Nothing here
@@ -21,6 +22,7 @@ __all__ = [
     "DEFAULT_DELAY",
     "FAULTS",
     "KINDS",
+    "NEW",
     "SEGMENTS",
     "UPSTREAMS",
     "Fault",
@@ -55,7 +57,18 @@ KINDS: dict[str, str] = {
     "stall": "it accepts, shakes hands and upgrades, then is silent",
     "slow": "each answer is late by the argument (300ms)",
     "close": "each connection is closed politely, the argument (1s) after it was accepted",
+    "exit": "the process ends: established connections get FIN, connects are refused; when the"
+    " fault ends, it listens on the same port again",
+    "drain": "connects are refused; established connections live on",
+    "half": "every second new connection meets the broken one of two machines: the balancer in"
+    " front takes it, no byte comes back, and it is reset when the fault ends; established"
+    " connections live on",
+    "idle": "each connection is closed politely once it was silent for the argument (5s)",
     "http502": "each request is answered 502",
+    "new-502": "requests on new connections are answered 502; established ones, WebSockets and"
+    " kept-alive HTTP, get good answers",
+    "new-404": "the same with 404",
+    "new-sso": "the same with a redirect to the single sign-on",
     "wrong-echo": "the WebSocket echo differs from what was sent",
     "expired-cert": "the certificate has expired",
     "wrong-host-cert": "the certificate is for another host",
@@ -74,28 +87,38 @@ KINDS: dict[str, str] = {
 """Each kind of fault and what it does."""
 
 _TCP = ("refuse", "blackhole", "reset", "cut", "stall", "slow", "close")
+_PROCESS = ("exit", "drain", "idle")
 _CERTIFICATE = ("expired-cert", "wrong-host-cert")
+NEW = ("new-502", "new-404", "new-sso")
+"""What a hop answers to new connections only."""
 
 FAULTS: dict[str, tuple[str, ...]] = {
-    # A network ends no connection: it cannot accept one and then stay silent, or close it.
-    "wan": ("refuse", "blackhole", "cut", "slow"),
-    "doh": (*_TCP, *_CERTIFICATE, "garbage", "nxdomain", "servfail", "internal", "empty"),
-    "cf-edge": (*_TCP, "http502", *_CERTIFICATE),
-    "tunnel": (*_TCP, "http502"),
-    "traefik": (*_TCP, "http502", *_CERTIFICATE),
+    # A network ends no connection: it cannot refuse one, or accept it and then stay silent.
+    "wan": ("blackhole", "cut", "slow"),
+    "doh": (
+        *(*_TCP, *_PROCESS, "new-502", *_CERTIFICATE),
+        *("garbage", "nxdomain", "servfail", "internal", "empty"),
+    ),
+    # Its own page is never behind the sign-on: what the CDN does with the app's path is `tunnel`.
+    "cf-edge": (*_TCP, *_PROCESS, "http502", "new-502", *_CERTIFICATE),
+    "tunnel": (*_TCP, *_PROCESS, "half", "http502", *NEW),
+    # The rules decide who is sent to the sign-on: `carve-out` and `wall`.
+    "traefik": (*_TCP, *_PROCESS, "half", "http502", "new-502", "new-404", *_CERTIFICATE),
+    # A rule holds no listener and no connection of its own.
     "carve-out": (
-        *("reset", "cut", "stall", "slow", "close", "http502"),
+        *("reset", "cut", "stall", "slow", "close", "http502", *NEW),
         *("sso", "login", "challenge", "unauthorized"),
     ),
-    "wall": ("open", "too-wide", "http502"),
-    "devvm": _TCP,
-    "dispatch": (*_TCP, "http502", "wrong-echo"),
-    "serve": (*_TCP, "http502"),
-    **{f"upstream-{name}": ("refuse", "blackhole") for name in UPSTREAMS},
+    "wall": ("open", "too-wide", "http502", "new-502", "new-404"),
+    # A machine is no process: while it answers a connect with a refusal, it is up.
+    "devvm": tuple(one for one in _TCP if one != "refuse"),
+    "dispatch": (*_TCP, *_PROCESS, "half", "http502", *NEW, "wrong-echo"),
+    "serve": (*_TCP, *_PROCESS, "http502", *NEW),
+    **{f"upstream-{name}": ("refuse", "blackhole", "exit", "drain") for name in UPSTREAMS},
 }
 """segment -> the kinds that can befall it. `SEGMENT:KIND` is valid text for each pair."""
 
-DEFAULT_DELAY: dict[str, float] = {"slow": 0.3, "close": 1.0}
+DEFAULT_DELAY: dict[str, float] = {"slow": 0.3, "close": 1.0, "idle": 5.0}
 """Kinds with a duration as argument, and its default in seconds."""
 
 DEFAULT_CUT_AFTER = 3.0
@@ -130,7 +153,7 @@ class Fault(msgspec.Struct, frozen=True, kw_only=True):
     segment: str
     kind: str
     delay: float | None = None
-    """Argument of `slow` and `close`, in seconds; None for other kinds."""
+    """Argument of `slow`, `close` and `idle`, in seconds; None for other kinds."""
     provider: int | None = None
     """`doh`: the one provider it befalls, 1 or 2; None: both."""
     after: float = 0.0

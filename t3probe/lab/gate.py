@@ -11,15 +11,26 @@ import functools
 import select
 import socket
 from collections.abc import Sequence
+from typing import Literal
 
 from t3probe.lab.board import Board
 from t3probe.lab.errors import LabError
 from t3probe.lab.faults import Fault
-from t3probe.lab.streams import CHUNK_BYTES, Carried, Keeper, Pipe, Rule, Stream, reset_on_close
+from t3probe.lab.streams import (
+    CHUNK_BYTES,
+    Carried,
+    Ending,
+    Keeper,
+    Pipe,
+    Rule,
+    Stream,
+    reset_on_close,
+)
 
 __all__ = ["Address", "Gate", "bind"]
 
 Address = tuple[str, int]
+Mode = Literal["open", "refuse", "blackhole", "closed"]
 
 MAX_CONNECTIONS = 256
 """Connections one gate carries; further ones are reset."""
@@ -29,6 +40,16 @@ DIAL_SECONDS = 10.0
 
 RESET_SECONDS = 0.25
 """`reset` comes with the client's first byte, or after this."""
+
+_OF_PROCESSES = ("exit", "drain", "idle", "half")
+"""Kinds that befall the process that listens, not the way to it."""
+_ENDING: dict[str, Ending] = {
+    "refuse": "reset",
+    "reset": "reset",
+    "cut": "reset",
+    "exit": "polite",
+}
+"""How a kind that begins ends what is established."""
 
 BACKLOG = 512
 MAX_FILLERS = 256
@@ -65,23 +86,35 @@ class Gate:
         segments: tuple[str, ...],
         *,
         silent: tuple[str, ...] = (),
+        process: tuple[str, ...] | None = None,
         websocket: bool = False,
         provider: int | None = None,
     ) -> None:
         """`target` None: accept and hold, as a plain TCP service. `silent`: the segments whose
         `stall` is this gate's own; the others' are done by the hop behind, which speaks
-        their protocol. `websocket`: a stall lets the 101 through."""
+        their protocol. `process`: the segments whose process listens here, so that it ends, is
+        drained, or ends idle connections here; None: all of `segments`. `websocket`: a stall lets
+        the 101 through."""
         self._board = board
         self._keeper = keeper
         self._listener = listener
         self._target = target
         self._segments = segments
+        self._process = segments if process is None else process
+        self._order = tuple(dict.fromkeys((*self._segments, *self._process)))
+        """Nearest to the client first."""
         self._provider = provider
         self._websocket = websocket
         self._rule = Rule(board, dark=segments, silent=silent, slow=segments, provider=provider)
         self._live: set[Carried] = set()
+        self._lost: set[Carried] = set()
+        """Those that have met the broken one of two machines."""
+        self._owed: set[Carried] = set()
+        """Those that ended behind a dark segment: the client learns of it afterwards."""
+        self._met = 0
+        """New connections since `half` began."""
         self._fillers: dict[Address, socket.socket] = {}
-        self._mode = "closed"
+        self._mode: Mode = "closed"
         name = listener.getsockname()
         self.address: Address = (name[0], name[1])
         """Where it listens."""
@@ -111,34 +144,69 @@ class Gate:
     # Faults
 
     def _find(self, kind: str) -> Fault | None:
-        return self._board.find_any(self._segments, kind, self._provider)
+        segments = self._process if kind in _OF_PROCESSES else self._segments
+        return self._board.find_any(segments, kind, self._provider)
 
     def _changed(self, begun: Sequence[Fault]) -> None:
         for fault in begun:
-            if fault.segment not in self._segments:
+            process = fault.kind in _OF_PROCESSES
+            if fault.segment not in (self._process if process else self._segments):
                 continue
             if fault.provider not in (None, self._provider):
                 continue
-            if fault.kind in ("refuse", "reset", "cut"):
+            if fault.kind == "half":
+                self._met = 0
+            if how := _ENDING.get(fault.kind):
+                if self._dark_before(fault.segment):
+                    self._owed |= self._live
+                    continue
                 for carried in list(self._live):
-                    carried.end("reset")
-        self._follow_close()
-        wanted = "open"
-        if self._find("refuse"):
-            wanted = "refuse"
-        elif self._find("blackhole"):
-            wanted = "blackhole"
+                    carried.end(how)
+        if self._owed and not self._find("blackhole"):
+            for carried in self._owed:
+                carried.end("reset")
+            self._owed.clear()
+        if not self._find("half"):
+            for carried in self._lost:
+                carried.end("reset")  # the machine is back, and knows nothing of them
+            self._lost.clear()
+        for carried in self._live:
+            carried.keep_open()
+            self._limit(carried)
+        wanted = self._wanted()
         if wanted != self._mode:
             self._leave()
             self._enter(wanted)
 
-    def _follow_close(self) -> None:
-        fault = self._find("close")
-        for carried in self._live:
-            if fault:
-                carried.close_at_age(fault.delay or 0.0)
-            else:
-                carried.keep_open()
+    def _dark_before(self, segment: str) -> bool:
+        """Whether nothing comes through to the client from `segment`, not even an end."""
+        for one in self._order:
+            if one == segment:
+                break
+            if self._board.find(one, "blackhole", self._provider):
+                return True
+        return False
+
+    def _wanted(self) -> Mode:
+        """What the listener is to do: what is nearer to the client comes first."""
+        for segment in self._order:
+            if segment in self._segments:
+                if self._board.find(segment, "blackhole", self._provider):
+                    return "blackhole"
+                if self._board.find(segment, "refuse", self._provider):
+                    return "refuse"
+            if segment in self._process:
+                for kind in ("exit", "drain"):
+                    if self._board.find(segment, kind, self._provider):
+                        return "refuse"
+        return "open"
+
+    def _limit(self, carried: Carried) -> None:
+        """Let a connection last no longer than the faults in force allow."""
+        if fault := self._find("close"):
+            carried.close_at_age(fault.delay or 0.0)
+        if fault := self._find("idle"):
+            carried.close_when_idle(fault.delay or 0.0)
 
     # The listener
 
@@ -154,12 +222,14 @@ class Gate:
                 filler.close()
             self._fillers.clear()
 
-    def _enter(self, mode: str) -> None:
+    def _enter(self, mode: Mode) -> None:
         self._mode = mode
         if mode == "open":
             self._listener.listen(BACKLOG)
             asyncio.get_running_loop().add_reader(self._listener, self._accept)
         elif mode == "refuse":
+            if not self._find("exit") and not self._find("refuse"):
+                self._accept()  # drained: whoever waits already is established and stays so
             # Bound and not listening: the kernel answers RST and nobody else gets the port.
             self._listener.close()
             self._listener = bind(*self.address)
@@ -209,8 +279,11 @@ class Gate:
             carried.task = self._keeper.spawn(self._carry(carried, sock))
             # A callback, not a `finally`: a task cancelled before its first step runs neither.
             carried.task.add_done_callback(functools.partial(self._done, carried, sock))
-            if fault := self._find("close"):
-                carried.close_at_age(fault.delay or 0.0)
+            self._limit(carried)
+            if self._find("half"):
+                self._met += 1
+                if self._met % 2 == 0:
+                    self._lost.add(carried)
 
     # One connection
 
@@ -224,21 +297,27 @@ class Gate:
                 async with asyncio.timeout(RESET_SECONDS):
                     await near.reader.read(1)
                 raise ConnectionResetError("fault")
-            if self._target is None:
-                await near.reader.read()
+            if self._target is None or carried in self._lost:
+                while await near.reader.read(CHUNK_BYTES):
+                    carried.moved()
             elif first := await near.reader.read(CHUNK_BYTES):
                 # Clients speak first here. One that only connects needs no next hop.
                 await self._board.while_blocked(self._rule.dark)
                 far = await self._dial(self._target)
                 carried.writers.append(far.writer)
                 far.writer.write(first)
-                await Pipe(near, far, self._rule, websocket=self._websocket).run()
+                carried.moved()
+                await Pipe(
+                    near, far, self._rule, websocket=self._websocket, moved=carried.moved
+                ).run()
             carried.ending = "polite"
         except OSError:
             carried.ending = "reset"  # what happened on one side happens on the other
 
     def _done(self, carried: Carried, sock: socket.socket, _: asyncio.Task[None]) -> None:
         self._live.discard(carried)
+        self._lost.discard(carried)
+        self._owed.discard(carried)
         carried.finish()
         if not carried.writers:  # no transport took the socket
             if carried.ending == "reset":

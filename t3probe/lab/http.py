@@ -14,6 +14,7 @@ import ssl
 from collections.abc import Awaitable, Iterable
 from typing import Any
 
+from t3probe.lab.answers import WrongAnswer
 from t3probe.lab.streams import CHUNK_BYTES, Carried, Keeper, Stream
 
 __all__ = ["MAX_HEAD_BYTES", "Client", "Head", "HttpApp", "HttpError", "copy_body", "read_head"]
@@ -270,6 +271,12 @@ class HttpApp:
         client.stream.writer.write(message)
         await client.stream.writer.drain()
         return keep
+
+    async def respond_wrongly(self, client: Client, head: Head, wrong: WrongAnswer) -> bool:
+        """Send what a fault makes of the answer; whether the connection stays. A request with a
+        body, which nobody reads here, ends it."""
+        asked = None if head.body() else head
+        return await self.respond(client, asked, wrong.status, wrong.body, wrong.fields)
 
     def _accepted(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         client = Client(self.keeper.keep((reader, writer)))

@@ -10,6 +10,8 @@ from websockets.asyncio.server import Server, ServerConnection, serve
 from websockets.exceptions import ConnectionClosed
 from websockets.http11 import Request, Response
 
+from t3probe.echo.head import MARK_FIELD, NONCE_FIELD, mark
+from t3probe.lab.answers import wrong_answer
 from t3probe.lab.board import Board
 from t3probe.lab.http import Client, Head, HttpApp
 from t3probe.lab.streams import Keeper
@@ -54,8 +56,8 @@ class Serve(HttpApp):
 
     async def answer(self, client: Client, head: Head) -> bool:
         await client.body(head)
-        if self._board.find("serve", "http502"):
-            return await self.respond(client, head, 502, b"Bad Gateway\n")
+        if wrong := wrong_answer(self._board, "serve", head.target, client.accepted_at):
+            return await self.respond(client, head, wrong.status, wrong.body, wrong.fields)
         if head.target.partition("?")[0] == SESSION_PATH:
             body, kind = b'{"session":null}\n', "application/json"
         else:
@@ -64,7 +66,8 @@ class Serve(HttpApp):
 
 
 class Dispatch:
-    """The dispatch process: a WebSocket echo and its health page."""
+    """The dispatch process: a WebSocket echo and its health page. Each of its answers returns the
+    request's nonce as its mark."""
 
     def __init__(self, board: Board, listener: socket.socket) -> None:
         self._board = board
@@ -77,6 +80,7 @@ class Dispatch:
             self._echo,
             sock=self._listener,
             process_request=self._process,
+            process_response=_marked,
             compression=None,
             server_header=None,
             ping_interval=None,  # what is silent must stay silent
@@ -96,8 +100,12 @@ class Dispatch:
     def _process(self, connection: ServerConnection, request: Request) -> Response | None:
         """Answer whatever is no upgrade of the echo's path."""
         path = request.path.partition("?")[0]
-        if self._board.find("dispatch", "http502"):
-            return connection.respond(HTTPStatus.BAD_GATEWAY, "Bad Gateway\n")
+        # A connection carries one request here, so each is new.
+        if wrong := wrong_answer(self._board, "dispatch", request.path):
+            answer = connection.respond(HTTPStatus(wrong.status), wrong.body.decode("ascii"))
+            for name, value in wrong.fields:
+                answer.headers[name] = value
+            return answer
         if path == HEALTH_PATH:
             return connection.respond(HTTPStatus.OK, "ok\n")
         if path != ECHO_PATH:
@@ -111,6 +119,11 @@ class Dispatch:
                 await connection.send(_altered(message) if wrong else message)
         except ConnectionClosed:
             return
+
+
+def _marked(_: ServerConnection, request: Request, answer: Response) -> None:
+    """Add the mark of dispatch to every answer, the upgrade's too."""
+    answer.headers[MARK_FIELD] = mark(request.headers.get_all(NONCE_FIELD))
 
 
 def _altered(message: str | bytes) -> str | bytes:

@@ -239,8 +239,12 @@ class Lab:
         app = Provider(
             self._board, self._keeper, listener, tls.context, number, HOST, public, internal
         )
-        behind = self._gate(self._bound(LOCAL_HOST), await self._run(app), "doh", provider=number)
-        return self._gate(self._bound(PUBLIC_HOST), behind, "wan", silent=("wan",))
+        behind = self._gate(
+            self._bound(LOCAL_HOST), await self._run(app), "doh", process=(), provider=number
+        )
+        # What ends, refuses and hangs up at the provider's address is the provider itself.
+        front = self._bound(PUBLIC_HOST)
+        return self._gate(front, behind, "wan", silent=("wan",), process=("doh",), provider=number)
 
     async def _run(self, app: _App) -> Address:
         self._apps.append(app)
@@ -253,6 +257,7 @@ class Lab:
         target: Address | None,
         *segments: str,
         silent: tuple[str, ...] = (),
+        process: tuple[str, ...] | None = None,
         websocket: bool = False,
         provider: int | None = None,
     ) -> Address:
@@ -263,6 +268,7 @@ class Lab:
             target,
             segments,
             silent=silent,
+            process=process,
             websocket=websocket,
             provider=provider,
         )

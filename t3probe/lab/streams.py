@@ -12,13 +12,22 @@ import ctypes
 import socket
 import struct
 import weakref
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from typing import Any, Literal, NamedTuple
 
 from t3probe.lab.board import Board
 from t3probe.timing import SystemClock
 
-__all__ = ["CHUNK_BYTES", "Carried", "Keeper", "Pipe", "Rule", "Stream", "reset_on_close"]
+__all__ = [
+    "CHUNK_BYTES",
+    "Carried",
+    "Ending",
+    "Keeper",
+    "Pipe",
+    "Rule",
+    "Stream",
+    "reset_on_close",
+]
 
 CHUNK_BYTES = 65536
 """The most one read takes. A pipe holds at most 16 of these."""
@@ -131,7 +140,9 @@ class Carried:
         self.ending: Ending = "abort"
         self.writers: list[asyncio.StreamWriter] = []
         self.task: asyncio.Task[None] | None = None
-        self._timer: asyncio.TimerHandle | None = None
+        self._moved_at = self.accepted_at
+        self._age: asyncio.TimerHandle | None = None
+        self._idle: asyncio.TimerHandle | None = None
 
     def end(self, how: Ending) -> None:
         """End the connection in this way, from outside of its own task."""
@@ -141,16 +152,34 @@ class Carried:
 
     def close_at_age(self, seconds: float) -> None:
         """End it politely `seconds` after it was accepted, or now when that is past."""
-        self.keep_open()
+        if self._age:
+            self._age.cancel()
         left = self.accepted_at + seconds - _CLOCK.monotonic()
         loop = asyncio.get_running_loop()
-        self._timer = loop.call_later(max(0.0, left), self.end, "polite")
+        self._age = loop.call_later(max(0.0, left), self.end, "polite")
+
+    def close_when_idle(self, seconds: float) -> None:
+        """End it politely once no byte moved for `seconds`, or now when that is past."""
+        if self._idle:
+            self._idle.cancel()
+            self._idle = None
+        left = self._moved_at + seconds - _CLOCK.monotonic()
+        if left <= 0:
+            self.end("polite")
+            return
+        loop = asyncio.get_running_loop()
+        self._idle = loop.call_later(left, self.close_when_idle, seconds)
+
+    def moved(self) -> None:
+        """Bytes have come from one of its sides."""
+        self._moved_at = _CLOCK.monotonic()
 
     def keep_open(self) -> None:
-        """Undo `close_at_age`."""
-        if self._timer:
-            self._timer.cancel()
-            self._timer = None
+        """Undo `close_at_age` and `close_when_idle`."""
+        for timer in (self._age, self._idle):
+            if timer:
+                timer.cancel()
+        self._age = self._idle = None
 
     def deafen(self, on: bool) -> None:
         """Drop every packet from the client before TCP sees it, as a dead network would: the
@@ -210,11 +239,21 @@ class Rule:
 class Pipe:
     """Bytes between a client's side (near) and the next hop's (far)."""
 
-    def __init__(self, near: Stream, far: Stream, rule: Rule, *, websocket: bool = False) -> None:
+    def __init__(
+        self,
+        near: Stream,
+        far: Stream,
+        rule: Rule,
+        *,
+        websocket: bool = False,
+        moved: Callable[[], None] = lambda: None,
+    ) -> None:
+        """`moved` is called whenever a side has sent bytes."""
         self.near = near
         self.far = far
         self.rule = rule
         self._websocket = websocket
+        self._moved = moved
         self._loop = asyncio.get_running_loop()
         self._line: asyncio.Queue[tuple[asyncio.Future[None] | None, bytes]] = asyncio.Queue(16)
 
@@ -240,6 +279,7 @@ class Pipe:
     async def _forward(self) -> None:
         board = self.rule.board
         while data := await self.near.reader.read(CHUNK_BYTES):
+            self._moved()
             await board.while_blocked(self.rule.dark)
             self.far.writer.write(data)
             await self.far.writer.drain()
@@ -251,6 +291,7 @@ class Pipe:
         while more:
             data = await self.far.reader.read(CHUNK_BYTES)
             more = bool(data)
+            self._moved()
             due: asyncio.Future[None] | None = None
             if delay := self.rule.delay():
                 due = self.rule.board.later(delay, self.rule.delay)

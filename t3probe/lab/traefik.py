@@ -6,18 +6,17 @@ import asyncio
 import socket
 import ssl
 from collections.abc import Sequence
-from urllib.parse import quote
 
 from t3probe.lab import routing
+from t3probe.lab.answers import to_the_sso, wrong_answer
 from t3probe.lab.board import Board
 from t3probe.lab.faults import Fault
 from t3probe.lab.http import MAX_HEAD_BYTES, Client, Head, HttpApp
 from t3probe.lab.proxy import Hop, forward
 from t3probe.lab.streams import Keeper, Rule, Stream
 
-__all__ = ["LOGIN_MARKER", "SESSION_COOKIE", "SSO_HOST", "Traefik"]
+__all__ = ["LOGIN_MARKER", "SESSION_COOKIE", "Traefik"]
 
-SSO_HOST = "sso.lab.test"
 LOGIN_MARKER = "Lab sign-on: who are you?"
 """Text that only the lab's login page has."""
 SESSION_COOKIE = "lab_session=valid"
@@ -30,6 +29,8 @@ _CHALLENGE_PAGE = b"""<!doctype html><title>Just a moment...</title>
 <p>Checking that you are not a robot.</p>
 """
 _HTML = "text/html; charset=utf-8"
+_NOT_PAST = ("sso", "login", "challenge", "unauthorized")
+"""What the carve-out's faults have the wall do."""
 
 
 class Traefik(HttpApp):
@@ -77,8 +78,8 @@ class Traefik(HttpApp):
                 client.keep_open()
 
     async def answer(self, client: Client, head: Head) -> bool:
-        if self._board.find("traefik", "http502"):
-            return await self.respond(client, head, 502, b"Bad Gateway\n")
+        if wrong := wrong_answer(self._board, "traefik", head.target, client.accepted_at):
+            return await self.respond_wrongly(client, head, wrong)
         if routing.authority(head.target, head.get("host")) != self._host:
             await self._board.while_blocked(self._own.held_back)
             return await self.respond(client, head, 404, b"404 page not found\n")
@@ -94,20 +95,18 @@ class Traefik(HttpApp):
         self._carved.add(client)
         if fault := self._board.find("carve-out", "close"):
             client.close_at_age(fault.delay or 0.0)
-        if any(
-            self._board.find("carve-out", kind)
-            for kind in ("http502", "sso", "login", "challenge", "unauthorized")
-        ):
+        wrong = wrong_answer(self._board, "carve-out", head.target, client.accepted_at)
+        if wrong or any(self._board.find("carve-out", kind) for kind in _NOT_PAST):
             await self._board.while_blocked(self._public.rule.held_back)
+            if wrong:
+                return await self.respond_wrongly(client, head, wrong)
             return await self._misrouted(client, head)
         return await forward(self, client, head, self._public, _rewritten(head))
 
     async def _misrouted(self, client: Client, head: Head) -> bool:
         find = self._board.find
-        if find("carve-out", "http502"):
-            return await self.respond(client, head, 502, b"Bad Gateway\n")
         if find("carve-out", "sso"):
-            return await self._to_the_sso(client, head)
+            return await self.respond_wrongly(client, head, to_the_sso(head.target))
         if find("carve-out", "login"):
             return await self.respond(client, head, 200, _LOGIN_PAGE, content_type=_HTML)
         if find("carve-out", "challenge"):
@@ -118,19 +117,14 @@ class Traefik(HttpApp):
     async def _at_the_wall(self, client: Client, head: Head) -> bool:
         """The wall: without a session everything is sent to the single sign-on."""
         find = self._board.find
-        if find("wall", "http502"):
-            return await self.respond(client, head, 502, b"Bad Gateway\n")
+        if wrong := wrong_answer(self._board, "wall", head.target, client.accepted_at):
+            return await self.respond_wrongly(client, head, wrong)
         cookies = [one.strip() for one in head.get("cookie").split(";")]
         too_wide = find("wall", "too-wide") and routing.slips_through(head.target)
         if SESSION_COOKIE in cookies or find("wall", "open") or too_wide:
             return await forward(self, client, head, self._walled, _rewritten(head))
         await self._board.while_blocked(self._own.held_back)
-        return await self._to_the_sso(client, head)
-
-    async def _to_the_sso(self, client: Client, head: Head) -> bool:
-        back = quote(f"https://{self._host}{routing.origin_form(head.target)}", safe="")
-        fields = [("location", f"https://{SSO_HOST}/login?rd={back}")]
-        return await self.respond(client, head, 302, b"", fields)
+        return await self.respond_wrongly(client, head, to_the_sso(head.target))
 
     async def _dial(self, address: tuple[str, int]) -> Stream:
         return self.keeper.keep(await asyncio.open_connection(*address, limit=MAX_HEAD_BYTES))

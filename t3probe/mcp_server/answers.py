@@ -9,7 +9,9 @@ from typing import Any, Literal
 
 import msgspec
 
+from t3probe.observation import Symptom
 from t3probe.timing import utc_text
+from t3probe.verdict.evidence import How
 
 __all__ = [
     "AHEAD_SECONDS",
@@ -136,7 +138,14 @@ class LegRow(Told, kw_only=True):
     reason: str = ""
     detail: str = ""
     connected: bool | None = None
-    """Whether it worked at the end of the run; absent: not known."""
+    """Whether the connection it held worked at the end of the run; of a leg that holds none, its
+    last attempt. Absent: not known."""
+    accepting: bool | None = None
+    """Whether its last new connection was good. False while connected: open ones live on, and
+    whoever comes now is turned away. Absent: not known."""
+    symptom: Symptom | None = None
+    """The worst of its drops: down (both strands failed), refusing (new connections failed, the
+    held one lived on), cut (the held one died, a new one worked at once), unknown, blip."""
     planned: str = ""
     """Set: planned downtime; the leg takes no part in the verdict."""
     observed_seconds: float | None = None
@@ -174,10 +183,12 @@ class IncidentRow(Told, kw_only=True):
     began_utc: str
     recovered_utc: str = ""
     """Absent: not over when the run ended."""
-    symptom: str
+    symptom: Symptom
     failed: tuple[str, ...]
-    cleared_by: dict[str, str]
-    """Legs whose beats clear their segments, and how."""
+    cleared_by: dict[str, How]
+    """Legs that clear segments, and how. held through: its connection lived on; fresh beat: its
+    new connection was answered while the failed one was not; own answer: the failed leg itself was
+    answered; beside: it passed over what no failed leg crosses."""
     finding: str
 
 
@@ -195,6 +206,9 @@ class VerdictAnswer(Told, kw_only=True):
     exonerated: tuple[str, ...]
     masked: tuple[str, ...]
     unobserved: tuple[str, ...]
+    simplest: tuple[str, ...] = ()
+    """The one smallest explanation, where there is one. It is a hint: only what is convicted is
+    known to be broken."""
     contradictions: tuple[str, ...] = ()
     extra_leg: tuple[str, ...] = ()
     """One more leg over these segments would tell suspects apart."""

@@ -125,6 +125,7 @@ class OfGroup:
     def legs(self, source: SourceInfo) -> LegsAnswer:
         """What is known of the legs: after the newest run, and what was ever counted."""
         connected = self._by_leg("t3probe_connected")
+        accepting = self._by_leg("t3probe_accepting")
         planned = self._by_leg("t3probe_planned")
         usual = self._by_leg("t3probe_rtt_baseline_seconds")
         last = self._by_leg("t3probe_last_disconnect_timestamp")
@@ -149,6 +150,7 @@ class OfGroup:
                     name=short(leg),
                     outcome=outcome,
                     connected=None if leg not in connected else connected[leg] >= 1,
+                    accepting=None if leg not in accepting else accepting[leg] >= 1,
                     planned="planned downtime" if planned.get(leg, 0.0) >= 1 else "",
                     usual_seconds=usual.get(leg),
                     last_drop_utc=utc_text(dropped) if 0 <= dropped < LATEST else "",

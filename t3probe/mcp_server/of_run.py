@@ -27,7 +27,7 @@ from t3probe.shards import parts_said
 from t3probe.summary import headline
 from t3probe.timing import utc_text
 from t3probe.verdict import RunVerdict, judge_run
-from t3probe.verdict.timeline import takes_part
+from t3probe.verdict.evidence import takes_part
 
 __all__ = ["INCIDENTS", "OfRun", "health_answer", "legs_answer"]
 
@@ -109,6 +109,7 @@ class OfRun:
             exonerated=found.exonerated,
             masked=found.masked,
             unobserved=found.unobserved,
+            simplest=(found.simplest or ()) if found.at_least_one_of else (),
             contradictions=found.contradictions,
             extra_leg=found.extra_leg or (),
             incidents=tuple(
@@ -172,6 +173,11 @@ def legs_answer(source: SourceInfo, rows: Sequence[LegRow], upstreams: int) -> L
     counts = Counter(_word(one) for one in rows)
     known = {word: counts[word] for word in (*_WORST, "unknown") if counts[word]}
     said = ", ".join(f"{number} {word}" for word, number in known.items())
+    refusing = [one.name for one in rows if one.connected and one.accepting is False]
+    if refusing:
+        some = ", ".join(refusing[:5]) + (f" and {len(refusing) - 5} more" if refusing[5:] else "")
+        said += f"; {some} {'keeps' if len(refusing) == 1 else 'keep'} what is open and "
+        said += f"{'accepts' if len(refusing) == 1 else 'accept'} nothing new"
     return LegsAnswer(
         source=source,
         sentence=f"{len(rows)} legs: {said}" if rows else "no leg is recorded",
@@ -202,7 +208,7 @@ def _upstream_rank(row: UpstreamRow) -> tuple[int, str, str, str, str]:
 
 def _upstream(seen: Observation) -> UpstreamRow:
     known = seen.labels
-    trips = _trips(seen)
+    trips = seen.trips
     views = tuple(
         EnvoyOpinion(
             route=short(one.route), listen_port=short(one.listen_port), opinion=one.opinion,
@@ -226,8 +232,8 @@ def _upstream(seen: Observation) -> UpstreamRow:
 
 
 def _leg(started_at: float, seen: Observation) -> LegRow:
-    trips = _trips(seen)
-    drops = [one for one in seen.drops if not one.stalled]
+    trips = seen.trips
+    drops = seen.counted
     usual = None if seen.baseline is None else seen.baseline.moving_seconds
     return LegRow(
         name=short(seen.leg),
@@ -237,6 +243,8 @@ def _leg(started_at: float, seen: Observation) -> LegRow:
         reason=seen.reason or "",
         detail=short(seen.detail),
         connected=seen.connected if takes_part(seen) else None,
+        accepting=seen.accepting if takes_part(seen) else None,
+        symptom=seen.symptom,
         planned=short(seen.planned),
         observed_seconds=seen.observed_seconds,
         median_seconds=median(trips) if trips else None,
@@ -257,10 +265,6 @@ def _why(seen: Observation) -> str:
 
 def _unique(names: Iterable[str]) -> tuple[str, ...]:
     return tuple(sorted(set(names)))
-
-
-def _trips(seen: Observation) -> list[float]:
-    return [trip for beat in seen.beats if beat.ok and (trip := beat.rtt_seconds) >= 0]
 
 
 def _utc(unix_seconds: float) -> str:

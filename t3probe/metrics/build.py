@@ -23,9 +23,9 @@ from t3probe.median import median
 from t3probe.metrics.baselines import BASELINE
 from t3probe.metrics.sheet import Sheet
 from t3probe.metrics.table import DISAGREEMENTS, EXPECTED, PHASES, STATES
-from t3probe.observation import REASONS, Drop, Observation, RunRecord
+from t3probe.observation import REASONS, Observation, RunRecord
+from t3probe.verdict.evidence import takes_part
 from t3probe.verdict.run import RunVerdict
-from t3probe.verdict.timeline import takes_part
 
 if TYPE_CHECKING:
     from prometheus_client.core import Metric
@@ -105,7 +105,7 @@ def check_families(checks: Iterable[tuple[str, bool | None, float]]) -> list[Met
 
 def _counts(sheet: Sheet, leg: str, seen: Observation | None) -> None:
     """A leg's counters and histograms; at 0 when nothing counts."""
-    drops = _real(seen) if seen is not None else []
+    drops = [] if seen is None else seen.counted
     reasons = dict.fromkeys(REASONS, 0)
     for drop in drops:
         if drop.reason in reasons:
@@ -116,7 +116,7 @@ def _counts(sheet: Sheet, leg: str, seen: Observation | None) -> None:
     sheet.observe(
         "t3probe_connection_age_seconds", (leg,), [one for one in ages if one is not None]
     )
-    sheet.observe("t3probe_rtt_seconds", (leg,), [] if seen is None else _trips(seen))
+    sheet.observe("t3probe_rtt_seconds", (leg,), [] if seen is None else seen.trips)
     observed = 0.0 if seen is None else seen.observed_seconds
     sheet.count("t3probe_observed_seconds_total", (leg,), observed)
 
@@ -134,7 +134,9 @@ def _leg(sheet: Sheet, run: RunRecord, seen: Observation) -> None:
         return
     if seen.connected is not None:
         sheet.gauge("t3probe_connected", (leg,), float(seen.connected), min)
-    drops = _real(seen)
+    if seen.accepting is not None:
+        sheet.gauge("t3probe_accepting", (leg,), float(seen.accepting), min)
+    drops = seen.counted
     if drops:
         last = run.started_at + max(drop.noticed for drop in drops)
         sheet.gauge("t3probe_last_disconnect_timestamp", (leg,), last)
@@ -162,7 +164,7 @@ def _wall(sheet: Sheet, seen: Observation) -> None:
     public = expected == "public"
     if seen.outcome == "failed":
         bad = "walled_off" if public else "not_walled"
-        if not any(drop.reason == bad for drop in _real(seen)):
+        if not any(drop.reason == bad for drop in seen.counted):
             return  # it failed in a way that says nothing about the rule
     asks = public == (seen.outcome == "failed")
     # Two hosts may share a path: the series shows the one that is wrong.
@@ -181,7 +183,7 @@ def _upstream(sheet: Sheet, seen: Observation) -> None:
         return
     own = known.get("route", ""), known.get("listen_port", "")
     places = dict.fromkeys((own, *((view.route, view.listen_port) for view in seen.views)))
-    trips = _trips(seen)
+    trips = seen.trips
     for place in places:
         labels = (*place, backend)
         if seen.connected is not None:
@@ -229,12 +231,3 @@ def _run(sheet: Sheet, run: RunRecord) -> None:
     sheet.gauge("t3probe_run_duration_seconds", (), run.duration_seconds)
     sheet.gauge("t3probe_run_complete", (), float(whole))
     sheet.gauge("t3probe_loop_lag_seconds", (), run.loop_lag_seconds)
-
-
-def _real(seen: Observation) -> list[Drop]:
-    """The drops that say something about the path."""
-    return [drop for drop in seen.drops if not drop.stalled]
-
-
-def _trips(seen: Observation) -> list[float]:
-    return [trip for beat in seen.beats if beat.ok and (trip := beat.rtt_seconds) >= 0]

@@ -38,6 +38,12 @@ current.
   thousand of them, times the reasons, would be too many series. Its drops are in the record.
 - A **check with its own body** has `t3probe_check_*` and its part in `t3probe_segment_state`; it
   is no leg of the deployment.
+- Every leg that holds a connection beats on it (**held**), and each time on a new one beside it
+  (**fresh**). `t3probe_connected` is the held one's state, `t3probe_accepting` that of the newest
+  fresh beat: 1 and 0 together mean that what is open lives on and nothing new is accepted.
+  `t3probe_disconnects_total` counts an outage once, whichever strand noticed it, under the held
+  one's reason where that failed, too. `t3probe_connection_age_seconds` needs a held connection that
+  died.
 - A **segment** has `t3probe_segment_excess_seconds` when it can be told what it adds to the usual
   round trip, alone of all; 0 says that a leg over it is as fast as usual. Two segments that no leg
   tells apart have none: the record and the summary name the group.
@@ -59,7 +65,10 @@ adds the label `vantage` where it knows one.
   while the probing loop turns. `t3probe_run_complete` is 1; `t3probe_run_duration_seconds` and
   `t3probe_check_duration_seconds` are how long it has held; `t3probe_loop_lag_seconds` is the worst
   of the last minute.
-- `t3probe_phase_seconds` is of the newest connection that was made.
+- `t3probe_phase_seconds` is of the newest connection that is held; of a leg that holds none, of the
+  newest attempt.
+- A drop that only new connections met is counted once its second look is over. A blip is counted
+  when another one on a leg that shares a segment with it came within a minute: then both are.
 
 ## What is usual
 

@@ -75,20 +75,31 @@ TABLE: tuple[Spec, ...] = (
         "t3probe_connected",
         "gauge",
         ("leg",),
-        "Whether the leg worked at the end of the hold (1) or not (0).",
+        "Whether the held connection worked at the end of the hold (1) or not (0); of a leg that "
+        "holds none, and after a polite close, whether the last fresh beat was good.",
         absent=NO_PART,
+    ),
+    Spec(
+        "t3probe_accepting",
+        "gauge",
+        ("leg",),
+        "Whether the leg's last fresh beat, on a new connection of its own, was good (1) or not "
+        "(0).",
+        absent=f"{NO_PART}, or it makes no fresh beats of its own (`fresh_every = 0`)",
     ),
     Spec(
         "t3probe_disconnects_total",
         "counter",
         ("leg", "reason"),
-        "Drops of the leg by reason; neither our own stalls nor planned downtime count.",
+        "Outages of the leg by reason, one each, whichever strand failed; neither our own stalls, "
+        "planned downtime nor a blip that stands alone count.",
     ),
     Spec(
         "t3probe_rtt_seconds",
         "histogram",
         ("leg",),
-        "Round trips of good beats: an echo, a request and its answer, a TCP handshake.",
+        "Round trips of good beats on the held connection: an echo, a request and its answer; of a "
+        "leg that holds none, those of fresh beats.",
         buckets=RTT_BUCKETS,
     ),
     Spec(
@@ -103,7 +114,7 @@ TABLE: tuple[Spec, ...] = (
         "t3probe_connection_age_seconds",
         "histogram",
         ("leg",),
-        "How old a connection was when it dropped.",
+        "How old a held connection was when it died.",
         buckets=AGE_BUCKETS,
     ),
     Spec(
@@ -130,7 +141,7 @@ TABLE: tuple[Spec, ...] = (
         "t3probe_phase_seconds",
         "gauge",
         ("leg", "phase"),
-        "Phases of the leg's first successful attempt.",
+        "Phases of the leg's opening: the first attempt that worked.",
         absent=f"{NO_PART}, no attempt succeeded, or the leg has no such phase",
     ),
     Spec(

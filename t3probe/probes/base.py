@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from t3probe.config.types import Leg, Sso, Timing
 from t3probe.observation import Reason, Stage, TcpSample
+from t3probe.probes.marks import Marks
 from t3probe.timing import RunClock
 
 if TYPE_CHECKING:
@@ -33,6 +34,7 @@ __all__ = [
     "ProbeError",
     "Probing",
     "Target",
+    "busy",
     "check_route",
     "http_reason",
     "printable",
@@ -61,6 +63,10 @@ class ProbeError(Exception):
         """An answer came over a verified connection: the transport carried it."""
         self.tells = tells
         """False: it says neither yes nor no about the leg."""
+        self.status: int | None = None
+        """The HTTP status of the answer, where one came."""
+        self.marked = ""
+        """The last segment of the leg's path whose mark the answer carried."""
         self.unroutable = unroutable
         """This machine has no route for the address's family."""
         self.heard = False
@@ -69,6 +75,11 @@ class ProbeError(Exception):
         """The kernel's numbers when it was noticed, before closing."""
         self.facts: Facts | None = None
         """What the attempt learned before it failed."""
+
+    def by_answer(self, status: int, marked: str) -> ProbeError:
+        """The same error, noted as an HTTP answer that came from `marked` or from behind it."""
+        self.answered, self.status, self.marked = True, status, marked
+        return self
 
 
 class Collapsed(Exception):
@@ -109,6 +120,13 @@ class Echo:
     nonce: str = ""
     measured_seconds: float | None = None
     first_byte_seconds: float | None = None
+    refused: bool = False
+    """The machine's kernel answered and nobody else: it refused the connection, ended it, or took
+    our bytes. This leg asks for no more."""
+    short: tuple[Reason, str] | None = None
+    """Reason and sentence of what fell short in a beat that is good all the same."""
+    clears: tuple[str, ...] | None = None
+    """The segments that it proves to work; None: the leg's whole path."""
 
 
 @dataclass(slots=True)
@@ -171,6 +189,8 @@ class Probing:
     """Bounds the one-shot connects in flight."""
     internal_addresses: frozenset[str] = frozenset()
     """Addresses that public DNS must never answer."""
+    marks: Marks = field(default_factory=Marks)
+    """Which response header only which segment adds."""
     once: set[str] = field(default_factory=set)
     """Names of what need not be tried again in this run."""
 
@@ -197,6 +217,12 @@ def reason_of_os_error(error: OSError) -> Reason:
     if isinstance(error, ConnectionResetError):
         return "connection_reset"
     return "connect_failed"
+
+
+def busy(status: int, headers: Mapping[str, Any]) -> bool:
+    """Whether this answer only asks to come later: 429, and 503 with Retry-After. It says neither
+    yes nor no about the path, whoever sent it. `headers` finds lower-case names."""
+    return status == 429 or (status == 503 and "retry-after" in headers)
 
 
 def http_reason(status: int) -> Reason:
@@ -235,11 +261,15 @@ def printable(text: object, limit: int = 120) -> str:
 _RAY = re.compile(r"[0-9A-Za-z-]{1,64}")
 
 
-def check_route(leg: Leg, headers: Mapping[str, Any], facts: Facts) -> None:
+def check_route(
+    leg: Leg, headers: Mapping[str, Any], facts: Facts, marks: Marks, nonce: str
+) -> str:
     """Does this response come from the leg's own route? Notes `cf-ray` and the colo.
 
-    Raises Collapsed when a header is missing that the route always adds, or one is there that
-    it never has. `headers` finds lower-case names.
+    Returns the last segment of the leg's path whose mark it carries, as an answer to the request
+    with this nonce; empty when it carries none. Raises Collapsed when a header is missing that the
+    route always adds, or one is there that it never has, such as the mark of a segment that is not
+    on the leg's path. `headers` finds lower-case names.
     """
     ray = str(headers.get("cf-ray", ""))
     if _RAY.fullmatch(ray):
@@ -257,3 +287,11 @@ def check_route(leg: Leg, headers: Mapping[str, Any], facts: Facts) -> None:
                 f"the answer has the header {name!r} that this route never has: "
                 "the leg took another way"
             )
+    found = marks.counting(headers, nonce)
+    strange = marks.elsewhere(leg, found)
+    if strange:
+        raise Collapsed(
+            f"the answer has the header {strange!r}, the mark of {found[strange]}, which is not on "
+            "this leg's path: the leg took another way"
+        )
+    return marks.last(leg, found)

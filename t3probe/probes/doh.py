@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+from collections.abc import Callable
 
 import dns.exception
 import dns.message
@@ -20,6 +21,7 @@ from t3probe.probes.base import (
     ProbeError,
     Probing,
     Target,
+    busy,
     check_route,
     printable,
 )
@@ -68,21 +70,25 @@ def read_message(body: bytes, name: str) -> list[str]:
 
 
 async def ask_address(
-    client: HttpClient, url: str, name: str, limit: float
+    client: HttpClient,
+    url: str,
+    name: str,
+    limit: float,
+    seen: Callable[[Answer], None] = lambda answer: None,
 ) -> tuple[list[str], Answer]:
     """One A and one AAAA query on `client`; the addresses, IPv4 first, and the A answer.
 
-    A provider may close after each answer. Raises ProbeError when it fails, or knows no
-    address.
+    A provider may close after each answer. `seen` looks at every answer first. Raises ProbeError
+    when it fails, or knows no address.
     """
-    answer = await _ask_one(client, url, name, "A", limit)
+    answer = await _ask_one(client, url, name, "A", limit, seen)
     found = read_message(answer.body, name)
     try:
-        second = await _ask_one(client, url, name, "AAAA", limit)
+        second = await _ask_one(client, url, name, "AAAA", limit, seen)
     except ProbeError:
         if not client.closed_by_peer:
             raise
-        second = await _ask_one(client, url, name, "AAAA", limit)
+        second = await _ask_one(client, url, name, "AAAA", limit, seen)
     found += read_message(second.body, name)
     if not found:
         raise ProbeError("resolver_failed", "ask", f"DoH knows no address of {name}", answered=True)
@@ -90,7 +96,12 @@ async def ask_address(
 
 
 async def _ask_one(
-    client: HttpClient, url: str, name: str, record_type: str, limit: float
+    client: HttpClient,
+    url: str,
+    name: str,
+    record_type: str,
+    limit: float,
+    seen: Callable[[Answer], None],
 ) -> Answer:
     if client.closed_by_peer:
         client.renew()
@@ -101,11 +112,13 @@ async def _ask_one(
         headers={"Content-Type": _MEDIA_TYPE, "Accept": _MEDIA_TYPE},
         data=query_message(name, record_type),
     )
+    seen(answer)
     media_type = str(answer.headers.get("content-type", "")).partition(";")[0].strip().lower()
     if answer.status == 200 and media_type == _MEDIA_TYPE:
         return answer
     what = f"HTTP {answer.status}" if answer.status != 200 else printable(media_type or "no type")
-    raise ProbeError("resolver_failed", "ask", f"DoH answered {what}", answered=True)
+    tells = not busy(answer.status, answer.headers)
+    raise answer.error("resolver_failed", f"DoH answered {what}", tells=tells)
 
 
 class DohLine(HttpLine):
@@ -115,17 +128,24 @@ class DohLine(HttpLine):
         super().__init__(leg, target, probing)
         self._url = url
 
+    def _look_at(self, answer: Answer) -> None:
+        marks = self.probing.marks
+        answer.marked = check_route(self.leg, answer.headers, self.facts, marks, answer.nonce)
+
     async def beat(self) -> Echo:
         if self.lost is not None:
             raise self.lost
         try:
             found, answer = await ask_address(
-                self.client, self._url, self.leg.query or "", self.probing.timing.watchdog
+                self.client,
+                self._url,
+                self.leg.query or "",
+                self.probing.timing.watchdog,
+                self._look_at,
             )
         finally:
             # A second query on a new connection: the next beat is on another one than this.
             self.left_politely = self.client.closed_by_peer or self.client.renewed
-        check_route(self.leg, answer.headers, self.facts)
         inside = self.probing.internal_addresses.intersection(map(plain_host, found))
         if inside:
             raise Collapsed(

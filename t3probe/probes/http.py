@@ -1,4 +1,9 @@
-"""HTTP heartbeat: every beat a GET on one kept-alive connection."""
+"""HTTP heartbeat: every beat a GET on one kept-alive connection.
+
+With `refused_ok` a leg asks for the machine only. Whatever its kernel or its page sends back is an
+answer: a refusal, a reset, a close. Bytes that the kernel acknowledged are one as well, though the
+page is silent; that degrades the leg. Only a kernel that is silent is a drop.
+"""
 
 from __future__ import annotations
 
@@ -14,9 +19,14 @@ from t3probe.probes.base import (
     http_reason,
 )
 from t3probe.probes.http_client import Answer, HttpClient
+from t3probe.probes.marks import asked_apart, new_nonce
 from t3probe.probes.sso import sso_answer
+from t3probe.tcpinfo import claim
 
 __all__ = ["HttpLine", "open"]
+
+_KERNELS_OWN = frozenset({"connect_refused", "connection_reset", "closed_by_peer", "io_error"})
+"""How a machine's kernel ends a connection, or a process that is gone."""
 
 
 class HttpLine(Line):
@@ -31,7 +41,7 @@ class HttpLine(Line):
         self.client.watch = self._ended
 
     def _ended(self, state: TcpSample | None) -> None:
-        if self.client.closed_by_peer:
+        if self.client.closed_by_peer or self.leg.refused_ok:
             self.left_politely = True
         else:
             self.lost = ProbeError("connection_reset", "hold", "connection reset between beats")
@@ -40,13 +50,26 @@ class HttpLine(Line):
     async def beat(self) -> Echo:
         if self.lost is not None:
             raise self.lost
+        sent, before = self.probing.clock.now(), self.tcp() if self.client.used else None
+        try:
+            return await self._ask()
+        except ProbeError as error:
+            if not self.leg.refused_ok:
+                raise
+            good = self._machine_answered(error, sent, before)
+            if good is None:
+                raise
+            return good
+
+    async def _ask(self) -> Echo:
         try:
             answer = await self.exchange()
         except ProbeError:
             self.left_politely = self.client.closed_by_peer
             raise
         self.left_politely = self.client.closed_by_peer
-        check_route(self.leg, answer.headers, self.facts)
+        marks = self.probing.marks
+        answer.marked = check_route(self.leg, answer.headers, self.facts, marks, answer.nonce)
         self.judge(answer)
         return Echo(
             sent=answer.sent,
@@ -54,11 +77,44 @@ class HttpLine(Line):
             first_byte_seconds=round(max(0.0, answer.first_byte - answer.sent), 6),
         )
 
+    def _machine_answered(
+        self, error: ProbeError, sent: float, before: TcpSample | None
+    ) -> Echo | None:
+        """What a failed beat is to a leg that asks for the machine only; None: a failure."""
+        if not error.tells or error.reason == "walled_off":
+            return None
+        held, now = before is not None, self.probing.clock.now()
+        echo = Echo(sent=sent, ended=now)
+        if error.answered:
+            echo.short = error.reason, f"the machine answers, its page does not: {error.detail}"
+            return echo
+        if error.reason in _KERNELS_OWN:
+            # No process answered, and a connection that was held did not hold through.
+            echo.refused = True
+        elif error.heard or error.reason == "protocol_error":
+            echo.short = error.reason, f"the machine answers, its page does not: {error.detail}"
+        elif claim(error.tcp, before).kind == "acknowledged":
+            assert error.tcp is not None
+            words = f"the machine took our bytes, its page did not answer: {error.detail}"
+            echo.short, echo.refused = (error.reason, words), True
+            echo.ended = max(sent, now - (error.tcp.since_last_ack_received_seconds or 0.0))
+            echo.measured_seconds = error.tcp.rtt_seconds
+        else:
+            return None
+        self.left_politely = True
+        self.holds = held
+        return echo
+
     async def exchange(self) -> Answer:
         """The one request of a beat."""
         headers = {"Host": self.leg.host_header} if self.leg.host_header else None
+        nonce = new_nonce()
         return await self.client.ask(
-            "GET", self.leg.url or "", limit=self.probing.timing.watchdog, headers=headers
+            "GET",
+            asked_apart(self.leg.url or "", nonce),
+            limit=self.probing.timing.watchdog,
+            headers=headers,
+            nonce=nonce,
         )
 
     def judge(self, answer: Answer) -> None:
@@ -67,13 +123,15 @@ class HttpLine(Line):
         if self.leg.expect_status:
             if status in self.leg.expect_status:
                 return
+            answer.check_busy()
         else:
+            answer.check_busy()
             wall = sso_answer(status, answer.headers, answer.body, self.probing.sso)
             if wall is not None:
-                raise ProbeError("walled_off", "ask", wall, answered=True)
+                raise answer.error("walled_off", wall)
             if 200 <= status < 400:
                 return
-        raise ProbeError(http_reason(status), "ask", f"HTTP {status}", answered=True)
+        raise answer.error(http_reason(status), f"HTTP {status}")
 
     def tcp(self) -> TcpSample | None:
         return self.client.tcp()

@@ -17,10 +17,18 @@ from typing import Any
 from yarl import URL
 
 from t3probe import tcpinfo
-from t3probe.observation import TcpSample
+from t3probe.observation import Reason, TcpSample
 from t3probe.probes import dial
-from t3probe.probes.base import ProbeError, Probing, Target, printable
+from t3probe.probes.base import (
+    ProbeError,
+    Probing,
+    Target,
+    busy,
+    http_reason,
+    printable,
+)
 from t3probe.probes.light_aiohttp import AbstractResolver, ResolveResult, aiohttp
+from t3probe.probes.marks import asking, new_nonce
 from t3probe.probes.sso import BODY_BYTES
 from t3probe.tls import not_after, tls_error
 
@@ -69,13 +77,33 @@ class _Response(aiohttp.ClientResponse):
 class Answer:
     """One response, its body bounded to `BODY_BYTES`."""
 
-    __slots__ = ("body", "ended", "first_byte", "headers", "sent", "status")
+    __slots__ = (
+        *("behind", "body", "ended", "first_byte", "headers", "marked", "nonce", "sent"),
+        "status",
+    )
 
-    def __init__(self, status: int, headers: Any, body: bytes) -> None:
+    def __init__(self, status: int, headers: Any, body: bytes, nonce: str = "") -> None:
         self.status = status
         self.headers = headers
         self.body = body
+        self.nonce = nonce
+        """That of the request."""
+        self.marked = ""
+        self.behind = False
+        """It has the mark of something behind the leg's whole path."""
+        """The last segment of the leg's path whose mark it carries."""
         self.sent = self.first_byte = self.ended = 0.0
+
+    def error(self, reason: Reason, detail: str, *, tells: bool = True) -> ProbeError:
+        """This answer as a failure."""
+        error = ProbeError(reason, "ask", detail, tells=tells)
+        return error.by_answer(self.status, self.marked)
+
+    def check_busy(self) -> None:
+        """Raises ProbeError, one that tells nothing, when it only asks to come later."""
+        if busy(self.status, self.headers):
+            detail = f"HTTP {self.status} asks to come later, which says nothing about the path"
+            raise self.error(http_reason(self.status), detail, tells=False)
 
 
 class HttpClient:
@@ -151,12 +179,20 @@ class HttpClient:
         return tcpinfo.sample(self._copy)
 
     async def ask(
-        self, method: str, url: str, *, limit: float, headers: Any = None, data: bytes | None = None
+        self,
+        method: str,
+        url: str,
+        *,
+        limit: float,
+        headers: Any = None,
+        data: bytes | None = None,
+        nonce: str = "",
     ) -> Answer:
         """One exchange within `limit` seconds, the target kept as written, no redirect followed.
 
-        Raises ProbeError.
+        It carries a nonce, this one where one is given. Raises ProbeError.
         """
+        nonce = nonce or new_nonce()
         self._unwatch()
         timing, clock = self.probing.timing, self.probing.clock
         began = self._sent = clock.now()
@@ -167,7 +203,12 @@ class HttpClient:
                 method,
                 URL(url, encoded=True),
                 data=data,
-                headers={"Accept-Encoding": "identity", "User-Agent": "t3probe", **(headers or {})},
+                headers={
+                    "Accept-Encoding": "identity",
+                    "User-Agent": "t3probe",
+                    **asking(nonce),
+                    **(headers or {}),
+                },
                 allow_redirects=False,
                 timeout=aiohttp.ClientTimeout(
                     total=limit, sock_connect=timing.connect_timeout, ceil_threshold=86400
@@ -177,7 +218,7 @@ class HttpClient:
                 if first and isinstance(response, _Response):
                     self.facts.cert_not_after = response.cert_not_after
                 kept, whole = await self._read(response)
-                answer = Answer(response.status, response.headers, kept)
+                answer = Answer(response.status, response.headers, kept, nonce)
                 self.used = True
                 if not whole or not _keeps(response):
                     self.closed_by_peer = True

@@ -25,20 +25,21 @@ class TcpLine(Line):
         async with self.probing.crowd:
             sent = clock.now()
             took: float | None
+            refused = False
             try:
                 sock, took = await connect(self.target, self.probing, self.facts, self._limit)
             except ProbeError as error:
                 # A reset this early came after the handshake: a refused one says so.
                 accepted = error.reason == "connection_reset"
-                if not accepted and not (error.reason == "connect_refused" and self._refused_ok):
+                refused = error.reason == "connect_refused" and self._refused_ok
+                if not accepted and not refused:
                     raise
                 took = None
             else:
                 sock.close()
             ended = clock.now()
-        return Echo(
-            sent=sent, ended=ended, measured_seconds=None if took is None else round(took, 6)
-        )
+        measured = None if took is None else round(took, 6)
+        return Echo(sent=sent, ended=ended, measured_seconds=measured, refused=refused)
 
 
 async def open(leg: Leg, target: Target, probing: Probing) -> Line:

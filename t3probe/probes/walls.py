@@ -27,6 +27,7 @@ from t3probe.probes.base import (
 )
 from t3probe.probes.escapes import ways_out
 from t3probe.probes.http_client import Answer, HttpClient
+from t3probe.probes.marks import asked_apart, asking, new_nonce
 from t3probe.probes.sso import BODY_BYTES, sso_answer
 
 __all__ = ["open_walled", "open_walloff"]
@@ -50,15 +51,26 @@ class WallLine(Line):
         self.origin = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"
         self.path = parts.path or "/"
 
-    async def ask(self, client: HttpClient, target: str, upgrade: bool = False) -> Answer:
-        """One request for a target in origin form, without cookies, from the leg's own route."""
+    async def ask(
+        self, client: HttpClient, target: str, upgrade: bool = False, apart: bool = False
+    ) -> Answer:
+        """One request for a target in origin form, without cookies, from the leg's own route;
+        `apart`: with a query of its own."""
+        nonce = new_nonce()
+        url = self.origin + target
         headers = {"Host": self.leg.host_header} if self.leg.host_header else {}
         if upgrade:
             headers |= {**_UPGRADE, "Sec-WebSocket-Key": secrets.token_urlsafe(12) + "AAAAAA=="}
         answer = await client.ask(
-            "GET", self.origin + target, limit=self.probing.timing.watchdog, headers=headers
+            "GET",
+            asked_apart(url, nonce) if apart else url,
+            limit=self.probing.timing.watchdog,
+            headers=headers,
+            nonce=nonce,
         )
-        check_route(self.leg, answer.headers, self.facts)
+        marks = self.probing.marks
+        answer.marked = check_route(self.leg, answer.headers, self.facts, marks, nonce)
+        answer.behind = marks.behind(self.leg, marks.counting(answer.headers, nonce))
         return answer
 
     def wall(self, answer: Answer) -> str | None:
@@ -69,9 +81,22 @@ class WallLine(Line):
         try:
             return await self.look()
         except ProbeError as error:
-            if error.reason not in {"walled_off", "not_walled"}:
+            if error.reason not in {"walled_off", "not_walled"} and not self.expected(error):
                 error.tells = False
             raise
+
+    def expected(self, error: ProbeError) -> bool:
+        """Whether the file says which answers there must be, and this is another one."""
+        return False
+
+    def nearby(self, answer: Answer) -> tuple[str, ...] | None:
+        """What works when nobody knows whose answer this is: what lies before the end of the TCP
+        connection, with that end, and what its marks clear. None: the whole path."""
+        path, end = self.leg.path, self.leg.tcp_ends_at
+        if answer.marked and answer.marked == path[-1]:
+            return None
+        sure = path.index(end) + 1 if end else 1
+        return path[: max(sure, path.index(answer.marked) if answer.marked else 0)]
 
     async def look(self) -> Echo:
         """The requests of one beat. Raises ProbeError, Collapsed."""
@@ -81,16 +106,21 @@ class WallLine(Line):
 class WalloffLine(WallLine):
     """A public path: anything but the SSO's answer shows that the rule is intact."""
 
+    def __init__(self, leg: Leg, target: Target, probing: Probing) -> None:
+        super().__init__(leg, target, probing)
+        self._apart = "?" not in (leg.url or "")
+
     async def look(self) -> Echo:
         client = HttpClient(self.target, self.probing, self.facts)
         try:
-            plain = await self.ask(client, self.path)
+            plain = await self.ask(client, self.path, apart=self._apart)
         finally:
             await client.close()
-        self._judge(plain, "")
+        self._judge(plain, "", self.leg.expect_status)
         client = HttpClient(self.target, self.probing, Facts())
         try:
-            self._judge(await self.ask(client, self.path, upgrade=True), "the WebSocket upgrade: ")
+            upgraded = await self.ask(client, self.path, upgrade=True, apart=self._apart)
+            self._judge(upgraded, "the WebSocket upgrade: ")
         except ProbeError as error:
             if error.reason == "walled_off":
                 raise
@@ -98,19 +128,34 @@ class WalloffLine(WallLine):
             self.facts.evidence[:] = [f"WebSocket upgrade of the public path: {error.detail}"]
         finally:
             await client.close()
-        return Echo(sent=plain.sent, ended=plain.ended)
+        return Echo(
+            sent=plain.sent,
+            ended=plain.ended,
+            clears=None if self._sure(plain) else self.nearby(plain),
+        )
 
-    def _judge(self, answer: Answer, what: str) -> None:
+    def expected(self, error: ProbeError) -> bool:
+        return bool(self.leg.expect_status) and error.status is not None and error.tells
+
+    def _sure(self, answer: Answer) -> bool:
+        """Whether it came past the rule. A 404 that nobody expects may be anybody's."""
+        return answer.status != 404 or bool(self.leg.expect_status)
+
+    def _judge(self, answer: Answer, what: str, expect: Sequence[int] = ()) -> None:
+        if answer.status in expect:
+            return
+        answer.check_busy()
         wall = self.wall(answer)
+        if wall is not None and answer.behind:
+            said = f"{what}{wall}, from behind the rule: it says nothing about that"
+            raise answer.error(http_reason(answer.status), said)
         if wall is not None:
-            raise ProbeError("walled_off", "ask", what + wall, answered=True)
+            raise answer.error("walled_off", what + wall)
+        if expect:
+            raise answer.error(http_reason(answer.status), f"HTTP {answer.status}")
         if answer.status >= 500:
-            raise ProbeError(
-                http_reason(answer.status),
-                "ask",
-                f"{what}HTTP {answer.status} says nothing about the rule",
-                answered=True,
-            )
+            said = f"{what}HTTP {answer.status} says nothing about the rule"
+            raise answer.error(http_reason(answer.status), said)
 
 
 class WalledLine(WallLine):
@@ -119,7 +164,7 @@ class WalledLine(WallLine):
     async def look(self) -> Echo:
         client = HttpClient(self.target, self.probing, self.facts)
         try:
-            first = await self._follow(client)
+            first, last = await self._follow(client)
         finally:
             await client.close()
         for prefix in self.leg.public_prefixes:
@@ -135,32 +180,34 @@ class WalledLine(WallLine):
                 words = f"ways out of {printable(prefix)} not all tried: {error.detail}"
                 self.facts.evidence.append(words)
             self.probing.once.add(tried)
-        return Echo(sent=first.sent, ended=first.ended)
+        # Neither served nor walled: whoever it was, it need not have been the rule.
+        clears = None if self._refused(last) else self.nearby(last)
+        return Echo(sent=first.sent, ended=first.ended, clears=clears)
 
-    async def _follow(self, client: HttpClient) -> Answer:
+    def _refused(self, answer: Answer) -> bool:
+        return self.wall(answer) is not None or answer.status == 403
+
+    async def _follow(self, client: HttpClient) -> tuple[Answer, Answer]:
+        """The first answer, and that at the end of redirects within the host."""
         path, first = self.path, None
         for _ in range(_MAX_REDIRECTS):
             answer = await self.ask(client, path)
             first = first or answer
-            if self.wall(answer) is not None or answer.status == 403:
-                return first
+            answer.check_busy()
+            if self._refused(answer):
+                return first, answer
             if answer.status >= 500:
-                raise ProbeError(
-                    http_reason(answer.status), "ask",
-                    f"HTTP {answer.status} says nothing about the rule", answered=True,
-                )  # fmt: skip
+                said = f"HTTP {answer.status} says nothing about the rule"
+                raise answer.error(http_reason(answer.status), said)
             onward = self._onward(answer)
             if onward is None:
                 if 200 <= answer.status < 300 and answer.body.strip():
-                    raise ProbeError(
-                        "not_walled", "ask",
-                        f"{printable(path)} is served without a session: HTTP {answer.status}",
-                        answered=True,
-                    )  # fmt: skip
-                return first
+                    said = f"{printable(path)} is served without a session: HTTP {answer.status}"
+                    raise answer.error("not_walled", said)
+                return first, answer
             path = onward
         assert first is not None
-        return first
+        return first, answer
 
     def _onward(self, answer: Answer) -> str | None:
         """The path of a redirect within the same host, such as `/` to `/app`."""
@@ -212,15 +259,13 @@ class WalledLine(WallLine):
             return await self.ask(client, target)
 
     def _judge_way(self, name: str, target: str, answer: Answer, own: Sequence[Answer]) -> None:
+        answer.check_busy()
         if self.wall(answer) is not None or not 200 <= answer.status < 300:
             return
         if not answer.body.strip() or served_alike(target, answer, own):
             return
-        raise ProbeError(
-            "not_walled", "ask",
-            f"{printable(target)} ({name}) leads past the wall: HTTP {answer.status}",
-            answered=True,
-        )  # fmt: skip
+        said = f"{printable(target)} ({name}) leads past the wall: HTTP {answer.status}"
+        raise answer.error("not_walled", said)
 
     async def _ask_raw(self, target: str) -> Answer | None:
         """A request by hand: no HTTP client sends an absolute form or a lone question mark.
@@ -239,7 +284,9 @@ class WalledLine(WallLine):
                     server_hostname=self.target.host if secure else None,
                     limit=BODY_BYTES,
                 )
-                request = f"GET {target} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n"
+                fields = {"Host": host, "Connection": "close", **asking(new_nonce())}
+                lines = [f"GET {target} HTTP/1.1", *(f"{key}: {fields[key]}" for key in fields)]
+                request = "\r\n".join([*lines, "", ""])
                 writer.write(request.encode("ascii", "replace"))
                 head = _parse(await reader.readuntil(b"\r\n\r\n"))
                 if head is not None:

@@ -25,9 +25,11 @@ from t3probe.probes.base import (
     ProbeError,
     Probing,
     Target,
+    busy,
     check_route,
     printable,
 )
+from t3probe.probes.marks import asking, new_nonce
 from t3probe.probes.sso import BODY_BYTES, sso_answer
 from t3probe.tls import not_after, tls_error
 
@@ -97,6 +99,8 @@ class WsLine(Line):
         self._reader: asyncio.Task[None] | None = None
         self._echo: asyncio.Future[str | bytes] | None = None
         self._first = True
+        self._asked = new_nonce()
+        """The nonce of the upgrade request."""
         self._spoiled = False
         """A beat failed on it: not worth a polite close, which a silent peer would draw out."""
 
@@ -140,6 +144,7 @@ class WsLine(Line):
             max_size=MAX_FRAME_BYTES,
             max_queue=4,
             user_agent_header="t3probe",
+            additional_headers=asking(self._asked),
             logger=_QUIET,
         )
         try:
@@ -193,7 +198,8 @@ class WsLine(Line):
         assert self._ws is not None
         assert self._ws.response is not None
         try:
-            check_route(leg, _first_values(self._ws.response.headers), facts)
+            headers = _first_values(self._ws.response.headers)
+            check_route(leg, headers, facts, self.probing.marks, self._asked)
         except Collapsed:
             await self.close()
             raise
@@ -201,14 +207,20 @@ class WsLine(Line):
 
     def _rejected(self, leg: Leg, error: InvalidStatus) -> ProbeError:
         response, headers = error.response, _first_values(error.response.headers)
-        check_route(leg, headers, self.facts)
+        status = response.status_code
+        marked = check_route(leg, headers, self.facts, self.probing.marks, self._asked)
         body = bytes(response.body or b"")[:BODY_BYTES]
-        wall = sso_answer(response.status_code, headers, body, self.probing.sso)
-        if wall is not None:
-            return ProbeError("walled_off", "ask", f"upgrade: {wall}", answered=True)
-        return ProbeError(
-            "upgrade_rejected", "ask", f"HTTP {response.status_code} instead of 101", answered=True
-        )
+        wall = sso_answer(status, headers, body, self.probing.sso)
+        if wall is not None and not busy(status, headers):
+            failed = ProbeError("walled_off", "ask", f"upgrade: {wall}")
+        else:
+            failed = ProbeError(
+                "upgrade_rejected",
+                "ask",
+                f"HTTP {status} instead of 101",
+                tells=not busy(status, headers),
+            )
+        return failed.by_answer(status, marked)
 
     async def _read(self, ws: _Connection) -> None:
         try:

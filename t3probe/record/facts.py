@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import TypeVar
 
 import msgspec
 
-from t3probe.observation import Observation, RunRecord
+from t3probe.observation import RECORD_VERSION, Observation, RunRecord, of_any_version
 
 __all__ = [
     "LEG_PREFIX",
@@ -54,6 +54,13 @@ class Recording:
 
     run: RunRecord
     observations: tuple[Observation, ...]
+
+    @staticmethod
+    def read(run: RunRecord, observations: Iterable[Observation]) -> Recording:
+        """From a file of any version: observations as this one writes them."""
+        if run.version < RECORD_VERSION:
+            observations = map(of_any_version, observations)
+        return Recording(run, tuple(observations))
 
 
 def ascii_json(fact: object) -> str:

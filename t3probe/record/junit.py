@@ -77,7 +77,7 @@ def parse_junit(stream: IO[bytes], file: str, wanted: Wanted | None = None) -> R
         raise RecordError(
             file, f"{_EXPECTED}, found no property {RUN_NAME!r}", "name the JUnit file of a run"
         )
-    return Recording(found.run, tuple(found.observations.values()))
+    return Recording.read(found.run, found.observations.values())
 
 
 def _glimpse(text: bytes) -> RunRecord | None:

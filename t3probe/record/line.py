@@ -103,7 +103,7 @@ def parse_record(text: str) -> Recording:
     else:
         seen = whole.legs.values()
         if whole.record == VERSION and whole.counts == _counts(seen):
-            return Recording(whole.run, tuple(seen))
+            return Recording.read(whole.run, seen)
     return _parse_slowly(text)
 
 
@@ -133,7 +133,7 @@ def _parse_slowly(text: str) -> Recording:
         raise DamagedLineError(
             f"lost a part: {_told(record['counts'])} written, {_told(there)} left"
         )
-    return Recording(run, tuple(seen))
+    return Recording.read(run, seen)
 
 
 def _told(counts: object) -> str:

@@ -12,6 +12,7 @@ from t3probe.report.view import View
 from t3probe.report.words import count, listed, moment, span
 from t3probe.summary import headline
 from t3probe.verdict import Incident
+from t3probe.words import glossed
 
 __all__ = ["answer", "onset", "title"]
 
@@ -65,6 +66,9 @@ def _found(view: View) -> Iterator[Child]:
         also = [one for one in view.verdict.convicted if one not in first]
         yield f" {count(others, 'more incident')} in this run"
         yield f", which convicted {listed(also, 8)}." if also else "."
+    if view.verdict.at_least_one_of and view.verdict.simplest:
+        names = glossed(view.verdict.simplest, view.run.gloss)
+        yield f" Simplest explanation: {listed(names, NAMED)}."
     if view.verdict.ambiguous and view.verdict.extra_leg:
         yield f" One more leg would tell: over {' > '.join(view.verdict.extra_leg)}."
 

@@ -10,10 +10,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from t3probe.config import Deployment, Leg
+from t3probe.probes import ONE_SHOT
 from t3probe.verdict import Case, solve
 
-__all__ = ["Coverage", "coverage", "draw"]
+__all__ = ["CUTS_ONLY", "Coverage", "coverage", "cuts_only", "draw"]
 
+CUTS_ONLY = "cannot see that new connections are refused, and clear only cuts (fresh_every = 0)"
 WIDTH = 80
 NAME = 15
 COLUMN = 2
@@ -34,6 +36,8 @@ class Coverage:
     legs: dict[str, tuple[str, ...]]
     left_out: tuple[str, ...]
     """Legs that cannot be run from the vantage."""
+    cuts_only: tuple[str, ...]
+    """Legs that make no fresh beats (`fresh_every = 0`)."""
     uncovered: tuple[str, ...]
     """Segments that no leg crosses: nothing is ever known about them."""
     inseparable: tuple[tuple[str, ...], ...]
@@ -50,6 +54,7 @@ class Coverage:
             "own_segments": list(self.own_segments),
             "legs": {name: list(path) for name, path in self.legs.items()},
             "left_out": list(self.left_out),
+            "cuts_only": list(self.cuts_only),
             "uncovered": list(self.uncovered),
             "inseparable": [list(one) for one in self.inseparable],
             "extra_leg": None if self.extra_leg is None else list(self.extra_leg),
@@ -72,12 +77,18 @@ def coverage(deployment: Deployment, legs: Sequence[Leg], vantage: str = "") -> 
         own_segments=own,
         legs=paths,
         left_out=tuple(leg.name for leg in deployment.legs if leg.name not in paths),
+        cuts_only=cuts_only(legs),
         uncovered=verdict.unobserved,
         inseparable=tuple(
             group for group in verdict.structural_classes if any(one in crossed for one in group)
         ),
         extra_leg=verdict.extra_leg,
     )
+
+
+def cuts_only(legs: Iterable[Leg]) -> tuple[str, ...]:
+    """The legs that hold a connection and make no fresh beats beside it."""
+    return tuple(leg.name for leg in legs if not leg.fresh_every and leg.kind not in ONE_SHOT)
 
 
 def draw(found: Coverage) -> Iterator[str]:
@@ -100,6 +111,8 @@ def draw(found: Coverage) -> Iterator[str]:
     yield ""
     if found.left_out:
         yield from _wrap("cannot be run from here", _few(found.left_out))
+    if found.cuts_only:
+        yield from _wrap(CUTS_ONLY, _few(found.cuts_only))
     if found.uncovered:
         yield from _wrap("crossed by no leg", _few(found.uncovered))
     for group in found.inseparable:

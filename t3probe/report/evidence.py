@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from t3probe.observation import Drop
 from t3probe.report.answer import onset
@@ -12,6 +12,7 @@ from t3probe.report.tables import details, section
 from t3probe.report.view import LegView, View
 from t3probe.report.words import LABEL_MEANS, listed, span
 from t3probe.verdict import Incident, Verdict
+from t3probe.words import glossed
 
 __all__ = ["evidence_section"]
 
@@ -20,9 +21,8 @@ WHOLE_INCIDENTS = 3
 DROPS_SHOWN = 12
 """Drops of one incident that are told in full."""
 HOW_MEANS = {
-    "held through": "one connection beat before it began and after it was noticed",
-    "sent inside": "a good beat was sent while it lasted",
-    "common beat": "a good beat at the moment it was noticed, when all legs beat at once",
+    "held through": "one connection as old as the one that died beat before and after it",
+    "fresh beat": "a new connection was answered while the failed one was not",
     "beside": "passed, and proves no more: clears only what no failed leg crosses",
 }
 
@@ -32,7 +32,12 @@ def evidence_section(view: View) -> Html:
     judged = view.judged
     if not judged.incidents:
         said = f"No leg dropped. {view.leg_names(judged.passed) or 'No leg'} passed."
-        return section("incidents", "Incidents and evidence", tag("p", said), _unsure(view.verdict))
+        return section(
+            "incidents",
+            "Incidents and evidence",
+            tag("p", said),
+            _unsure(view.verdict, view.run.gloss),
+        )
     left = len(judged.incidents) - len(view.incidents)
     many = len(view.incidents) > WHOLE_INCIDENTS
     more = tag("p", f"{left:,} more incidents are not shown.", class_="note") if left else None
@@ -60,7 +65,7 @@ def _incident(view: View, number: int, one: Incident, fold: bool) -> Html:
         _labels(view, one.verdict),
         _cleared(view, one),
         _drops(view, one),
-        _unsure(one.verdict),
+        _unsure(one.verdict, view.run.gloss),
     ]
     if fold:
         return tag("details", tag("summary", head), told, class_="card")
@@ -90,9 +95,9 @@ def _cleared(view: View, one: Incident) -> Html:
     rows += [
         tag(
             "li",
-            tag("b", "carried"),
-            f": bytes of {leg} passed {listed(path, 20)} ",
-            tag("small", "(its own record clears these)"),
+            tag("b", "own answer"),
+            f": of {leg} clears {listed(path, 20)} ",
+            tag("small", "(whoever answered it lies behind these)"),
         )
         for leg, path in list(one.carried.items())[:20]
     ]
@@ -129,6 +134,8 @@ def _drop(view: View, leg: LegView, drop: Drop) -> Iterator[Child]:
     if drop.attempt is not None:
         again = "worked" if drop.attempt.ok else "failed, too"
         yield f"A new attempt at once {again}. "
+    if drop.symptom == "refusing":
+        yield "What was open lived on, and nothing new was accepted. "
     if drop.evidence:
         yield f"{drop.evidence[0].upper()}{drop.evidence[1:].rstrip('.')}. "
     yield f"{_kernel(drop)} "
@@ -139,7 +146,6 @@ def _drop(view: View, leg: LegView, drop: Drop) -> Iterator[Child]:
         ("connection's age", span(drop.connection_age_seconds)),
         ("cf-ray", drop.cf_ray),
         ("colo", drop.colo),
-        ("lost by one of", listed(drop.lost, 20)),
         ("noticed", view.at(drop.noticed)),
     ]
     said = "; ".join(f"{name} {value}" for name, value in facts if value and value != "-")
@@ -164,12 +170,16 @@ def _kernel(drop: Drop) -> str:
     return f"Kernel: {', '.join(parts)}."
 
 
-def _unsure(verdict: Verdict) -> Html | None:
+def _unsure(verdict: Verdict, gloss: Mapping[str, str]) -> Html | None:
     """What the legs could not tell, and what would."""
     parts: list[Child] = [
-        tag("p", f"At least one of {listed(group, 20)} broke.")
+        tag("p", f"At least one of {listed(glossed(group, gloss), 20)} broke.")
         for group in verdict.at_least_one_of[:10]
     ]
+    if verdict.at_least_one_of and verdict.simplest:
+        parts.append(
+            tag("p", f"Simplest explanation: {listed(glossed(verdict.simplest, gloss), 20)}.")
+        )
     if verdict.contradictions:
         said = f"In conflict: {listed(verdict.contradictions, 20)} failed over cleared segments."
         parts.append(tag("p", said))

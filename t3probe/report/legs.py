@@ -50,6 +50,7 @@ def _row(leg: LegView) -> Sequence[Cell | Child]:
         for one in (
             seen.planned,
             leg.why,
+            leg.strands,
             *seen.evidence[:SENTENCES_SHOWN],
             place and f"CDN: {place}",
         )

@@ -22,6 +22,7 @@ from t3probe.report.upstreams import upstreams_section
 from t3probe.report.view import View
 from t3probe.report.words import STATUS_MEANS, count, moment, span
 from t3probe.shards import parts_said
+from t3probe.words import of_old
 
 __all__ = ["render_page"]
 
@@ -131,6 +132,8 @@ def _warnings(view: View) -> list[str]:
         out.append("Only a part of the deployment's legs was probed.")
     if parts := parts_said((run,)):
         out.append(f"Of {parts}.")
+    if old := of_old(run):
+        out.append(f"{old[0].upper()}{old[1:]}.")
     return out
 
 

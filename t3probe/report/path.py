@@ -76,7 +76,7 @@ def _key() -> Html:
         ("l-passed", (line, ring), "crosses the segment"),
         ("l-passed", (thin,), "goes past it"),
         ("l-failed", (line, _mark("convicted", "15")), "a failed leg, and where it broke"),
-        ("l-failed", (line, _mark("exonerated", "15")), "carried the failed leg's bytes"),
+        ("l-failed", (line, _mark("exonerated", "15")), "cleared by the failed leg's own answer"),
         ("l-inconclusive", (line, ring), "could not tell"),
     )
     return tag(
@@ -174,6 +174,8 @@ def _lane(view: View, columns: Sequence[str], leg: LegView) -> Html:
     cells = _pieces(columns, crossed, view, leg.outcome, carried)
     bad = leg.outcome in ("failed", "inconclusive")
     trips = leg.seen.reason if bad or not leg.good else span(leg.median)
+    if leg.outcome == "failed":
+        trips = leg.seen.symptom or trips
     end = tag("td", outcome(leg.outcome), tag("small", trips), class_="end")
     return tag("tr", row_head(leg.name), cells, end, class_=f"l-{leg.outcome}")
 
@@ -218,7 +220,13 @@ def _pieces(
         culprit = word == "failed" and label == "convicted"
         mark = "convicted" if culprit else "exonerated" if at in carried else ""
         node = _mark(mark, "50%") if mark else tag("circle", cx="50%", cy="50%", r=4.5)
-        said = "broken here" if culprit else "carried its bytes" if at in carried else "crosses"
+        said = (
+            "broken here"
+            if culprit
+            else "cleared by its own answer"
+            if at in carried
+            else "crosses"
+        )
         yield tag("td", _drawing(left, right, node), tag("span", said, class_="vh"), class_=style)
 
 

@@ -24,7 +24,7 @@ DROPS_DRAWN = 150
 """Of one leg; more would be one red bar anyway."""
 EVENTS_SHOWN = 200
 LANES_SHOWN = 40
-FLAG_ROOM = 17
+FLAG_ROOM = 18
 """Units of the axis that a letter of an incident's flag needs."""
 LABEL_ROOM = 100
 """Units of the axis that a drop's word needs."""
@@ -133,11 +133,13 @@ def _flags(view: View) -> Iterator[Html]:
     free = -1.0
     for number, one in enumerate(view.incidents, 1):
         at = view.x(one.began)
-        if at >= free:
-            words = f"incident {number}" if free < 0 else str(number)
-            free = at + FLAG_ROOM * len(words)
-            anchor = "end" if at > WIDTH - 60 else "start"
+        words = f"incident {number}" if free < 0 else str(number)
+        room = FLAG_ROOM * len(words)
+        near = at > WIDTH - 60  # the words end there
+        if free < 0 or (at - room if near else at) >= free:
+            free = at if near else at + room
             place = view.percent(one.began)
+            anchor = "end" if near else "start"
             yield tag("text", words, x=place, y=57, text_anchor=anchor, class_="flag")
 
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Sequence
 from functools import cached_property
 
 from t3probe.median import median
-from t3probe.observation import Observation
+from t3probe.observation import SYMPTOMS, Observation, Symptom
 from t3probe.record import Recording
 from t3probe.report.words import clock, span
 from t3probe.verdict import Incident, Label, judge_run
@@ -16,6 +17,13 @@ __all__ = ["WIDTH", "LegView", "View", "is_upstream"]
 
 WIDTH = 1000
 """Units of the time axis."""
+_STRANDS: dict[Symptom, str] = {
+    "down": "down on both strands",
+    "refusing": "refused new connections, kept the open one",
+    "cut": "cut, accepted a new connection at once",
+    "unknown": "lost, nobody looked a second time",
+    "blip": "one new connection failed, the next one worked",
+}
 INCIDENTS_SHOWN = 20
 """The worst ones; a run that fails all the time has thousands."""
 
@@ -30,14 +38,24 @@ class LegView:
 
     def __init__(self, name: str, seen: Observation) -> None:
         self.name, self.seen = name, seen
-        self.good = [beat.rtt_seconds for beat in seen.beats if beat.ok]
-        self.drops = [one for one in seen.drops if not one.stalled]
+        self.good = seen.trips
+        self.drops = seen.counted
         self.stalls = [one for one in seen.drops if one.stalled]
 
     @property
     def outcome(self) -> str:
         """The outcome's word; `planned` for a leg under planned downtime."""
         return "planned" if self.seen.planned else self.seen.outcome
+
+    @property
+    def strands(self) -> str:
+        """Which strand failed, in words; empty when none did."""
+        found = Counter(one.symptom for one in self.drops)
+        return ", ".join(
+            f"{_STRANDS[one]}{f' ({found[one]} times)' if found[one] > 1 else ''}"
+            for one in SYMPTOMS
+            if found[one]
+        )
 
     @property
     def why(self) -> str:

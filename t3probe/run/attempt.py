@@ -15,6 +15,7 @@ from t3probe.probes import opener
 from t3probe.probes.base import Collapsed, Echo, Line, ProbeError, Target
 from t3probe.resolve import targets
 from t3probe.run.book import Book
+from t3probe.run.evidence import evidence
 
 if TYPE_CHECKING:
     from t3probe.run.engine import Engine
@@ -122,7 +123,12 @@ class Attempts:
             tried.line = line
             line.on_lost = self._wake.set
         except asyncio.CancelledError:
-            self.book.cut_short(tried.started, self.run.clock.now(), tried.conn, call)
+            now = self.run.clock.now()
+            self.book.cut_short(tried.started, now, tried.conn, call, "fresh")
+            raise
+        except Collapsed:
+            if line is not None:
+                await self.close(line)
             raise
         except ProbeError as error:
             tried.error = error
@@ -142,10 +148,6 @@ class Attempts:
         except Collapsed as error:
             return error
 
-    def forget(self, line: Line) -> None:
-        """A line that another one replaced is nobody's any more."""
-        self._lines.discard(line)
-
     async def close(self, line: Line) -> None:
         """Let go of a line."""
         self._lines.discard(line)
@@ -159,18 +161,19 @@ class Attempts:
 
 def kept_of(tried: Sequence[Tried]) -> Tried:
     """Of the tries of one attempt the first that worked, else the most telling failure."""
-    for one in tried:
-        if one.error is None:
-            return one
+    good = [one for one in tried if one.error is None]
+    if good:
+        return min(good, key=_by_address)
     worst = max(tried, key=lambda one: _telling(one.error))
     if worst.error is not None and worst.error.unroutable:
         worst.error.tells = False  # this machine could try none of the addresses
     return worst
 
 
-def attempt_of(kept: Tried) -> Attempt:
-    """The new attempt after a drop, for the record."""
+def attempt_of(kept: Tried, leg: Leg) -> Attempt:
+    """The second look, for the record."""
     failed = kept.error
+    proof = None if failed is None else evidence(leg, failed)
     return Attempt(
         started=kept.started,
         ended=kept.ended,
@@ -178,6 +181,9 @@ def attempt_of(kept: Tried) -> Attempt:
         reason=failed.reason if failed else None,
         stage=failed.stage if failed else "ask",
         detail=failed.detail if failed else "",
+        carried=proof.carried if proof else (),
+        accused=proof.accused if proof else "",
+        remote_address=str(kept.target) if failed else "",
     )
 
 
@@ -193,6 +199,12 @@ def addresses(tried: list[Tried]) -> tuple[AddressTry, ...]:
         )
         for one in tried
     )
+
+
+def _by_address(one: Tried) -> tuple[int, int, int]:
+    """The lowest address first: legs of one host name then hold the same machine."""
+    address = ipaddress.ip_address(plain_host(one.target.address))
+    return address.version, int(address), one.target.port
 
 
 def _telling(error: ProbeError | None) -> tuple[bool, int]:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import MutableSequence, Sequence
+from collections.abc import Callable, MutableSequence, Sequence
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import msgspec
 
@@ -13,19 +12,23 @@ from t3probe.observation import (
     AddressTry,
     Attempt,
     Beat,
+    Connection,
     Drop,
     Observation,
     Reason,
-    Stage,
+    Strand,
+    Symptom,
     TcpSample,
 )
-from t3probe.probes import ONE_SHOT
 from t3probe.probes.base import Echo, Facts, ProbeError
-from t3probe.run.conclude import conclude
+from t3probe.run.conclude import conclude, labels_of, level_of
 from t3probe.run.evidence import evidence
 from t3probe.run.footing import Footing
 
 __all__ = ["Book", "continued"]
+
+ANSWERS: frozenset[Reason] = frozenset({"connect_refused", "connection_reset", "closed_by_peer"})
+"""How a beat ends by an answer that is none of the protocol's."""
 
 
 class Book:
@@ -42,16 +45,28 @@ class Book:
         """Of the first attempt that worked."""
         self.address = ""
         self.cert_not_after: float | None = None
-        self.last_good: float | None = None
-        """When the last good beat was answered."""
+        self.connections: MutableSequence[Connection] = []
+        """Those that were held."""
+        self.last_good: dict[Strand, float | None] = {"held": None, "fresh": None}
+        """When the last good beat of each strand was answered."""
+        self.last_held_sent: float | None = None
+        """When the last good held beat was sent."""
+        self.undecided = False
+        """The newest outage waits for its second look."""
+        self.holding: Callable[[], bool] | None = None
+        """Whether a held connection works; None where nobody knows."""
         self.note = ""
         """A sentence about the leg as a whole, kept beside those of the newest line."""
+        self.short: tuple[Reason, str] | None = None
+        """Reason and sentence of what fell short in a beat that was good all the same."""
+        self.clears: tuple[str, ...] | None = None
+        """The least that a good beat proved; None: the whole path."""
         self.unresolved = ""
         self.collapsed = ""
         self.broken = ""
         """Sentence when the probe itself failed in a way nobody foresaw."""
-        self.doubt: tuple[Reason, str] | None = None
-        """Reason and sentence when the newest beat told nothing."""
+        self.doubts: dict[Strand, tuple[Reason, str]] = {}
+        """Reason and sentence of each strand whose newest beat told nothing."""
 
     @property
     def down(self) -> bool:
@@ -69,40 +84,99 @@ class Book:
         """Keep a beat."""
         self.beats.append(beat)
 
+    def note_answer(self, echo: Echo) -> None:
+        """Keep what falls short in a good beat, and the least that one of them proved."""
+        self.short = echo.short or self.short
+        if echo.clears is not None and (self.clears is None or len(echo.clears) < len(self.clears)):
+            self.clears = echo.clears
+
     def note_drop(self, drop: Drop) -> None:
         """Keep a new drop."""
         self.drops.append(drop)
 
-    def good(self, echo: Echo, conn: int, call: int, tcp: TcpSample | None) -> None:
-        """Note a beat that worked."""
-        self.last_good = echo.ended
-        self.doubt = None
+    def well_for(self, moment: float) -> float:
+        """How long before `moment` the last outage was over, in seconds; 0 during one."""
+        if not self.drops:
+            return float("inf")
+        over = self.drops[-1].recovered
+        return 0.0 if over is None else moment - over
+
+    @property
+    def well_since(self) -> float:
+        """When the newest outage was over; minus infinity where it is not, or there was none."""
+        over = self.drops[-1].recovered if self.drops else None
+        return float("-inf") if over is None else over
+
+    def forget_good(self) -> None:
+        """The leg is looked at anew."""
+        self.last_good = {"held": None, "fresh": None}
+        self.short = self.clears = None
+
+    def holds(self, conn: int, opened: float, remote: str) -> None:
+        """From now on this connection is the held one."""
+        self.last_good["held"] = self.last_good["fresh"]
+        self.connections.append(Connection(conn=conn, opened=opened, remote_address=remote))
+
+    def good(
+        self,
+        echo: Echo,
+        conn: int,
+        call: int,
+        tcp: TcpSample | None,
+        strand: Strand,
+        began: float | None = None,
+    ) -> None:
+        """Note a beat that worked. A fresh one `began` when it was dialled; its round trip is that
+        of the exchange alone."""
+        sent, measured = echo.sent, echo.measured_seconds
+        if began is not None and began < sent:
+            sent = began
+            measured = round(echo.ended - echo.sent, 6) if measured is None else measured
+        self.last_good[strand] = echo.ended
+        if strand == "held":
+            self.last_held_sent = echo.sent
+        self.doubts.pop(strand, None)
+        self.note_answer(echo)
         self.collapsed = self.broken = ""
         self.note_beat(
             Beat(
-                sent=echo.sent,
+                sent=sent,
                 ended=echo.ended,
                 ok=True,
                 conn=conn,
+                strand=strand,
                 call=call,
                 nonce=echo.nonce,
-                measured_seconds=echo.measured_seconds,
+                refused=echo.refused,
+                measured_seconds=measured,
                 first_byte_seconds=echo.first_byte_seconds,
                 tcp=tcp,
             )
         )
 
-    def bad(self, sent: float, ended: float, conn: int, error: ProbeError, call: int) -> None:
+    def bad(
+        self, sent: float, ended: float, conn: int, error: ProbeError, call: int, strand: Strand
+    ) -> None:
         """Note a beat or an attempt that did not work, or told nothing."""
         if not error.tells:
-            self.doubt = (error.reason, error.detail)
+            self.doubts[strand] = (error.reason, error.detail)
         self.note_beat(
-            Beat(sent=sent, ended=ended, ok=False, conn=conn, call=call, tells=error.tells)
+            Beat(
+                sent=sent,
+                ended=ended,
+                ok=False,
+                conn=conn,
+                strand=strand,
+                call=call,
+                tells=error.tells,
+            )
         )
 
-    def cut_short(self, sent: float, ended: float, conn: int, call: int) -> None:
+    def cut_short(self, sent: float, ended: float, conn: int, call: int, strand: Strand) -> None:
         """Note a beat that the run's end cut: no pass and no drop, but no sign of life either."""
-        self.note_beat(Beat(sent=sent, ended=ended, ok=False, conn=conn, call=call, tells=False))
+        self.note_beat(
+            Beat(sent=sent, ended=ended, ok=False, conn=conn, strand=strand, call=call, tells=False)
+        )
 
     def drop(
         self,
@@ -112,16 +186,18 @@ class Book:
         sent: float,
         noticed: float,
         call: int,
+        strand: Strand,
         conn: int | None,
         age: float | None,
         facts: Facts,
         tcp: TcpSample | None,
     ) -> None:
-        """Note a drop; its symptom is decided later by `amend`."""
+        """Note a drop; its symptom is decided later by a second look."""
         error.tcp = error.tcp or tcp
         proof = evidence(self.leg, error, self.before(conn))
         began = min(began, noticed)
         self.collapsed = self.broken = ""
+        self.undecided = True
         self.note_drop(
             Drop(
                 began=began,
@@ -130,6 +206,10 @@ class Book:
                 symptom="unknown",
                 stage=error.stage,
                 call=call,
+                strand=strand,
+                asked=sent,
+                answered=error.reason in ANSWERS or error.answered,
+                accused=proof.accused,
                 detail=error.detail,
                 conn=conn,
                 connection_age_seconds=None if age is None else round(age, 6),
@@ -139,8 +219,6 @@ class Book:
                 cf_ray=facts.cf_ray,
                 colo=facts.colo,
                 carried=proof.carried,
-                carried_at=sent if proof.carried else None,
-                lost=proof.lost,
                 evidence=proof.words,
                 stalled=self.footing.stalled(max(sent, began), noticed),
                 tcp=error.tcp,
@@ -151,28 +229,68 @@ class Book:
         """The kernel's numbers at the last good beat on this connection, where there was one."""
         if conn is None:
             return None
-        good = (one for one in reversed(self.beats) if one.ok)
-        newest = next(good, None)
-        return newest.tcp if newest is not None and newest.conn == conn else None
+        return next((one.tcp for one in reversed(self.beats) if one.ok and one.conn == conn), None)
 
-    def tried_again(self, attempt: Attempt, failed: ProbeError) -> None:
-        """The attempt after the newest drop failed as well: the drop is `down`.
+    def held_failed_too(
+        self,
+        error: ProbeError,
+        *,
+        conn: int,
+        age: float,
+        facts: Facts,
+        tcp: TcpSample | None,
+    ) -> None:
+        """In an outage that fresh beats noticed, the held connection died as well: the drop takes
+        its reason and its age."""
+        error.tcp = error.tcp or tcp
+        words = evidence(self.leg, error, self.before(conn)).words
+        drop = self.drops[-1]
+        if drop.strand == "held":
+            return
+        self.amend(
+            strand="held",
+            reason=error.reason,
+            stage=error.stage,
+            detail=error.detail,
+            conn=conn,
+            connection_age_seconds=round(age, 6),
+            local_address=facts.local_address,
+            remote_address=facts.remote_address,
+            family=facts.family,
+            evidence=drop.evidence or words,
+            tcp=drop.tcp or error.tcp,
+            **({"symptom": "down"} if drop.symptom == "refusing" else {}),
+        )
 
-        What it says about the path counts beside what the drop said. Where not even a connection
-        could be opened any more, that bytes came through before proves nothing about now; and
-        where the drop's own bytes were lost, later ones that came through undo nothing.
-        """
-        drop, later = self.drops[-1], evidence(self.leg, failed)
-        changes: dict[str, object] = {}
-        if later.carried and not drop.lost:
-            changes = {"carried": later.carried, "carried_at": attempt.started}
-        elif failed.stage == "connect" and failed.reason != "connect_refused":
-            changes = {"carried": (), "carried_at": None}
-        if later.words and not drop.evidence:
-            changes["evidence"] = later.words
-        if later.lost and not drop.carried:
-            changes["lost"] = later.lost
-        self.amend(symptom="down", attempt=attempt, **changes)
+    def looked_again(self, attempt: Attempt, failed: ProbeError, held: bool) -> None:
+        """The second look failed as well: the leg is `down`, or `refusing` if the connection that
+        it holds turns out to work."""
+        words = evidence(self.leg, failed).words
+        changes: dict[str, object] = {} if held else {"symptom": "down"}
+        if words and not self.drops[-1].evidence:
+            changes["evidence"] = words
+        self.amend(attempt=attempt, **changes)
+        self.decided()
+
+    def cut_second_look(self, started: float, ended: float, held: bool) -> None:
+        """The deadline cut a second look that was open for long enough to count as failed."""
+        attempt = Attempt(
+            started=started,
+            ended=ended,
+            ok=False,
+            reason="rtt_timeout",
+            detail="no answer before the run's deadline",
+        )
+        self.amend(attempt=attempt, **({} if held else {"symptom": "down"}))
+
+    def decided(self) -> None:
+        """The second look is over."""
+        self.undecided = False
+
+    def turns_out(self, symptom: Symptom) -> None:
+        """Decide the newest drop's symptom, if it is not known yet."""
+        if self.drops[-1].symptom == "unknown":
+            self.amend(symptom=symptom)
 
     def goes_on(self, started: float, ended: float) -> bool:
         """Whether a failed attempt belongs to the outage under way.
@@ -221,7 +339,9 @@ class Book:
             unresolved=self.unresolved,
             collapsed=self.collapsed,
             broken=self.broken,
-            doubt=self.doubt,
+            doubt=next(iter(self.doubts.values()), None),
+            short=self.short,
+            holding=None if self.holding is None else self.holding(),
         )
         judged = [beat.ended for beat in self.beats if beat.tells]
         ended = max([self.started, *judged, *(drop.noticed for drop in drops)])
@@ -233,12 +353,16 @@ class Book:
             outcome=end.outcome,
             reason=end.reason,
             detail=end.detail,
-            level=_level(self.leg.kind),
+            level=level_of(self.leg.kind),
+            tcp_ends_at=self.leg.tcp_ends_at or "",
+            clears=self.clears,
             started=self.started,
             ended=ended,
             observed_seconds=round(max(0.0, ended - self.started - stood), 6),
             connected=end.connected,
+            accepting=end.accepting,
             beats=tuple(self.beats),
+            connections=tuple(self.connections),
             drops=drops,
             phases=dict(self.facts.phases),
             addresses=self.addresses,
@@ -248,7 +372,7 @@ class Book:
             colo=self.facts.colo,
             evidence=(*([self.note] if self.note else ()), *self.facts.evidence),
             planned=planned,
-            labels=_labels(self.leg),
+            labels=labels_of(self.leg),
         )
 
 
@@ -262,10 +386,18 @@ def continued(first: Observation, second: Observation) -> Observation:
         started=first.started,
         ended=max(first.ended, second.ended),
         observed_seconds=round(first.observed_seconds + second.observed_seconds, 6),
-        connected=first.connected if second.connected is None else second.connected,
+        # What was held to the end of the hold is told by that; the later one holds nothing.
+        connected=(
+            first.connected if first.connections or second.connected is None else second.connected
+        ),
+        accepting=first.accepting if second.accepting is None else second.accepting,
         beats=(
             *first.beats,
-            *(msgspec.structs.replace(beat, conn=beat.conn + offset) for beat in second.beats),
+            *(msgspec.structs.replace(one, conn=one.conn + offset) for one in second.beats),
+        ),
+        connections=(
+            *first.connections,
+            *(msgspec.structs.replace(one, conn=one.conn + offset) for one in second.connections),
         ),
         drops=(*first.drops, *second.drops),
         phases=first.phases or second.phases,
@@ -273,23 +405,3 @@ def continued(first: Observation, second: Observation) -> Observation:
         baseline=first.baseline,
         views=first.views,
     )
-
-
-def _labels(leg: Leg) -> dict[str, str]:
-    """What the metrics of walls and upstreams are labelled with, from the deployment file."""
-    if leg.kind in ("walloff", "walled"):
-        expected = "public" if leg.kind == "walloff" else "walled"
-        return {"path": urlsplit(leg.url or "").path or "/", "expected": expected}
-    if leg.name.startswith("envoy-"):
-        return {
-            "route": leg.route,
-            "listen_port": str(leg.listen_port or ""),
-            "backend": leg.backend or leg.name.removeprefix("envoy-"),
-        }
-    return {}
-
-
-def _level(kind: str) -> Stage:
-    if kind == "tcp":
-        return "connect"
-    return "ask" if kind in ONE_SHOT else "hold"

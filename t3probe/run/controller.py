@@ -8,6 +8,7 @@ from collections.abc import Callable, Coroutine, Sequence
 from t3probe.config.types import Deployment, Leg
 from t3probe.observation import Observation
 from t3probe.probes import preload
+from t3probe.run.conclude import settled
 from t3probe.run.engine import Engine, broke_rules
 from t3probe.run.footing import Footing
 from t3probe.run.leg import LegRun
@@ -39,6 +40,7 @@ class Run(Engine):
         clock = clock or RunClock()
         super().__init__(deployment, clock, Footing(clock, deployment.timing))
         self.hold = hold
+        self.holds = hold > 0
         self.deadline = (
             self.timing.deadline
             if self.timing.deadline is not None
@@ -50,6 +52,9 @@ class Run(Engine):
         self._progress = progress
         self._beside = beside
         self.legs = [LegRun(leg, self) for leg in legs]
+
+    def planned(self, leg: Leg) -> str:
+        return self._planned(leg)
 
     @property
     def ends_at(self) -> float:
@@ -103,7 +108,7 @@ class Run(Engine):
                 error = error.exceptions[0]
             if error is not None:
                 raise error
-        return [leg.book.observation(self._planned(leg.leg)) for leg in self.legs]
+        return settled([leg.book.observation(self._planned(leg.leg)) for leg in self.legs])
 
     async def _work_beside(self, beside: Coroutine[None, None, None]) -> None:
         try:

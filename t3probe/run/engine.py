@@ -7,6 +7,7 @@ two different ends: what a leg does when it drops is decided here and in `leg`, 
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from urllib.parse import urlsplit
@@ -14,6 +15,7 @@ from urllib.parse import urlsplit
 from t3probe.config.endpoints import is_address, plain_host
 from t3probe.config.types import Deployment, Leg
 from t3probe.probes.base import Probing
+from t3probe.probes.marks import Marks
 from t3probe.resolve import Resolver, split_address
 from t3probe.run.book import Book
 from t3probe.run.footing import Footing
@@ -24,11 +26,16 @@ from t3probe.tls import TlsStore
 __all__ = ["Engine", "broke_rules", "internal_addresses"]
 
 MAX_CONNECTS_AT_ONCE = 64
+MOST_CALLS, MOST_CALLS_OF_ONE = 10, 3
+"""Common beats that all legs, and that one leg, may call in a heartbeat."""
+CALLS_APART_SECONDS = 1.0
 
 
 class Engine:
     """Legs in one event loop, woken together."""
 
+    holds = True
+    """Whether connections are held; a run with a hold of 0 makes one fresh beat of each leg."""
     lasting = False
     """Whether there is no end in sight: then nothing is final, and everything is bounded."""
     resolve_again: float | None = None
@@ -48,13 +55,17 @@ class Engine:
             resolver=Resolver(self.resolve_again),
             crowd=asyncio.Semaphore(MAX_CONNECTS_AT_ONCE),
             internal_addresses=internal_addresses(deployment),
+            marks=Marks(deployment.marks, deployment.paths),
         )
         self.call_number = 0
+        self.first_call = 0
+        """The number of the common beat that nobody's drop called."""
         self.hold_over = False
         self.finished = False
         self.interrupted = False
         self.legs: list[LegRun] = []
         self._working = 0
+        self._called: deque[tuple[float, LegRun]] = deque()
         self._changed = asyncio.Event()
 
     # -- what the legs use ---------------------------------------------------------------
@@ -89,6 +100,36 @@ class Engine:
         self.call_number += 1
         self.wake_all()
         return self.call_number
+
+    def call_for(self, leg: LegRun, now: float) -> int:
+        """Call a common beat because this leg dropped; 0 when that is too much.
+
+        A leg calls at most one a second, all together ten in a heartbeat. One that called three
+        in a heartbeat, or is under planned downtime, calls none until it was well for one.
+        """
+        heartbeat = self.timing.heartbeat
+        while self._called and self._called[0][0] <= now - max(heartbeat, CALLS_APART_SECONDS):
+            self._called.popleft()
+        if leg.muted and leg.book.well_for(now) < heartbeat:
+            return 0
+        leg.muted = bool(self.planned(leg.leg))
+        mine = [at for at, who in self._called if who is leg]
+        recent = sum(at > now - heartbeat for at, _ in self._called)
+        if leg.muted or recent >= MOST_CALLS:
+            return 0
+        if mine and now - mine[-1] < CALLS_APART_SECONDS:
+            return 0
+        self._called.append((now, leg))
+        leg.muted = sum(at > now - heartbeat for at in mine) + 1 >= MOST_CALLS_OF_ONE
+        return self.call()
+
+    def planned(self, leg: Leg) -> str:
+        """The planned downtime that the leg is under now, as a sentence, or ""."""
+        return ""
+
+    def all_begun(self, call: int, but: LegRun) -> bool:
+        """Whether every other leg has begun its fresh beat of this common beat."""
+        return all(leg.begun >= call for leg in self.legs if leg is not but)
 
     def wake_all(self) -> None:
         """Let every leg look at what there is to do."""
@@ -127,6 +168,7 @@ class Engine:
         """
         await self.until(lambda: all(leg.settled for leg in self.legs), limit)
         if not self.finished:
+            self.first_call = self.call_number + 1  # known before anybody is woken
             self.call()
 
 

@@ -1,13 +1,23 @@
-"""One leg's life: attempts, beats, drops, back-off, and answering common beats."""
+"""One leg's life: its two strands, its outages with their second looks, and common beats.
+
+The held strand beats on the leg's one long-lived connection, the fresh one on a connection of its
+own for every beat. Whichever notices first that something does not work tells the leg (`_notice`):
+all legs then beat at once, and this leg looks a second time by a fresh attempt, as its part of that
+common beat.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import math
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Coroutine
+from contextlib import ExitStack
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 from t3probe.config.types import Leg
 from t3probe.guard import LoopbackOnlyError
+from t3probe.observation import Strand, TcpSample
 from t3probe.probes import ONE_SHOT
 from t3probe.probes.base import Collapsed, Line, ProbeError
 from t3probe.resolve import ResolveError
@@ -18,6 +28,11 @@ if TYPE_CHECKING:
 
 __all__ = ["LegRun", "next_beat"]
 
+SECOND_LOOK_SECONDS = 0.25
+"""A second look waits for the other legs' beats, but no longer than this."""
+MOST_OPEN = 4
+"""So many fresh attempts of one leg are under way at most."""
+
 
 class LegRun:
     """Runs one leg until the run is over and keeps what was seen."""
@@ -25,29 +40,61 @@ class LegRun:
     def __init__(self, leg: Leg, run: Engine) -> None:
         self.leg, self.run = leg, run
         self.wake = asyncio.Event()
+        self.begun = 0
+        """The newest common beat for which this leg's fresh beat has begun, or will not come."""
         self.answered = 0
         """The newest common beat that this leg has answered or is answering."""
         self.done = 0
-        """The newest common beat whose beat is over."""
+        """The newest common beat whose beats are over."""
         self.settled = False
         """Its first attempt is over."""
         self.leaving = False
         """Told to end although the run goes on."""
         self.closing = False
         self.book = run.new_book(leg)
+        self.book.holding = self.holding
+        self._held_at_end = False
         self._attempts = Attempts(leg, run, self.book, self.wake)
+        self.muted = False
+        """It called too often, or is under planned downtime: it calls no common beat until it was
+        well for a heartbeat."""
+        self._joined_at = -math.inf
+        upstream = leg.name.startswith("envoy-")
+        self._joins_all = not upstream and leg.kind not in ("walloff", "walled")
         self._one_shot = leg.kind in ONE_SHOT
         self._line: Line | None = None
         self._line_conn = -1
         self._line_began = 0.0
         self._looking_since = run.clock.now()
         self._strikes = 0
-        self._retry_at = 0.0
+        self._retry_at = math.inf
+        self._slot = 0
+        """How many heartbeats have come since the opening."""
+        self._next_at = 0.0
+        self._open = 0
+        """How many fresh attempts are under way."""
+        self._held_busy = False
+        self._held_good: asyncio.Event = asyncio.Event()
+        """A held beat was answered, or there is no held connection any more."""
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._failed: BaseException | None = None
+
+    @property
+    def _gives_up(self) -> bool:
+        """It ends by itself, and closes what is open: what fails now fails by our own hand."""
+        return self.closing or self._failed is not None
 
     @property
     def over(self) -> bool:
         """Whether this leg is to end."""
         return self.leaving or self.run.finished
+
+    def holding(self) -> bool:
+        """Whether a held connection works now, or did when the leg closed what it had."""
+        if self.closing:
+            return self._held_at_end
+        line = self._line
+        return line is not None and not line.left_politely and line.lost is None
 
     # -- the life of a leg -------------------------------------------------------------
 
@@ -60,9 +107,9 @@ class LegRun:
                 self.closing = False
                 self.book.looked(self.run.clock.now())
                 pause = self.run.timing.backoff_max
-                if not await self._wait(self.run.clock.now() + pause, only_time=True):
+                if not await self._rest(self.run.clock.now() + pause):
                     break
-                self.book.last_good = None
+                self.book.forget_good()
         except asyncio.CancelledError:
             if not self.over:
                 raise
@@ -78,10 +125,12 @@ class LegRun:
         """Until the run is over; False when the leg cannot go on before."""
         try:
             if await self._resolve():
-                await self._first_attempt()
-                self._settle()
-                while await self._next():
-                    pass
+                self.begun = self.answered = call = self.run.call_number
+                self._next_at = self._next_slot()
+                self._open += 1
+                self._spawn(self._opening(call))
+                await self._beat_on()
+                self._raise_failed()
             return True
         except Collapsed as error:
             self.book.collapsed = error.detail
@@ -96,9 +145,14 @@ class LegRun:
         self._settle()
         return False
 
+    def _raise_failed(self) -> None:
+        failed, self._failed = self._failed, None
+        if failed is not None:
+            raise failed
+
     def _answer_nothing(self) -> None:
         """Nobody waits for this leg."""
-        self.answered = self.done = math.inf  # type: ignore[assignment]
+        self.begun = self.answered = self.done = math.inf  # type: ignore[assignment]
         self.run.changed()
 
     def _settle(self) -> None:
@@ -123,85 +177,157 @@ class LegRun:
                 self.book.unresolved = "the resolver knows no address"
             self._answer_nothing()
             self.book.looked(clock.now())
-            pause = self.run.timing.heartbeat
-            if not await self._wait(clock.now() + pause, only_time=True):
+            if not await self._rest(clock.now() + self.run.timing.heartbeat):
                 return False
-            self.answered = self.done = self.run.call_number
+            self.begun = self.answered = self.done = self.run.call_number
 
-    async def _next(self) -> bool:
-        """Wait for the next thing to do and do it; False when the run is over."""
-        now = self.run.clock.now()
-        down = self.book.down
-        waiting = self._line is None and not self._one_shot and (down or self._retry_at > now)
-        due = self._retry_at if waiting else next_beat(now, self.run.interval(self.leg, down))
-        if not await self._wait(due):
-            return False
-        with self.run.working():
-            if self.answered >= self.run.call_number:
-                self.run.looks_anew(self.leg)
-            self.answered = self.run.call_number
-            line = self._line
-            if line is not None and line.lost is not None:
-                await self._drop(line.lost, self.run.clock.now(), self._line_conn)
-            elif line is None or line.left_politely or self._one_shot:
-                await self._close_line()
-                await self._attempt_again()
-            else:
-                await self._beat(line)
-            self.done = self.answered
-        return True
-
-    async def _wait(self, due: float, only_time: bool = False) -> bool:
-        """Until `due`, a common beat, or a lost line; False when the run is over."""
-        clock, run = self.run.clock, self.run
-        due = round(due, 6)  # as the clock does, or the last step would be waited for in vain
+    async def _rest(self, due: float) -> bool:
+        """Until `due`, whatever is called; False when the run is over."""
+        clock, due = self.run.clock, round(due, 6)
         while not self.over:
-            if not only_time and self.answered < run.call_number:
-                if not self._just_tried():
-                    return True
-                self.answered = self.done = run.call_number
-                run.changed()
-            line = self._line
-            if line is not None and line.lost is not None:
+            if not self.run.hold_over and clock.now() >= due:
                 return True
-            if not run.hold_over and clock.now() >= due:
-                return True
-            self.wake.clear()
-            try:
-                async with asyncio.timeout(None if run.hold_over else max(0.0, due - clock.now())):
-                    await self.wake.wait()
-            except TimeoutError:
-                pass
+            await self._sleep(due)
         return False
 
-    def _just_tried(self) -> bool:
-        """Whether a leg that keeps dropping would only reconnect again, faster than it may.
+    async def _sleep(self, due: float) -> None:
+        self.wake.clear()
+        limit = None if self.run.hold_over else max(0.0, due - self.run.clock.now())
+        try:
+            async with asyncio.timeout(None if limit == math.inf else limit):
+                await self.wake.wait()
+        except TimeoutError:
+            pass
 
-        Without this, two flapping legs whose drops call each other would never pause.
-        """
-        idle = self._one_shot or self._line is None
-        rested = self._attempts.tried_at + self.run.timing.backoff
-        restless = self._strikes > 1 or self.book.down
-        return idle and restless and self.run.clock.now() < rested
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        working = ExitStack()
+        working.enter_context(self.run.working())  # from now on, not only from when it has begun
+        task = asyncio.ensure_future(self._work(work))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(lambda _: working.close())
 
-    # -- attempts ----------------------------------------------------------------------
+    async def _work(self, work: Coroutine[Any, Any, None]) -> None:
+        try:
+            with self.run.working():
+                await work
+        except (Exception, asyncio.CancelledError) as error:
+            if isinstance(error, asyncio.CancelledError) and not self.over:
+                raise
+            if not isinstance(error, asyncio.CancelledError):
+                self._failed = self._failed or error
+            self.wake.set()
 
-    async def _first_attempt(self) -> None:
-        with self.run.working():
-            self.answered = call = self.run.call_number
+    # -- what is to be done next -------------------------------------------------------
+
+    async def _opening(self, call: int) -> None:
+        """The first fresh beat, whose connection is held. Common beats do not wait for it."""
+        try:
             kept, tried = await self._attempts.all()
             self.book.addresses = addresses(tried)
-            await self._take(kept, call)
-            self.done = self.answered
+            await self._fresh_over(kept, call)
+        finally:
+            self._open -= 1
+            self.wake.set()
+            self.done = max(self.done, call)
+            self._settle()
 
-    async def _attempt_again(self) -> None:
-        call = self.answered
-        if self._attempts.resolve_is_due:
-            await self._resolve_again()
-        kept, tried = await self._attempts.all()
+    def _next_slot(self) -> float:
+        return next_beat(self.run.clock.now(), self.run.interval(self.leg, self.book.down))
+
+    async def _beat_on(self) -> None:
+        """Begin what is due, until the run is over or the leg cannot go on."""
+        run, clock = self.run, self.run.clock
+        while not self.over and self._failed is None:
+            line = self._line
+            if line is not None and line.lost is not None and not self._held_busy:
+                error = line.lost
+                self._held_failed(line, error, clock.now(), clock.now())
+                continue
+            # Where too many are under way, the next one that is over makes room.
+            called = self.answered < run.call_number and self._open < MOST_OPEN
+            if called and not self._joins():
+                self._pass_over(run.call_number)
+                continue
+            due = not run.hold_over and clock.now() >= min(self._next_at, self._retry_at)
+            if called or due:
+                if not called:
+                    run.looks_anew(self.leg)
+                self._beat(regular=clock.now() >= self._next_at and not run.hold_over)
+                continue
+            await self._sleep(min(self._next_at, self._retry_at))
+
+    def _joins(self) -> bool:
+        """Whether it answers a common beat now: walls and upstreams do once a heartbeat."""
+        now = self.run.clock.now()
+        if self.run.call_number == self.run.first_call:
+            return True
+        if not self._joins_all and now - self._joined_at < self.run.timing.heartbeat:
+            return False
+        self._joined_at = now
+        return True
+
+    def _pass_over(self, call: int) -> None:
+        self.begun = self.answered = self.done = call
+        self.run.changed()
+
+    def _beat(self, regular: bool) -> None:
+        """Begin a beat on each strand: the common one, a heartbeat's, or a retry."""
+        run = self.run
+        called = self.answered < run.call_number
+        self.answered = call = run.call_number
+        if regular:
+            self._slot += 1
+            self._next_at = self._next_slot()
+        every = self.leg.fresh_every
+        gone = self._line is None or self._line.left_politely
+        fresh = every > 0 and (called or self._slot % every == 0)
+        wanted = fresh or gone or self.book.down
+        self._retry_at = math.inf
+        strands: list[Callable[[], Coroutine[Any, Any, None]]] = []
+        if self._line is not None and not gone and not self._held_busy and (regular or called):
+            self._held_busy = True  # before the beat's task begins: there is never a second one
+            strands.append(partial(self._held_beat, self._line, call))
+        if wanted and self._open < MOST_OPEN:
+            self._open += 1
+            strands.append(partial(self._fresh_beat, call))
+        else:
+            self.begun = max(self.begun, call)
+        self._spawn(self._strands(strands, call))
+
+    async def _strands(
+        self, strands: list[Callable[[], Coroutine[Any, Any, None]]], call: int
+    ) -> None:
+        try:
+            await asyncio.gather(*(self._strand(begin) for begin in strands))
+        finally:
+            self.begun = max(self.begun, call)
+            self.done = max(self.done, call)
+            self.run.changed()
+
+    async def _strand(self, begin: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        """Where one strand ends the leg, the other one is still waited for, or cut."""
+        await self._work(begin())
+
+    # -- the fresh strand --------------------------------------------------------------
+
+    async def _fresh_beat(self, call: int) -> None:
+        try:
+            kept, tried = await self._dial(call)
+        finally:
+            self._open -= 1
+            self.wake.set()
         if self.run.lasting:
             self.book.addresses = addresses(tried)
-        await self._take(kept, call)
+        await self._fresh_over(kept, call)
+
+    async def _dial(self, call: int) -> tuple[Tried, list[Tried]]:
+        """A fresh attempt at every address."""
+        if self._attempts.resolve_is_due:
+            await self._resolve_again()
+        self.begun = max(self.begun, call)
+        self.run.changed()
+        return await self._attempts.all()
 
     async def _resolve_again(self) -> None:
         """Ask for the addresses anew, without losing what is known when nobody answers."""
@@ -213,104 +339,228 @@ class LegRun:
             pass
         self._attempts.keep_addresses()
 
-    async def _take(self, kept: Tried, call: int) -> None:
-        """Go on from an attempt: hold its line, or open or continue an outage."""
+    async def _fresh_over(self, kept: Tried, call: int) -> None:
+        """Go on from a fresh beat: hold its line or close it; open or continue an outage."""
+        book = self.book
         if kept.error is None:
-            self._good(kept, call)
-            self.book.recover(kept.ended)
-            interval = self.run.interval(self.leg, False)
-            if self._one_shot and self.book.quiet_since(kept.ended) >= interval:
+            since = book.drops[-1].noticed if book.down else -math.inf
+            await self._keep_or_close(kept, call)
+            if kept.started >= since and not book.undecided:
+                book.recover(kept.ended)
+                if self._line is None or not book.drops:
+                    self._strikes = 0
+            if book.quiet_since(kept.ended) >= self.run.timing.heartbeat:
                 self._strikes = 0
             return
-        self.book.bad(kept.started, kept.ended, kept.conn, kept.error, call)
+        if self._gives_up:
+            book.cut_short(kept.started, kept.ended, kept.conn, call, "fresh")
+            return
+        book.bad(kept.started, kept.ended, kept.conn, kept.error, call, "fresh")
         if not kept.error.tells:
             return
-        if self.book.goes_on(kept.started, kept.ended):
-            self._strike()
+        if book.down and book.goes_on(kept.started, kept.ended):
+            if not book.undecided:
+                self._strike()
             return
-        await self._drop(kept.error, kept.started, None)
+        if book.drops and not book.drops[-1].stalled and kept.started < book.well_since:
+            return  # it began while the outage that is over now went on
+        self._notice(kept.error, kept.started, "fresh")
 
-    def _good(self, kept: Tried, call: int) -> None:
-        assert kept.line is not None
+    async def _keep_or_close(self, kept: Tried, call: int, second_look: bool = False) -> None:
+        """Note a good fresh beat. Its line becomes the held one when there is none."""
+        line = kept.line
+        assert line is not None
         assert kept.echo is not None
-        first = self.book.last_good is None
-        self._keep(kept.line, kept.conn, kept.started)
-        self.book.good(kept.echo, kept.conn, call, kept.line.tcp())
-        self.book.address = str(kept.target)
-        facts = kept.line.facts
-        if first or self.run.lasting:
-            facts.phases = {**self.book.facts.phases, **facts.phases}
-            self.book.facts = facts
+        book, run = self.book, self.run
+        gone = self._line is None or self._line.left_politely or self._line.lost is not None
+        # What was opened before an outage was noticed says nothing about now.
+        newer = second_look or (
+            not book.undecided and (not book.down or kept.started >= book.drops[-1].noticed)
+        )
+        holds = line.holds and run.holds and gone and newer and not self.over
+        first = book.last_good["fresh"] is None
+        book.good(kept.echo, kept.conn, call, line.tcp(), "fresh", kept.started)
+        book.learn(line.facts)
+        if first or (run.lasting and (holds or not line.holds)):
+            line.facts.phases = {**book.facts.phases, **line.facts.phases}
+            book.facts = line.facts
         else:
-            self.book.facts.evidence = facts.evidence
+            book.facts.evidence = line.facts.evidence
+        if holds:
+            old, self._line = self._line, line
+            self._line_conn, self._line_began = kept.conn, kept.started
+            self._held_good.clear()
+            book.address = str(kept.target)
+            book.holds(kept.conn, kept.started, str(kept.target))
+            if old is not None:
+                await self._attempts.close(old)
+        else:
+            book.address = book.address if self._line is not None else str(kept.target)
+            await self._attempts.close(line)
 
-    def _keep(self, line: Line, conn: int, began: float) -> None:
-        if self._line is not None and self._line is not line:
-            self._attempts.forget(self._line)
-        self._line, self._line_conn, self._line_began = line, conn, began
-        self.book.learn(line.facts)
+    # -- the held strand ---------------------------------------------------------------
 
-    # -- beats and drops ---------------------------------------------------------------
-
-    async def _beat(self, line: Line) -> None:
-        call, sent = self.answered, self.run.clock.now()
+    async def _held_beat(self, line: Line, call: int) -> None:
+        """One beat on the held connection; the caller says that it is busy."""
+        run, sent, conn = self.run, self.run.clock.now(), self._line_conn
         try:
             echo = await line.beat()
         except asyncio.CancelledError:
-            self.book.cut_short(sent, self.run.clock.now(), self._line_conn, call)
+            self.book.cut_short(sent, run.clock.now(), conn, call, "held")
             raise
         except ProbeError as error:
+            self._held_busy = False
+            if self._line is not line:
+                return
+            if self._gives_up:
+                self.book.cut_short(sent, run.clock.now(), conn, call, "held")
+                return
             polite = line.left_politely and not error.answered
             if polite:
                 error.tells = False  # our question and its close crossed on the way
-            self.book.bad(sent, self.run.clock.now(), self._line_conn, error, call)
+            self.book.bad(sent, run.clock.now(), conn, error, call, "held")
             if polite:
-                await self._close_line()
-                await self._attempt_again()
-                return
-            await self._drop(error, sent, self._line_conn)
+                self.book.doubts.pop("held", None)  # what follows is asked anew
+                await self._let_go(line)
+                self._retry_at = min(self._retry_at, run.clock.now())
+                self.wake.set()
+            elif error.tells:
+                self._held_failed(line, error, sent, run.clock.now())
             return
-        self.book.good(echo, self._line_conn, call, line.tcp())
-        if echo.ended - self._line_began >= self.run.timing.heartbeat:
+        finally:
+            self._held_busy = False
+        self.book.good(echo, conn, call, line.tcp(), "held")
+        self._held_good.set()
+        run.changed()
+        if echo.ended - self._line_began >= run.timing.heartbeat and not self.book.down:
             self._strikes = 0
 
-    async def _drop(self, error: ProbeError, sent: float, conn: int | None) -> None:
-        """Record a drop, call the common beat, and decide the symptom by a new attempt."""
-        clock, line = self.run.clock, self._line
-        noticed = clock.now()
+    def _held_failed(self, line: Line, error: ProbeError, sent: float, noticed: float) -> None:
+        """The held connection does not work any more."""
+        if self._line is not line:
+            return
+        book, conn, age = self.book, self._line_conn, noticed - self._line_began
+        tcp, facts = line.tcp(), line.facts
+        self._line = None
+        self._held_good.set()
+        self.run.changed()
+        if book.down and book.goes_on(sent, noticed):
+            book.held_failed_too(error, conn=conn, age=age, facts=facts, tcp=tcp)
+            self._spawn(self._attempts.close(line))
+            return
+        self._spawn(self._attempts.close(line))
+        self._notice(error, sent, "held", conn=conn, age=age, line=line, tcp=tcp)
+
+    async def _let_go(self, line: Line) -> None:
+        if self._line is line:
+            self._line = None
+            self._held_good.set()
+        await self._attempts.close(line)
+
+    # -- outages and second looks ------------------------------------------------------
+
+    def _notice(
+        self,
+        error: ProbeError,
+        sent: float,
+        strand: Strand,
+        *,
+        conn: int | None = None,
+        age: float | None = None,
+        line: Line | None = None,
+        tcp: TcpSample | None = None,
+    ) -> None:
+        """Record an outage, let all legs beat at once, and look a second time."""
+        run, book, noticed = self.run, self.book, self.run.clock.now()
         self._strikes += 1
-        call = self.run.call()
-        self.answered = call
-        self.book.drop(
+        call = run.call_for(self, noticed)
+        self.answered = max(self.answered, call)
+        last = book.last_good[strand]
+        book.drop(
             error,
             # A leg that never worked is down since we began to look, not since its first dial.
-            began=self._looking_since if self.book.last_good is None else self.book.last_good,
+            began=self._looking_since if last is None else last,
             sent=sent,
             noticed=noticed,
             call=call,
+            strand=strand,
             conn=conn,
-            age=noticed - self._line_began if conn is not None else None,
-            facts=line.facts if line is not None else error.facts or self.book.facts,
-            tcp=line.tcp() if line is not None else None,
+            age=age,
+            facts=line.facts if line is not None else error.facts or book.facts,
+            tcp=tcp,
         )
-        await self._close_line()
-        kept, _ = await self._attempts.all()
-        failed = kept.error
-        attempt = attempt_of(kept)
-        if failed is None:
-            self.book.amend(symptom="cut", attempt=attempt, recovered=kept.ended)
-            self._good(kept, call)
-            if self._strikes > 1 and not self._one_shot:
+        held = self._line
+        if held is not None and call and not self._held_busy and not held.left_politely:
+            self._held_good.clear()
+            self._held_busy = True
+            self._spawn(self._held_beat(held, call))
+        self._spawn(self._second_look(call, noticed))
+
+    async def _second_look(self, call: int, noticed: float) -> None:
+        run, book = self.run, self.book
+        await run.until(lambda: run.all_begun(call, self), noticed + SECOND_LOOK_SECONDS)
+        began = run.clock.now()
+        try:
+            kept, tried = await self._dial(call)
+        except asyncio.CancelledError:
+            if run.clock.now() - began >= run.timing.connect_timeout:
+                book.cut_second_look(began, run.clock.now(), self._line is not None)
+            raise
+        finally:
+            self.done = max(self.done, call)
+            run.changed()
+        if run.lasting:
+            book.addresses = addresses(tried)
+        attempt = attempt_of(kept, self.leg)
+        if kept.error is None:
+            held_failed = book.drops[-1].strand == "held"
+            await self._keep_or_close(kept, call, second_look=True)
+            symptom = "cut" if held_failed else "blip"
+            blip = not held_failed
+            book.amend(symptom=symptom, attempt=attempt, recovered=kept.ended, lone=blip)
+            book.decided()
+            if held_failed and self._strikes > 1 and self._line is not None:
                 # A connection that keeps dying: do not reconnect as fast as it dies.
-                await self._close_line()
+                await self._let_go(self._line)
                 self._wait_before_retry()
             return
-        self.book.bad(kept.started, kept.ended, kept.conn, failed, call)
-        if not failed.tells:
-            self.book.amend(attempt=attempt)
-        else:
-            self.book.tried_again(attempt, failed)
+        if self._gives_up:
+            book.cut_short(kept.started, kept.ended, kept.conn, call, "fresh")
+            return
+        book.bad(kept.started, kept.ended, kept.conn, kept.error, call, "fresh")
+        if not kept.error.tells:
+            book.amend(attempt=attempt)
+            book.decided()
+            self._wait_before_retry()
+            return
+        book.looked_again(attempt, kept.error, held=self._line is not None)
         self._wait_before_retry()
+        if self._line is not None:
+            await self._refusing(kept.ended)
+
+    async def _refusing(self, since: float) -> None:
+        """Whether the held connection answers a beat that was sent after fresh ones failed."""
+        run, book = self.run, self.book
+        while self._line is not None and not self.over:
+            sent = book.last_held_sent
+            if sent is not None and sent >= book.drops[-1].noticed:
+                book.turns_out("refusing")
+                return
+            if not self._held_busy:
+                line = self._line
+                if line.left_politely:
+                    break
+                if line.lost is not None:
+                    self.wake.set()  # whoever watches the line lets go of it
+                    await self._held_good.wait()
+                    continue
+                self._held_busy = True
+                await self._held_beat(line, run.call_number)
+                continue
+            self._held_good.clear()
+            await self._held_good.wait()
+        if not self.over:
+            book.turns_out("down")
 
     def _strike(self) -> None:
         self._strikes += 1
@@ -320,15 +570,16 @@ class LegRun:
         timing = self.run.timing
         pause = min(timing.backoff * max(1, self._strikes), timing.backoff_max)
         self._retry_at = self.run.clock.now() + pause
-
-    async def _close_line(self) -> None:
-        line, self._line = self._line, None
-        if line is not None:
-            await self._attempts.close(line)
+        self.wake.set()
 
     async def _close_all(self) -> None:
+        self._held_at_end = self.holding()
         self.closing = True
         self._line = None
+        tasks = list(self._tasks)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
         await self._attempts.close_all()
 
 

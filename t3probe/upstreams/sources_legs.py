@@ -2,8 +2,9 @@
 
 One address is one leg, however many sources, routes and listeners name it: it is probed once,
 has one segment of its own, and all its places. A static `[[upstream]]` with that address keeps
-its name and takes the places on. Names are made from the first place, in order of route and
-port: `envoy-orders-8443-10.0.0.7:9000`.
+its name and takes the places on. One at an address that a declared leg dials takes that leg's
+path; an address of loopback is another machine's when its source is on another one. Names are made
+from the first place, in order of route and port: `envoy-orders-8443-10.0.0.7:9000`.
 """
 
 from __future__ import annotations
@@ -14,7 +15,8 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from t3probe.config.endpoints import parse_address, plain_host
+from t3probe.config.dialled import far_ends, is_loopback
+from t3probe.config.endpoints import parse_address, parse_url, plain_host
 from t3probe.config.shares import Shares
 from t3probe.config.types import Deployment, Leg, Place
 from t3probe.upstreams.sources import Backend, either_weight
@@ -59,6 +61,7 @@ def with_found(deployment: Deployment, readings: Iterable[Reading]) -> Deploymen
             found.setdefault(backend.address, []).append((backend, reading))
     if not found:
         return deployment
+    ends = far_ends(deployment.legs)
     changed: dict[str, Leg] = {}
     new: list[Leg] = []
     for address, several in found.items():
@@ -66,20 +69,25 @@ def with_found(deployment: Deployment, readings: Iterable[Reading]) -> Deploymen
         shared = dict.fromkeys(one for _, reading in several for one in reading.source.shares)
         leg = listed.get(_plain(parse_address(address)))
         if leg is not None:
-            own = leg.path[-1]
-            path = (*dict.fromkeys((*leg.path[:-1], *shared)), own)
+            path = tuple(dict.fromkeys((*leg.path, *shared)))
+            if leg.path[-1] in deployment.own_segments:
+                path = (*dict.fromkeys((*leg.path[:-1], *shared)), leg.path[-1])
             changed[leg.name] = msgspec.structs.replace(leg, places=places, path=path)
             continue
         name = leg_name(places[0], address)
         own = "upstream-" + name.removeprefix("envoy-")
         shared.update(dict.fromkeys(shares.of(several[0][0].host)))
+        plain = _plain(parse_address(address))
+        same = ends.get(plain)
+        if is_loopback(plain[0]) and any(_remote(reading) for _, reading in several):
+            same = None
         new.append(
             Leg(
                 name=name,
                 kind="tcp",
-                path=(*shared, own),
+                path=tuple(dict.fromkeys((*shared, *((own,) if same is None else same.path)))),
                 address=address,
-                tcp_ends_at=own,
+                tcp_ends_at=own if same is None else same.tcp_ends_at,
                 route=places[0].route,
                 listen_port=places[0].listen_port,
                 backend=address,
@@ -87,11 +95,17 @@ def with_found(deployment: Deployment, readings: Iterable[Reading]) -> Deploymen
             )
         )
     new.sort(key=lambda leg: leg.name)
+    made = (leg.path[-1] for leg in new if leg.path[-1].startswith("upstream-"))
     return msgspec.structs.replace(
         deployment,
         legs=(*(changed.get(leg.name, leg) for leg in deployment.legs), *new),
-        own_segments=(*deployment.own_segments, *(leg.path[-1] for leg in new)),
+        own_segments=(*deployment.own_segments, *made),
     )
+
+
+def _remote(reading: Reading) -> bool:
+    """Whether a source is on another machine than we are."""
+    return not is_loopback(parse_url(reading.source.url, ("http", "https")).host)
 
 
 def _places(several: Iterable[Place]) -> tuple[Place, ...]:

@@ -16,6 +16,7 @@ from t3probe.config.downtime import planned
 from t3probe.config.types import Deployment, Leg, UpstreamSource
 from t3probe.observation import Observation
 from t3probe.timing import Clock, SystemClock
+from t3probe.upstreams.names import with_names
 
 if TYPE_CHECKING:
     from t3probe.upstreams.sources import SourceError
@@ -51,6 +52,7 @@ class RunSources:
         ]
         if sources:
             self._read(sources, clock or SystemClock(), environ)
+        self.deployment = with_names(self.deployment)
 
     def _read(
         self, sources: list[UpstreamSource], clock: Clock, environ: Mapping[str, str]

@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from t3probe import guard
+from t3probe.config.endpoints import is_address
 from t3probe.config.types import Deployment, Leg
 from t3probe.observation import Observation
 from t3probe.probes.tcp import MAX_CONNECT_SECONDS
@@ -41,6 +42,10 @@ SILENT_SECONDS = 5.0
 """A child that has said nothing for so long hangs; it gives a sign of life every half second."""
 LAST_SECONDS = 1.0
 """How long a child that was told to end may take."""
+CONTROLS = 3
+"""So many upstreams of each shared segment are dialled again beside second looks ..."""
+MOST_CONTROLS = 300
+"""... and so many in all."""
 PIPE_BYTES = 1 << 20
 READ_BYTES = 1 << 18
 ROOT = Path(__file__).resolve().parents[2]
@@ -79,7 +84,11 @@ class Sweep:
         """To end before it was done."""
         self._process = self._start()
         # While it starts, and before the legs do: in their loop this would take too long.
-        flags = [wire.REFUSED_OK if leg.refused_ok else 0 for leg in legs]
+        controls = _controls(legs)
+        flags = [
+            (wire.REFUSED_OK if leg.refused_ok else 0) | (wire.CONTROL if at in controls else 0)
+            for at, leg in enumerate(legs)
+        ]
         self._lines = wire.asked(zip(flags, self.targets, strict=True))
 
     def _start(self) -> subprocess.Popen[bytes]:
@@ -240,3 +249,19 @@ class Sweep:
         from t3probe.upstreams.sweep_book import observed
 
         return observed(self, run, planned)
+
+
+def _controls(legs: Sequence[Leg]) -> frozenset[int]:
+    """For each segment that several upstreams share a few of them, far apart in the list: what
+    another one's second look is compared with."""
+    sharing: dict[str, list[int]] = {}
+    for at, leg in enumerate(legs):
+        if leg.address is not None and is_address(split_address(leg.address)[0]):
+            for segment in leg.path:
+                sharing.setdefault(segment, []).append(at)
+    found: set[int] = set()
+    for several in sharing.values():
+        if len(several) > 1:
+            step = max(1, len(several) // CONTROLS)
+            found.update(several[::step][:CONTROLS])
+    return frozenset(sorted(found)[:MOST_CONTROLS])

@@ -38,8 +38,6 @@ class Said:
         self.unknown: dict[int, str] = {}
         self.near: dict[tuple[int, int], str] = {}
         """Upstream and address of a first connect that failed: its own address and port."""
-        self.sent_all: float | None = None
-        """When the first connects of all had been sent; None: it did not come so far."""
         self.stalls: list[tuple[float, float]] = []
         self.complete = False
         for kind, payload in wire.frames(data):
@@ -52,8 +50,6 @@ class Said:
         elif kind == wire.NEAR_END:
             leg, target = wire.NEAR.unpack_from(payload)
             self.near[leg, target] = payload[wire.NEAR.size :].decode()
-        elif kind == wire.SENT_ALL:
-            self.sent_all = wire.MOMENT.unpack(payload)[0] * wire.MICROSECONDS
         elif kind == wire.STALL:
             began, ended = (one[0] for one in wire.MOMENT.iter_unpack(payload))
             self.stalls.append((began * wire.MICROSECONDS, ended * wire.MICROSECONDS))
@@ -77,7 +73,6 @@ def observed(sweep: Sweep, run: Run, planned: Callable[[Leg], str]) -> list[Obse
     sweep.said.clear()
     footing = Footing(run.clock, run.timing)
     footing.stalls = [(sweep.base + began, sweep.base + ended) for began, ended in said.stalls]
-    sent_all = sweep.base + (said.sent_all or 0.0)
     out: list[Observation] = []
     for number, leg in enumerate(sweep.legs):
         book = Book(leg, sweep.base, footing)
@@ -85,7 +80,7 @@ def observed(sweep: Sweep, run: Run, planned: Callable[[Leg], str]) -> list[Obse
         tries, said.tries[number] = said.tries[number], []
         if tries:
             targets = said.targets.get(number) or sweep.targets[number]
-            writer = _Writer(sweep, leg, book, targets, sent_all, said.near)
+            writer = _Writer(sweep, leg, book, targets, said.near)
             book.facts.phases["resolve"] = round(said.took.get(number, 0.0), 6)
             writer.write(tries)
         elif not book.unresolved and sweep.problem:
@@ -103,10 +98,9 @@ class _Writer:
         leg: Leg,
         book: Book,
         targets: Sequence[tuple[str, int]],
-        sent_all: float,
         near: Mapping[tuple[int, int], str],
     ) -> None:
-        self._leg, self._book, self._sent_all, self._near = leg, book, sent_all, near
+        self._leg, self._book, self._near = leg, book, near
         self._base, self._limit = sweep.base, sweep.limit
         self._targets = [Target(host, host, port) for host, port in targets]
 
@@ -114,6 +108,7 @@ class _Writer:
         """The first attempt, and the second if there was one."""
         book = self._book
         first, second = (self._attempt(tries, number) for number in (0, 1))
+        later = sorted({one[2] for one in tries if one[2]})
         if not first:
             return  # cut short
         book.started = min(one.started for one in first)
@@ -121,16 +116,19 @@ class _Writer:
         kept = kept_of(first)
         if kept.error is None:
             self._good(kept)
+            for number in later:  # a control: that it works at that moment, too
+                self._note_good(self._attempt(tries, number))
             return
-        book.bad(kept.started, kept.ended, kept.conn, kept.error, 0)
+        book.bad(kept.started, kept.ended, kept.conn, kept.error, 0, "fresh")
         if not kept.error.tells:
             return
         book.drop(
             kept.error,
             began=self._base,
             sent=kept.started,
-            noticed=max(kept.ended, self._sent_all),
+            noticed=kept.ended,
             call=0,
+            strand="fresh",
             conn=None,
             age=None,
             facts=kept.error.facts or book.facts,
@@ -140,14 +138,14 @@ class _Writer:
             self._again(kept_of(second))
 
     def _again(self, kept: Tried) -> None:
-        attempt = attempt_of(kept)
+        attempt = attempt_of(kept, self._leg)
         if kept.error is None:
-            self._book.amend(symptom="cut", attempt=attempt, recovered=kept.ended)
+            self._book.amend(symptom="blip", lone=True, attempt=attempt, recovered=kept.ended)
             self._good(kept)
             return
-        self._book.bad(kept.started, kept.ended, kept.conn, kept.error, 0)
+        self._book.bad(kept.started, kept.ended, kept.conn, kept.error, 0, "fresh")
         if kept.error.tells:
-            self._book.amend(symptom="down", attempt=attempt)
+            self._book.looked_again(attempt, kept.error, held=False)
         else:
             self._book.amend(attempt=attempt)
 
@@ -155,11 +153,16 @@ class _Writer:
         assert kept.echo is not None
         book = self._book
         took = kept.echo.measured_seconds
-        book.good(kept.echo, kept.conn, 0, None)
+        book.good(kept.echo, kept.conn, 0, None, "fresh")
         tries = book.addresses
         book.address = tries[kept.conn % len(tries)].address  # one text, not two
         if took is not None:
             book.facts.phases["connect"] = took
+
+    def _note_good(self, tried: Sequence[Tried]) -> None:
+        for one in tried:
+            if one.echo is not None:
+                self._book.good(one.echo, one.conn, 0, None, "fresh")
 
     def _attempt(self, tries: Sequence[One], number: int) -> list[Tried]:
         """One attempt at all addresses, in their order; none when it was cut short."""
@@ -177,11 +180,13 @@ class _Writer:
             round(self._base + sent * wire.MICROSECONDS, 6),
             round(self._base + ended * wire.MICROSECONDS, 6),
         )
+        refused = False
         if problem:
             error = self._error(problem, target)
             # A reset this early came after the handshake: a refused one says so.
             accepted = error.reason == "connection_reset"
-            if not accepted and not (error.reason == "connect_refused" and self._leg.refused_ok):
+            refused = error.reason == "connect_refused" and self._leg.refused_ok
+            if not accepted and not refused:
                 error.facts = Facts(
                     local_address=self._near.get((leg, at), ""),
                     remote_address=str(target),
@@ -193,7 +198,12 @@ class _Writer:
         else:
             # The kernel's own number where it keeps one, else our clock's.
             took = round(rtt * wire.MICROSECONDS, 6) if rtt else tried.ended - tried.started
-        tried.echo = Echo(sent=tried.started, ended=tried.ended, measured_seconds=took)
+        tried.echo = Echo(
+            sent=tried.started,
+            ended=tried.ended,
+            measured_seconds=took,
+            refused=refused,
+        )
         return tried
 
     def _error(self, problem: int, target: Target) -> ProbeError:

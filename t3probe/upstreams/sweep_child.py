@@ -6,8 +6,9 @@ modules. It reads one request from standard input, and writes frames (`sweep_wir
 output. Closing its input, or SIGTERM, ends it at once; what it saw until then is written.
 
 The order of things: every upstream is dialled once, at each of its addresses. What failed is
-dialled once more when the first connects of all have been sent, so that everything that was swept
-lies between the beginning and that second try.
+dialled once more when the first connects of all have been sent. Beside that second look, and after
+the failure was noticed, a few others that share a segment with many are dialled again (controls):
+whether a shared segment works is told by what was tried at the same moment.
 """
 
 from __future__ import annotations
@@ -83,7 +84,11 @@ class Sweeper:
             ports = map(int, words[1::2])
             self._targets.append(list(zip(words[::2], ports, strict=True)))
         self._first = deque[int]()
-        self._again = deque[int]()
+        self._again = deque[tuple[int, int]]()
+        """Upstreams to look at a second time, and when their failure was noticed."""
+        self._controls: list[int] = []
+        self._rounds = 0
+        self._round_at = -1
         self._next = deque[tuple[int, int, int]]()
         """Upstream, address and attempt: what is left of an upstream with several addresses."""
         self._left: dict[int, list[int]] = {}
@@ -160,12 +165,21 @@ class Sweeper:
             elif self._first:
                 self._begin(self._first.popleft(), 0)
             elif self._sent_all and self._again:
-                self._begin(self._again.popleft(), 1)
+                if not self._control(self._again[0][1]):
+                    self._begin(self._again.popleft()[0], 1)
             elif not self._sent_all and not names_left:
                 self._sent_all = True
-                self._tell(wire.SENT_ALL, wire.MOMENT.pack(self._moment()))
             else:
                 return False
+        return True
+
+    def _control(self, noticed: int) -> bool:
+        """Begin a round of controls, if none was begun since this failure was noticed."""
+        if self._round_at > noticed or self._rounds == wire.MOST_ROUNDS or not self._controls:
+            return False
+        self._rounds += 1
+        self._round_at = max(self._moment(), noticed + 1)
+        self._next.extend((leg, 0, self._rounds) for leg in self._controls)
         return True
 
     def _wait(self, most: float) -> None:
@@ -263,7 +277,9 @@ class Sweeper:
             del self._left[leg]
             bad = left[1] == len(self._targets[leg])
         if bad and not attempt:
-            self._again.append(leg)
+            self._again.append((leg, ended))
+        elif not attempt and self._flags[leg] & wire.CONTROL:
+            self._controls.append(leg)
 
     def _good_all_the_same(self, leg: int, problem: int) -> bool:
         """As in `t3probe.probes.tcp`: a reset comes after the handshake."""

@@ -20,12 +20,13 @@ from typing import NamedTuple
 
 __all__ = [
     "ADDRESSES",
+    "CONTROL",
     "END",
     "LEFT_LOOPBACK",
     "MICROSECONDS",
+    "MOST_ROUNDS",
     "NEAR_END",
     "REFUSED_OK",
-    "SENT_ALL",
     "STALL",
     "TICK",
     "TRIED",
@@ -46,8 +47,6 @@ UNKNOWN_NAME = b"U"
 """`NAMED` of an upstream, then the sentence why there is no address for it."""
 NEAR_END = b"N"
 """`NEAR` of a first connect that failed, then its own address and port, as the record has them."""
-SENT_ALL = b"Q"
-"""When the first connect of every upstream had been sent, as `MOMENT`."""
 STALL = b"S"
 """The child stood still from, to: two `MOMENT`."""
 TICK = b"T"
@@ -58,7 +57,8 @@ END = b"Z"
 """The sweep is complete."""
 
 TRIED = struct.Struct("<IBBhIII")
-"""One connect: the upstream's number, its address's number, the attempt (0 or 1), the system's
+"""One connect: the upstream's number, its address's number, the attempt (0, 1 for the second look,
+and for a control the number of the round), the system's
 error number (0: connected, -1: no answer in time), the kernel's handshake time (0: unknown), and
 when it was sent and over, in microseconds."""
 NAMED = struct.Struct("<II")
@@ -69,6 +69,10 @@ MOMENT = struct.Struct("<I")
 HEAD = struct.Struct("<cI")
 MICROSECONDS = 1e-6
 REFUSED_OK = 1
+CONTROL = 2
+"""Flag: dialled again beside second looks, to compare them with."""
+MOST_ROUNDS = 100
+"""So often controls are dialled again at most; `TRIED` counts the attempt in one byte."""
 NO_ANSWER = -1
 
 

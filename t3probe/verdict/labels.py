@@ -67,6 +67,8 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     """The fewest outcomes to disbelieve; see `t3probe.verdict.repairs`."""
     extra_leg: Names | None
     """The part of a path whose leg would tell the most suspects apart."""
+    simplest: Names | None
+    """The one smallest explanation; None when there are several of that size, or none."""
 
     def labels(self) -> dict[str, Label]:
         """The label of each segment."""
@@ -210,7 +212,8 @@ def _judge(
     failed = bool(sets or contradictions)
     structural = [group for group in same_legs(width, ran) if len(group) > 1]
     classes = list(_alike(structural, inside, suspects))
-    told_apart = [one for one in classes if one[0] in ambiguous]
+    unsure = ([at for at in one if at in ambiguous] for one in classes)
+    told_apart = [one for one in unsure if len(one) > 1]
     extra = best_extra_leg(
         width,
         paths,
@@ -239,7 +242,15 @@ def _judge(
         contradictions=contradictions,
         repairs=repairs,
         extra_leg=None if extra is None else names.of(extra),
+        simplest=_simplest(found, truncated),
     )
+
+
+def _simplest(sets: tuple[Names, ...], truncated: bool) -> Names | None:
+    if not sets or (len(sets) == 1 and truncated):
+        return None  # of a list that was cut there may be another one of that size
+    several = len(sets) > 1 and len(sets[1]) == len(sets[0])
+    return None if several else sets[0]
 
 
 def _alike(

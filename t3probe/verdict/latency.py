@@ -29,7 +29,7 @@ import msgspec
 from t3probe.baseline import MIN_TRIPS
 from t3probe.median import median
 from t3probe.observation import Observation
-from t3probe.verdict.timeline import takes_part
+from t3probe.verdict.evidence import takes_part
 
 __all__ = ["Latency", "Pace", "latency", "solve", "spread"]
 
@@ -103,7 +103,7 @@ def latency(segments: Sequence[str], seen: Mapping[str, Observation]) -> Latency
         path = set(one.path)
         if one.outcome != "passed" or not takes_part(one) or not path <= known:
             continue
-        trips = [beat.rtt_seconds for beat in one.beats if beat.ok]
+        trips = one.trips
         if (
             path
             and len(path) == len(one.path)

@@ -4,14 +4,15 @@ What counts as one try decides what the posterior is worth, since it takes tries
 independent. The beats of a leg are not: an outage of five seconds fails five of them. So
 
 - within a run each incident is one try of the legs that failed in it and of those that clear
-  for it by the rules of `t3probe.verdict.timeline`; a run without one is one good try of each
+  for it by the rules of `t3probe.verdict.evidence`; a run without one is one good try of each
   leg that passed;
 - over several runs each run is one try of a leg: failed if it failed in any incident, good if
   it cleared in every one; anything else is no try.
 
 A leg that could not tell, is under planned downtime, or only clears a part of what it crosses
-is not tried. What counts forget is which legs failed together: the verdicts of the single runs
-know that, and `Repetition.convicted_in` says how many of them convict each segment.
+is not tried; a blip is no try of anybody. What counts forget is which legs failed together: the
+verdicts of the single runs know that, and `Repetition.convicted_in` says how many of them convict
+each segment.
 """
 
 from __future__ import annotations
@@ -90,16 +91,11 @@ def in_run(judged: RunVerdict) -> Posterior:
 
 def _tries(judged: RunVerdict, incidents: Sequence[Incident]) -> dict[str, list[bool]]:
     """For each leg its tries in a run, by incident; True: failed."""
-    if not incidents:
-        return {leg: [False] for leg in judged.passed}
     out: dict[str, list[bool]] = {}
     for one in incidents:
-        for leg in one.failed:
-            out.setdefault(leg, []).append(True)
-        for leg, how in one.cleared_by.items():
-            if how != "beside":
-                out.setdefault(leg, []).append(False)
-    return out
+        for leg, failed in one.tried.items():
+            out.setdefault(leg, []).append(failed)
+    return out or {leg: [False] for leg in judged.passed}
 
 
 def from_runs(recordings: Iterable[Recorded]) -> Repetition:
@@ -168,7 +164,7 @@ def _run(
     judged: RunVerdict, known: dict[_Way, int], alike: dict[tuple[str, ...], tuple[str, ...]]
 ) -> _Run:
     """`known` numbers the ways of all runs, `alike` holds their lists of segments once."""
-    many = max(1, len(judged.incidents))
+    many = max(1, sum(bool(one.tried) for one in judged.incidents))
     tries = array("q")
     for leg, one in _tries(judged, judged.incidents).items():
         if any(one) or len(one) == many:

@@ -1,8 +1,10 @@
 """Judges a run: its incidents, each with a verdict of its own, and all of them together.
 
-The run's verdict takes the suspect sets of all its incidents by the rules of `labels`: whoever is
-convicted in one incident is convicted in the run, and whoever is suspect in one is not cleared by
-another. An incident whose outcomes contradict each other convicts nobody and adds no set.
+Every drop has a suspect set: its leg's path without what is cleared for it (`evidence`). The rules
+of `labels` take these sets in the place of failed legs' paths, for one incident and for the run: so
+whoever is convicted in one incident is convicted in the run, and whoever is suspect in one is not
+cleared by another. An incident with a drop of which everything is cleared contradicts itself: it
+convicts nobody and adds no set.
 """
 
 from __future__ import annotations
@@ -13,11 +15,13 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from t3probe.observation import Observation, RunRecord, Symptom
+from t3probe.observation import Observation, RunRecord, Symptom, of_any_version
 from t3probe.shards import parts_said
 from t3probe.verdict.case import Case
-from t3probe.verdict.labels import Verdict, solve, solve_together
-from t3probe.verdict.timeline import How, Outage, Witness, outages, takes_part
+from t3probe.verdict.evidence import Cleared, Evidence, How, takes_part
+from t3probe.verdict.faults import WORSE, Fault, faults_of, together
+from t3probe.verdict.labels import Verdict, solve_together
+from t3probe.words import glossed
 
 if TYPE_CHECKING:
     from t3probe.verdict.posterior import Posterior
@@ -33,8 +37,7 @@ or the verdict of a path that flaps would have hundreds of MB."""
 NAMED = 5
 """How many names a sentence lists before it only counts."""
 
-
-EMPTY: Mapping[str, tuple[str, ...]] = {}
+Names = tuple[str, ...]
 
 
 class _Setting:
@@ -48,9 +51,6 @@ class _Setting:
         # An old record may lack some: a leg's path is the better witness.
         for path in (*record.paths, *self.legs.values()):
             known.update(dict.fromkeys(path))
-        for one in seen.values():
-            for drop in one.drops:
-                known.update(dict.fromkeys((*drop.carried, *drop.lost)))
         self.segments = tuple(known)
         self.paths = record.paths
         self.started_at = record.started_at
@@ -59,136 +59,152 @@ class _Setting:
         self.passed = tuple(name for name, one in self.judged if one.outcome in good)
 
     @cached_property
-    def witnesses(self) -> dict[str, Witness]:
-        return {name: Witness(one) for name, one in self.judged}
+    def evidence(self) -> Evidence:
+        return Evidence(self.judged, self.record.spread)
 
-    def uncrossed(self, leg: str, crossed: frozenset[str]) -> tuple[str, ...]:
-        """The segments of a leg that are not among these."""
-        return tuple(name for name in self.legs[leg] if name not in crossed)
+    def cleared(self, leg: str) -> Names:
+        """What a pass of this leg clears."""
+        clears = self.seen[leg].clears
+        path = self.legs[leg]
+        return path if clears is None else tuple(one for one in clears if one in path)
 
-    def crossed(self, failed: Iterable[str]) -> frozenset[str]:
-        """The segments that one of these failed legs crosses."""
-        return frozenset(name for one in failed for name in self.legs[one])
-
-    def together(self, incidents: Sequence[Incident]) -> Verdict:
-        """The run's verdict."""
-        sound = [one for one in incidents if one.verdict.status != "inconsistent"]
-        rest = [one for one in incidents if one.verdict.status == "inconsistent"]
-        cleared = {name for leg in self.passed for name in self.legs[leg]}
-        cleared.update(*(one.verdict.exonerated for one in incidents))
-        return solve_together(
-            Case(
-                segments=self.segments,
-                legs=self.legs,
-                paths=self.paths,
-                passed=tuple(name for name, _ in self.judged),
-            ),
-            sets=[one for incident in sound for one in incident.suspect_sets],
-            cleared=cleared,
-            doubtful={name for one in rest for name in one.verdict.ambiguous},
-            contradictions=tuple(dict.fromkeys(leg for one in rest for leg in one.failed)),
-            repairs=rest[0].verdict.repairs if rest else None,
-        )
+    @cached_property
+    def by_passing(self) -> frozenset[str]:
+        """What the legs that passed clear."""
+        return frozenset(name for leg in self.passed for name in self.cleared(leg))
 
     def verdict(
-        self,
-        failed: Iterable[str],
-        passed: Iterable[str],
-        carried: Mapping[str, tuple[str, ...]] = EMPTY,
-        beside: Mapping[str, tuple[str, ...]] = EMPTY,
-        lost: Mapping[str, tuple[str, ...]] = EMPTY,
+        self, incidents: Sequence[Incident], cleared: Iterable[str], legs: Iterable[str]
     ) -> Verdict:
-        """`carried` gives segments that a failed leg clears itself, `beside` those of a leg whose
-        pass is evidence only for them, `lost` those among which a failed leg's bytes were lost:
-        each counts as one leg more."""
-        more = {f"{leg} (carried)": path for leg, path in carried.items()}
-        also = {f"{leg} (lost)": path for leg, path in lost.items() if path != self.legs[leg]}
-        failed = (*failed, *also)
-        more |= {f"{leg} (beside)": path for leg, path in beside.items()}
-        return solve(
-            Case(
-                segments=self.segments,
-                legs={**self.legs, **more, **also},
-                paths=self.paths,
-                failed=failed,
-                passed=(*passed, *more),
-            )
+        """The verdict over these incidents. `legs` are those that ran."""
+        sound = [one for one in incidents if not one.contradicts]
+        rest = [one for one in incidents if one.contradicts]
+        sets = dict.fromkeys(one for incident in sound for one in incident.suspect_sets)
+        return solve_together(
+            Case(segments=self.segments, legs=self.legs, paths=self.paths, passed=tuple(legs)),
+            sets=sets,
+            cleared=cleared,
+            doubtful={name for incident in rest for one in incident.suspect_sets for name in one},
+            contradictions=tuple(dict.fromkeys(leg for one in rest for leg in one.failed)),
+            repairs=rest[0].repairs if rest and not sets else None,
         )
 
 
 class Incident:
-    """Drops that overlap, judged together. Times are seconds since the run's start."""
+    """Drops that are told together. Times are seconds since the run's start."""
 
-    def __init__(self, outage: Outage, setting: _Setting) -> None:
-        self._outage = outage
+    def __init__(self, faults: Sequence[Fault], setting: _Setting) -> None:
+        self.faults = faults
         self._setting = setting
-        self.began: float = outage.began
+        self.began: float = min(one.began for one in faults)
         """The earliest last sign of life among the failed legs."""
-        self.noticed: float = outage.noticed
+        self.noticed: float = max(one.noticed for one in faults)
         """When the last of its drops was noticed."""
-        self.recovered: float | None = outage.recovered
+        ends = [one.recovered for one in faults if one.recovered is not None]
+        self.recovered: float | None = max(ends) if len(ends) == len(faults) else None
         """When all of its legs worked again; None when one did not before the run's end."""
-        self.symptom: Symptom = outage.symptom
-        """`down` if any of its drops was, else `cut`, else `unknown`."""
-        self.failed: tuple[str, ...] = outage.legs
+        self.symptom: Symptom = min((one.symptom for one in faults), key=WORSE.__getitem__)
+        """The worst of its drops': down, refusing, cut, unknown, blip."""
+        self.failed: Names = tuple(dict.fromkeys(one.leg for one in faults))
         """The legs with a drop in it."""
 
     @property
     def severity(self) -> tuple[int, int, float]:
         """Lower is worse: by symptom, then by more failed legs, then by onset."""
-        return self._outage.severity
+        return WORSE[self.symptom], -len(self.failed), self.began
 
     @cached_property
-    def _evidence(self) -> dict[str, tuple[How, tuple[str, ...]]]:
-        """The legs that are evidence: how, and the segments that they clear."""
-        setting, failed = self._setting, set(self.failed)
-        passed = set(setting.passed)
-        crossed: dict[frozenset[str], frozenset[str]] = {}
-        out: dict[str, tuple[How, tuple[str, ...]]] = {}
-        for name, witness in setting.witnesses.items():
-            if name in failed:
-                continue
-            how, short = self._outage.cleared_by(witness) or ("beside", frozenset(failed))
-            if how == "beside" and name not in passed:
-                continue
-            if short not in crossed:
-                crossed[short] = setting.crossed(short)
-            cleared = setting.uncrossed(name, crossed[short])
-            if cleared:
-                out[name] = (how, cleared)
+    def _cleared(self) -> list[Cleared]:
+        evidence = self._setting.evidence
+        firewalled = evidence.firewalled(self.faults)
+        return [evidence.of(one, firewalled) for one in self.faults]
+
+    @cached_property
+    def suspect_sets(self) -> list[Names]:
+        """For each drop what its leg crosses and nothing cleared."""
+        return [
+            tuple(name for name in fault.path if name not in found.segments)
+            for fault, found in zip(self.faults, self._cleared, strict=True)
+        ]
+
+    @property
+    def contradicts(self) -> bool:
+        """Whether everything is cleared of one of its drops."""
+        return not all(self.suspect_sets)
+
+    @cached_property
+    def _beside(self) -> dict[str, Names]:
+        """The legs that passed, with their segments that no failed leg crosses."""
+        crossed = {name for leg in self.failed for name in self._setting.legs[leg]}
+        out: dict[str, Names] = {}
+        for leg in self._setting.passed:
+            rest = tuple(name for name in self._setting.cleared(leg) if name not in crossed)
+            if rest:
+                out[leg] = rest
         return out
 
     @cached_property
+    def exonerated(self) -> frozenset[str]:
+        """What is cleared for one of its drops, or beside them."""
+        return frozenset().union(*(one.segments for one in self._cleared))
+
+    @cached_property
     def cleared_by(self) -> dict[str, How]:
-        """The legs that clear every drop of it, and how; `beside` ones only in part."""
-        return {name: how for name, (how, _) in self._evidence.items()}
+        """The legs that clear, and how; of several ways the strongest."""
+        found: dict[str, How] = dict.fromkeys(self._beside, "beside")
+        ways: tuple[How, ...] = ("own answer", "fresh beat", "held through")
+        for way in ways:
+            for one in self._cleared:
+                found |= {leg: way for leg, how in one.by.items() if how == way}
+        return {leg: found[leg] for leg in self._setting.legs if leg in found}
 
     @cached_property
-    def carried(self) -> dict[str, tuple[str, ...]]:
-        """The segments that failed legs' own records clear: they carried their bytes."""
-        return self._outage.carried
+    def tried(self) -> dict[str, bool]:
+        """The legs that this is a try of, for statistics, and whether they failed. Blips are none.
+        A leg that clears is one only when it clears all that it shares with those that failed."""
+        pairs = zip(self.faults, self._cleared, strict=True)
+        real = [(fault, found) for fault, found in pairs if fault.symptom != "blip"]
+        out = {fault.leg: True for fault, _ in real}
+        if real:
+            for leg, how in self.cleared_by.items():
+                if how in ("held through", "fresh beat") and leg not in self.failed:
+                    mine = set(self._setting.cleared(leg))
+                    shared = ((mine.intersection(one.path), found.each) for one, found in real)
+                    if all(names <= each.get(leg, set()) for names, each in shared):
+                        out[leg] = False
+        return out
 
     @cached_property
-    def lost(self) -> dict[str, tuple[str, ...]]:
-        """The segments among which failed legs' bytes were lost, by their own records."""
-        return self._outage.lost
+    def carried(self) -> dict[str, Names]:
+        """The segments that failed legs' own answers clear."""
+        out: dict[str, dict[str, None]] = {}
+        for fault, found in zip(self.faults, self._cleared, strict=True):
+            if found.own:
+                out.setdefault(fault.leg, {}).update(dict.fromkeys(found.own))
+        return {leg: tuple(names) for leg, names in out.items()}
 
     @cached_property
     def verdict(self) -> Verdict:
-        """From the failed legs and those that clear; all others count as not run."""
-        how = self.cleared_by
-        passed = [leg for leg in how if how[leg] != "beside"]
-        beside = {leg: path for leg, (word, path) in self._evidence.items() if word == "beside"}
-        return self._setting.verdict(self.failed, passed, self.carried, beside, self.lost)
+        """From its drops and those that clear; all other legs count as not run."""
+        beside = (name for names in self._beside.values() for name in names)
+        ran = {*self.failed, *self.cleared_by}
+        return self._setting.verdict([self], {*self.exonerated, *beside}, ran)
 
     @property
-    def suspect_sets(self) -> list[tuple[str, ...]]:
-        """For each failed leg what it crosses and nothing cleared."""
-        cleared = set(self.verdict.exonerated)
-        paths = dict.fromkeys(
-            (*(self._setting.legs[leg] for leg in self.failed), *self.lost.values())
-        )
-        return [tuple(name for name in path if name not in cleared) for path in paths]
+    def repairs(self) -> dict[str, Any] | None:
+        """The fewest outcomes to disbelieve, where it contradicts itself."""
+        from t3probe.verdict.repairs import find_repairs
+
+        position = {name: at for at, name in enumerate(self._setting.segments)}
+        ran = {leg: [position[one] for one in self._setting.legs[leg]] for leg in self.failed}
+        outcome = dict.fromkeys(self.failed, False)
+        for fault, found in zip(self.faults, self._cleared, strict=True):
+            for leg in found.by:
+                name = f"{leg} (own answer)" if leg == fault.leg else leg
+                path = found.own if leg == fault.leg else self._setting.cleared(leg)
+                ran[name] = [position[one] for one in path if one in found.segments]
+                outcome[name] = True
+        return find_repairs(self._setting.segments, ran, outcome)
 
     @cached_property
     def text(self) -> str:
@@ -201,13 +217,17 @@ class Incident:
         was = "was" if len(self.failed) == 1 else "were"
         what = {
             "down": f"{was} down",
+            "refusing": f"kept {'its connection' if was == 'was' else 'their connections'} and "
+            "accepted no new one",
             "cut": f"{was} cut and could reconnect at once",
             "unknown": f"{was} lost, whether cut or down is not known",
+            "blip": "failed once and worked at once again",
         }[self.symptom]
-        return f"{_listed(self.failed, 'and')} {what}: {_finding(self.verdict)}"
+        found = _finding(self.verdict, self._setting.record.gloss)
+        return f"{_listed(self.failed, 'and')} {what}: {found}"
 
     def to_dict(self) -> dict[str, Any]:
-        """The JSON form; each time in seconds and as UTC text. `lost` only where some were."""
+        """The JSON form; each time in seconds and as UTC text."""
         out: dict[str, Any] = {}
         for name in ("began", "noticed", "recovered"):
             seconds = getattr(self, name)
@@ -219,7 +239,6 @@ class Incident:
             "failed": list(self.failed),
             "cleared_by": dict(self.cleared_by),
             "carried": {leg: list(path) for leg, path in self.carried.items()},
-            **({"lost": {leg: list(path) for leg, path in self.lost.items()}} if self.lost else {}),
             "text": self.text,
             "verdict": self.verdict.to_dict(),
         }
@@ -238,6 +257,11 @@ class RunVerdict:
         self.passed: tuple[str, ...] = setting.passed
         """The legs that take part and passed, degraded or not."""
         self._setting = setting
+
+    @property
+    def gloss(self) -> Mapping[str, str]:
+        """What the file adds to the names of segments."""
+        return self._setting.record.gloss
 
     @property
     def listed(self) -> tuple[Incident, ...]:
@@ -276,12 +300,14 @@ class RunVerdict:
 
 
 def judge_run(record: RunRecord, observations: Sequence[Observation]) -> RunVerdict:
-    """Judge what a run saw, by the rules of `t3probe.verdict.timeline`."""
+    """Judge what a run saw, by the rules of `t3probe.verdict.evidence`."""
     seen = dict(_named(observations))
     setting = _Setting(record, seen)
-    incidents = [Incident(one, setting) for one in outages(setting.judged)]
+    faults = [fault for name, one in setting.judged for fault in faults_of(name, one)]
+    incidents = [Incident(one, setting) for one in together(faults)]
     incidents.sort(key=lambda one: one.severity)
-    verdict = setting.together(incidents)
+    cleared = setting.by_passing.union(*(one.exonerated for one in incidents))
+    verdict = setting.verdict(incidents, cleared, (name for name, _ in setting.judged))
     if verdict.status == "clean" and set(verdict.unobserved) & set(record.segments):
         verdict = msgspec.structs.replace(verdict, status="incomplete")
     return RunVerdict(verdict, incidents, setting)
@@ -292,18 +318,19 @@ def _named(observations: Iterable[Observation]) -> Iterator[tuple[str, Observati
     count: dict[str, int] = {}
     for one in observations:
         number = count[one.leg] = count.get(one.leg, 0) + 1
+        one = of_any_version(one)
         yield (one.leg if number == 1 else f"{one.leg} ({number})"), one
 
 
-def _finding(verdict: Verdict) -> str:
+def _finding(verdict: Verdict, gloss: Mapping[str, str]) -> str:
     if verdict.status == "inconsistent":
         return "the outcomes contradict each other, so nobody is convicted"
     parts = []
     if verdict.convicted:
         verb = "is" if len(verdict.convicted) == 1 else "are"
-        parts.append(f"{_listed(verdict.convicted, 'and')} {verb} convicted")
+        parts.append(f"{_listed(glossed(verdict.convicted, gloss), 'and')} {verb} convicted")
     some = verdict.at_least_one_of
-    parts += [f"one of {_listed(one, 'or')} broke" for one in some[:NAMED]]
+    parts += [f"one of {_listed(glossed(one, gloss), 'or')} broke" for one in some[:NAMED]]
     if len(some) > NAMED:
         parts.append(f"and {len(some) - NAMED} more such groups")
     return ", ".join(parts)

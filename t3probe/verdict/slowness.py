@@ -37,9 +37,9 @@ import msgspec
 from t3probe.baseline import MIN_TRIPS, judged_beats, judged_trips, over, usual
 from t3probe.median import median
 from t3probe.observation import Observation, RunRecord
+from t3probe.verdict.evidence import takes_part
 from t3probe.verdict.excess import Delay, Explained, Span, explain
 from t3probe.verdict.latency import Latency, latency, spread
-from t3probe.verdict.timeline import takes_part
 
 __all__ = ["LegPace", "Slowness", "Status"]
 

@@ -68,6 +68,7 @@ def main(arguments: argparse.Namespace) -> int:
     from t3probe.config import DeploymentError, load
     from t3probe.config.types import Deployment
     from t3probe.timing import RunClock, SystemClock
+    from t3probe.upstreams.names import with_names
     from t3probe.watch.health import Health
     from t3probe.watch.http import Server, parse_listen
     from t3probe.watch.log import Log
@@ -75,7 +76,7 @@ def main(arguments: argparse.Namespace) -> int:
     clock = SystemClock()
 
     def read() -> Deployment:
-        return load(file, os.environ, now=clock.wall())
+        return with_names(load(file, os.environ, now=clock.wall()))
 
     try:
         listen = parse_listen(arguments.listen)

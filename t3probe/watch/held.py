@@ -13,6 +13,7 @@ from t3probe.run.footing import Footing
 from t3probe.run.leg import LegRun
 from t3probe.timing import RunClock
 from t3probe.tls import TlsStore
+from t3probe.watch.blips import Blips
 from t3probe.watch.tally import Tally
 from t3probe.watch.window import Listener, WindowBook, window_seconds
 
@@ -50,6 +51,7 @@ class Held(Engine):
         self._ending = asyncio.Event()
         self.tallies: dict[str, Tally] = {}
         self.books: dict[str, WindowBook] = {}
+        self._blips = Blips()
         self.legs = [LegRun(leg, self) for leg in legs]
 
     # -- what the legs use ---------------------------------------------------------------
@@ -58,15 +60,19 @@ class Held(Engine):
         # A leg that is started anew because its definition changed goes on counting.
         tally = self.tallies.setdefault(leg.name, Tally(leg))
         tally.learn_anew(self.clock.now(), float(self.timing.slow_floor))
+        if leg.name in self.books:
+            self.books[leg.name].count_rest()
         self.books[leg.name] = book = WindowBook(
             leg,
             self.clock.now(),
             self.footing,
             tally=tally,
             keep=lambda: self._keep_seconds,
+            heartbeat=lambda: self.timing.heartbeat,
             planned=lambda: self.planned(leg),
             wall=self.clock.wall_at,
             listener=self._listener,
+            blips=self._blips,
         )
         return book
 
@@ -81,7 +87,6 @@ class Held(Engine):
     # -- for those who hold ----------------------------------------------------------------
 
     def planned(self, leg: Leg) -> str:
-        """The planned downtime that the leg is under now, as a sentence, or ""."""
         if not self.deployment.downtime:
             return ""
         return planned(self.deployment, leg, self.clock.wall_at(self.clock.now()))
@@ -125,6 +130,8 @@ class Held(Engine):
             await asyncio.gather(*side, return_exceptions=True)
             await self._let_go(self.legs)
             await self.probing.resolver.aclose()
+            for book in self.books.values():
+                book.count_rest()
         for task in tasks:
             if broke_rules(task):
                 task.result()

@@ -1,8 +1,8 @@
 """One line per drop, with the verdict of that moment.
 
-A drop is told once the common beat that it called is over: then its symptom is known, and so is
-which other legs worked; and once the next regular beat is, which shows who held through. That is
-waited for within a bound; what is not known by then is told as unknown.
+A drop is told once the common beat that it called and its second look are over: then its symptom is
+known, and so is which other legs worked; and once the next regular beat is, which shows who held
+through. That is waited for within a bound; what is not known by then is told as unknown.
 """
 
 from __future__ import annotations
@@ -28,7 +28,14 @@ class Pending(NamedTuple):
 
     book: WindowBook
     drop: Drop
-    counted: bool
+    counts: bool
+    """Unless it turns out to be a blip that stands alone."""
+
+    @property
+    def decided(self) -> bool:
+        """Whether its second look is over, and what followed said what it was."""
+        drop = self.book.newest(self.drop)
+        return drop.symptom != "unknown" or drop.recovered is not None
 
 
 class Reports:
@@ -70,7 +77,6 @@ def drop_facts(pending: Pending, drop: Drop) -> dict[str, Any]:
         "cf_ray": drop.cf_ray,
         "colo": drop.colo,
         "carried": list(drop.carried),
-        "lost": list(drop.lost),
         "words": drop.evidence,
         "tcp": None if drop.tcp is None else msgspec.to_builtins(drop.tcp),
     }
@@ -81,9 +87,10 @@ def drop_facts(pending: Pending, drop: Drop) -> dict[str, Any]:
         "leg": pending.book.leg.name,
         "reason": drop.reason,
         "symptom": drop.symptom,
+        "strand": drop.strand,
         "age_seconds": drop.connection_age_seconds,
         "detail": drop.detail,
-        "counted": pending.counted,
+        "counted": pending.counts and not drop.lone,
         "stalled": drop.stalled,
         "evidence": {key: value for key, value in evidence.items() if value not in ("", [], None)},
     }

@@ -14,8 +14,9 @@ from t3probe import verdict
 from t3probe.config import DeploymentError, legs_for
 from t3probe.config.types import Deployment, Leg
 from t3probe.metrics.sheet import Sheet
-from t3probe.observation import Drop, Observation, RunRecord
+from t3probe.observation import RECORD_VERSION, Drop, Observation, RunRecord
 from t3probe.probes import ONE_SHOT, preload
+from t3probe.run.conclude import settled
 from t3probe.run.leg import next_beat
 from t3probe.timing import RunClock, utc_text
 from t3probe.verdict.run import RunVerdict, judge_run
@@ -96,8 +97,8 @@ class Watch:
     def changed(self) -> None:
         self._news = True
 
-    def dropped(self, book: WindowBook, drop: Drop, counted: bool) -> None:
-        pending = Pending(book, drop, counted)
+    def dropped(self, book: WindowBook, drop: Drop, counts: bool) -> None:
+        pending = Pending(book, drop, counts)
         if self._reports.add(pending):
             self._told_news.set()
         else:
@@ -180,12 +181,12 @@ class Watch:
             seen.append(self._book(leg.leg).present(since))
             if number % MANY_LEGS == 0:
                 await asyncio.sleep(0)
-        record = self._record()
+        record, seen = self._record(), settled(seen)
         judged = await asyncio.to_thread(judge_run, record, seen)
         self._show(record, seen, judged)
 
     def _present(self, since: float) -> list[Observation]:
-        return [self._book(leg.leg).present(since) for leg in self.held.legs]
+        return settled([self._book(leg.leg).present(since) for leg in self.held.legs])
 
     def _book(self, leg: Leg) -> WindowBook:
         return self.held.books[leg.name]
@@ -205,10 +206,13 @@ class Watch:
         deployment, now = self.deployment, self.clock.now()
         here = {leg.leg.name for leg in self.held.legs}
         return RunRecord(
+            version=RECORD_VERSION,
             deployment=deployment.name,
             segments=deployment.segments,
             own_segments=deployment.own_segments,
             paths=deployment.paths,
+            spread=deployment.spread,
+            gloss=deployment.gloss,
             started_at=self.clock.wall_at(0.0),
             duration_seconds=now,
             hold_seconds=now,
@@ -224,8 +228,8 @@ class Watch:
     # -- saying ------------------------------------------------------------------------------
 
     async def _tell(self) -> None:
-        """A line for each drop, once its common beat and the next one are over, or after a
-        bounded time."""
+        """A line for each drop, once its symptom is known, its common beat and the next regular one
+        are over, or after a bounded time."""
         waiting, held = self._reports.waiting, self.held
         while True:
             while not waiting:
@@ -233,7 +237,7 @@ class Watch:
                 await self._told_news.wait()
             first = waiting[0].drop
             limit = 2 * (held.timing.watchdog + 2 * held.timing.connect_timeout)
-            await held.until(partial(held.all_done, first.call), first.noticed + limit)
+            await held.until(partial(self._ready, waiting[0]), first.noticed + limit)
             # One regular beat more: a connection as old as the one that died is then older.
             slot = next_beat(self.clock.now(), held.timing.heartbeat)
             await held.until(partial(held.beaten_since, slot), slot + held.timing.connect_timeout)
@@ -241,7 +245,7 @@ class Watch:
                 return
             ready = [waiting.popleft()]
             while waiting and waiting[0].drop.noticed < slot:
-                if not held.all_done(waiting[0].drop.call):
+                if not self._ready(waiting[0]):
                     break
                 ready.append(waiting.popleft())
             since = min(self.clock.now() - RECENT_SECONDS, first.noticed)
@@ -252,6 +256,10 @@ class Watch:
                 judged = self._judge_or_none(record, seen)
             for one in ready:
                 self._say_drop(one, judged)
+
+    def _ready(self, pending: Pending) -> bool:
+        """Whether its common beat is over, and its symptom is known."""
+        return self.held.all_done(pending.drop.call) and pending.decided
 
     def _tell_all(self) -> None:
         """What still waits at the end is told as it stands."""

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from t3probe.config.types import Leg
 from t3probe.metrics.sheet import Sheet
-from t3probe.observation import REASONS, Beat, Drop
+from t3probe.observation import REASONS, Beat, Drop, Strand
+from t3probe.probes import ONE_SHOT
 from t3probe.watch.memory import Memory
 
 __all__ = ["Tally"]
@@ -26,6 +27,7 @@ class Tally:
         self.memory: Memory | None = None
         """What is usual for the leg; None for an upstream, as in a run."""
         self._counts = not leg.name.startswith(_UPSTREAM)
+        self._strand: Strand = "fresh" if leg.kind in ONE_SHOT else "held"
         if self._counts:
             for reason in REASONS:
                 self.sheet.count("t3probe_disconnects_total", (self.name, reason), 0)
@@ -38,8 +40,9 @@ class Tally:
         self.memory = Memory(moment, floor) if self._counts else None
 
     def beat(self, beat: Beat) -> None:
-        """A beat that says something about the leg."""
-        if self._counts and beat.ok:
+        """A beat that says something about the leg. The round trips of fresh ones count only where
+        no connection is held."""
+        if self._counts and beat.ok and beat.strand == self._strand:
             self.sheet.observe("t3probe_rtt_seconds", (self.name,), (beat.rtt_seconds,))
             if self.memory is not None:
                 self.memory.beat(beat)
@@ -58,7 +61,11 @@ class Tally:
             return
         self.sheet.count("t3probe_disconnects_total", (self.name, drop.reason), 1)
         if drop.connection_age_seconds is not None:
-            ages = (drop.connection_age_seconds,)
-            self.sheet.observe("t3probe_connection_age_seconds", (self.name,), ages)
+            self.died(drop.connection_age_seconds)
         name = "t3probe_last_disconnect_timestamp"
-        self.sheet.gauge(name, (self.name,), noticed_at, lambda old, new: new)
+        self.sheet.gauge(name, (self.name,), noticed_at, max)
+
+    def died(self, age_seconds: float) -> None:
+        """A held connection died."""
+        if self._counts:
+            self.sheet.observe("t3probe_connection_age_seconds", (self.name,), (age_seconds,))

@@ -6,24 +6,38 @@ is older is forgotten. The bounds hold in number as well, whatever the heartbeat
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from collections.abc import Callable
-from typing import NamedTuple, Protocol
+from functools import partial
+from typing import Literal, NamedTuple, Protocol
 
 import msgspec
 
 from t3probe.config.types import Leg, Timing
-from t3probe.observation import Attempt, Beat, Drop, Observation, Reason, Stage
-from t3probe.probes.base import ProbeError
-from t3probe.run.book import Book
+from t3probe.observation import (
+    Attempt,
+    Beat,
+    Connection,
+    Drop,
+    Observation,
+    Reason,
+    Stage,
+    Strand,
+)
+from t3probe.probes.base import Echo, ProbeError
+from t3probe.run.book import ANSWERS, Book
 from t3probe.run.evidence import Evidence, evidence
 from t3probe.run.footing import Footing
+from t3probe.watch.blips import Blips
 from t3probe.watch.tally import Tally
 
 __all__ = ["Listener", "WindowBook", "window_seconds"]
 
 MAX_BEATS = 1000
 MAX_DROPS = 200
+MAX_CONNECTIONS = 50
+MAX_FAILURES = 32
 KEEP_SECONDS = 600.0
 
 
@@ -35,13 +49,14 @@ def window_seconds(timing: Timing) -> float:
 
 
 class Failure(NamedTuple):
-    """The newest attempt that failed. Without the error itself, which holds on to its frames."""
+    """A fresh attempt that failed. Without the error itself, which holds on to its frames."""
 
     started: float
     ended: float
     reason: Reason
     stage: Stage
     detail: str
+    answered: bool
     evidence: Evidence
 
 
@@ -51,8 +66,9 @@ class Listener(Protocol):
     def changed(self) -> None:
         """Something new is in a book."""
 
-    def dropped(self, book: WindowBook, drop: Drop, counted: bool) -> None:
-        """A leg dropped; the drop's symptom is not known yet."""
+    def dropped(self, book: WindowBook, drop: Drop, counts: bool) -> None:
+        """A leg dropped; the drop's symptom is not known yet. `counts`: unless it turns out to be
+        a blip that stands alone."""
 
     def recovered(self, book: WindowBook, drop: Drop) -> None:
         """An outage is over."""
@@ -69,9 +85,11 @@ class WindowBook(Book):
         *,
         tally: Tally,
         keep: Callable[[], float],
+        heartbeat: Callable[[], float],
         planned: Callable[[], str],
         wall: Callable[[float], float],
         listener: Listener,
+        blips: Blips,
     ) -> None:
         super().__init__(leg, started, footing)
         self.beats: deque[Beat] = deque(maxlen=MAX_BEATS)
@@ -79,15 +97,19 @@ class WindowBook(Book):
         self.tally = tally
         self.alive_at = started
         """When the leg last tried anything, in seconds of the run's clock."""
-        self.failure: Failure | None = None
+        self.failures: deque[Failure] = deque(maxlen=MAX_FAILURES)
+        """The newest fresh attempts that failed."""
+        self.connections: deque[Connection] = deque(maxlen=MAX_CONNECTIONS)
         self._keep = keep
+        self._heartbeat = heartbeat
         self._planned = planned
         self._wall = wall
         self._listener = listener
+        self._blips = blips
         self._judged_to = started
-        self._openings: dict[int, Beat] = {}
-        """The first good beat of each connection in the window, however long ago it was: a
-        connection of days is not to look like one of minutes."""
+        self._newest: Literal["waits", "counted", "left out"] = "left out"
+        """What has become of the newest drop. It waits while it may still turn out to be a blip,
+        or to have the held connection's reason."""
 
     def looked(self, moment: float) -> None:
         self.alive_at = moment
@@ -99,10 +121,6 @@ class WindowBook(Book):
         oldest = beat.ended - self._keep()
         while self.beats[0].ended < oldest:
             self.beats.popleft()
-        if beat.ok and beat.conn not in self._openings:
-            first = self.beats[0].conn
-            self._openings = {conn: one for conn, one in self._openings.items() if conn >= first}
-            self._openings[beat.conn] = beat
         self.alive_at = beat.ended
         if beat.tells and not self._planned():
             stood = self.footing.stood_still(self._judged_to, beat.ended)
@@ -111,31 +129,69 @@ class WindowBook(Book):
         self._judged_to = beat.ended
         self._listener.changed()
 
+    def note_answer(self, echo: Echo) -> None:
+        self.short, self.clears = echo.short, echo.clears  # of the newest beat
+
     def note_drop(self, drop: Drop) -> None:
+        self.count_rest()
         super().note_drop(drop)
         oldest = drop.noticed - self._keep()
         while self.drops[0].noticed < oldest:
             self.drops.popleft()
-        counted = not drop.stalled and not self._planned()
-        if counted:
-            self.tally.drop(drop, self._wall(drop.noticed))
-        self._listener.dropped(self, drop, counted)
+        counts = not drop.stalled and not self._planned()
+        self._newest = "waits" if counts else "left out"
+        self._listener.dropped(self, drop, counts)
+        self._decide()
         self._listener.changed()
 
-    def bad(self, sent: float, ended: float, conn: int, error: ProbeError, call: int) -> None:
-        super().bad(sent, ended, conn, error, call)
-        if error.tells:
-            proof = evidence(self.leg, error, self.before(conn))
-            self.failure = Failure(sent, ended, error.reason, error.stage, error.detail, proof)
+    def count_rest(self) -> None:
+        """Count the newest drop as it stands: nothing more will be known about it."""
+        if self._newest == "waits":
+            self._newest = "counted"
+            self.tally.drop(self.drops[-1], self._wall(self.drops[-1].noticed))
+
+    def _decide(self) -> None:
+        """Count the newest drop once it is known what it is."""
+        drop = self.drops[-1]
+        if self._newest != "waits":
+            return
+        if drop.symptom == "blip" and drop.lone:
+            self._newest = "left out"
+            self._blips.add(drop.noticed, self.leg.path, partial(self._has_company, drop))
+        elif drop.strand == "held" or drop.symptom != "unknown" or drop.recovered is not None:
+            self.count_rest()
+
+    def _has_company(self, blip: Drop) -> None:
+        """A blip that stood alone does so no more."""
+        self.tally.drop(blip, self._wall(blip.noticed))
+        for at, one in enumerate(self.drops):
+            if (one.noticed, one.call) == (blip.noticed, blip.call):
+                self.drops[at] = msgspec.structs.replace(one, lone=False)
+
+    def bad(
+        self, sent: float, ended: float, conn: int, error: ProbeError, call: int, strand: Strand
+    ) -> None:
+        super().bad(sent, ended, conn, error, call, strand)
+        if error.tells and strand == "fresh":
+            self.failures.append(
+                Failure(
+                    *(sent, ended, error.reason, error.stage, error.detail),
+                    error.reason in ANSWERS or error.answered,
+                    evidence(self.leg, error),
+                )
+            )
 
     def amend(self, **changes: object) -> None:
+        was_down, counted = self.down, self._newest == "counted"
         super().amend(**changes)
-        self._listener.changed()
-
-    def recover(self, moment: float) -> None:
-        if self.down:
-            super().recover(moment)
+        drop = self.drops[-1]
+        age = drop.connection_age_seconds
+        if counted and "connection_age_seconds" in changes and age is not None:
+            self.tally.died(age)  # its connection outlived the moment when it was counted
+        self._decide()
+        if was_down and not self.down:
             self._listener.recovered(self, self.drops[-1])
+        self._listener.changed()
 
     def newest(self, drop: Drop) -> Drop:
         """What has become of a drop since it was noted."""
@@ -157,37 +213,39 @@ class WindowBook(Book):
         seen = self.observation(self._planned(), drops)
         if self.tally.memory is not None:
             seen = msgspec.structs.replace(seen, baseline=self.tally.memory.baseline)
-        if not self.beats:
-            return seen
-        first = self.beats[0]
-        opened = [
-            one
-            for conn, one in self._openings.items()
-            if conn >= first.conn and one.sent < first.sent
-        ]
-        return msgspec.structs.replace(seen, beats=(*opened, *seen.beats)) if opened else seen
+        return seen
 
     def _going_on(self, drop: Drop, since: float) -> Drop:
-        failed = self.failure
-        if failed is None or failed.ended <= drop.noticed:
+        """An outage that goes on, told by the two newest failed fresh attempts between which every
+        other leg has beaten: retries come in between, and meet no beat of anybody else."""
+        second = self.failures[-1] if self.failures else None
+        if second is None:
+            return drop
+        slot = math.floor(second.started / self._heartbeat() + 1e-6) * self._heartbeat()
+        first = next((one for one in reversed(self.failures) if one.ended < slot), None)
+        if first is None or first.ended <= drop.noticed:
             return drop
         return msgspec.structs.replace(
             drop,
-            began=min(max(drop.began, since), failed.started),
-            noticed=failed.ended,
-            symptom="down",
+            began=min(max(drop.began, since), first.started),
+            noticed=first.ended,
+            symptom="refusing" if drop.symptom == "refusing" else "down",
             call=0,
-            detail=failed.detail,
+            asked=first.started,
+            answered=first.answered,
+            accused=first.evidence.accused,
+            detail=second.detail,
             attempt=Attempt(
-                started=failed.started,
-                ended=failed.ended,
+                started=second.started,
+                ended=second.ended,
                 ok=False,
-                reason=failed.reason,
-                stage=failed.stage,
-                detail=failed.detail,
+                reason=second.reason,
+                stage=second.stage,
+                detail=second.detail,
+                carried=second.evidence.carried,
+                accused=second.evidence.accused,
+                remote_address=drop.remote_address,
             ),
-            carried=failed.evidence.carried,
-            carried_at=failed.started if failed.evidence.carried else None,
-            lost=failed.evidence.lost,
-            evidence=failed.evidence.words,
+            carried=first.evidence.carried,
+            evidence=second.evidence.words,
         )

@@ -124,8 +124,8 @@ def test_other_variables_are_none_of_ours() -> None:
             "T3PROBE__ZEBRA",
             "5s",
             "T3PROBE__ZEBRA: expected a variable that addresses the deployment file, found "
-            '"ZEBRA"; known after T3PROBE__: NAME, SEGMENTS, PATHS, TLS_CA, VANTAGE, TIMING, SSO, '
-            "LEG, PUBLIC, WALLED, UPSTREAM, UPSTREAM_SOURCE",
+            '"ZEBRA"; known after T3PROBE__: NAME, SEGMENTS, PATHS, TLS_CA, VANTAGE, SPREAD, '
+            "TRUST_REFUSALS, MARKS, GLOSS, TIMING, SSO, LEG",
         ),
         (
             "T3PROBE__TIMING__HOLT",

@@ -18,7 +18,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from t3probe import metrics
 from t3probe.metrics import carry
 from t3probe.metrics.text import rendered
-from t3probe.observation import Beat, Drop, Observation, Reason, RunRecord
+from t3probe.observation import Attempt, Beat, Drop, Observation, Reason, RunRecord
 from t3probe.verdict import judge_run
 
 START = 1_700_006_400
@@ -98,12 +98,17 @@ def fresh(at: float) -> Run | None:
 
 def _observation(leg: str, run: Run) -> Observation:
     down = leg == "cloudflare" and run.broken
-    good = tuple(
-        Beat(sent=at, ended=at + TRIPS[leg], ok=True, conn=0, call=1) for at in (1.0, 12.0, 24.0)
+    good = (
+        *(
+            Beat(sent=at, ended=at + TRIPS[leg], ok=True, conn=0, call=1, strand="held")
+            for at in (1.0, 12.0, 24.0)
+        ),
+        Beat(sent=2.2, ended=2.3, ok=True, conn=1, call=1, strand="fresh"),
     )
+    again = Attempt(started=2.1, ended=2.6, ok=False, reason=run.reason)
     drop = Drop(
         began=1.0, noticed=2.0, reason=run.reason, symptom="down", stage="ask", call=1,
-        connection_age_seconds=90.0,
+        strand="held", asked=1.5, attempt=again, connection_age_seconds=90.0,
     )  # fmt: skip
     return Observation(
         leg=leg,
@@ -115,6 +120,7 @@ def _observation(leg: str, run: Run) -> Observation:
         ended=OBSERVED,
         observed_seconds=OBSERVED,
         connected=not down,
+        accepting=not down and not (leg == "internal" and run.broken),
         beats=() if down else good,
         drops=(drop,) if down else (),
         phases={} if down else {"connect": TRIPS[leg], "tls": 2 * TRIPS[leg]},

@@ -148,6 +148,18 @@ def test_legs_show_whether_they_were_connected(server: Prometheus) -> None:
         assert row == expected(one, connected), leg
 
 
+def test_legs_show_whether_they_accepted_anything_new(server: Prometheus) -> None:
+    one = target("Legs: new connections accepted at the end of the run")
+    rows = ask(server, one)
+    assert rows.keys() == set(PATHS)
+    for leg, row in rows.items():
+
+        def accepting(run: Run, _at: float, leg: str = leg) -> float:
+            return float(not (run.broken and leg in ("cloudflare", "internal")))
+
+        assert row == expected(one, accepting), leg
+
+
 def test_drops_add_up_by_reason(server: Prometheus) -> None:
     one = target("Drops by leg and reason")
     rows = ask(server, one)

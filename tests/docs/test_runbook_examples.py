@@ -27,15 +27,16 @@ ROWS = {
     "`cloudflare` drops or finds no address, `internal` is clean": "FAULT=tunnel:blackhole",
     "both WebSocket legs drop together": "FAULT=dispatch:cut@2s",
     "`t3serve` spikes or drops, the rest is clean": "FAULT=serve:stall",
+    "a leg says `refusing`": "FAULT=traefik:drain@2s",
     "all legs clean while a person dropped": "--user NAME",
     "all legs clean while three or more people dropped": "--people 3",
 }
 """What is seen -> what makes its example."""
 FAILED = {
     "cf-edge:refuse": {"edge", "cloudflare"},
-    "wan:refuse": {"edge", "resolver", "egress"},
+    "wan:blackhole": {"edge", "resolver", "egress"},
     "traefik:refuse": {"cloudflare", "internal", "traefik"},
-    "devvm:cut@2s": {"cloudflare", "internal", "dispatch", "devvm", "t3serve"},
+    "devvm:blackhole": {"cloudflare", "internal", "dispatch", "devvm", "t3serve"},
 }
 """The legs that fail under the faults that the examples' text speaks of."""
 
@@ -102,7 +103,7 @@ def test_the_legs_that_a_fault_fails(
     assert f"`FAULT={fault}`" in QUESTION
     told = scratch({}).run(f"make check FAULT={fault} HOLD=4s").stdout
     assert set(re.findall(r"^(\S+) +FAILED ", told, re.MULTILINE)) == FAILED[fault], told
-    if fault == "wan:refuse":
+    if fault == "wan:blackhole":
         assert re.search(r"^cloudflare +inconclusive ", told, re.MULTILINE), told
 
 

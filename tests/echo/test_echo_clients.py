@@ -14,7 +14,7 @@ import pytest
 import websockets
 from echo.echo_client import Child, child
 from probes.fixtures import no_stalls, own_footing
-from probes.servers import http_leg, probe, ws_leg
+from probes.servers import http_leg, one_is_held, probe, ws_leg
 from websockets.asyncio.client import connect
 
 __all__ = ["no_stalls", "own_footing"]
@@ -69,8 +69,8 @@ async def test_our_own_probe(served: Child) -> None:
     leg = ws_leg(url="ws://app.example/probe/ws", pin=f"127.0.0.1:{served.port}")
     seen = await probe(leg, hold=0.5)
     assert (seen.outcome, seen.reason) == ("passed", None)
-    assert len(seen.beats) >= 3
-    assert {beat.conn for beat in seen.beats} == {0}
+    held, fresh = one_is_held(seen)
+    assert min(len(held), len(fresh)) >= 3
 
 
 async def test_our_own_heartbeat_on_the_health_page(served: Child) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from echo.echo_client import KEY, request
 from hypothesis import given
@@ -89,7 +91,48 @@ def test_an_answer() -> None:
     assert head.answer(404, "not found", 784111777.0) == (
         b"HTTP/1.1 404 Not Found\r\nDate: Sun, 06 Nov 1994 08:49:37 GMT\r\n"
         b"Content-Type: text/plain; charset=utf-8\r\nContent-Length: 10\r\n"
-        b"Cache-Control: no-store\r\nConnection: close\r\n\r\nnot found\n"
+        b"Cache-Control: no-store\r\nt3probe-echo: -\r\nConnection: close\r\n\r\nnot found\n"
     )
     assert head.answer(405, "x", 0, ("Allow: GET",), body=False).endswith(b"\r\nAllow: GET\r\n\r\n")
     assert b"\r\nConnection: close, upgrade\r\n" in head.answer(426, "x", 0, ("Upgrade: w",))
+
+
+@pytest.mark.parametrize(
+    ("nonces", "mark"),
+    [
+        ((), "-"),
+        (("0aF9",), "0aF9"),
+        (("a" * 64,), "a" * 64),
+        (("a" * 65,), "-"),
+        (("",), "-"),
+        (("a", "a"), "-"),
+        (("a, b",), "-"),
+        (("a b",), "-"),
+        (("0x1",), "-"),
+        (("a\n",), "-"),
+        (("a\r\nx: y",), "-"),
+        (("\u0661",), "-"),
+        (("<script>",), "-"),
+    ],
+)
+def test_a_mark_is_a_nonce_or_none(nonces: tuple[str, ...], mark: str) -> None:
+    assert head.mark(nonces) == mark
+
+
+@given(st.lists(st.binary(max_size=80), max_size=3))
+def test_nothing_but_a_nonce_is_returned(values: list[bytes]) -> None:
+    data = HEAD + b"".join(b"\r\nT3Probe-Nonce: " + value for value in values)
+    try:
+        asked = head.parse(data)
+    except Refusal:
+        return
+    assert re.fullmatch(r"-|[0-9A-Fa-f]{1,64}", asked.mark)
+    said = f"\r\nt3probe-echo: {asked.mark}\r\n"
+    try:
+        switched = head.upgrade(asked).decode()
+    except Refusal:
+        return
+    assert switched.count(said) == 1
+    assert switched.replace(said, "\r\n") == head.upgrade(head.parse(HEAD)).decode().replace(
+        "\r\nt3probe-echo: -\r\n", "\r\n"
+    )

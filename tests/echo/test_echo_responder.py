@@ -85,6 +85,36 @@ async def test_plain_answers_end_the_connection(asked: bytes, status: int, body:
         assert "no-store" in peer.head
 
 
+@pytest.mark.parametrize(
+    ("path", "status"),
+    [("/probe/ws", 101), ("/probe/healthz", 200), ("/elsewhere", 404)],
+)
+async def test_each_answer_returns_the_nonce_of_its_request(path: str, status: int) -> None:
+    async with serving() as served:
+        for fields, mark in (
+            (["T3Probe-Nonce: 00ffAB"], "00ffAB"),
+            ([], "-"),
+            (["T3Probe-Nonce: 1", "T3Probe-Nonce: 2"], "-"),
+            (["T3Probe-Nonce: " + "1" * 65], "-"),
+        ):
+            peer = await served.dial()
+            peer.send(request(path, *fields))
+            assert await peer.status() == status
+            assert f"\r\nt3probe-echo: {mark}\r\n" in peer.head
+
+
+async def test_refusals_have_the_mark_too() -> None:
+    async with serving(Limits(per_address=1)) as served:
+        first, second = await served.dial(), await served.dial()
+        assert await first.open() == 101
+        assert await second.open("T3Probe-Nonce: beef") == 429
+        assert "\r\nt3probe-echo: beef\r\n" in second.head
+        broken = await served.dial()
+        broken.send(b"GET /probe/ws HTTP/1.0\r\nHost: x\r\nT3Probe-Nonce: beef\r\n\r\n")
+        assert await broken.status() == 505
+        assert "\r\nt3probe-echo: -\r\n" in broken.head
+
+
 async def test_a_head_that_is_too_long_is_refused_whether_or_not_it_ends() -> None:
     async with serving(Limits(head_bytes=100)) as served:
         for end in (b"", b"\r\n\r\n"):

@@ -15,7 +15,7 @@ from t3probe.config import load
 from t3probe.explain.from_prometheus import NAMES
 from t3probe.metrics import carry
 from t3probe.metrics.text import rendered
-from t3probe.observation import Attempt, Beat, Drop, Observation, Reason, RunRecord
+from t3probe.observation import Attempt, Beat, Drop, Observation, Reason, RunRecord, Stage
 from t3probe.record import Recording, record_line
 from t3probe.verdict import judge_run
 
@@ -56,36 +56,55 @@ def at(minute: float, second: float = 0.0) -> float:
     return START + 60 * minute + second
 
 
+def _address(leg: str) -> str:
+    """Where its TCP connection ends: at the CDN, the load balancer or the machine."""
+    path = LEGS[leg].path
+    number = 1 if path[0] == "wan" else 2 if path[0] == "traefik" else 3
+    return f"192.0.2.{number}:443"
+
+
 def _good(*sent: float, conn: int = 0) -> tuple[Beat, ...]:
-    return tuple(Beat(sent=one, ended=one + 0.03, ok=True, conn=conn, call=1) for one in sent)
+    return tuple(
+        Beat(sent=one, ended=one + 0.03, ok=True, conn=conn, call=1, strand="held") for one in sent
+    )
+
+
+FRESH = Beat(sent=1.51, ended=1.55, ok=True, conn=9, call=1, strand="fresh")
+"""Of every leg that works, at the second look of those that do not."""
 
 
 def _seen(leg: str, **more: object) -> Observation:
     """A leg that works from the first second on."""
     facts: dict[str, object] = {
         "outcome": "passed", "ended": HOLD, "observed_seconds": HOLD, "connected": True,
-        "beats": _good(*(1.0, 11.0, 21.0, 31.0)),
+        "accepting": True, "beats": (*_good(1.0, 11.0, 21.0, 31.0), FRESH),
     }  # fmt: skip
     kind = LEGS[leg].kind
     fixed = {"leg": leg, "kind": kind, "path": LEGS[leg].path, "level": LEVELS.get(kind, "hold")}
+    fixed |= {"address": _address(leg), "tcp_ends_at": LEGS[leg].tcp_ends_at or ""}
     return Observation(**{**facts, **fixed, **more})  # type: ignore[arg-type]
 
 
 def _down(leg: str, reason: Reason) -> Observation:
     """Down through the whole run."""
+    stage: Stage = "connect" if reason.startswith("connect") else "ask"
     drop = Drop(
-        began=0.5, noticed=1.5, reason=reason, symptom="down", stage="ask", call=1,
-        attempt=Attempt(started=1.5, ended=1.7, ok=False, reason=reason, stage="ask"),
+        began=0.5, noticed=1.5, reason=reason, symptom="down", stage=stage, call=1, strand="fresh",
+        asked=0.6, attempt=Attempt(started=1.5, ended=1.7, ok=False, reason=reason, stage=stage),
     )  # fmt: skip
-    return _seen(leg, outcome="failed", reason=reason, connected=False, beats=(), drops=(drop,))
+    return _seen(
+        leg, outcome="failed", reason=reason, connected=False, accepting=False, beats=(),
+        drops=(drop,),
+    )  # fmt: skip
 
 
 def _cut(leg: str, reason: Reason = "connection_reset") -> Observation:
     """Its connection dies, and a new one works at once."""
     drop = Drop(
         began=11.53, noticed=CUT_AT, reason=reason, symptom="cut", stage="hold", call=2, conn=0,
+        strand="held", asked=CUT_AT,
         attempt=Attempt(started=CUT_AT, ended=CUT_AT + 0.2, ok=True), recovered=CUT_AT + 0.2,
-        connection_age_seconds=13.5,
+        connection_age_seconds=13.5, remote_address=_address(leg),
     )  # fmt: skip
     beats = (*_good(1.5, 11.5), *_good(15.2, 25.0, 34.0, conn=1))
     return _seen(leg, outcome="failed", reason=reason, beats=beats, drops=(drop,))

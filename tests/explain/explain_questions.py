@@ -98,7 +98,7 @@ QUESTIONS = (
     ),
     Asked(
         "drops counted from 0 again", 142, 20, "ours", ("traefik",), drops={"cloudflare": 1},
-        legs={"cloudflare": "down", "traefik": "down", "devvm": "clean"},
+        legs={"cloudflare": "dropped", "traefik": "dropped", "devvm": "clean"},
     ),
     Asked(
         "a leg that collapsed", 156, 10, "unclear", uncleared=("tunnel",),

@@ -14,9 +14,11 @@ from hypothesis import strategies as st
 
 from t3probe.explain.command import ExplainError
 from t3probe.explain.from_prometheus import runs_from
+from t3probe.explain.judge import Question, explain
+from t3probe.explain.outages import outages_of
 from t3probe.explain.pressure import pressure
 from t3probe.explain.prometheus import Prometheus, PrometheusError, login_from, rises
-from t3probe.explain.seen import RunSeen
+from t3probe.explain.seen import RunSeen, Way
 from t3probe.sinks.gateway_client import Login
 from t3probe.timing import FakeClock
 
@@ -56,6 +58,43 @@ def test_each_new_stamp_is_a_run_with_what_it_added() -> None:
     assert (third.began, third.ended, third.legs[0].connected) == (110, 140, False)
     (drop,) = third.legs[0].drops
     assert (drop.reason, drop.count, drop.ended) == ("io_error", 2, None)
+
+
+def test_a_leg_that_refused_is_neither_clean_nor_back() -> None:
+    _, second, third, last = runs(
+        series(RUN, scrapes(20, 80, 140, 200)),
+        series(TOOK, scrapes(10, 36, 36, 36)),
+        series(LOOKED, scrapes(5, 40, 75, 110), leg="ws"),
+        series(DROPS, scrapes(0, 1, 1, 1), leg="ws", reason="connect_refused"),
+        series(UP, scrapes(1, 1, 1, 1), leg="ws"),
+        series("t3probe_accepting", scrapes(1, 0, 0, 1), leg="ws"),
+        deployment=None,
+    )
+    assert [one.legs[0].refuses for one in (second, third, last)] == [True, True, False]
+    assert second.legs[0].drops[0].ended is None
+    assert third.incidents[0].symptom == "refusing"
+    assert third.incidents[0].finding.startswith("ws accepted nothing new: ")
+    assert not last.incidents
+    (outage,) = outages_of([second, third, last])
+    assert (len(outage.runs), outage.ended) == (2, last.began)
+    question = Question(at=130.0, window=60.0, now=1000.0)
+    way = Way(segments=("wan",), source="a test")
+    told = explain(question, [second, third], way)
+    assert told.legs[0].state == "refusing"
+    assert not told.legs[0].clears
+    (over,) = explain(question._replace(window=100.0), [second, third, last], way).legs
+    assert over.state == "dropped"
+
+
+def test_a_gateway_without_accepting_says_nothing_about_new_connections() -> None:
+    (_, second) = runs(
+        series(RUN, scrapes(20, 80)),
+        series(LOOKED, scrapes(5, 40), leg="ws"),
+        series(UP, scrapes(1, 1), leg="ws"),
+    )
+    assert second.legs[0].accepting is None
+    assert not second.legs[0].refuses
+    assert not second.incidents
 
 
 def test_a_reset_begins_at_zero() -> None:

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from t3probe.config import DeploymentError, Wrong, loads
+from t3probe.config import DeploymentError, Leg, Wrong, loads
 from t3probe.first.answers import DOH, Answers, name_of
 from t3probe.first.ask import FLAGS_ONLY, QUESTIONS, Refused, gather
 from t3probe.first.draft import draft, render
@@ -127,3 +127,39 @@ def test_checks_raise_what_the_loader_raises() -> None:
         if question.key != "ws_path":
             with pytest.raises(Wrong):
                 question.check("\n\"'")
+
+
+def legs_of(cdn: bool = True, **said: Any) -> dict[str, Leg]:
+    text = render(draft(Answers(host="t3.example.org", public=("/probe",), **said), cdn), {})
+    return {leg.name: leg for leg in loads(text, environ={}, now=0.0).legs}
+
+
+def test_what_asks_for_a_machine_takes_a_refusal_and_a_service_is_none() -> None:
+    made = legs_of(machine="http://10.0.0.7:9100/metrics", dispatch="ws://10.0.0.7:3780/ws")
+    assert made["egress"].refused_ok
+    assert made["devvm"].refused_ok
+    assert made["devvm"].trust_refusals is None
+    for name in ("box.ns.svc", "box.ns.svc.cluster.local", "box.ns.svc.cluster.local."):
+        made = legs_of(
+            machine=f"{name}:9100", dispatch=f"ws://{name}:3780/ws", serve=f"http://{name}/"
+        )
+        assert not made["devvm"].refused_ok
+        untrusted = [one.name for one in made.values() if one.trust_refusals is False]
+        assert untrusted == ["dispatch", "devvm", "t3serve"]
+
+
+def test_legs_inside_say_which_header_they_never_have() -> None:
+    given_ = {"internal": "10.0.0.5", "walled": ("/",), "dispatch": "ws://10.0.0.7:3780/ws"}
+    made = legs_of(**given_)
+    for name in ("internal", "traefik", "dispatch", "walled-home"):
+        assert made[name].headers_absent == ("cf-ray",)
+    assert legs_of(cdn=False, **given_)["dispatch"].headers_absent == ()
+
+
+def test_marks_and_glosses_stand_where_there_is_a_cdn() -> None:
+    answers = Answers(host="t3.example.org", public=("/probe",))
+    with_cdn = loads(render(draft(answers, True), {}), environ={}, now=0.0)
+    assert with_cdn.marks == {"cf-ray": "cf-edge"}
+    assert with_cdn.gloss == {"tunnel": "or what the CDN does with this path"}
+    without = loads(render(draft(answers, False), {}), environ={}, now=0.0)
+    assert (without.marks, without.gloss) == ({}, {})

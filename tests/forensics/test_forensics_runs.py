@@ -7,31 +7,71 @@ from forensics_help import AT
 
 from t3probe.forensics.beside import Beside, Runs
 from t3probe.forensics.report import beside_text
-from t3probe.observation import Attempt, Beat, Drop, Observation, RunRecord
+from t3probe.observation import (
+    RECORD_VERSION,
+    Attempt,
+    Beat,
+    Connection,
+    Drop,
+    Observation,
+    RunRecord,
+    Strand,
+)
 from t3probe.record import Recording
 
+HOST = "192.0.2.1:443"
+STRANDS: tuple[Strand, ...] = ("held", "fresh")
+HELD = (Connection(conn=0, opened=0.0, remote_address=HOST),)
 TUNNELED = ("wan", "cf-edge", "tunnel", "traefik")
 
 
-def held(leg: str, path: tuple[str, ...], until: float = 40.0) -> Observation:
-    beats = tuple(
-        Beat(sent=float(at), ended=at + 0.1, ok=True, conn=0) for at in range(0, int(until), 5)
-    )
+def beats(until: float, *called: float) -> tuple[Beat, ...]:
+    """Both strands of a leg that beats every five seconds, and whenever another one calls."""
+    opening = Beat(sent=0.0, ended=0.1, ok=True, conn=0, strand="fresh")
+    sent = sorted((*map(float, range(5, int(until), 5)), *called))
+    both = [
+        Beat(
+            sent=at,
+            ended=at + 0.1,
+            ok=True,
+            conn=0 if strand == "held" else 100 + number,
+            strand=strand,
+            call=int(at in called),
+        )
+        for number, at in enumerate(sent)
+        for strand in STRANDS
+    ]
+    return (opening, *both)
+
+
+def held(leg: str, path: tuple[str, ...], *called: float, until: float = 40.0) -> Observation:
     return Observation(
-        leg=leg, kind="ws_echo", path=path, outcome="passed", level="hold", ended=until, beats=beats
-    )
+        leg=leg, kind="ws_echo", path=path, outcome="passed", level="hold", ended=until,
+        beats=beats(until, *called), connections=HELD, address=HOST,
+    )  # fmt: skip
 
 
 def dropped(leg: str, path: tuple[str, ...], began: float, noticed: float) -> Observation:
-    before = [Beat(sent=0.0, ended=0.1, ok=True, conn=0)]
+    """Its connection falls silent, and so does a fresh one."""
+    good = [one for one in beats(noticed) if one.ended < began]
+    last = Beat(sent=began - 0.1, ended=began, ok=True, conn=0, strand="held")
+    bad = [
+        Beat(sent=noticed - 2, ended=noticed, ok=False, conn=0, strand="held"),
+        Beat(sent=noticed + 0.02, ended=noticed + 1, ok=False, conn=200, strand="fresh", call=1),
+    ]
     drop = Drop(
         began=began, noticed=noticed, reason="rtt_timeout", symptom="down", stage="hold", call=1,
-        attempt=Attempt(started=noticed, ended=noticed + 1, ok=False, stage="ask"),
-        conn=0, connection_age_seconds=noticed,
+        attempt=Attempt(
+            started=noticed + 0.02, ended=noticed + 1, ok=False, reason="rtt_timeout",
+            remote_address=HOST,
+        ),
+        strand="held", asked=noticed - 2, conn=0, connection_age_seconds=noticed,
+        remote_address=HOST,
     )  # fmt: skip
     return Observation(
         leg=leg, kind="ws_echo", path=path, outcome="failed", level="hold", ended=40.0,
-        reason="rtt_timeout", beats=tuple(before), drops=(drop,),
+        reason="rtt_timeout", beats=(*good, last, *bad), drops=(drop,), connections=HELD,
+        address=HOST,
     )  # fmt: skip
 
 
@@ -39,7 +79,11 @@ def run(started_at: float, *seen: Observation, vantage: str = "") -> Recording:
     segments = dict.fromkeys(one for leg in seen for one in leg.path)
     return Recording(
         RunRecord(
-            started_at=started_at, duration_seconds=40.0, segments=tuple(segments), vantage=vantage
+            version=RECORD_VERSION,
+            started_at=started_at,
+            duration_seconds=40.0,
+            segments=tuple(segments),
+            vantage=vantage,
         ),
         seen,
     )
@@ -56,8 +100,8 @@ def broken(started_at: float, began: float = 15, noticed: float = 22) -> Recordi
     return run(
         started_at,
         dropped("cloudflare", TUNNELED, began, noticed),
-        held("internal", ("traefik",)),
-        held("edge", ("wan", "cf-edge")),
+        held("internal", ("traefik",), noticed + 0.01),
+        held("edge", ("wan", "cf-edge"), noticed + 0.01),
     )
 
 

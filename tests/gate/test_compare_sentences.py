@@ -7,13 +7,13 @@ from typing import Any
 
 import msgspec
 import pytest
-from gate_runs import leg, run
+from gate_runs import down, leg, run
 
 from t3probe.compare import compare
 from t3probe.compare.difference import FLOOR_SECONDS, LegChange, Pace
 from t3probe.compare.text import decision, headline, to_lines, to_markdown
 from t3probe.gate import label_of, named, sentences
-from t3probe.observation import Beat, Drop
+from t3probe.observation import Beat
 from t3probe.record import Recording
 from t3probe.verdict import Verdict, judge_run
 
@@ -136,10 +136,7 @@ def test_a_leg_in_planned_downtime_says_so() -> None:
 
 
 def test_drops_in_our_own_stalls_are_none() -> None:
-    stalled = Drop(
-        began=0.0, noticed=1.0, reason="rtt_timeout", symptom="down", stage="ask", call=1,
-        stalled=True,
-    )  # fmt: skip
+    stalled = msgspec.structs.replace(down(), stalled=True)
     seen = msgspec.structs.replace(leg("edge", failed=True), outcome="inconclusive")
     seen = msgspec.structs.replace(seen, drops=(stalled, *seen.drops))
     assert changed(run(), run(edge=seen), "edge").drops_after == 1
@@ -256,6 +253,13 @@ def told(**changes: Any) -> Any:
         ({"interrupted": True, "partial": True}, ("the run after was interrupted",)),
         ({"partial": True}, ("the run after is only a part of the checks",)),
         ({"started_at": 1_700_000_000.0}, ()),
+        (
+            {"version": 1},
+            (
+                "the run after: this record is of 0.1: a connection's first beat counts as fresh, "
+                "all others as held, so the verdict may be wider than it was then",
+            ),
+        ),
         ({"deployment": "x"}, ("the runs are of different deployments, 'here' and 'x'",)),
     ],
 )
@@ -276,7 +280,7 @@ def test_legs_of_one_run_only_are_named_up_to_five(count: int) -> None:
 
 
 def paced(*rtts: float) -> Any:
-    beats = tuple(Beat(sent=0.0, ended=one, ok=True, conn=0) for one in rtts)
+    beats = tuple(Beat(sent=0.0, ended=one, ok=True, conn=0, strand="held") for one in rtts)
     return msgspec.structs.replace(leg("edge"), beats=beats, phases={})
 
 
@@ -332,6 +336,29 @@ def test_the_headline_names_what_is_elsewhere() -> None:
     assert headline(compare(run(), unclear, ["dispatch"])) == (
         "regression: dispatch cleared before, not cleared after"
     )
+
+
+def test_what_the_file_adds_to_a_name_stands_wherever_it_broke_or_may_have() -> None:
+    def glossed(*failed: str, without: tuple[str, ...] = (), at: float = LATER) -> Recording:
+        one = run(*failed, without=without, at=at)
+        gloss = {"tunnel": "or the CDN", "dispatch": "or its box"}
+        return Recording(msgspec.structs.replace(one.run, gloss=gloss), one.observations)
+
+    broken = compare(run(), glossed("cloudflare"), ["tunnel", "dispatch"])
+    assert headline(broken) == "regression: tunnel (or the CDN) cleared before, convicted after"
+    assert decision(broken) == ["closed: tunnel (or the CDN) convicted, and cleared before"]
+    elsewhere = compare(run(), glossed("cloudflare"), ["dispatch"])
+    assert headline(elsewhere) == "no regression in dispatch; elsewhere: tunnel (or the CDN)"
+    assert decision(elsewhere) == ["open: dispatch cleared"]
+    unclear = compare(run(), glossed("cloudflare", without=("internal", "traefik")), ["dispatch"])
+    assert decision(unclear) == [
+        "closed: dispatch (or its box) cannot be cleared any more, others may have broken in "
+        "their place"
+    ]
+    found = compare(glossed("cloudflare"), run("cloudflare", at=LATER), ["tunnel"])
+    assert decision(found) == [
+        "open: tunnel (or the CDN) not cleared, as before: no fault of this deploy"
+    ]
 
 
 def test_a_gate_that_is_half_open_says_what_is_cleared_and_what_was_so_before() -> None:

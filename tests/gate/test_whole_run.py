@@ -10,6 +10,8 @@ import html
 import re
 from typing import Any
 
+import msgspec
+
 from t3probe import gate
 from t3probe.compare import compare
 from t3probe.compare.text import headline
@@ -17,7 +19,15 @@ from t3probe.explain.from_runs import run_seen
 from t3probe.markdown import cell, run_markdown
 from t3probe.mcp_server.of_run import OfRun
 from t3probe.metrics.build import families
-from t3probe.observation import Attempt, Beat, Drop, Observation, RunRecord
+from t3probe.observation import (
+    RECORD_VERSION,
+    Attempt,
+    Beat,
+    Connection,
+    Drop,
+    Observation,
+    RunRecord,
+)
 from t3probe.record import Recording
 from t3probe.report.history import History
 from t3probe.report.page import render_page
@@ -38,13 +48,35 @@ HOLDS = ("resolver", "edge", "cloudflare", "internal")
 SEGMENTS = ("wan", "doh", "cf-edge", "tunnel", "traefik", "wall")
 BEATS = tuple(round(0.1 + 0.5 * at, 1) for at in range(12))
 STARTED = 1_700_000_000.0
+OPENED = 0.05
 RTT = 0.02
+HOST = "192.0.2.1:443"
 
 
-def beats(*sent: float, conn: int = 0, ok: bool = True) -> tuple[Beat, ...]:
+def beats(*sent: float, conn: int | None = None, ok: bool = True) -> tuple[Beat, ...]:
+    """Beats on one connection; fresh ones, each on a connection of its own, where `conn` is None"""
     return tuple(
-        Beat(sent=at, ended=round(at + RTT, 6), ok=ok, conn=conn, call=int(at >= 1.4))
+        Beat(
+            sent=at,
+            ended=round(at + RTT, 6),
+            ok=ok,
+            conn=round(1000 * at) if conn is None else conn,
+            strand="fresh" if conn is None else "held",
+            call=int(at >= 1.4) + int(at >= 3.63),
+        )
         for at in sent
+    )
+
+
+def opening(at: float, conn: int = 0) -> tuple[Beat, ...]:
+    """The fresh beat whose connection is held from then on."""
+    return tuple(msgspec.structs.replace(one, conn=conn) for one in beats(at))
+
+
+def opened(*at: float) -> tuple[Connection, ...]:
+    """The connections that a leg held, by when they were opened."""
+    return tuple(
+        Connection(conn=conn, opened=one, remote_address=HOST) for conn, one in enumerate(at)
     )
 
 
@@ -53,52 +85,68 @@ def seen(leg: str, **more: Any) -> Observation:
     holds = leg in HOLDS
     sent = sorted({*BEATS, 1.41, 3.63})
     facts: dict[str, Any] = {
-        "outcome": "passed", "connected": True, "beats": beats(*sent) if holds else tuple(
-            one for at, sending in enumerate(sent) for one in beats(sending, conn=at)
-        ),
+        "outcome": "passed", "connected": True, "accepting": True, "beats": beats(*sent),
     }  # fmt: skip
+    if holds:
+        facts["beats"] = (*opening(OPENED), *beats(*sent, conn=0), *beats(*sent))
+        facts["connections"] = opened(OPENED)
     kind = "walled" if leg.startswith("walled") else "tcp" if not holds else "ws_echo"
     if leg in ("resolver", "edge"):
         kind = "doh" if leg == "resolver" else "http"
     level = "hold" if holds else "ask" if kind == "walled" else "connect"
-    fixed = {"leg": leg, "kind": kind, "path": tuple(PATHS[leg].split()), "level": level}
-    return Observation(ended=6.0, observed_seconds=6.0, **{**facts, **fixed, **more})
+    path = tuple(PATHS[leg].split())
+    ends = path[1] if len(path) > 1 and path[0] == "wan" else path[0]
+    fixed = {"leg": leg, "kind": kind, "path": path, "level": level, "tcp_ends_at": ends}
+    return Observation(ended=6.0, observed_seconds=6.0, address=HOST, **{**facts, **fixed, **more})
 
 
 def cut(leg: str, at: float) -> Observation:
     """Its connection is cut at this moment, and a new one works at once."""
     before = [one for one in BEATS if one < at]
-    after = [one for one in BEATS if one > at]
+    after = [one for one in sorted({*BEATS, 3.63}) if one > at]
+    again = round(at + RTT, 6)
     drop = Drop(
         began=round(before[-1] + RTT, 6), noticed=at, reason="closed_by_peer", symptom="cut",
-        stage="hold", call=1, conn=0, connection_age_seconds=at,
-        attempt=Attempt(started=at, ended=at + RTT, ok=True), recovered=round(at + RTT, 6),
+        stage="hold", call=1, strand="held", asked=at, answered=True, conn=0,
+        connection_age_seconds=at - OPENED, remote_address=HOST,
+        attempt=Attempt(started=again, ended=again + RTT, ok=True), recovered=again + RTT,
     )  # fmt: skip
-    good = (*beats(*before), *beats(at, *after, conn=1))
-    return seen(leg, outcome="failed", reason="closed_by_peer", beats=good, drops=(drop,))
+    held = (*beats(*before, conn=0), *beats(*after, conn=1))
+    good = (*opening(OPENED), *opening(again, 1), *held, *beats(*before, *after))
+    return seen(
+        leg, outcome="failed", reason="closed_by_peer", beats=good, drops=(drop,),
+        connections=opened(OPENED, again),
+    )  # fmt: skip
 
 
 def failing(leg: str, at: float) -> Observation:
-    """From its beat at this moment on it is answered wrongly."""
+    """From its beats at this moment on it is answered wrongly."""
     before = [one for one in BEATS if one < at]
+    after = [one for one in BEATS if one >= at]
     noticed = round(at + RTT, 6)
+    again = round(noticed + RTT, 6)
     drop = Drop(
         began=round(before[-1] + RTT, 6), noticed=noticed, reason="resolver_failed",
-        symptom="down", stage="hold", call=2, conn=0,
+        symptom="down", stage="ask", call=2, strand="held", asked=at, answered=True, conn=0,
+        carried=("wan",), remote_address=HOST, connection_age_seconds=noticed - OPENED,
         attempt=Attempt(
-            started=noticed, ended=noticed + RTT, ok=False, reason="resolver_failed", stage="ask"
+            started=again, ended=again + RTT, ok=False, reason="resolver_failed", stage="ask",
+            carried=("wan",), remote_address=HOST,
         ),
     )  # fmt: skip
-    tried = (*beats(*before), *beats(at, ok=False), *beats(noticed, conn=1, ok=False))
+    good = (*opening(OPENED), *beats(*before, conn=0), *beats(*before))
+    bad = (*beats(at, conn=0, ok=False), *beats(*after, again, ok=False))
     return seen(
-        leg, outcome="failed", reason="resolver_failed", connected=False, beats=tried, drops=(drop,)
-    )
+        leg, outcome="failed", reason="resolver_failed", connected=False, accepting=False,
+        beats=(*good, *bad), drops=(drop,),
+    )  # fmt: skip
 
 
 def run(*changed: Observation, at: float = STARTED) -> Recording:
     legs = {name: seen(name) for name in PATHS} | {one.leg: one for one in changed}
     record = RunRecord(
-        deployment="here", segments=SEGMENTS, own_segments=("upstream-orders",),
+        version=RECORD_VERSION, deployment="here",
+        segments=SEGMENTS, own_segments=("upstream-orders",),
         paths=(tuple(PATHS["cloudflare"].split()),), started_at=at, duration_seconds=6.0,
         hold_seconds=6.0, heartbeat_seconds=0.5, watchdog_seconds=2.0,
     )  # fmt: skip
@@ -183,12 +231,16 @@ def test_the_headline_says_of_each_segment_what_became_of_it() -> None:
 
 def test_an_upstream_that_is_dead_all_along_stays_convicted() -> None:
     drop = Drop(
-        began=0.0, noticed=0.12, reason="connect_refused", symptom="down", stage="connect", call=1,
-        attempt=Attempt(started=0.12, ended=0.13, ok=False, stage="connect"),
+        began=0.1, noticed=0.12, reason="connect_refused", symptom="down", stage="connect", call=1,
+        strand="fresh", asked=0.1, answered=True, remote_address=HOST,
+        attempt=Attempt(
+            started=0.12, ended=0.13, ok=False, reason="connect_refused", stage="connect",
+            remote_address=HOST,
+        ),
     )  # fmt: skip
     dead = seen(
         "envoy-orders", outcome="failed", reason="connect_refused", connected=False,
-        beats=beats(*BEATS, ok=False), drops=(drop,),
+        accepting=False, beats=beats(*BEATS, ok=False), drops=(drop,),
     )  # fmt: skip
     two = (failing("resolver", 3.6), failing("edge", 3.6))  # worse: two legs are down
     for others in ((), (CUT,), two, (CUT, *two)):

@@ -8,13 +8,14 @@ import contextlib
 import socket
 import ssl
 import tomllib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from pathlib import Path
 from typing import Any
 
 import dns.message
 import websockets.asyncio.client
 
+from t3probe.lab.faults import FAULTS
 from t3probe.lab.process import LabProcess
 
 HOST = "t3.lab.test"
@@ -23,6 +24,7 @@ SHORT = 0.25
 LONG = 8.0
 """Seconds after which a test gives up on what must come."""
 
+SESSION_PAGE = "/api/auth/session"
 Address = tuple[str, int]
 
 
@@ -194,6 +196,50 @@ async def outcome(http: Http, target: str, patience: float = LONG, fields: str =
         return "closed"
     finally:
         await http.close()
+
+
+class Route:
+    """How a client reaches a segment: where, under which name, asking for what."""
+
+    def __init__(self, address: Address, host: str | None, target: str, good: str) -> None:
+        self.address = address
+        self.host = host
+        self.target = target
+        self.good = good
+
+    def connect(self, site: Site) -> Http:
+        return site.connect(self.address, self.host)
+
+
+def route(site: Site, segment: str) -> Route:
+    """The request that shows a fault of `segment`, and its outcome without one."""
+    provider = site.providers[0]
+    routes = {
+        "wan": Route(site.edge, HOST, "/cdn-cgi/trace", "200"),
+        "doh": Route(provider, provider[0], question(), "200"),
+        "cf-edge": Route(site.edge, HOST, "/cdn-cgi/trace", "200"),
+        "tunnel": Route(site.edge, HOST, "/probe/healthz", "200"),
+        "traefik": Route(site.balancer, HOST, "/", "302"),
+        "carve-out": Route(site.balancer, HOST, "/probe/healthz", "200"),
+        "wall": Route(site.balancer, HOST, "/", "302"),
+        "devvm": Route(site.node, None, "/metrics", "200"),
+        "dispatch": Route(site.dispatch, None, "/probe/healthz", "200"),
+        "serve": Route(site.serve, None, SESSION_PAGE, "200"),
+    }
+    if segment in routes:
+        return routes[segment]
+    return Route(site.upstreams[segment.removeprefix("upstream-")], None, "", "")
+
+
+def pairs(*kinds: str, among: Iterable[str] = FAULTS) -> list[tuple[str, str]]:
+    """Every pair of the table with one of these kinds."""
+    return [(segment, kind) for segment in among for kind in FAULTS[segment] if kind in kinds]
+
+
+UPGRADE = (
+    "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
+    "Sec-WebSocket-Key: bGFiIGlzIHJlYWR5ISEhIQ==\r\n"
+)
 
 
 class Sink(asyncio.StreamWriter):

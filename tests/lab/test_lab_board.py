@@ -41,14 +41,14 @@ def faults(*texts: str) -> list[Fault]:
 
 async def test_faults_at_start_begin_at_once_and_timers_wait_for_the_first_client() -> None:
     watched = Watched()
-    watched.board.arm(faults("wan:refuse", "serve:refuse@10ms", "doh:empty+10ms"))
+    watched.board.arm(faults("wan:blackhole", "serve:refuse@10ms", "doh:empty+10ms"))
     await asyncio.sleep(A_MOMENT)
-    assert watched.active == ["wan:refuse", "doh:empty+10ms"]
+    assert watched.active == ["wan:blackhole", "doh:empty+10ms"]
     watched.board.client_seen()
     while len(watched.active) != 2 or "serve:refuse@10ms" not in watched.active:
         await watched.told()
-    assert watched.active == ["wan:refuse", "serve:refuse@10ms"]
-    assert [str(one) for one in watched.board.faults()] == ["wan:refuse", "serve:refuse@10ms"]
+    assert watched.active == ["wan:blackhole", "serve:refuse@10ms"]
+    assert [str(one) for one in watched.board.faults()] == ["wan:blackhole", "serve:refuse@10ms"]
     watched.board.close()
 
 
@@ -84,11 +84,11 @@ async def test_a_fault_that_stays_is_not_told_of_again() -> None:
 
 async def test_switching_forgets_the_timers_of_before() -> None:
     watched = Watched()
-    watched.board.switch(faults("tunnel:refuse@5ms", "wan:refuse+5ms"))
+    watched.board.switch(faults("tunnel:refuse@5ms", "wan:blackhole+5ms"))
     watched.board.switch(faults("wan:slow"))
     await asyncio.sleep(A_MOMENT)
     assert watched.active == ["wan:slow:300ms"]
-    assert watched.begun == ["wan:refuse+5ms", "wan:slow:300ms"]
+    assert watched.begun == ["wan:blackhole+5ms", "wan:slow:300ms"]
 
 
 async def test_a_provider_of_its_own() -> None:

@@ -3,72 +3,50 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
 
 import dns.exception
 import dns.message
 import dns.rcode
 import pytest
 import websockets.exceptions
-from labclient import HOST, LONG, SHORT, Address, Http, Silent, Site, outcome, question
+from labclient import (
+    HOST,
+    LONG,
+    SHORT,
+    UPGRADE,
+    Silent,
+    Site,
+    outcome,
+    pairs,
+    question,
+    route,
+)
 from websockets.asyncio.client import ClientConnection
 
 from t3probe.lab.faults import FAULTS
 from t3probe.lab.machine import WALLED_TEXT
 from t3probe.lab.traefik import LOGIN_MARKER
 
-SESSION_PAGE = "/api/auth/session"
 BROKEN_OFF = (websockets.exceptions.ConnectionClosed, ConnectionError, EOFError)
 
 
-class Route:
-    """How a client reaches a segment: where, under which name, asking for what."""
-
-    def __init__(self, address: Address, host: str | None, target: str, good: str) -> None:
-        self.address = address
-        self.host = host
-        self.target = target
-        self.good = good
-
-    def connect(self, site: Site) -> Http:
-        return site.connect(self.address, self.host)
-
-
-def route(site: Site, segment: str) -> Route:
-    """The request that shows a fault of `segment`, and its outcome without one."""
-    provider = site.providers[0]
-    routes = {
-        "wan": Route(site.edge, HOST, "/cdn-cgi/trace", "200"),
-        "doh": Route(provider, provider[0], question(), "200"),
-        "cf-edge": Route(site.edge, HOST, "/cdn-cgi/trace", "200"),
-        "tunnel": Route(site.edge, HOST, "/probe/healthz", "200"),
-        "traefik": Route(site.balancer, HOST, "/", "302"),
-        "carve-out": Route(site.balancer, HOST, "/probe/healthz", "200"),
-        "wall": Route(site.balancer, HOST, "/", "302"),
-        "devvm": Route(site.node, None, "/metrics", "200"),
-        "dispatch": Route(site.dispatch, None, "/probe/healthz", "200"),
-        "serve": Route(site.serve, None, SESSION_PAGE, "200"),
-    }
-    if segment in routes:
-        return routes[segment]
-    return Route(site.upstreams[segment.removeprefix("upstream-")], None, "", "")
-
-
-def pairs(*kinds: str, among: Iterable[str] = FAULTS) -> list[tuple[str, str]]:
-    """Every pair of the table with one of these kinds."""
-    return [(segment, kind) for segment in among for kind in FAULTS[segment] if kind in kinds]
-
-
 # What one request comes to. Behind a proxy that answers for itself it is the proxy's word.
-AT_THE_DOOR = {"refuse": "refused", "blackhole": "connect silent", "reset": "reset"}
+AT_THE_DOOR = {
+    "refuse": "refused",
+    "blackhole": "connect silent",
+    "reset": "reset",
+    "exit": "refused",
+    "drain": "refused",
+}
 SILENT = "silent"
 ELSEWHERE = {
     ("doh", "refuse"): "reset",
     ("doh", "blackhole"): "tls silent",
     ("tunnel", "refuse"): "502",
+    ("tunnel", "exit"): "502",
+    ("tunnel", "drain"): "502",
     ("tunnel", "blackhole"): SILENT,
     ("tunnel", "reset"): "502",
-    ("wan", "stall"): "tls silent",
     ("wan", "slow"): "tls silent",
     ("cf-edge", "slow"): "tls silent",
     ("traefik", "slow"): "tls silent",
@@ -79,6 +57,9 @@ BY_KIND = {
     "stall": SILENT,
     "slow": SILENT,
     "http502": "502",
+    "new-502": "502",
+    "new-404": "404",
+    "new-sso": "302",
     "expired-cert": "expired",
     "wrong-host-cert": "wrong host",
     "sso": "302",
@@ -189,12 +170,6 @@ async def test_a_cut_tunnel_leaves_the_edges_own_connections_alone(site: Site) -
         site.lab.switch(["tunnel:cut@0s"])
         assert (await http.get("/cdn-cgi/trace")).status == 200
         assert (await http.get("/")).status == 302
-
-
-UPGRADE = (
-    "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
-    "Sec-WebSocket-Key: bGFiIGlzIHJlYWR5ISEhIQ==\r\n"
-)
 
 
 async def test_a_cut_carve_out_leaves_the_rest_of_traefik_alone(site: Site) -> None:
@@ -339,7 +314,9 @@ async def test_a_collapsed_leg_really_reaches_the_load_balancer(site: Site) -> N
         assert "cf-ray" not in answer_there.fields
 
 
-@pytest.mark.parametrize("kind", [one for one in FAULTS["doh"] if one not in ("cut", "close")])
+@pytest.mark.parametrize(
+    "kind", [one for one in FAULTS["doh"] if one not in ("cut", "close", "idle")]
+)
 async def test_one_provider_of_two(site: Site, kind: str) -> None:
     argument = ":1m" if kind == "slow" else ""
     site.lab.switch([f"doh:{kind}{argument}:2"])
@@ -361,8 +338,8 @@ async def test_egress_needs_no_doh(site: Site) -> None:
         async with site.connect(site.providers[0], None) as http:
             with pytest.raises(Silent):  # it stays connected, rather than being reset
                 await http.ended(SHORT)
-    site.lab.switch(["wan:refuse"])
-    assert await outcome(site.connect(site.providers[0], None), "/") == "refused"
+    site.lab.switch(["wan:blackhole"])
+    assert await outcome(site.connect(site.providers[0], None), "/", SHORT) == "connect silent"
 
 
 async def test_a_reset_comes_without_a_word_from_the_client_too(site: Site) -> None:

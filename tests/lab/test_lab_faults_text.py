@@ -45,8 +45,11 @@ def test_each_pair_is_valid_text(segment: str, kind: str) -> None:
         ("dispatch:slow:300ms", Fault(segment="dispatch", kind="slow", delay=0.3)),
         ("tunnel:cut@3s", Fault(segment="tunnel", kind="cut", after=3.0)),
         ("tunnel:cut@0s", Fault(segment="tunnel", kind="cut", after=0.0)),
-        ("wan:refuse@2s+1s", Fault(segment="wan", kind="refuse", after=2.0, lasts=1.0)),
-        ("wan:refuse+1.5s", Fault(segment="wan", kind="refuse", lasts=1.5)),
+        ("serve:refuse@2s+1s", Fault(segment="serve", kind="refuse", after=2.0, lasts=1.0)),
+        ("serve:refuse+1.5s", Fault(segment="serve", kind="refuse", lasts=1.5)),
+        ("serve:exit@2s+1s", Fault(segment="serve", kind="exit", after=2.0, lasts=1.0)),
+        ("serve:idle:200ms", Fault(segment="serve", kind="idle", delay=0.2)),
+        ("doh:idle:2", Fault(segment="doh", kind="idle", delay=5.0, provider=2)),
         ("doh:refuse:1", Fault(segment="doh", kind="refuse", provider=1)),
         ("doh:slow:2m:2", Fault(segment="doh", kind="slow", delay=120.0, provider=2)),
         ("doh:slow:2", Fault(segment="doh", kind="slow", delay=0.3, provider=2)),
@@ -113,21 +116,32 @@ FORM = (
             "tunnel:blackhol",
             "fault 'tunnel:blackhol': 'blackhol' cannot befall tunnel; did you mean"
             " tunnel:blackhole? These can: refuse, blackhole, reset, cut, stall, slow, close,"
-            " http502.",
+            " exit, drain, idle, half, http502, new-502, new-404, new-sso.",
         ),
         (
             "wan:sso",
             "fault 'wan:sso': 'sso' cannot befall wan; did you mean carve-out:sso?"
-            " These can: refuse, blackhole, cut, slow.",
+            " These can: blackhole, cut, slow.",
+        ),
+        (
+            "wan:refuse",
+            "fault 'wan:refuse': 'refuse' cannot befall wan; did you mean doh:refuse or"
+            " cf-edge:refuse or tunnel:refuse? These can: blackhole, cut, slow.",
+        ),
+        (
+            "serve:drain:5s",
+            "fault 'serve:drain:5s': drain takes no argument '5s' here;"
+            " write serve:drain@5s for one after 5s.",
         ),
         (
             "wall:quake",
-            "fault 'wall:quake': 'quake' cannot befall wall; these can: open, too-wide, http502.",
+            "fault 'wall:quake': 'quake' cannot befall wall; these can: open, too-wide, http502,"
+            " new-502, new-404.",
         ),
         (
             "upstream-orders:cut",
             "fault 'upstream-orders:cut': 'cut' cannot befall upstream-orders; did you mean"
-            " wan:cut or doh:cut or cf-edge:cut? These can: refuse, blackhole.",
+            " wan:cut or doh:cut or cf-edge:cut? These can: refuse, blackhole, exit, drain.",
         ),
         (
             "dispatch:slow:fast",
@@ -146,8 +160,8 @@ FORM = (
             "fault 'tunnel:refuse@': '' is not a duration such as 500ms, 3s or 2m.",
         ),
         (
-            "wan:refuse+1s@2s",
-            "fault 'wan:refuse+1s@2s': '1s@2s' is not a duration such as 500ms, 3s or 2m.",
+            "serve:refuse+1s@2s",
+            "fault 'serve:refuse+1s@2s': '1s@2s' is not a duration such as 500ms, 3s or 2m.",
         ),
         (
             "tunnel:cut:3s",
@@ -163,8 +177,8 @@ FORM = (
             "fault 'tunnel:cut+2s': a cut happens once and lasts no time; leave '+2s' out.",
         ),
         (
-            "wan:refuse+0s",
-            "fault 'wan:refuse+0s': it would last no time at all; write a duration such as +2s.",
+            "serve:refuse+0s",
+            "fault 'serve:refuse+0s': it would last no time at all; write a duration such as +2s.",
         ),
         (
             "doh:refuse:3",

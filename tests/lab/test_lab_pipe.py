@@ -20,8 +20,12 @@ class Bench:
         self.board.switch([parse_fault(text) for text in faults])
         self.near, self.far = (Stream(asyncio.StreamReader(), Sink()) for _ in range(2))
         rule = Rule(self.board, dark=("serve",), silent=("serve",), slow=("serve", "devvm"))
-        pipe = Pipe(self.near, self.far, rule, websocket=websocket)
+        self.moved = 0
+        pipe = Pipe(self.near, self.far, rule, websocket=websocket, moved=self._count)
         self.running = asyncio.create_task(pipe.run())
+
+    def _count(self) -> None:
+        self.moved += 1
 
     def say(self, from_client: bytes = b"", from_server: bytes = b"") -> None:
         for data, side in ((from_client, self.near), (from_server, self.far)):
@@ -43,6 +47,20 @@ class Bench:
             stream.reader.feed_eof()
         async with asyncio.timeout(5):
             await self.running
+
+
+async def test_bytes_of_either_side_are_told_of_also_when_held_back() -> None:
+    bench = Bench("serve:blackhole")
+    await bench.settle()
+    assert bench.moved == 0
+    bench.say(from_client=b"question")
+    await bench.settle()
+    assert bench.moved == 1
+    bench.say(from_server=b"answer")
+    await bench.settle()
+    assert bench.moved == 2
+    bench.board.switch([])
+    await bench.finish()
 
 
 async def test_bytes_pass_both_ways_and_ends_of_stream_too() -> None:

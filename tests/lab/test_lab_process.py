@@ -84,7 +84,8 @@ def test_timing_can_be_overridden() -> None:
         (
             LabProcess(["serve:quake"]),
             "t3probe lab: fault 'serve:quake': 'quake' cannot befall serve; these can: refuse,"
-            " blackhole, reset, cut, stall, slow, close, http502.",
+            " blackhole, reset, cut, stall, slow, close, exit, drain, idle, http502, new-502,"
+            " new-404, new-sso.",
         ),
         (
             LabProcess(timing={"hodl": "2s"}),
@@ -185,7 +186,7 @@ async def test_a_timed_fault_counts_from_the_first_client() -> None:
 
 
 async def test_two_labs_at_once() -> None:
-    with LabProcess() as first, LabProcess(["wan:refuse"]) as second:
+    with LabProcess() as first, LabProcess(["cf-edge:refuse"]) as second:
         one, other = Site(first), Site(second)
         assert one.edge != other.edge
         assert await outcome(one.connect(one.edge), "/probe/healthz") == "200"
@@ -309,9 +310,9 @@ async def test_a_busy_lab_in_this_process_leaves_no_task_and_no_socket() -> None
 def test_switching_from_outside(site: Site) -> None:
     lab = site.lab
     assert lab.switch(["tunnel:refuse"])["active"] == ["tunnel:refuse"]
-    added = control.ask(lab.control, {"add": ["serve:slow", "wan:refuse@60s"]})
+    added = control.ask(lab.control, {"add": ["serve:slow", "wan:blackhole@60s"]})
     assert added["active"] == ["tunnel:refuse", "serve:slow:300ms"]
-    assert added["faults"] == ["tunnel:refuse", "serve:slow:300ms", "wan:refuse@60s"]
+    assert added["faults"] == ["tunnel:refuse", "serve:slow:300ms", "wan:blackhole@60s"]
     assert lab.status()["faults"] == added["faults"]
     assert lab.switch("devvm:stall")["active"] == ["devvm:stall"]
     assert lab.clear()["faults"] == []
@@ -323,7 +324,8 @@ def test_switching_from_outside(site: Site) -> None:
         (
             {"faults": ["tunnel:quake"]},
             "fault 'tunnel:quake': 'quake' cannot befall tunnel; these can: refuse, blackhole,"
-            " reset, cut, stall, slow, close, http502.",
+            " reset, cut, stall, slow, close, exit, drain, idle, half, http502, new-502, new-404,"
+            " new-sso.",
         ),
         ({"faults": "wan:cut"}, 'expected a list of faults as text, got "wan:cut".'),
         (

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 from xml.sax.saxutils import quoteattr
 
-from t3probe.observation import Beat, Drop, EnvoyView, Observation, RunRecord
+from t3probe.observation import Attempt, Beat, Drop, EnvoyView, Observation, RunRecord
 from t3probe.record import Recording, leg_property, run_property
 
 NOW = 1_795_000_000.0
@@ -18,24 +18,45 @@ SEGMENTS = ("wan", "tunnel", "dispatch")
 
 def good(leg: str, *path: str, **more: Any) -> Observation:
     """A leg that held through the run."""
-    beats = tuple(
-        Beat(sent=at, ended=at + 0.03, ok=True, conn=0, call=1) for at in (1.0, 11.0, 21.0, 31.0)
+    beats = (
+        *(
+            Beat(sent=at, ended=at + 0.03, ok=True, conn=0, call=1, strand="held")
+            for at in (1.0, 11.0, 21.0, 31.0)
+        ),
+        Beat(sent=1.6, ended=1.7, ok=True, conn=1, call=1, strand="fresh"),
     )
     facts: dict[str, Any] = {
         "kind": "ws_echo", "outcome": "passed", "level": "hold", "ended": 35.0,
-        "observed_seconds": 35.0, "connected": True, "beats": beats,
+        "observed_seconds": 35.0, "connected": True, "accepting": True, "beats": beats,
     }  # fmt: skip
     return Observation(**{"leg": leg, "path": path, **facts, **more})
 
 
 def down(leg: str, *path: str, **more: Any) -> Observation:
     """A leg that never worked."""
+    again = Attempt(started=1.55, ended=2.5, ok=False, reason="connect_timeout")
     drop = Drop(
-        began=0.5, noticed=1.5, reason="connect_timeout", symptom="down", stage="ask", call=1
-    )
+        began=0.5, noticed=1.5, reason="connect_timeout", symptom="down", stage="ask", call=1,
+        strand="held", asked=1.0, attempt=again,
+    )  # fmt: skip
     facts: dict[str, Any] = {
-        "outcome": "failed", "reason": "connect_timeout", "connected": False, "beats": (),
+        "outcome": "failed", "reason": "connect_timeout", "connected": False, "accepting": False,
+        "beats": (),
         "drops": (drop,), "detail": "no answer within 3 s",
+    }  # fmt: skip
+    return good(leg, *path, **{**facts, **more})
+
+
+def refusing(leg: str, *path: str, **more: Any) -> Observation:
+    """A leg whose connection lived on while nothing new was accepted."""
+    again = Attempt(started=1.55, ended=2.5, ok=False, reason="connect_refused")
+    drop = Drop(
+        began=0.5, noticed=1.5, reason="connect_refused", symptom="refusing", stage="connect",
+        call=1, strand="fresh", asked=1.4, attempt=again,
+    )  # fmt: skip
+    facts: dict[str, Any] = {
+        "outcome": "failed", "reason": "connect_refused", "accepting": False, "drops": (drop,),
+        "beats": tuple(one for one in good(leg, *path).beats if one.strand == "held"),
     }  # fmt: skip
     return good(leg, *path, **{**facts, **more})
 

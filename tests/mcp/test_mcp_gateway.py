@@ -62,6 +62,8 @@ async def test_the_last_run_read_back(real: RealGateway) -> None:
     assert legs["legs"][0]["name"] == "cloudflare"
     assert known["cloudflare"]["drops_ever"] == {"connect_timeout": 1}
     assert known["cloudflare"]["connected"] is False
+    assert known["cloudflare"]["accepting"] is False
+    assert known["egress"]["accepting"] is True
     assert known["cloudflare"]["last_drop_utc"]
     assert known["serve"]["planned"]
     assert not {"segments", "median_seconds", "address"} & set(known["egress"])

@@ -22,6 +22,7 @@ from mcp_runs import (
     down,
     good,
     recording,
+    refusing,
     upstream,
     view,
     write,
@@ -30,8 +31,10 @@ from mcp_runs import (
 from t3probe.mcp_server import runs as runs_module
 from t3probe.mcp_server.fit import ANSWER_BYTES
 from t3probe.mcp_server.serve import protocol
-from t3probe.mcp_server.tools import ROWS, TOOLS, ToolError
+from t3probe.mcp_server.tools import ROWS, TOOLS, ToolError, output_schema
+from t3probe.observation import SYMPTOMS
 from t3probe.timing import FakeClock
+from t3probe.verdict.evidence import HOW
 
 NAMES = [one.name for one in TOOLS]
 
@@ -84,6 +87,43 @@ async def test_a_broken_segment(tmp_path: Path) -> None:
         "run_ended_utc": "2026-11-18T11:06:40.000Z", "age_seconds": 10.0, "stale": False,
         "deployment": "t3", "vantage": "attic", "complete": True,
     }  # fmt: skip
+
+
+async def test_a_leg_that_refuses_cannot_be_overlooked(tmp_path: Path) -> None:
+    seen = (refusing("cloudflare", "wan", "tunnel"), good("egress", "wan"))
+    write(tmp_path / "junit.xml", seen)
+    ask = Asked(tmp_path / "junit.xml")
+    legs = await ask("query_legs")
+    assert legs["sentence"] == (
+        "2 legs: 1 failed, 1 passed; cloudflare keeps what is open and accepts nothing new"
+    )
+    first, second = legs["legs"]
+    assert (first["connected"], first["accepting"]) == (True, False)
+    assert first["symptom"] == "refusing"
+    assert second["accepting"] is True
+    assert "symptom" not in second
+    verdict = await ask("query_verdict")
+    (incident,) = verdict["incidents"]
+    assert incident["symptom"] == "refusing"
+    assert "accepted no new one" in incident["finding"]
+    assert incident["cleared_by"] == {"egress": "fresh beat"}
+
+
+async def test_the_simplest_explanation_is_beside_what_is_convicted(tmp_path: Path) -> None:
+    seen = (down("a", "wan", "tunnel"), down("b", "tunnel", "dispatch"))
+    write(tmp_path / "junit.xml", seen)
+    answer = await Asked(tmp_path / "junit.xml")("query_verdict")
+    assert (answer["convicted"], answer["simplest"]) == ([], ["tunnel"])
+    write(tmp_path / "junit.xml", BROKEN_TUNNEL)
+    answer = await Asked(tmp_path / "junit.xml")("query_verdict")
+    assert (answer["convicted"], answer.get("simplest")) == (["tunnel"], None)
+
+
+def test_the_schema_names_every_symptom_and_every_way_to_clear() -> None:
+    told = next(one for one in TOOLS if one.name == "query_verdict")
+    row = output_schema(told)["$defs"]["IncidentRow"]["properties"]
+    assert set(row["symptom"]["enum"]) == set(SYMPTOMS)
+    assert set(row["cleared_by"]["additionalProperties"]["enum"]) == set(HOW)
 
 
 async def test_legs_the_worst_first(tmp_path: Path) -> None:

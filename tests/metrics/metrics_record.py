@@ -12,13 +12,14 @@ from t3probe import metrics
 from t3probe.config.types import Deployment, Leg
 from t3probe.metrics import carry
 from t3probe.metrics.text import rendered
-from t3probe.observation import Baseline, Beat, Drop, Observation, RunRecord
+from t3probe.observation import RECORD_VERSION, Baseline, Beat, Drop, Observation, RunRecord, Strand
 from t3probe.verdict import judge_run
 
 HERE = Path(__file__).resolve().parent
 SEGMENTS = ("wan", "cf-edge", "traefik", "wall", "devvm", "serve")
 
 RUN = RunRecord(
+    version=RECORD_VERSION,
     deployment="made-up",
     segments=SEGMENTS,
     own_segments=("upstream-a", "upstream-b"),
@@ -32,10 +33,12 @@ RUN = RunRecord(
 )
 
 
-def beats(*trips: float, conn: int = 0, start: float = 0.0) -> tuple[Beat, ...]:
+def beats(
+    *trips: float, conn: int = 0, start: float = 0.0, strand: Strand = "held"
+) -> tuple[Beat, ...]:
     """Good beats, ten seconds apart, with these round trips."""
     return tuple(
-        Beat(sent=start + 10 * n, ended=start + 10 * n + trip, ok=True, conn=conn)
+        Beat(sent=start + 10 * n, ended=start + 10 * n + trip, ok=True, conn=conn, strand=strand)
         for n, trip in enumerate(trips)
     )
 
@@ -51,19 +54,23 @@ CLOUDFLARE = Observation(
     ended=35.0,
     observed_seconds=33.5,
     connected=True,
+    accepting=True,
     beats=(
         *beats(0.03125, 0.25),
-        Beat(sent=20.0, ended=21.0, ok=False, conn=0),
+        Beat(sent=20.0, ended=21.0, ok=False, conn=0, strand="held"),
+        *beats(4.0, conn=2, start=21.0, strand="fresh"),
         *beats(0.0625, conn=1, start=30.0),
     ),
     drops=(
         Drop(
             began=10.25, noticed=21.0, reason="closed_by_peer", symptom="cut", stage="hold",
             call=1, detail="closed with 1001", conn=0, connection_age_seconds=21.0, recovered=21.5,
+            strand="held", asked=20.0, answered=True,
         ),
         Drop(
             began=22.0, noticed=24.0, reason="rtt_timeout", symptom="cut", stage="hold",
             call=2, conn=1, connection_age_seconds=2.0, stalled=True, recovered=25.0,
+            strand="held", asked=22.0,
         ),
     ),
     phases={"resolve": 0.125, "connect": 0.25, "tls": 0.5, "first_echo": 0.0625, "other": 9.0},
@@ -76,7 +83,8 @@ INTERNAL = Observation(
 )  # fmt: skip
 EGRESS = Observation(
     leg="egress", kind="tcp", path=("wan",), outcome="passed", level="connect", ended=30.0,
-    observed_seconds=30.0, connected=True, beats=beats(0.0625, 0.0625, 0.0625),
+    observed_seconds=30.0, connected=True, accepting=True,
+    beats=beats(0.0625, 0.0625, 0.0625, strand="fresh"),
 )  # fmt: skip
 COLLAPSED = Observation(
     leg="edge", kind="http", path=("wan", "cf-edge"), outcome="inconclusive",
@@ -85,7 +93,7 @@ COLLAPSED = Observation(
     drops=(
         Drop(
             began=0.5, noticed=1.0, reason="io_error", symptom="cut", stage="hold", call=0,
-            connection_age_seconds=1.0,
+            strand="held", connection_age_seconds=1.0,
         ),
     ),
 )  # fmt: skip
@@ -96,20 +104,23 @@ PLANNED = Observation(
     drops=(
         Drop(
             began=0.5, noticed=1.0, reason="connect_refused", symptom="down", stage="connect",
-            call=0,
+            call=0, strand="fresh",
         ),
     ),
 )  # fmt: skip
 WALLOFF = Observation(
     leg="walloff-probe", kind="walloff", path=("wan", "cf-edge"), outcome="passed", ended=30.5,
-    observed_seconds=30.5, connected=True, beats=beats(0.5),
+    observed_seconds=30.5, connected=True, accepting=True, beats=beats(0.5, strand="fresh"),
     labels={"path": '/pro"be\\', "expected": "public"},
 )  # fmt: skip
 WALLED = Observation(
     leg="walled-home", kind="walled", path=("traefik", "wall"), outcome="failed",
-    reason="not_walled", ended=30.5, observed_seconds=30.5, connected=False,
+    reason="not_walled", ended=30.5, observed_seconds=30.5, connected=False, accepting=False,
     drops=(
-        Drop(began=0.0, noticed=0.5, reason="not_walled", symptom="down", stage="ask", call=3),
+        Drop(
+            began=0.0, noticed=0.5, reason="not_walled", symptom="down", stage="ask", call=3,
+            strand="fresh",
+        ),
     ),
     labels={"path": "/", "expected": "walled"},
 )  # fmt: skip
@@ -118,7 +129,7 @@ UPSTREAMS = tuple(
         leg=f"envoy-{name}", kind="tcp", path=(f"upstream-{name}",),
         outcome="passed" if up else "failed", reason=None if up else "connect_refused",
         level="connect", ended=30.0, observed_seconds=30.0, connected=up,
-        beats=beats(0.25, 0.5, 0.125) if up else (),
+        beats=beats(0.25, 0.5, 0.125, strand="fresh") if up else (),
         labels={"route": "api", "listen_port": "8080", "backend": name},
     )
     for name, up in (("a", True), ("b", False))

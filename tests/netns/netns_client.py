@@ -1,7 +1,7 @@
 """Runs one held leg and says `held` once it beats; then its observation, as one line of JSON.
 
-`python netns_client.py ADDRESS:PORT WATCHDOG drop|resent`: it ends when a drop is decided, or when
-a good beat follows a retransmission.
+`python netns_client.py ADDRESS:PORT WATCHDOG drop|resent [FRESH_EVERY]`: it ends when a drop is
+decided, or when a good held beat follows a retransmission.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from t3probe.run.controller import Run
 from t3probe.run.leg import LegRun
 
 
-async def main(pin: str, watchdog: float, until: str) -> None:
+async def main(pin: str, watchdog: float, until: str, fresh_every: int = 1) -> None:
     leg = Leg(
         name="ws",
         kind="ws_echo",
@@ -25,11 +25,13 @@ async def main(pin: str, watchdog: float, until: str) -> None:
         tcp_ends_at="edge",
         url="ws://app.example/probe/ws",
         pin=pin,
+        fresh_every=fresh_every,
     )
     timing = Timing(
         heartbeat=Duration(0.2),
         watchdog=Duration(watchdog),
-        connect_timeout=Duration(1.0),
+        # Where nothing may drop, a connect is given as long as a beat.
+        connect_timeout=Duration(watchdog if until == "resent" else 1.0),
         backoff=Duration(0.2),
         backoff_max=Duration(0.4),
     )
@@ -41,7 +43,8 @@ async def main(pin: str, watchdog: float, until: str) -> None:
     def over(one: LegRun) -> bool:
         if until == "drop":
             return any(drop.attempt is not None for drop in one.book.drops)
-        return any(beat.ok and beat.tcp and beat.tcp.retransmits for beat in one.book.beats)
+        held = [beat for beat in one.book.beats if beat.strand == "held" and beat.ok]
+        return any(beat.tcp is not None and beat.tcp.retransmits for beat in held)
 
     async def watch() -> None:  # what it waits for has no event of its own
         (one,) = run.legs
@@ -59,4 +62,4 @@ async def main(pin: str, watchdog: float, until: str) -> None:
 
 
 install_from_environment()
-asyncio.run(main(sys.argv[1], float(sys.argv[2]), sys.argv[3]))
+asyncio.run(main(sys.argv[1], float(sys.argv[2]), sys.argv[3], *map(int, sys.argv[4:])))

@@ -170,8 +170,8 @@ def test_marker_expressions_and_single_files(checks) -> None:
 def test_the_environment_names_the_deployment_and_overrides_it(checks) -> None:
     env = {
         "T3PROBE_DEPLOYMENT": checks.lab.deployment_path,
-        "T3PROBE__LEG__DEVVM__URL": "http://127.0.0.1:1/metrics",
+        "T3PROBE__LEG__T3SERVE__URL": "http://127.0.0.1:1/healthz",
     }
-    done = checks("--hold", "0", "-k", "devvm", deployment=None, env=env)
+    done = checks("--hold", "0", "-k", "t3serve", deployment=None, env=env)
     assert done.code == 1
-    assert done.legs["devvm"].reason == "connect_refused"
+    assert done.legs["t3serve"].reason == "connect_refused"

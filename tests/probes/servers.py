@@ -16,7 +16,8 @@ from typing import Any
 from steady_loop import running_clock
 
 from t3probe.config.types import Deployment, Duration, Leg, Sso, Timing
-from t3probe.observation import Observation
+from t3probe.observation import Beat, Observation
+from t3probe.run.book import Book
 from t3probe.run.controller import Run
 from t3probe.timing import RunClock
 
@@ -300,3 +301,27 @@ async def probe_all(
 async def probe(leg: Leg, *, hold: float = 0, ca: str | None = None, **times: float) -> Observation:
     """One leg's observation."""
     return (await probe_all([leg], hold=hold, ca=ca, **times))[leg.name]
+
+
+def one_is_held(seen: Observation) -> tuple[list[Beat], list[Beat]]:
+    """The held beats and the fresh ones, where one connection was held from the opening on: it
+    carries every held beat, and every other fresh beat has a connection of its own."""
+    held = [beat for beat in seen.beats if beat.strand == "held"]
+    fresh = [beat for beat in seen.beats if beat.strand == "fresh"]
+    assert len(held) + len(fresh) == len(seen.beats)
+    assert [one.conn for one in seen.connections] == [0]
+    assert {beat.conn for beat in held} == {0}
+    assert sorted(beat.conn for beat in fresh) == list(range(len(fresh)))
+    return held, fresh
+
+
+async def probe_until(
+    condition: Callable[[Book], bool], leg: Leg, made: Deployment | None = None, **times: float
+) -> Observation:
+    """One leg's observation when its book meets `condition`, however long that takes."""
+    run = Run(made or deployment([leg], **times), [leg], hold=60)
+    measuring = asyncio.ensure_future(run.measure())
+    await until(lambda: bool(run.legs) and condition(run.legs[0].book), 30)
+    run.stop()
+    (seen,) = await measuring
+    return seen

@@ -14,6 +14,7 @@ from probes.servers import (
     head,
     header_of,
     http_leg,
+    one_is_held,
     probe,
     reset,
     response,
@@ -32,9 +33,9 @@ async def test_one_connection_carries_all_beats() -> None:
     async with serve(answering(OK)) as server:
         seen = await probe(http_leg(server), hold=0.5)
     assert seen.outcome == "passed", seen.detail
-    assert server.connections == 1
-    assert len(seen.beats) > 3
-    assert set(conns(seen)) == {0}
+    held, fresh = one_is_held(seen)
+    assert min(len(held), len(fresh)) > 3
+    assert server.connections == len(fresh)
     assert all(beat.first_byte_seconds is not None for beat in seen.beats)
     assert all(beat.tcp is not None and beat.tcp.state == 1 for beat in seen.beats)
 
@@ -47,9 +48,11 @@ async def test_over_tls_with_the_host_name_kept(authority: Authority) -> None:
         leg = http_leg(server, url=f"https://{HOST}/health", host_header="nowhere.example")
         seen = await probe(leg, ca=authority.file, hold=0.3)
     assert seen.outcome == "passed", seen.detail
-    assert asked == [HOST]
+    held, fresh = one_is_held(seen)
+    assert min(len(held), len(fresh)) > 1
+    assert server.connections == len(fresh)
+    assert asked == [HOST] * len(fresh)
     assert {header_of(one, "host") for one in server.requests} == {"nowhere.example"}
-    assert server.connections == 1
     assert seen.cert_not_after is not None
     assert {"connect", "tls", "first_echo"} <= set(seen.phases)
 
@@ -86,7 +89,8 @@ RAW = ["/a%2fb/../c", "/%2E%2e/x", "//x//y", "/x;a=b/", "/x?a=%20&b=+", "/%c3%bc
 async def test_targets_are_kept_byte_for_byte(target: str) -> None:
     async with serve(answering(OK)) as server:
         await probe(http_leg(server, url=f"http://{HOST}{target}"))
-    assert target_of(server.requests[0]) == target
+    asked = target_of(server.requests[0])
+    assert asked.split("?t3probe=")[0] == target
 
 
 # -- polite closes -------------------------------------------------------------------------
@@ -242,7 +246,7 @@ async def test_one_bad_answer_with_a_polite_close_is_still_a_drop() -> None:
                 return
 
     async with serve(handler) as server:
-        seen = await probe(http_leg(server), hold=0.5)
+        seen = await probe(http_leg(server, fresh_every=0), hold=0.5)
     assert (seen.outcome, seen.reason) == ("failed", "http_5xx")
     assert [drop.symptom for drop in seen.drops] == ["cut"]
 

@@ -26,6 +26,7 @@ from t3probe.probes.base import (
 )
 from t3probe.probes.http import HttpLine
 from t3probe.probes.http_client import Answer
+from t3probe.probes.marks import Marks
 from t3probe.probes.sso import is_html, sso_answer
 from t3probe.timing import FakeClock
 
@@ -132,7 +133,7 @@ def leg(**changes: Any) -> Leg:
 )
 def test_the_ray_is_noted_when_it_is_one(ray: str, kept: str, colo: str) -> None:
     facts = Facts()
-    check_route(leg(), {"cf-ray": ray}, facts)
+    check_route(leg(), {"cf-ray": ray}, facts, Marks(), "")
     assert (facts.cf_ray, facts.colo) == (kept, colo)
 
 
@@ -153,10 +154,10 @@ def test_a_header_tells_the_route(
 ) -> None:
     one = leg(headers_present=present, headers_absent=absent)
     if not words:
-        check_route(one, headers, Facts())
+        check_route(one, headers, Facts(), Marks(), "")
         return
     with pytest.raises(Collapsed, match=words):
-        check_route(one, headers, Facts())
+        check_route(one, headers, Facts(), Marks(), "")
 
 
 # -- whose answer --------------------------------------------------------------------------------

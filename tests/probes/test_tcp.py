@@ -12,6 +12,7 @@ from probes.servers import deployment, made_run, probe, probe_all, serve, silent
 from t3probe import tcpinfo
 from t3probe.config.types import Leg
 from t3probe.probes import tcp
+from t3probe.run.leg import MOST_OPEN
 
 
 def tcp_leg(*addresses: str, **changes: Any) -> Leg:
@@ -72,6 +73,7 @@ async def test_a_refusal(allowed: bool, outcome: str) -> None:
         pin = server.pin
     seen = await probe(tcp_leg(pin, refused_ok=allowed))
     assert seen.outcome == outcome
+    assert seen.beats[0].refused == allowed
     if not allowed:
         assert seen.reason == "connect_refused"
 
@@ -161,12 +163,16 @@ async def test_stop_ends_a_run_of_black_holes() -> None:
                 one.setblocking(False)
                 one.connect_ex(listener.getsockname())
             leg = tcp_leg(f"127.0.0.1:{listener.getsockname()[1]}")
-            run = made_run(deployment([leg], watchdog=60, connect_timeout=60), [leg], hold=60)
-            asyncio.get_running_loop().call_later(0.1, run.stop)
+            made = deployment([leg], watchdog=60, connect_timeout=60, heartbeat=0.1)
+            run = made_run(made, [leg], hold=60)
+            asyncio.get_running_loop().call_later(0.55, run.stop)
             async with asyncio.timeout(2.5):
                 (seen,) = await run.measure()
+            assert run.clock.now() < 0.55 + 0.5  # not even what a closing may take
         finally:
             for one in filler:
                 one.close()
     assert seen.outcome == "inconclusive"
-    assert [(beat.ok, beat.tells) for beat in seen.beats] == [(False, False)]
+    assert seen.drops == ()
+    # The opening, the first common beat, and heartbeats until so many are under way.
+    assert [(beat.ok, beat.tells) for beat in seen.beats] == [(False, False)] * MOST_OPEN

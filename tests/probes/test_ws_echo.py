@@ -23,6 +23,7 @@ from probes.servers import (
     frame,
     header_of,
     made_run,
+    one_is_held,
     probe,
     read_frame,
     serve,
@@ -59,8 +60,8 @@ async def test_works_with_a_real_websocket_server() -> None:
         leg = ws_leg(url=f"ws://{HOST}/ws", pin=f"127.0.0.1:{port}")
         seen = await probe(leg, hold=0.3)
     assert seen.outcome == "passed"
-    assert len(seen.beats) >= 2
-    assert {beat.conn for beat in seen.beats} == {0}
+    held, fresh = one_is_held(seen)
+    assert min(len(held), len(fresh)) >= 2
 
 
 async def test_a_fresh_nonce_every_beat() -> None:
@@ -70,7 +71,9 @@ async def test_a_fresh_nonce_every_beat() -> None:
     assert len(nonces) > 2
     assert len(set(nonces)) == len(nonces)
     assert all(len(bytes.fromhex(nonce)) == 16 for nonce in nonces)
-    assert server.connections == 1
+    held, fresh = one_is_held(seen)
+    assert min(len(held), len(fresh)) > 2
+    assert server.connections == len(fresh)
 
 
 async def test_keeps_the_host_name_while_dialling_the_address(authority: Authority) -> None:

@@ -122,7 +122,10 @@ async def test_silent_before_the_101_costs_two_watchdogs_and_no_more() -> None:
     assert drop.attempt.reason == "rtt_timeout"
     assert server.connections == 2
     assert drop.carried == ("front",)  # acknowledged, never answered
-    assert drop.carried_at is not None
+    assert drop.evidence.startswith("the far end acknowledged our bytes ")
+    assert drop.attempt.carried == ("front",)
+    for number in (drop.asked, drop.attempt.started, drop.attempt.ended):
+        assert number is not None
 
 
 async def test_silent_after_the_101_costs_two_watchdogs_and_no_more() -> None:
@@ -142,23 +145,36 @@ async def test_silent_after_the_101_costs_two_watchdogs_and_no_more() -> None:
     assert len(seen.beats) == 2
 
 
-async def test_a_new_attempt_follows_silence_at_once() -> None:
-    """Closing politely would wait a second for a peer that says nothing."""
+@pytest.mark.parametrize(("answers", "symptom"), [(0, "blip"), (2, "cut")])
+async def test_a_new_attempt_follows_silence_at_once(answers: int, symptom: str) -> None:
+    """Closing politely would wait a second for a peer that says nothing.
+
+    The first connection falls silent, before its first answer or when it is held; all others work.
+    """
+    first = True
 
     async def handler(reader: Reader, writer: Writer) -> None:
+        nonlocal first
+        silenced, first = first, False
         await upgrade(reader, writer)
-        if writer.server.connections == 1:  # type: ignore[attr-defined]
+        if silenced:
+            if answers:
+                await echo_frames(reader, writer, answers)
             await silent(reader, writer)
         await echo_frames(reader, writer)
 
     async with serve(handler) as server:
-        seen = await probe(ws_leg(server), watchdog=1)
+        seen = await probe(ws_leg(server), watchdog=1, hold=1.5 if answers else 0)
     (drop,) = seen.drops
-    assert drop.symptom == "cut"
+    assert (drop.symptom, drop.reason) == (symptom, "rtt_timeout")
     assert drop.attempt is not None
-    assert drop.noticed - seen.beats[0].sent < 1.9  # the watchdog's second, no other
+    assert drop.asked is not None
+    assert drop.noticed - drop.asked < 1.9  # the watchdog's second, no other
     assert drop.attempt.started - drop.noticed < 0.9
     assert seen.connected
+    # A fresh attempt that fails alone is shown; a connection that dies is a failure.
+    assert seen.outcome == ("failed" if answers else "degraded")
+    assert drop.conn == (0 if answers else None)
 
 
 async def test_silence_in_the_tls_handshake(authority: Authority) -> None:

@@ -19,7 +19,7 @@ Reader, Writer = asyncio.StreamReader, asyncio.StreamWriter
 TO_SSO = response("302 Found", b"", [("Location", "https://sso.example/start?rd=x")])
 
 
-def public(server: Server, path: str = "/probe/healthz", **changes: Any) -> Leg:
+def public(server: Server, path: str = "/probe/healthz", /, **changes: Any) -> Leg:
     values: dict[str, Any] = {
         "name": "walloff-probe",
         "kind": "walloff",
@@ -32,7 +32,7 @@ def public(server: Server, path: str = "/probe/healthz", **changes: Any) -> Leg:
     return Leg(**values)
 
 
-def walled(server: Server, path: str = "/app", **changes: Any) -> Leg:
+def walled(server: Server, path: str = "/app", /, **changes: Any) -> Leg:
     values: dict[str, Any] = {
         "name": "walled-app",
         "kind": "walled",

@@ -9,7 +9,7 @@ from xml.sax.saxutils import quoteattr
 import msgspec
 from hypothesis import strategies as st
 
-from t3probe.observation import Beat, Observation, RunRecord
+from t3probe.observation import RECORD_VERSION, Beat, Observation, RunRecord
 from t3probe.record import leg_property, run_property
 
 TEXT = st.text(
@@ -55,7 +55,9 @@ def observations() -> st.SearchStrategy[Observation]:
 
 
 def runs() -> st.SearchStrategy[RunRecord]:
-    return of(msgspec.inspect.type_info(RunRecord))
+    """Those that this version wrote: what an earlier one did is completed when it is read."""
+    drawn: st.SearchStrategy[RunRecord] = of(msgspec.inspect.type_info(RunRecord))
+    return drawn.map(lambda one: msgspec.structs.replace(one, version=RECORD_VERSION))
 
 
 def junit(*properties: tuple[str, str]) -> str:
@@ -73,7 +75,12 @@ SEEN = Observation(leg="edge", kind="http", path=("wan",), outcome="passed")
 
 def some_run(started_at: float = 1_700_000_000.0, beats: int = 3) -> RunRecord:
     """A small run; with the same `started_at` always the same."""
-    return RunRecord(segments=("wan",), started_at=started_at, duration_seconds=beats / 10)
+    return RunRecord(
+        version=RECORD_VERSION,
+        segments=("wan",),
+        started_at=started_at,
+        duration_seconds=beats / 10,
+    )
 
 
 def some_legs(beats: int = 3) -> tuple[Observation, ...]:

@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from record.record_values import junit_of, observations, runs, some_legs, some_run
 
-from t3probe.observation import Observation, RunRecord
+from t3probe.observation import Observation
 from t3probe.record import RecordError, Recording, facts, log, read_recording, read_recordings
 from t3probe.record.line import MARKER, DamagedLineError, parse_record, record_line
 from t3probe.record.reading import Damage, newest
@@ -325,6 +325,6 @@ def test_a_large_junit_file_is_refused_from_a_pipe_too(monkeypatch: pytest.Monke
 
 def test_a_leg_of_any_name_keeps_its_place() -> None:
     legs = [msgspec.structs.replace(some_legs()[0], leg=name) for name in ("z", "record", "a")]
-    (found,) = read(record_line(RunRecord(), legs).encode())
+    (found,) = read(record_line(some_run(), legs).encode())
     assert found.observations == tuple(legs)
     assert all(isinstance(one, Observation) for one in found.observations)

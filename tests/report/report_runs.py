@@ -154,9 +154,10 @@ def _rich() -> list[Observation]:
     sample = TcpSample(state=1, rtt_seconds=0.01, unacked=2, retransmits=3)
     drop = Drop(
         began=0.5, noticed=2.0, reason="rtt_timeout", symptom="down", stage="hold", call=1,
+        strand="held", asked=1.0,
         detail="x", attempt=Attempt(started=2.0, ended=2.1, ok=False, detail="x"), recovered=3.0,
         local_address="x", remote_address="x", family="x", cf_ray="x", colo="x", evidence="x",
-        tcp=sample, carried=("x",), lost=("x",), connection_age_seconds=1.0, conn=0,
+        tcp=sample, carried=("x",), accused="x", connection_age_seconds=1.0, conn=0,
     )  # fmt: skip
     base = Observation(
         leg="x", kind="x", path=("x", "x"), outcome="failed", reason="rtt_timeout", detail="x",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from itertools import islice
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 
 from t3probe.cli import main
 from t3probe.config import Deployment, Leg, legs_for, load
+from t3probe.first.doctor import examined
 from t3probe.report.coverage import coverage, draw
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -130,3 +132,19 @@ def test_any_deployment_fits_eighty_columns(legs: dict[str, list[str]], vantage:
     found = made(legs)
     lines = list(draw(coverage(found, found.legs, vantage)))
     assert [one for one in lines if len(one) > 80] == []
+
+
+def test_a_leg_without_fresh_beats_says_what_it_cannot_see(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    text = (ROOT / "deployments" / "t3.toml").read_text()
+    file = tmp_path / "t3.toml"
+    file.write_text(text.replace('name = "internal"\n', 'name = "internal"\nfresh_every = 0\n'))
+    said = " ".join(" ".join(told(capsys, str(file))).split())
+    words = "cannot see that new connections are refused, and clear only cuts (fresh_every = 0)"
+    assert f"{words}: internal" in said
+    assert main(["legs", str(file), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["cuts_only"] == ["internal"]
+    rows = islice(examined(str(file), "results", None, {}), 12)  # before it asks anybody
+    (row,) = [one for one in rows if one.what == "legs"]
+    assert row.words == f"internal: {words}"

@@ -48,8 +48,8 @@ def test_what_never_worked() -> None:
     assert list(said) == ["Broken", "Since", "Cleared"]
     assert said["Broken"] == "cloudflare was down: tunnel is convicted."
     assert said["Since"] == (
-        "03:50:06.066 UTC (0.001 s) , the first attempt: it never worked; "
-        "noticed after 2.04 s; not over at the run's end."
+        "23:17:56.813 UTC (0.001 s) , the first attempt: it never worked; "
+        "noticed after 2.06 s; not over at the run's end."
     )
     assert said["Cleared"] == "wan, doh, cf-edge, traefik, carve-out, wall, devvm, dispatch, serve."
 
@@ -70,7 +70,7 @@ def test_a_drop_in_mid_hold_and_its_end() -> None:
 def test_several_incidents_tell_their_whole_stretch() -> None:
     said = answer(page_of(lab("two_incidents")))
     assert said["Broken"].endswith("1 more incident in this run, which convicted dispatch.")
-    assert re.search(r"All 2 incidents: from 03:\d\d:\d\d\.\d+ to the run's end\.", said["Since"])
+    assert re.search(r"All 2 incidents: from 23:\d\d:\d\d\.\d+ to the run's end\.", said["Since"])
     assert said["Not cleared"].startswith("carve-out (masked); tunnel (unobserved).")
 
 

@@ -52,7 +52,14 @@ def test_incidents_lie_over_every_lane(opener: Opener) -> None:
     lanes = dict(opener(lab("two_incidents")).run(BOXES))
     assert {len(one["inc"]) for one in lanes.values()} == {2}
     second = [one["inc"][1] for one in lanes.values()]
-    assert {round(at, 2) for at, _ in second} == {0.1}
+    began = min(
+        drop.began
+        for one in lab("two_incidents").observations
+        if one.leg in ("internal", "dispatch")
+        for drop in one.drops
+    )
+    expected = round(began / lab("two_incidents").run.duration_seconds, 2)
+    assert {round(at, 2) for at, _ in second} == {expected}
 
 
 def test_beats_stand_where_they_were_sent() -> None:
@@ -61,8 +68,9 @@ def test_beats_stand_where_they_were_sent() -> None:
     ticks = [int(one) for one in re.findall(r"M(\d+) 9v12", lane)]
     clean = lab("clean")
     seen = next(one for one in clean.observations if one.leg == "cloudflare")
-    sent = [1000 * one.sent / clean.run.duration_seconds for one in seen.beats]
-    assert ticks == pytest.approx(sent, abs=1)
+    places = {round(1000 * one.sent / clean.run.duration_seconds) for one in seen.beats}
+    # Those of the two strands that touch are one block.
+    assert ticks == pytest.approx(sorted(one for one in places if one - 1 not in places), abs=1)
 
 
 def test_phases_are_drawn_to_scale() -> None:
@@ -107,7 +115,7 @@ def test_upstreams_carry_envoys_view() -> None:
 def test_a_slow_leg_is_compared_with_what_is_usual() -> None:
     usual = Baseline(beats=900, low_seconds=0.001, high_seconds=0.001, moving_seconds=0.001)
     text = part(page_of(changed("edge", baseline=usual)), "slow")
-    assert re.search(r"<th[^>]*>edge.*?1 ms to 1 ms.*?7\.\d+ ms.*?as usual", text)
+    assert re.search(r"<th[^>]*>edge.*?1 ms to 1 ms.*?11\.\d+ ms.*?as usual", text)
     assert "no leg has a baseline" in part(page_of(lab("clean")), "slow")
 
 

@@ -148,11 +148,11 @@ def test_incidents_tell_their_evidence() -> None:
     part = page[page.index('id="incidents"') : page.index('id="legs"')]
     for words in (
         "tunnel is convicted",
-        "<b>sent inside</b>: resolver, edge",
-        "bytes of cloudflare passed wan",
+        "<b>fresh beat</b>: resolver, edge",
+        "<b>own answer</b>: of cloudflare clears wan",
         "everything we sent was acknowledged",
         "A new attempt at once failed, too.",
-        "03:50:08.105 UTC (2.040 s)",
+        "23:17:58.877 UTC (2.066 s)",
     ):
         assert words in part
 

@@ -16,6 +16,10 @@ def connected(leg: str, values: str) -> dict[str, str]:
     return series("t3probe_connected", values, leg=leg)
 
 
+def accepting(leg: str, values: str) -> dict[str, str]:
+    return series("t3probe_accepting", values, leg=leg)
+
+
 def drops(leg: str, reason: str, values: str) -> dict[str, str]:
     return series("t3probe_disconnects_total", values, leg=leg, reason=reason)
 
@@ -76,6 +80,28 @@ FIRES = [
         "down from minute 10 on, with two runs that could not tell",
         connected("edge", "1+0x9 0+0x2 stale _ 0+0x60"),
         {14.5: [], 15: here(leg="edge"), 30: here(leg="edge")},
+    ),
+    Case(
+        "T3ProbeLegRefusing",
+        "nothing new is accepted from minute 10 to 40",
+        connected("resolver", steady(1))
+        | accepting("resolver", step(1, 10, 0, 40))
+        | connected("devvm", steady(1))
+        | accepting("devvm", steady(1)),
+        {14.5: [], 15: here(leg="resolver"), 39.5: here(leg="resolver"), 40: []},
+    ),
+    Case(
+        "T3ProbeLegRefusing",
+        "from minute 10 on, with two runs that could not tell",
+        connected("resolver", "1+0x11 stale _ 1+0x60")
+        | accepting("resolver", "1+0x9 0+0x2 stale _ 0+0x60"),
+        {14.5: [], 15: here(leg="resolver"), 30: here(leg="resolver")},
+    ),
+    Case(
+        "T3ProbeDropBurst",
+        "eight drops, and now and then a run in which the newest attempt was refused",
+        FIVE_AND_THREE | accepting("dispatch", " ".join(["0", "1", "1"] * 33)),
+        {14: [], 17: here(leg="dispatch"), 32: []},
     ),
     Case(
         "T3ProbeDropBurst",
@@ -223,6 +249,26 @@ QUIET = [
         "down, and every run counts five drops",
         drops("cloudflare", "rtt_timeout", "0+0x9 5+5x29 150+0x60")
         | connected("cloudflare", step(1, 10, 0, 40)),
+    ),
+    Case(
+        "T3ProbeDropBurst",
+        "nothing new is accepted for half an hour, and it counts again and again",
+        drops("cloudflare", "connect_refused", "0+0x9 5+5x29 150+0x60")
+        | connected("cloudflare", steady(1))
+        | accepting("cloudflare", step(1, 10, 0, 40)),
+    ),
+    Case(
+        "T3ProbeLegRefusing",
+        "nothing new for four minutes, and a leg that is down altogether",
+        connected("edge", steady(1))
+        | accepting("edge", step(1, 10, 0, 14))
+        | connected("internal", step(1, 10, 0))
+        | accepting("internal", step(1, 10, 0)),
+    ),
+    Case(
+        "T3ProbeLegRefusing",
+        "a gateway that has no `accepting` yet, and a leg that makes no fresh beats",
+        connected("edge", steady(1)) | connected("internal", steady(1)),
     ),
     Case(
         "T3ProbeEgressOnlyDivergence",

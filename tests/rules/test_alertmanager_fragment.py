@@ -66,7 +66,7 @@ def test_amtool_accepts_names_with_signs(tmp_path: Path) -> None:
 
 def test_a_name_is_no_expression() -> None:
     made = deployment({"t3.serve": ("a",), "t3xserve": ("b",), "t3": ("b",)}, ("a", "b"))
-    first, second, _ = read(fragment(made))
+    first, second, *_ = read(fragment(made))
     assert first[1]["leg=~"] == r"t3\.serve"
     assert second[1]["leg=~"] == "t3xserve|t3"
 
@@ -84,15 +84,23 @@ def test_only_known_alerts_are_named() -> None:
 def test_segments_that_no_leg_crosses_or_that_are_never_published_get_no_rule() -> None:
     made = deployment({"envoy-a": ("host", "upstream-a")}, ("host", "lonely"))
     sources = [source.get("segment=") for source, _, _ in read(fragment(made))]
-    assert sources == ["host", None]
+    assert sources == ["host", None, None]
 
 
-def test_a_leg_that_is_down_mutes_its_own_bursts() -> None:
-    assert read(FRAGMENT.read_text())[-1] == (
-        {"alertname=": "T3ProbeLegDown"},
-        {"alertname=": "T3ProbeDropBurst"},
-        "[job, vantage, leg]",
-    )
+def test_a_leg_in_an_outage_mutes_its_own_bursts() -> None:
+    assert read(FRAGMENT.read_text())[-2:] == [
+        (
+            {"alertname=": alert},
+            {"alertname=": "T3ProbeDropBurst"},
+            "[job, vantage, leg]",
+        )
+        for alert in ("T3ProbeLegDown", "T3ProbeLegRefusing")
+    ]
+
+
+def test_a_convicted_segment_mutes_a_leg_that_refuses() -> None:
+    first = read(FRAGMENT.read_text())[0]
+    assert "T3ProbeLegRefusing" in first[1]["alertname=~"].split("|")
 
 
 NAMES = st.text(st.characters(codec="utf-8", exclude_categories=["C", "Z"]), min_size=1, max_size=9)
@@ -113,7 +121,7 @@ def test_each_segment_names_the_legs_that_cross_it(
     made: tuple[tuple[str, ...], dict[str, tuple[str, ...]]],
 ) -> None:
     segments, legs = made
-    rules = read(fragment(deployment(legs, segments)))[:-1]
+    rules = read(fragment(deployment(legs, segments)))[:-2]
     by_segment = {source["segment="]: target["leg=~"] for source, target, _ in rules}
     assert len(by_segment) == len(rules)
     assert all(equal == "[job, vantage]" for _, _, equal in rules)

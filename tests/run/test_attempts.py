@@ -194,23 +194,24 @@ async def test_known_addresses_are_kept_for_as_long_as_an_answer(
 async def test_a_resolver_that_is_gone_is_asked_once_in_a_while(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """A leg that reconnects again and again does not ask it each time."""
+    """A leg that dials again and again does not ask it each time."""
     far, fake = FarEnd(monkeypatch, FINE), FakeClock()
     leg = http_leg(url="http://app.example/")
-    run = Run(deployment([leg]), [leg], hold=0, clock=RunClock(fake))
+    run = Run(deployment([leg]), [leg], hold=60, clock=RunClock(fake))
     run.resolve_again = 60.0
     (one,) = run.legs
     assert await one._attempts.resolve()
     far.resolves = ResolveError("nobody answers")
     for passed, asked in ((59.0, 1), (1.0, 2), (0.0, 2), (59.0, 2), (1.0, 3), (0.0, 3)):
         fake.advance(passed)
-        await one._attempt_again()
+        one._open += 1
+        await one._fresh_beat(0)
         assert far.asked == asked, passed
     assert all(beat.ok for beat in one.book.beats)
     assert len(one.book.beats) == 6
-    # Of the lines that were replaced nothing is kept.
+    # The first is held; of the others nothing is kept.
     lines = [weakref.ref(line) for line in far.opened]
     far.opened.clear()
     gc.collect()
-    assert [line() is not None for line in lines] == [False] * 5 + [True]
+    assert [line() is not None for line in lines] == [True] + [False] * 5
     await one._close_all()

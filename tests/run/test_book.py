@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from t3probe.config.types import Leg, Timing
-from t3probe.observation import AddressTry, Attempt, Observation, TcpSample
+from t3probe.observation import AddressTry, Attempt, Observation, Strand, TcpSample
 from t3probe.probes.base import Echo, Facts, ProbeError
 from t3probe.run.book import Book, continued
 from t3probe.run.footing import Footing
@@ -24,14 +24,16 @@ def error(reason: Any = "rtt_timeout", stage: Any = "ask", **more: Any) -> Probe
     return ProbeError(reason, stage, f"it was {reason}", **more)
 
 
-def good(one: Book, at: float, conn: int = 0, tcp: TcpSample | None = None) -> None:
-    one.good(Echo(sent=at, ended=at + 0.1), conn, 0, tcp)
+def good(
+    one: Book, at: float, conn: int = 0, tcp: TcpSample | None = None, strand: Strand = "held"
+) -> None:
+    one.good(Echo(sent=at, ended=at + 0.1), conn, 0, tcp, strand)
 
 
 def drop(one: Book, at: float, failed: ProbeError | None = None, **more: Any) -> None:
     given: dict[str, Any] = {
-        "began": at, "sent": at, "noticed": at + 1, "call": 1, "conn": 0, "age": at,
-        "facts": Facts(), "tcp": None, **more,
+        "began": at, "sent": at, "noticed": at + 1, "call": 1, "strand": "held",
+        "conn": 0, "age": at, "facts": Facts(), "tcp": None, **more,
     }  # fmt: skip
     one.drop(failed or error(), **given)
 
@@ -79,60 +81,117 @@ def test_a_drop_never_begins_after_it_was_noticed() -> None:
     assert (one.drops[0].began, one.drops[0].noticed) == (2.0, 2.0)
 
 
-@pytest.mark.parametrize(
-    ("reason", "stage", "cleared"),
-    [
-        ("connect_timeout", "connect", True),
-        ("connect_refused", "connect", False),
-        ("rtt_timeout", "ask", False),
-    ],
-)
-def test_what_a_second_failure_takes_back(reason: Any, stage: Any, cleared: bool) -> None:
+@pytest.mark.parametrize("held", [False, True])
+def test_a_second_look_that_failed_leaves_what_the_first_failure_said(held: bool) -> None:
+    """While a connection is held, nobody knows yet whether it is down or refusing."""
     one = book()
     good(one, 0.0)
-    drop(one, 1.0, error("http_5xx", answered=True))
-    assert (one.drops[0].carried, one.drops[0].carried_at) == (("a",), 1.0)
-    attempt = Attempt(started=3.0, ended=4.0, ok=False, reason=reason, stage=stage)
-    one.tried_again(attempt, error(reason, stage))
+    drop(one, 1.0, error("http_5xx", answered=True), strand="fresh")
+    assert one.undecided
+    attempt = Attempt(started=3.0, ended=4.0, ok=False, reason="connect_timeout", stage="connect")
+    one.looked_again(attempt, error("connect_timeout", "connect"), held)
     (found,) = one.drops
-    assert (found.symptom, found.attempt) == ("down", attempt)
-    assert found.carried == (() if cleared else ("a",))
-    assert found.carried_at == (None if cleared else 1.0)
+    assert (found.symptom, found.attempt) == ("unknown" if held else "down", attempt)
+    assert (found.reason, found.answered, found.carried) == ("http_5xx", True, ("a",))
+    assert (one.undecided, one.down) == (False, True)
+    one.turns_out("refusing")
+    one.turns_out("cut")  # it is known by now
+    assert one.drops[0].symptom == ("refusing" if held else "down")
 
 
-def test_a_second_failure_that_answered_carried_the_bytes_later() -> None:
+def test_a_second_look_that_the_deadline_cut_late_counts_as_failed() -> None:
+    for held, symptom in ((False, "down"), (True, "unknown")):
+        one = book()
+        drop(one, 1.0)
+        one.cut_second_look(3.0, 8.0, held)
+        (found,) = one.drops
+        assert found.symptom == symptom
+        assert found.attempt is not None
+        assert (found.attempt.started, found.attempt.ended, found.attempt.ok) == (3.0, 8.0, False)
+
+
+def test_the_connection_that_dies_in_an_outage_gives_it_its_reason_and_age() -> None:
     one = book()
-    drop(one, 1.0, error("connection_reset"))
-    attempt = Attempt(started=3.0, ended=4.0, ok=False, reason="http_5xx", stage="ask")
-    one.tried_again(attempt, error("http_5xx", answered=True))
-    assert (one.drops[0].carried, one.drops[0].carried_at) == (("a",), 3.0)
+    good(one, 0.0)
+    drop(one, 1.0, error("connect_refused", "connect"), strand="fresh", conn=None, age=None)
+    one.amend(symptom="refusing")
+    facts = Facts(local_address="l", remote_address="r", family="ipv4")
+    died = error("connection_reset", "hold")
+    one.held_failed_too(died, conn=7, age=30.12345678, facts=facts, tcp=None)
+    (found,) = one.drops
+    assert (found.strand, found.reason, found.stage) == ("held", "connection_reset", "hold")
+    assert (found.conn, found.connection_age_seconds) == (7, 30.123457)
+    assert (found.local_address, found.remote_address) == ("l", "r")
+    assert found.symptom == "down"
+    # When it began, what failed first, and what that proved stay as they are.
+    assert (found.began, found.noticed, found.answered, found.carried) == (1.0, 2.0, True, ("a",))
+    one.held_failed_too(error("io_error"), conn=8, age=1.0, facts=facts, tcp=None)
+    assert one.drops[0] == found  # another one was opened meanwhile, and died
+
+
+@pytest.mark.parametrize("symptom", ["unknown", "down"])
+def test_a_connection_that_dies_changes_no_other_symptom(symptom: Any) -> None:
+    one = book()
+    drop(one, 1.0, strand="fresh")
+    one.amend(symptom=symptom)
+    one.held_failed_too(error(), conn=0, age=1.0, facts=Facts(), tcp=None)
+    assert one.drops[0].symptom == symptom
+
+
+def test_how_long_a_leg_has_been_well() -> None:
+    one = book()
+    assert one.well_for(5.0) == float("inf")
+    drop(one, 1.0)
+    assert one.well_for(5.0) == 0.0
+    one.recover(4.0)
+    assert one.well_for(5.0) == 1.0
 
 
 # -- beats --------------------------------------------------------------------------------------
 
 
-def test_a_good_beat_ends_every_doubt() -> None:
+def test_a_good_beat_ends_the_doubt_of_its_strand() -> None:
     one = book()
     one.collapsed, one.broken = "elsewhere", "a bug"
-    one.bad(0.0, 0.1, 0, error(tells=False), 0)
-    assert one.doubt == ("rtt_timeout", "it was rtt_timeout")
+    one.bad(0.0, 0.1, 0, error(tells=False), 0, "held")
+    one.bad(0.0, 0.1, 1, error("http_4xx", tells=False), 0, "fresh")
+    assert one.doubts == {
+        "held": ("rtt_timeout", "it was rtt_timeout"),
+        "fresh": ("http_4xx", "it was http_4xx"),
+    }
     good(one, 1.0)
-    assert (one.doubt, one.collapsed, one.broken, one.last_good) == (None, "", "", 1.1)
-    one.bad(2.0, 2.1, 0, error(), 0)
-    assert one.doubt is None
-    assert [(beat.ok, beat.tells) for beat in one.beats] == [
-        (False, False),
-        (True, True),
-        (False, True),
+    assert list(one.doubts) == ["fresh"]
+    assert (one.collapsed, one.broken) == ("", "")
+    assert one.last_good == {"held": 1.1, "fresh": None}
+    good(one, 1.5, 2, strand="fresh")
+    assert one.doubts == {}
+    assert one.last_good == {"held": 1.1, "fresh": 1.6}
+    one.bad(2.0, 2.1, 0, error(), 0, "held")
+    assert one.doubts == {}
+    assert [(beat.ok, beat.tells, beat.strand) for beat in one.beats] == [
+        (False, False, "held"),
+        (False, False, "fresh"),
+        (True, True, "held"),
+        (True, True, "fresh"),
+        (False, True, "held"),
     ]
+
+
+def test_a_fresh_beat_began_when_it_was_dialled_and_its_round_trip_is_the_exchange() -> None:
+    one = book()
+    one.good(Echo(sent=1.5, ended=1.75), 0, 0, None, "fresh", began=1.0)
+    (beat,) = one.beats
+    assert (beat.sent, beat.ended, beat.rtt_seconds) == (1.0, 1.75, 0.25)
+    one.good(Echo(sent=2.5, ended=2.75, measured_seconds=0.125), 1, 0, None, "fresh", began=2.0)
+    assert one.beats[1].rtt_seconds == 0.125
 
 
 def test_a_beat_that_was_cut_short_is_no_sign_of_life() -> None:
     one = book()
-    one.cut_short(1.0, 9.0, 3, 2)
+    one.cut_short(1.0, 9.0, 3, 2, "fresh")
     (beat,) = one.beats
-    assert (beat.ok, beat.tells, beat.sent, beat.ended, beat.conn, beat.call) == (
-        False, False, 1.0, 9.0, 3, 2,
+    assert (beat.ok, beat.tells, beat.sent, beat.ended, beat.conn, beat.call, beat.strand) == (
+        False, False, 1.0, 9.0, 3, 2, "fresh",
     )  # fmt: skip
     assert one.observation("").ended == 0.0  # the leg's time ends at its last judged beat
     assert one.observation("").outcome == "inconclusive"
@@ -164,12 +223,14 @@ def test_the_numbers_before_are_those_of_the_same_connection() -> None:
     one = book()
     assert one.before(0) is None
     good(one, 0.0, 0, SAMPLE)
-    one.bad(1.0, 1.1, 1, error(), 0)
+    one.bad(1.0, 1.1, 1, error(), 0, "held")
     assert one.before(0) is SAMPLE
     assert one.before(1) is None
     assert one.before(None) is None
     good(one, 2.0, 1)
-    assert one.before(0) is None
+    assert (one.before(0), one.before(1)) == (SAMPLE, None)
+    good(one, 3.0, 0)
+    assert one.before(0) is None  # the last one on it, and that has none
 
 
 # -- the observation ----------------------------------------------------------------------------
@@ -197,7 +258,7 @@ def test_a_leg_is_seen_from_its_start_to_its_last_judged_beat() -> None:
     one = book(started=10.0)
     good(one, 11.0)
     drop(one, 12.0)
-    one.cut_short(13.0, 30.0, 0, 0)
+    one.cut_short(13.0, 30.0, 0, 0, "held")
     seen = one.observation("planned")
     assert (seen.started, seen.ended, seen.observed_seconds) == (10.0, 13.0, 3.0)
     assert (seen.planned, seen.connected) == ("planned", False)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
 import pytest
 
 from t3probe.config.types import Duration, Leg, Timing
-from t3probe.observation import AddressTry, Beat, Drop
-from t3probe.run.conclude import conclude
+from t3probe.observation import AddressTry, Beat, Drop, Observation
+from t3probe.run.conclude import conclude, settled
 from t3probe.run.footing import Footing, stall_threshold
 from t3probe.timing import FakeClock, RunClock
 
@@ -57,9 +58,9 @@ TABLE: list[tuple[str, dict[str, Any], tuple[Any, ...]]] = [
         ("failed", "wrong_echo", True),
     ),
     (
-        "collapsed, whatever dropped",
+        "collapsed after a drop: what it saw before stands",
         {"drops": [drop()], "collapsed": "elsewhere"},
-        ("inconclusive", "leg_collapsed", None),
+        ("failed", "rtt_timeout", True),
     ),
     ("unresolved", {"unresolved": "no"}, ("inconclusive", "resolver_failed", None)),
     ("resolved later", {"unresolved": "no", "beats": [beat()]}, ("passed", None, True)),
@@ -107,6 +108,26 @@ def test_one_of_several_is_enough_where_the_leg_says_so() -> None:
 def test_a_first_attempt_that_told_nothing_does_not_degrade_what_came_after() -> None:
     leg = Leg(name="leg", kind="walloff", path=("a",))
     assert conclude(leg, [beat()], [], [DEAD, DEAD]).outcome == "passed"
+
+
+def blipped(name: str, outcome: Any, **changes: Any) -> Observation:
+    blip = drop(symptom="blip", lone=True, **changes)
+    return Observation(leg=name, kind="tcp", path=("a", name), outcome=outcome, drops=(blip,))
+
+
+def test_a_blip_while_we_stood_still_counts_neither_alone_nor_beside_others() -> None:
+    stood = blipped("stood", "inconclusive", stalled=True)
+    (one, other) = settled([blipped("one", "degraded"), stood])
+    assert (one.outcome, one.drops[0].lone, other.outcome) == ("degraded", True, "inconclusive")
+    *both, other = settled([blipped("one", "degraded"), blipped("two", "degraded"), stood])
+    assert [seen.outcome for seen in both] == ["failed", "failed"]
+    assert other.outcome == "inconclusive"
+
+
+def test_a_blip_under_planned_downtime_makes_no_drop_of_another() -> None:
+    away = msgspec.structs.replace(blipped("away", "degraded"), planned="away")
+    (one, _) = settled([blipped("one", "degraded"), away])
+    assert (one.outcome, one.drops[0].lone) == ("degraded", True)
 
 
 # -- footing -------------------------------------------------------------------------------

@@ -178,7 +178,7 @@ def test_a_drop_in_the_last_heartbeat_is_late(
     if noticed is not None:
         one.legs[0].book.drop(
             error("rtt_timeout", "ask"), began=noticed, sent=noticed, noticed=noticed, call=1,
-            conn=0, age=1.0, facts=Facts(), tcp=None,
+            strand="held", conn=0, age=1.0, facts=Facts(), tcp=None,
         )  # fmt: skip
     one.finished = finished
     assert one._dropped_late() == late

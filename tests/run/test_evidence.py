@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from t3probe import tcpinfo
 from t3probe.config.types import Leg, Timing
 from t3probe.observation import Attempt, TcpSample
-from t3probe.probes.base import Echo, Facts, ProbeError
+from t3probe.probes.base import Echo, Facts, ProbeError, Target
+from t3probe.run.attempt import Tried, attempt_of
 from t3probe.run.book import Book
 from t3probe.run.evidence import claim, evidence
 from t3probe.run.footing import Footing
@@ -159,29 +160,59 @@ def failed(reason: Any = "rtt_timeout", tcp: TcpSample | None = None, **more: An
 
 
 @pytest.mark.parametrize(
-    ("reason", "answered", "tcp", "ends_at", "carried", "lost"),
+    ("reason", "answered", "tcp", "ends_at", "carried"),
     [
-        ("rtt_timeout", False, FROZEN, "c", ("a", "b"), ()),
-        ("tls_failed", False, FROZEN, "b", ("a",), ()),
-        ("rtt_timeout", False, FROZEN, "a", (), ()),
-        ("rtt_timeout", False, FROZEN, None, (), ()),
-        ("rtt_timeout", False, DROPPED, "b", (), ("a", "b")),
-        ("rtt_timeout", False, DROPPED, "a", (), ("a",)),
-        ("rtt_timeout", False, DROPPED, None, (), ()),
-        ("rtt_timeout", False, None, "c", (), ()),
-        ("connection_reset", False, FROZEN, "c", (), ()),
-        ("connection_reset", False, DROPPED, "c", (), ()),
-        ("connect_timeout", False, FROZEN, "c", (), ()),
-        ("http_5xx", True, None, "c", ("a", "b"), ()),
-        ("wrong_echo", True, None, "b", ("a",), ()),
+        ("rtt_timeout", False, FROZEN, "c", ("a", "b")),
+        ("tls_failed", False, FROZEN, "b", ("a",)),
+        ("rtt_timeout", False, FROZEN, "a", ()),
+        ("rtt_timeout", False, FROZEN, None, ()),
+        ("rtt_timeout", False, DROPPED, "b", ()),
+        ("rtt_timeout", False, DROPPED, None, ()),
+        ("rtt_timeout", False, None, "c", ()),
+        ("connection_reset", False, FROZEN, "c", ()),
+        ("connection_reset", False, DROPPED, "c", ()),
+        ("connect_timeout", False, FROZEN, "c", ()),
+        ("connect_refused", False, None, "c", ("a", "b")),
+        ("connect_refused", False, None, None, ()),
+        ("http_5xx", True, None, "c", ("a", "b")),
+        ("wrong_echo", True, None, "b", ("a",)),
     ],
 )
-def test_what_a_failure_clears_and_suspects(
-    reason: Any, answered: bool, tcp: Any, ends_at: str | None, carried: Any, lost: Any
+def test_what_a_failure_clears(
+    reason: Any, answered: bool, tcp: Any, ends_at: str | None, carried: Any
 ) -> None:
     leg = msgspec.structs.replace(LEG, tcp_ends_at=ends_at)
     found = evidence(leg, failed(reason, tcp, answered=answered), GOOD)
-    assert (found.carried, found.lost) == (carried, lost)
+    assert (found.carried, found.accused) == (carried, "")
+
+
+def test_a_refusal_counts_only_where_it_is_trusted() -> None:
+    refused = failed("connect_refused", stage="connect")
+    for trusts, carried in ((None, ("a",)), (True, ("a",)), (False, ())):
+        leg = msgspec.structs.replace(LEG, trust_refusals=trusts)
+        assert evidence(leg, refused).carried == carried
+
+
+@pytest.mark.parametrize(
+    ("status", "marked", "ends_at", "carried", "accused"),
+    [
+        (500, "", "b", ("a",), "b"),
+        (403, "c", "b", ("a", "b"), "c"),
+        (500, "a", "b", ("a",), "b"),  # whichever of both lies further
+        (500, "c", None, ("a", "b"), "c"),
+        (500, "", None, (), ""),
+        *((gateway, "", "b", ("a",), "") for gateway in (502, 504, 520, 524, 527, 530)),
+        (503, "", "b", ("a",), "b"),
+        (519, "", "b", ("a",), "b"),
+        (528, "", "b", ("a",), "b"),
+    ],
+)
+def test_whom_an_http_answer_accuses(
+    status: int, marked: str, ends_at: str | None, carried: Any, accused: str
+) -> None:
+    leg = msgspec.structs.replace(LEG, tcp_ends_at=ends_at)
+    found = evidence(leg, failed("http_5xx").by_answer(status, marked))
+    assert (found.carried, found.accused) == (carried, accused)
 
 
 def test_the_words_say_where() -> None:
@@ -204,18 +235,18 @@ def book_with(error: ProbeError, conn: int | None = 0) -> Book:
     """A leg whose second beat failed, after a good one on connection 0."""
     clock = RunClock(FakeClock())
     book = Book(LEG, 0.0, Footing(clock, Timing()))
-    book.good(Echo(sent=1.0, ended=1.1), 0, 0, GOOD)
-    book.bad(2.0, 22.0, 0, error, 0)
+    book.good(Echo(sent=1.0, ended=1.1), 0, 0, GOOD, "held")
+    book.bad(2.0, 22.0, 0, error, 0, "held")
     book.drop(
-        error, began=1.1, sent=2.0, noticed=22.0, call=1, conn=conn, age=21.0,
-        facts=Facts(), tcp=None,
+        error, began=1.1, sent=2.0, noticed=22.0, call=1, strand="held", conn=conn,
+        age=21.0, facts=Facts(), tcp=None,
     )  # fmt: skip
     return book
 
 
 def again(book: Book, error: ProbeError) -> Any:
     attempt = Attempt(started=22.0, ended=23.0, ok=False, reason=error.reason, stage=error.stage)
-    book.tried_again(attempt, error)
+    book.looked_again(attempt, error, held=False)
     (drop,) = book.drops
     assert (drop.symptom, drop.attempt) == ("down", attempt)
     return drop
@@ -227,28 +258,37 @@ def test_the_last_good_beat_counts_on_its_own_connection_only() -> None:
     assert book_with(failed(tcp=nothing_new), conn=1).drops[0].carried == ("a",)
 
 
-def test_the_next_attempt_adds_what_it_saw() -> None:
+def test_the_second_look_adds_its_words_where_there_were_none() -> None:
     silent = failed(tcp=FROZEN)
     drop = again(book_with(failed("connection_reset")), silent)
-    assert (drop.carried, drop.carried_at) == (("a",), 22.0)
-    assert drop.evidence.startswith("the far end acknowledged")
-    unheard = failed(tcp=but(DROPPED, bytes_acked=1))
-    assert again(book_with(failed("connection_reset")), unheard).lost == ("a", "b")
+    assert drop.evidence == ACKNOWLEDGED + ": what lies before b carried them"
+    assert drop.carried == ()  # what it proves itself stands in the attempt
+    assert again(book_with(failed(tcp=DROPPED)), silent).evidence.startswith(LOST)
 
 
-def test_no_connection_any_more_takes_back_what_seemed_carried() -> None:
-    """The way may have died between the acknowledgement and the answer."""
-    book = book_with(failed(tcp=FROZEN))
-    assert book.drops[0].carried == ("a",)
-    drop = again(book, failed("connect_timeout", stage="connect"))
-    assert (drop.carried, drop.carried_at) == ((), None)
-    refused = again(book_with(failed(tcp=FROZEN)), failed("connect_refused", stage="connect"))
-    assert (refused.carried, refused.carried_at) == (("a",), 2.0)
+def test_what_the_first_failure_proved_stays() -> None:
+    for second in (
+        failed("connect_timeout", stage="connect"),
+        failed("connect_refused", stage="connect"),
+        failed(tcp=but(DROPPED, bytes_acked=1)),
+    ):
+        assert again(book_with(failed(tcp=FROZEN)), second).carried == ("a",)
 
 
-def test_bytes_that_came_through_later_do_not_clear_where_others_were_lost() -> None:
-    drop = again(book_with(failed(tcp=DROPPED)), failed(tcp=FROZEN))
-    assert (drop.carried, drop.lost) == ((), ("a", "b"))
+def test_what_the_second_look_proves_stands_in_its_own_record() -> None:
+    target = Target("app.example", "10.0.0.1", 80)
+    for error, carried, accused in (
+        (failed(tcp=FROZEN), ("a",), ""),
+        (failed("connect_refused", stage="connect"), ("a",), ""),
+        (failed("http_5xx").by_answer(500, ""), ("a",), "b"),
+        (failed("connect_timeout", stage="connect"), (), ""),
+    ):
+        attempt = attempt_of(Tried(target, 1, 22.0, 23.0, error=error), LEG)
+        assert (attempt.ok, attempt.reason, attempt.stage) == (False, error.reason, error.stage)
+        assert (attempt.carried, attempt.accused) == (carried, accused)
+        assert attempt.remote_address == "10.0.0.1:80"
+    worked = attempt_of(Tried(target, 1, 22.0, 23.0), LEG)
+    assert (worked.ok, worked.reason, worked.carried, worked.remote_address) == (True, None, (), "")
 
 
 # -- the kernel's struct -----------------------------------------------------------------------

@@ -139,12 +139,12 @@ def test_throttling_counts_no_more_than_the_time_in_which_it_was() -> None:
 
 def dropped(stand: Stand, sent: float, noticed: float, began: float = 0.5) -> Book:
     book = Book(LEG, 0.0, stand.footing)
-    book.good(Echo(sent=0.4, ended=0.5), 0, 0, None)
+    book.good(Echo(sent=0.4, ended=0.5), 0, 0, None, "held")
     error = ProbeError("rtt_timeout", "ask", "no answer")
-    book.bad(sent, noticed, 0, error, 0)
+    book.bad(sent, noticed, 0, error, 0, "held")
     book.drop(
-        error, began=began, sent=sent, noticed=noticed, call=1, conn=0, age=noticed,
-        facts=Facts(), tcp=None,
+        error, began=began, sent=sent, noticed=noticed, call=1, strand="held", conn=0,
+        age=noticed, facts=Facts(), tcp=None,
     )  # fmt: skip
     return book
 

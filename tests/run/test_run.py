@@ -73,15 +73,17 @@ async def test_a_drop_makes_all_legs_beat_at_once(authority: Authority) -> None:
         seen = await probe_all(legs, hold=0.6, heartbeat=60)
     (drop,) = seen["bad"].drops
     assert (drop.reason, drop.symptom, drop.call) == ("connection_reset", "cut", 2)
-    for name in ("ws", "http", "tcp"):
-        answers = [beat for beat in seen[name].beats if beat.call == drop.call]
-        assert len(answers) == 1, name
-        assert answers[0].ok
-        assert answers[0].sent >= drop.noticed
-        # The first beat, the common one once all were up, this one, and one at the hold's end.
-        assert [beat.call for beat in seen[name].beats] == [0, 1, 2, 3]
     assert drop.attempt is not None
     assert drop.attempt.ok
+    for name, strands in (("ws", 2), ("http", 2), ("tcp", 1)):
+        answers = [beat for beat in seen[name].beats if beat.call == drop.call]
+        assert {beat.strand for beat in answers} == set(["fresh", "held"][:strands]), name
+        assert len(answers) == strands, name
+        assert all(beat.ok for beat in answers)
+        assert all(drop.noticed <= beat.sent <= drop.attempt.started for beat in answers)
+        # The first beat, the common one once all were up, this one, and one at the hold's end.
+        calls = [beat.call for beat in seen[name].beats]
+        assert calls == [0, *[1] * strands, *[2] * strands, *[3] * strands]
     assert seen["bad"].connected
 
 
@@ -100,11 +102,15 @@ async def test_after_an_early_drop_there_is_no_beat_at_the_end_of_the_hold() -> 
     assert max(beat.call for beat in seen["ws"].beats) == drop.call
 
 
-async def test_a_leg_that_was_busy_answers_the_common_beat_afterwards() -> None:
+async def test_a_leg_whose_held_beat_is_open_answers_the_common_beat_by_a_fresh_one() -> None:
     async def breaks(reader: Reader, writer: Writer) -> None:
         await upgrade(reader, writer)
-        await echo_frames(reader, writer, 1)
-        reset(writer)
+        if writer.server.connections == 1:  # type: ignore[attr-defined]
+            await echo_frames(reader, writer, 2)
+            await asyncio.sleep(0.1)
+            reset(writer)
+        else:
+            await echo_frames(reader, writer)
 
     async def slow(reader: Reader, writer: Writer) -> None:
         while True:
@@ -114,12 +120,18 @@ async def test_a_leg_that_was_busy_answers_the_common_beat_afterwards() -> None:
 
     async with serve(breaks) as bad, serve(slow) as busy:
         legs = [ws_leg(bad, name="bad"), http_leg(busy)]
-        seen = await probe_all(legs, hold=0, backoff=60, backoff_max=60)
-    last = max(drop.call for drop in seen["bad"].drops)
-    beats = seen["http"].beats
-    assert beats[0].call == 0
-    assert beats[-1].call == last
-    assert beats[-1].sent >= beats[0].ended
+        seen = await probe_all(legs, hold=2, heartbeat=60)
+    (drop,) = seen["bad"].drops
+    (answer,) = [beat for beat in seen["http"].beats if beat.call == drop.call]
+    (open_then,) = [
+        beat
+        for beat in seen["http"].beats
+        if beat.strand == "held" and beat.sent < drop.noticed < beat.ended
+    ]
+    assert answer.strand == "fresh"
+    assert answer.ok
+    assert drop.noticed <= answer.sent < open_then.ended
+    assert seen["http"].outcome == "passed"
 
 
 async def test_the_first_common_beat_comes_when_all_are_up() -> None:
@@ -132,9 +144,11 @@ async def test_the_first_common_beat_comes_when_all_are_up() -> None:
         legs = [ws_leg(one, name="one"), ws_leg(two, name="two")]
         seen = await probe_all(legs, hold=0.6, heartbeat=60)
     first, second = seen["one"].beats, seen["two"].beats
-    assert [beat.call for beat in first] == [0, 1]
-    assert [beat.call for beat in second] == [0, 1]
-    assert first[1].sent >= second[0].ended
+    for beats in (first, second):
+        assert [beat.call for beat in beats] == [0, 1, 1]
+        assert beats[0].strand == "fresh"  # the opening
+        assert {beat.strand for beat in beats[1:]} == {"held", "fresh"}
+    assert min(beat.sent for beat in first[1:]) >= second[0].ended
 
 
 # -- the hold ------------------------------------------------------------------------------
@@ -175,15 +189,17 @@ async def test_heartbeats_do_not_drift() -> None:
 
     async with serve(slow) as server:
         seen = await probe(http_leg(server), hold=0.9, heartbeat=0.2)
-    regular = [beat.sent for beat in seen.beats[2:]]  # after the first and the first common one
-    assert regular == pytest.approx([0.2, 0.4, 0.6, 0.8], abs=0.02)
+    for strand in ("held", "fresh"):
+        sent = [beat.sent for beat in seen.beats if beat.strand == strand and beat.sent >= 0.15]
+        assert sent == pytest.approx([0.2, 0.4, 0.6, 0.8], abs=0.02)
 
 
 async def test_a_beat_open_at_the_end_of_the_hold_is_awaited() -> None:
     async with serve(answers_late(0.5)) as server:
         seen = await probe(ws_leg(server), hold=0.25, heartbeat=0.2, watchdog=8)
     assert seen.outcome == "passed"
-    assert [beat.ok for beat in seen.beats] == [True, True, True]
+    # The opening, then both strands of the first common beat and of the heartbeat.
+    assert [beat.ok for beat in seen.beats] == [True] * 5
     assert seen.ended >= 0.65
     assert seen.observed_seconds >= 0.65
 
@@ -199,10 +215,12 @@ async def test_a_beat_that_the_deadline_cuts_is_neither_pass_nor_drop() -> None:
     async with serve(answers_late(60)) as server:
         seen = await probe(ws_leg(server), hold=0.35, heartbeat=0.3, watchdog=60, deadline=0.8)
     assert (seen.outcome, seen.drops) == ("passed", ())
-    assert [beat.ok for beat in seen.beats] == [True, True, False]
-    assert not seen.beats[-1].tells
-    # What was seen ends at the last judged beat.
-    assert seen.ended == seen.beats[1].ended
+    *judged, cut = seen.beats
+    assert [beat.ok for beat in judged] == [True] * 4
+    assert (cut.ok, cut.tells, cut.strand) == (False, False, "held")
+    # What was seen ends at the last judged beat, the fresh one of the heartbeat.
+    assert (judged[-1].strand, seen.ended) == ("fresh", judged[-1].ended)
+    assert seen.ended < cut.ended
     assert seen.observed_seconds == pytest.approx(seen.ended - seen.started, abs=1e-5)
 
 

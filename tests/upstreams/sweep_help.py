@@ -8,7 +8,8 @@ import select
 import socket
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import msgspec
 
@@ -16,7 +17,10 @@ from t3probe.config.types import Deployment, Duration, Leg, Timing
 from t3probe.config.types import Sweep as Pace
 from t3probe.observation import Observation
 from t3probe.run.controller import Run
+from t3probe.timing import FakeClock, RunClock
+from t3probe.upstreams import sweep_wire as wire
 from t3probe.upstreams.sweep import Sweep
+from t3probe.upstreams.sweep_book import observed
 
 QUICK = Timing(
     hold=Duration(0),
@@ -62,10 +66,10 @@ class Places:
     def answering(self, host: str = "127.0.0.1") -> str:
         return _text(self.listening(host))
 
-    def refusing(self) -> str:
+    def refusing(self, host: str = "127.0.0.1") -> str:
         """Bound and not listening: nobody else gets the port."""
         sock = self._stack.enter_context(socket.socket())
-        sock.bind(("127.0.0.1", 0))
+        sock.bind((host, 0))
         return _text(sock)
 
     def silent(self) -> str:
@@ -106,14 +110,35 @@ async def in_the_loop(made: Deployment) -> dict[str, Observation]:
 
 
 def without_times(seen: Observation) -> Any:
-    """What does not depend on when and how fast, and on which common beats there were."""
+    """What does not depend on when and how fast, on which common beats there were, and on who
+    measured the time of a refusal."""
     text = msgspec.json.encode(seen).decode()
     number = r"-?[0-9.]+(?:[eE][-+]?[0-9]+)?"
-    names = "started|ended|observed_seconds|sent|began|noticed|recovered|resolve|connect|call"
+    names = "started|ended|observed_seconds|sent|asked|began|noticed|recovered|resolve|connect|call"
     text = re.sub(rf'"({names}|measured_seconds)":{number}', r'"\1":"?"', text)
+    text = text.replace(',"measured_seconds":"?"', "")
     text = re.sub(r'"local_address":"[^"]+"', '"local_address":"?"', text)
     text = re.sub(r"round trip \S+ s", "round trip ? s", text)
     return msgspec.json.decode(text.replace('"call":"?",', "").replace(',"call":"?"', ""))
+
+
+def written(
+    legs: Sequence[Leg],
+    tries: Sequence[tuple[int, ...]],
+    *frames: bytes,
+    base: float = 100.0,
+    problem: str = "",
+) -> list[Observation]:
+    """The observations that these records make; the sweep began at `base`."""
+    records = b"".join(wire.TRIED.pack(*one) for one in tries)
+    said = bytearray(wire.frame(wire.TRIES, records) + b"".join(frames))
+    made = deployment(legs)
+    targets = [[("127.0.0.1", 1)] for _ in legs]
+    sweep = SimpleNamespace(
+        legs=legs, said=said, base=base, targets=targets, limit=3.0, problem=problem
+    )
+    run = SimpleNamespace(clock=RunClock(FakeClock()), timing=made.timing)
+    return observed(cast(Sweep, sweep), cast(Run, run), lambda one: "")
 
 
 def alive(pid: int) -> bool:

@@ -23,6 +23,7 @@ from envoy_real import (
     load_assignment,
     recorded,
     run_checks,
+    socket_address,
     tcp_filter,
     tls_inspector,
     until,
@@ -290,21 +291,31 @@ def test_a_change_while_the_run_goes_on_is_no_disagreement(endpoints: SimpleName
 
 
 def test_forty_dead_backends_behind_one_switch_point_at_the_switch(tmp_path: Path) -> None:
+    """They refuse at two addresses, and nobody behind the switch answers."""
     envoy_binary()
+    hosts = ("127.0.0.1", "127.0.0.3")
     with ExitStack() as stack:
-        dead = [Port(listening=False) for _ in range(40)]
+        dead = [Port(listening=False, host=hosts[at % 2]) for at in range(40)]
         elsewhere = Port(host="127.0.0.2")
         for one in (*dead, elsewhere):
             stack.callback(one.close)
         envoy = Envoy(
             tmp_path,
             [listener("in", {"filters": [tcp_filter(cluster="orders")]})],
-            [cluster("orders", *(one.port for one in dead))],
+            [
+                cluster(
+                    "orders",
+                    *(
+                        {"endpoint": {"address": socket_address(one.port, hosts[at % 2])}}
+                        for at, one in enumerate(dead)
+                    ),
+                )
+            ],
         )
         stack.callback(envoy.close)
         more = (
             f'[[upstream]]\nname = "other"\naddress = "127.0.0.2:{elsewhere.port}"\n'
-            '[[upstream_share]]\nsegment = "rack"\nhosts = ["127.0.0.1/32"]\n'
+            '[[upstream_share]]\nsegment = "rack"\nhosts = ["127.0.0.1/32", "127.0.0.3/32"]\n'
         )
         code, output, seen = run_checks(tmp_path, deployment_text(envoy.admin, more))
     assert code == 1
@@ -318,8 +329,30 @@ def test_forty_dead_backends_behind_one_switch_point_at_the_switch(tmp_path: Pat
     posterior = judged.posterior.posterior
     assert posterior["rack"] > 0.99
     assert max(value for name, value in posterior.items() if name != "rack") < 0.2
-    assert "rack alone explains it all" in output
+    assert "simplest explanation: rack" in output
     # Two such runs leave no doubt.
     later = msgspec.structs.replace(recording.run, started_at=recording.run.started_at + 60)
     again = from_runs([recording, Recording(later, recording.observations)])
     assert again.posterior().convicted_by_repetition == ("rack",)
+
+
+def test_forty_ports_that_refuse_on_one_machine_convict_themselves(tmp_path: Path) -> None:
+    envoy_binary()
+    with ExitStack() as stack:
+        dead = [Port(listening=False) for _ in range(40)]
+        for one in dead:
+            stack.callback(one.close)
+        envoy = Envoy(
+            tmp_path,
+            [listener("in", {"filters": [tcp_filter(cluster="orders")]})],
+            [cluster("orders", *(one.port for one in dead))],
+        )
+        stack.callback(envoy.close)
+        more = '[[upstream_share]]\nsegment = "rack"\nhosts = ["127.0.0.1/32"]\n'
+        code, _, seen = run_checks(tmp_path, deployment_text(envoy.admin, more))
+    assert code == 1
+    recording = recorded(tmp_path)
+    assert recording is not None
+    found = judge_run(recording.run, recording.observations).verdict
+    assert "rack" in found.exonerated
+    assert len(found.convicted) == 40 == sum(one.outcome == "failed" for one in seen.values())

@@ -125,15 +125,51 @@ def test_the_record_gives_the_same_verdict_and_metrics(suite: Suite) -> None:
     assert suite.verdict["convicted"] == ["upstream-orders-3", "upstream-orders-17"]
 
 
-def test_all_of_a_rack_point_at_the_rack(suite: Suite) -> None:
-    """And not one of the others in the rack beside it is enough to clear it."""
-    code, _ = suite(dict.fromkeys(range(20, 30), suite.bad))
+RACK = range(20, 30)
+"""All of the third rack."""
+SHORT = '[timing]\nconnect_timeout = "500ms"\n'
+
+
+def test_all_of_a_rack_that_refuse_at_one_address_convict_themselves(suite: Suite) -> None:
+    """A refusal is the far machine's own: who sent it lies behind the rack."""
+    code, _ = suite(dict.fromkeys(RACK, suite.bad))
     assert code == 1
+    assert suite.verdict["convicted"] == [f"upstream-orders-{at}" for at in RACK]
+    assert suite.verdict["status"] == "localised"
+    assert {f"rack-{at}" for at in range(5)} <= set(suite.verdict["exonerated"])
+    (incident,) = suite.verdict["incidents"]
+    assert {incident["cleared_by"][f"envoy-orders-{at}"] for at in RACK} == {"own answer"}
+
+
+def points_at_the_rack(suite: Suite) -> None:
+    """And nobody in the other racks clears it."""
     assert suite.verdict["minimal_sets"][0] == ["rack-2"]
+    assert suite.verdict["simplest"] == ["rack-2"]
     assert suite.verdict["status"] == "ambiguous"
     assert {f"rack-{at}" for at in (0, 1, 3, 4)} <= set(suite.verdict["exonerated"])
-    (incident,) = suite.verdict["incidents"]
-    assert set(incident["cleared_by"].values()) == {"sent inside"}
+    assert "rack-2" not in suite.verdict["exonerated"]
+
+
+def test_all_of_a_rack_that_refuse_at_two_addresses_point_at_the_rack(suite: Suite) -> None:
+    """Two machines that refuse at once, and nobody beside them answers: one firewall."""
+    other = suite.here.refusing("127.0.0.2")
+    code, _ = suite({at: other if at % 2 else suite.bad for at in RACK})
+    assert code == 1
+    points_at_the_rack(suite)
+
+
+def test_all_of_a_rack_that_are_silent_point_at_the_rack(suite: Suite) -> None:
+    code, _ = suite(dict.fromkeys(RACK, suite.here.silent()), more=SHORT)
+    assert code == 1
+    points_at_the_rack(suite)
+
+
+def test_a_rack_of_which_others_answer_at_that_moment_is_cleared(suite: Suite) -> None:
+    code, _ = suite(dict.fromkeys(RACK[1:5], suite.here.silent()), more=SHORT)
+    assert code == 1
+    assert suite.verdict["convicted"] == [f"upstream-orders-{at}" for at in RACK[1:5]]
+    assert suite.verdict["status"] == "localised"
+    assert "rack-2" in suite.verdict["exonerated"]
 
 
 def test_a_part_by_name(suite: Suite) -> None:

@@ -153,3 +153,47 @@ def test_no_two_legs_share_a_name_and_no_address_is_probed_twice(
     assert len(set(names)) == len(names)
     assert len(set(addresses)) == len(addresses) == len({one[1:] for one in several}) + 1
     assert len(set(made.own_segments)) == len(made.own_segments) == len(made.legs)
+
+
+ON_LEGS = loads(
+    """
+name = "x"
+segments = ["box", "app", "net"]
+
+[[leg]]
+name = "app"
+kind = "ws_echo"
+url = "ws://10.0.0.1:3780/ws"
+path = ["box", "app"]
+tcp_ends_at = "box"
+
+[[leg]]
+name = "local"
+kind = "http"
+url = "http://127.0.0.1:9100/"
+path = ["box"]
+""",
+    environ={},
+    now=0,
+)
+
+
+def on_legs(url: str, *backends: Backend) -> Deployment:
+    of = UpstreamSource(name="edge", kind="envoy", url=url, shares=("net",))
+    return with_found(ON_LEGS, [Reading(of, Found(backends))])
+
+
+def test_a_backend_where_a_leg_ends_takes_its_path() -> None:
+    made = on_legs("http://10.0.0.5:9901", at("10.0.0.1", 3780, "orders"), at("10.0.0.1", 1, "x"))
+    there, other = sorted(made.legs[2:], key=lambda leg: leg.address or "", reverse=True)
+    assert there.path == ("net", "box", "app")
+    assert there.tcp_ends_at == "box"
+    assert other.path == ("net", "upstream-x-10.0.0.1:1")
+    assert made.own_segments == ("upstream-x-10.0.0.1:1",)
+
+
+def test_loopback_is_another_machine_when_the_source_is_on_one() -> None:
+    backend = at("127.0.0.1", 9100, "orders")
+    assert on_legs("http://127.0.0.1:9901", backend).legs[-1].path == ("net", "box")
+    remote = on_legs("http://10.0.0.5:9901", backend).legs[-1]
+    assert remote.path == ("net", "upstream-orders-127.0.0.1:9100")

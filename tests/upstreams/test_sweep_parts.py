@@ -10,22 +10,17 @@ import struct
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from types import SimpleNamespace
-from typing import Any, cast
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from sweep_help import deployment, leg, places
+from sweep_help import leg, places, written
 
-from t3probe.config.types import Leg
-from t3probe.observation import Observation
-from t3probe.run.controller import Run
-from t3probe.timing import FakeClock, RunClock, SystemClock
+from t3probe.timing import FakeClock, SystemClock
 from t3probe.upstreams import sweep_child, sweep_names
 from t3probe.upstreams import sweep_wire as wire
-from t3probe.upstreams.sweep import Sweep
-from t3probe.upstreams.sweep_book import Said, observed
+from t3probe.upstreams.sweep_book import Said
 from t3probe.upstreams.sweep_child import Sweeper
 from t3probe.upstreams.sweep_names import Names, is_literal
 
@@ -284,40 +279,80 @@ def test_closed_and_reset_before_we_looked_is_a_reset(monkeypatch: pytest.Monkey
     assert [one[3] for one in said.tries[0]] == [errno.ECONNRESET]  # and no second try
 
 
-# -- the book ----------------------------------------------------------------------------
+# -- controls ----------------------------------------------------------------------------
 
 
-def written(
-    legs: list[Leg],
-    tries: list[tuple[int, ...]],
-    *frames: bytes,
-    base: float = 100.0,
-    problem: str = "",
-) -> list[Observation]:
-    """The observations that these records make; the sweep began at `base`."""
-    records = b"".join(wire.TRIED.pack(*one) for one in tries)
-    said = bytearray(wire.frame(wire.TRIES, records) + b"".join(frames))
-    made = deployment(legs)
-    targets = [[("127.0.0.1", 1)] for _ in legs]
-    sweep = SimpleNamespace(
-        legs=legs, said=said, base=base, targets=targets, limit=3.0, problem=problem
+def a_sweeper(lines: list[str], clock: FakeClock) -> Sweeper:
+    """One that never runs."""
+    return Sweeper(wire.Settings(0.0, 4, 0.25, 1.0, 1.0, 60.0), lines, -1, -1, clock)
+
+
+def test_a_round_of_controls_for_what_was_noticed_since_the_last() -> None:
+    clock = FakeClock()
+    sweeper = a_sweeper([f"{wire.CONTROL} 127.0.0.1 {port}" for port in (1, 2)], clock)
+    begun = int(clock.monotonic() * 1e6)
+    assert not sweeper._control(begun), "there is none that was good"
+    sweeper._controls = [0, 1]
+    assert sweeper._control(begun)
+    assert not sweeper._control(begun), "the round is later than what was noticed"
+    clock.advance(1.0)
+    assert not sweeper._control(begun)
+    assert sweeper._control(begun + 1_000_000)
+    assert list(sweeper._next) == [(0, 0, 1), (1, 0, 1), (0, 0, 2), (1, 0, 2)]
+    sweeper._epoll.close()
+
+
+def test_rounds_have_a_bound() -> None:
+    clock = FakeClock()
+    sweeper = a_sweeper([f"{wire.CONTROL} 127.0.0.1 1"], clock)
+    sweeper._controls = [0]
+    rounds = 0
+    for _ in range(wire.MOST_ROUNDS + 20):
+        clock.advance(1.0)
+        rounds += sweeper._control(int(clock.monotonic() * 1e6))
+    assert rounds == wire.MOST_ROUNDS
+    assert [one[2] for one in sweeper._next] == list(range(1, wire.MOST_ROUNDS + 1))
+    sweeper._epoll.close()
+    # The record has room for all of them.
+    assert wire.TRIED.unpack(wire.TRIED.pack(0, 0, wire.MOST_ROUNDS, 0, 0, 0, 0))[2] == (
+        wire.MOST_ROUNDS
     )
-    run = SimpleNamespace(clock=RunClock(FakeClock()), timing=made.timing)
-    return observed(cast(Sweep, sweep), cast(Run, run), lambda one: "")
+
+
+def test_what_failed_is_no_control_and_each_second_look_has_one_before_it() -> None:
+    with places() as here:
+        bad, silent, good = here.refusing(), here.silent(), here.answering()
+        lines = [f"{wire.CONTROL} {one.replace(':', ' ')}" for one in (bad, silent, good, bad)] + [
+            f"0 {good.replace(':', ' ')}"
+        ]
+        said = sweep_here(settings(4)._replace(limit=0.4), lines)
+    assert said.complete
+    assert [[one[2] for one in said.tries[at]] for at in (0, 1, 3, 4)] == [[0, 1]] * 3 + [[0]]
+    controls = [one[5] for one in said.tries[2] if one[2]]
+    assert [one[2] for one in said.tries[2]] == list(range(len(controls) + 1))
+    for at in (0, 1, 3):
+        first, second = said.tries[at]
+        assert any(first[6] < sent <= second[5] for sent in controls)
+
+
+# -- the book ----------------------------------------------------------------------------
 
 
 ONE = leg("one", "127.0.0.1:1")
 REFUSED = errno.ECONNREFUSED
 
 
-def test_a_second_try_that_works_makes_it_a_cut() -> None:
+def test_a_second_try_that_works_makes_it_a_blip_that_stands_alone() -> None:
     tries = [(0, 0, 0, REFUSED, 0, 10, 20), (0, 0, 1, 0, 35, 5000, 6000)]
-    (seen,) = written([ONE], tries, wire.frame(wire.SENT_ALL, wire.MOMENT.pack(4000)))
+    (seen,) = written([ONE], tries)
     (drop,) = seen.drops
-    assert (drop.symptom, drop.began, drop.noticed) == ("cut", 100.0, 100.004)
+    assert (drop.symptom, drop.lone, drop.began, drop.noticed) == ("blip", True, 100.0, 100.00002)
     assert drop.recovered == 100.006
+    assert drop.attempt is not None
+    assert (drop.attempt.ok, drop.attempt.started) == (True, 100.005)
     assert seen.beats[1].measured_seconds == 35e-6
-    assert (seen.outcome, seen.connected) == ("failed", True)
+    assert (seen.outcome, seen.connected) == ("degraded", True)
+    assert seen.counted == []
 
 
 def test_without_a_second_try_nobody_knows_whether_it_is_down() -> None:
@@ -332,6 +367,22 @@ def test_a_reset_comes_after_the_handshake() -> None:
     (seen,) = written([ONE], [(0, 0, 0, errno.ECONNRESET, 0, 10, 20)])
     assert seen.outcome == "passed"
     assert seen.beats[0].measured_seconds is None
+
+
+def test_a_control_has_a_beat_more_for_each_round_that_was_good() -> None:
+    tries = [
+        (0, 0, 0, 0, 31, 10, 20),
+        (0, 0, 1, 0, 32, 5000, 6000),
+        (0, 0, 2, -1, 0, 7000, 8000),
+        (0, 0, 3, 0, 33, 9000, 9500),
+    ]
+    (seen,) = written([ONE], tries)
+    assert (seen.outcome, seen.drops) == ("passed", ())
+    assert [(one.conn, one.sent) for one in seen.beats] == [
+        (0, 100.00001), (1, 100.005), (3, 100.009),
+    ]  # fmt: skip
+    assert {one.strand for one in seen.beats} == {"fresh"}
+    assert seen.phases["connect"] == 31e-6
 
 
 def test_our_own_clock_where_the_kernel_keeps_no_time() -> None:

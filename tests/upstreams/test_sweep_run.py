@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import signal
 import socket
 import sys
 from typing import Any
 
+import msgspec
 import pytest
 from sweep_help import (
     alive,
@@ -18,16 +20,20 @@ from sweep_help import (
     places,
     swept,
     without_times,
+    written,
 )
 
 from t3probe import session as session_module
-from t3probe.config.types import Leg
+from t3probe.config.types import Deployment, Leg
 from t3probe.config.types import Sweep as Pace
 from t3probe.guard import VARIABLE, LoopbackOnlyError
+from t3probe.observation import Observation, RunRecord
+from t3probe.run.conclude import settled
 from t3probe.run.controller import Run
 from t3probe.upstreams import sweep as sweep_module
 from t3probe.upstreams.sweep import Sweep
 from t3probe.upstreams.sweep_start import MANY, begin_sweep
+from t3probe.verdict import RunVerdict, judge_run
 
 
 def has_ipv6() -> bool:
@@ -66,8 +72,14 @@ async def test_it_sees_what_legs_see(pace: Pace) -> None:
     assert not sweep.problem
     assert not alive(sweep._process.pid)
     assert list(seen) == [one.name for one in legs]
+    for at in sweep_module._controls(legs):
+        # It was dialled again for others; nothing else about it differs.
+        one = seen[legs[at].name]
+        if one.outcome != "failed":
+            seen[one.leg] = msgspec.structs.replace(one, beats=one.beats[:1])
     for name, one in seen.items():
         assert without_times(one) == without_times(reference[name][name]), name
+    assert [name for name, one in seen.items() if one.beats[0].refused] == ["envoy-only-there"]
     assert {name: one.outcome for name, one in seen.items()} == {
         **dict.fromkeys(seen, "passed"),
         **dict.fromkeys(["envoy-bad", "envoy-silent", "envoy-none"], "failed"),
@@ -88,7 +100,87 @@ async def test_what_failed_is_tried_again_when_all_were_tried() -> None:
         assert drop.symptom == "down"
         assert drop.attempt is not None
         assert drop.began <= min(beat.sent for other in seen.values() for beat in other.beats)
-        assert first.sent <= last <= drop.noticed <= second.sent == drop.attempt.started
+        assert first.sent <= last <= second.sent == drop.attempt.started
+        assert drop.noticed == first.ended <= second.sent
+
+
+def judged(made: Deployment, seen: dict[str, Observation]) -> RunVerdict:
+    run = RunRecord(segments=made.segments, own_segments=made.own_segments)
+    return judge_run(run, list(seen.values()))
+
+
+async def test_beside_a_second_look_controls_are_dialled_again() -> None:
+    """And only they: two of the three chosen, since one of them is what failed."""
+    with places() as here:
+        legs = [leg("silent", here.silent()), *(leg(str(n), here.answering()) for n in range(8))]
+        made = deployment(legs)
+        seen, _ = await swept(made)
+    (drop,) = seen["envoy-silent"].drops
+    assert drop.attempt is not None
+    chosen = [legs[at].name for at in sorted(sweep_module._controls(legs))]
+    assert chosen == ["envoy-silent", "envoy-2", "envoy-5"]
+    for name in seen.keys() - {"envoy-silent"}:
+        later = [one for one in seen[name].beats if one.sent > drop.noticed]
+        assert bool(later) == (name in chosen), name
+        assert all(one.ok and one.sent <= drop.attempt.started for one in later)
+        numbers = [one.conn for one in seen[name].beats]
+        assert len(set(numbers)) == len(numbers)
+    found = judged(made, seen)
+    assert found.verdict.convicted == ("upstream-silent",)
+    assert "net" in found.verdict.exonerated
+    by = found.incidents[0].cleared_by
+    assert {name for name, how in by.items() if how == "fresh beat"} == {"envoy-2", "envoy-5"}
+
+
+async def test_without_controls_a_silent_one_leaves_what_it_shares(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """What answered before it failed may have been asked before the trouble began."""
+    monkeypatch.setattr(sweep_module, "_controls", lambda legs: frozenset())
+    with places() as here:
+        legs = [leg("silent", here.silent()), *(leg(str(n), here.answering()) for n in range(8))]
+        made = deployment(legs)
+        seen, _ = await swept(made)
+    found = judged(made, seen).verdict
+    assert found.convicted == ()
+    assert found.at_least_one_of == (("net", "upstream-silent"),)
+
+
+async def test_a_refusal_clears_what_is_shared_without_controls(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(sweep_module, "_controls", lambda legs: frozenset())
+    with places() as here:
+        made = deployment([leg("a", here.refusing()), leg("b", here.refusing())])
+        seen, _ = await swept(made)
+    found = judged(made, seen)
+    assert found.verdict.convicted == ("upstream-a", "upstream-b")
+    assert found.verdict.exonerated == ("net",)
+
+
+async def test_two_blips_of_what_shares_a_segment_are_no_lone_ones() -> None:
+    tries = [(at, 0, 0, errno.ECONNREFUSED, 0, 10, 20) for at in (0, 1)]
+    tries += [(at, 0, 1, 0, 35, 5000, 6000) for at in (0, 1)]
+    seen = settled(written([leg("a", "127.0.0.1:1"), leg("b", "127.0.0.1:2")], tries))
+    assert [one.outcome for one in seen] == ["failed", "failed"]
+    assert [one.symptom for one in seen] == ["blip", "blip"]
+
+
+def test_controls_are_few_and_far_apart() -> None:
+    legs = [leg(str(at), f"127.0.0.1:{at + 1}") for at in range(100)]
+    assert sorted(sweep_module._controls(legs)) == [0, 33, 66]
+    assert sweep_module._controls(legs[:1]) == frozenset(), "it shares with nobody"
+    assert sorted(sweep_module._controls(legs[:2])) == [0, 1]
+    named = [leg("a", "a.test:1"), leg("b", "127.0.0.1:1", "127.0.0.1:2"), *legs[:2]]
+    assert sorted(sweep_module._controls(named)) == [2, 3], "one address each, and no name"
+    racks = [
+        msgspec.structs.replace(one, path=(f"rack-{at // 4}", one.path[-1]))
+        for at in range(1000)
+        for one in [leg(str(at), "127.0.0.1:1")]
+    ]
+    found = sweep_module._controls(racks)
+    assert len(found) == sweep_module.MOST_CONTROLS < 250 * sweep_module.CONTROLS
+    assert sorted(found)[:4] == [0, 1, 2, 4]
 
 
 async def test_a_drop_names_both_ends() -> None:

@@ -1,50 +1,70 @@
-"""The rules of evidence over several drops: which are one incident, and who clears all of it."""
+"""Which drops are told together, and how a run's incidents are listed."""
 
 from __future__ import annotations
 
-from verdict_script import cut, down, good, judge, leg
-from verdict_timeline_helpers import only
+import random
+from typing import Any
 
-from t3probe.observation import Observation
+import pytest
+from verdict_script import (
+    blip,
+    cut,
+    down,
+    held,
+    judge,
+    leg,
+    only,
+    refusing,
+    unknown,
+    usual,
+    well,
+)
 
-
-def test_an_outage_shorter_than_the_gap_between_two_beats() -> None:
-    # x is cut and back within 0.2 s. y beat before and after on one connection, z on two.
-    x = leg("x", "wan a", good(0, 10), cut(10.1, 13), good(13.2, 20, conn=1))
-    y = leg("y", "wan b", good(0, 9, 18, 27))
-    z = leg("z", "a c", good(0, 9), good(18, 27, conn=1))
-    one = only(judge(x, y, z))
-    assert one.cleared_by == {"y": "held through", "z": "beside"}
-    assert one.verdict.convicted == ("a",)
-    assert one.verdict.exonerated == ("wan", "b", "c"), "z passed, and x does not cross c"
-
-
-def test_two_outages_apart_are_two_incidents() -> None:
-    x = leg("x", "wan a", good(1), down(1.1, 5, recovered=6), good(8, conn=1))
-    y = leg("y", "wan b", good(0, 7), good(20), down(20.1, 30))
-    run = judge(x, y)
-    assert [one.failed for one in run.incidents] == [("x",), ("y",)]
-    assert run.incidents[0].cleared_by == {"y": "held through"}
-    assert run.incidents[1].cleared_by == {}
-    # wan is cleared for the first, and a suspect of the second: so it is cleared of nothing.
-    assert run.verdict.convicted == ("a",)
-    assert run.verdict.at_least_one_of == (("wan", "b"),)
-    assert run.verdict.exonerated == ()
+from t3probe.observation import Beat, Observation
+from t3probe.verdict.faults import Fault, faults_of, together
 
 
-def test_a_later_outage_of_the_same_leg_is_another_incident() -> None:
-    x = leg("x", "wan a", cut(1, 2), cut(12, 13), cut(22, 23))
-    assert [one.began for one in judge(x).incidents] == [1, 12, 22]
+def groups(*seen: Observation) -> list[list[str]]:
+    found = together([one for leg_ in seen for one in faults_of(leg_.leg, leg_)])
+    return sorted(sorted(f"{one.leg}@{one.noticed:g}" for one in group) for group in found)
 
 
-def test_drops_that_overlap_through_a_third_are_one_incident() -> None:
+def test_drops_that_overlap_are_told_together() -> None:
+    x = leg("x", "wan a", cut(1, 5))
+    assert groups(x, leg("y", "wan b", cut(4.9, 9))) == [["x@5", "y@9"]]
+    assert groups(x, leg("y", "wan b", cut(5, 9))) == [["x@5", "y@9"]]
+    assert groups(x, leg("y", "wan b", cut(5.1, 9))) == [["x@5"], ["y@9"]]
+
+
+def test_drops_noticed_within_a_second_are_told_together() -> None:
+    x = leg("x", "wan a", cut(1, 5))
+    assert groups(x, leg("y", "wan b", cut(5.1, 6.0))) == [["x@5", "y@6"]]
+    assert groups(x, leg("y", "wan b", cut(5.1, 6.01))) == [["x@5"], ["y@6.01"]]
+
+
+def test_only_those_of_legs_that_share_a_segment_directly_or_through_others() -> None:
+    x, z = leg("x", "a", cut(1, 5)), leg("z", "b", cut(1, 5))
+    assert groups(x, z) == [["x@5"], ["z@5"]]
+    assert groups(x, z, leg("y", "a b", cut(1, 5))) == [["x@5", "y@5", "z@5"]]
+
+
+def test_one_event_in_three_pieces_is_one_incident() -> None:
+    # Three closes within 230 ms: each was seen to be well until then.
+    legs = [
+        leg(f"x{at}", "wan a", usual(until=15), cut(14.9 + at / 10, 15 + at * 0.115))
+        for at in range(3)
+    ]
+    assert only(judge(*legs)).failed == ("x0", "x1", "x2")
+
+
+def test_a_chain_in_time_is_one_incident() -> None:
     x = leg("x", "wan a", down(1, 5))
     y = leg("y", "wan b", down(9, 12))
     z = leg("z", "wan c", down(5, 9))
     one = only(judge(x, y, z))
     assert one.failed == ("x", "z", "y")
     assert (one.began, one.noticed) == (1, 12)
-    assert one.verdict.minimal_sets[0] == ("wan",)
+    assert one.verdict.minimal_sets[0] == one.verdict.simplest == ("wan",)
 
 
 def test_a_short_drop_within_a_long_one_does_not_end_the_chain() -> None:
@@ -54,100 +74,92 @@ def test_a_short_drop_within_a_long_one_does_not_end_the_chain() -> None:
     assert (one.began, one.noticed) == (1, 20)
 
 
-def test_a_failed_leg_never_clears_its_own_incident() -> None:
-    x = leg("x", "wan a", good(1.5, conn=1), good(0, 9), down(1, 2))
-    one = only(judge(x))
-    assert one.cleared_by == {}
-    assert one.verdict.exonerated == ()
+def test_a_drop_whose_last_answer_came_late_may_have_begun_earlier() -> None:
+    slow = (Beat(sent=10, ended=14, ok=True, conn=0, strand="held"),)
+    x = leg("x", "wan a", held(0), slow, cut(14, 15))
+    z = leg("z", "wan c", held(0, 9), cut(9.1, 12))
+    assert only(judge(x, z)).failed == ("z", "x")
 
 
-def test_a_leg_must_clear_every_drop_of_the_incident() -> None:
-    x = leg("x", "wan a", down(1, 5))
-    z = leg("z", "wan c", down(4, 9))
-    first_only = leg("y", "wan b", good(2), level="ask")
-    one = only(judge(x, z, first_only))
-    assert one.cleared_by == {"y": "beside"}
-    assert one.verdict.exonerated == ("b",), "z's outage may be wan's"
-    both = leg("y", "wan b", good(2), good(8), level="ask")
-    assert only(judge(x, z, both)).cleared_by == {"y": "sent inside"}
-    mixed = leg("y", "wan b", good(2), good(9.2, call=1), level="ask")
-    assert only(judge(x, z, mixed)).cleared_by == {"y": "common beat"}
+def test_drops_of_one_leg_far_apart_are_several_incidents() -> None:
+    x = leg("x", "wan a", cut(1, 2), cut(12, 13), cut(22, 23))
+    assert [one.began for one in judge(x).incidents] == [1, 12, 22]
 
 
-def test_a_cut_within_the_incident_must_be_held_through() -> None:
-    x = leg("x", "wan a", down(1, 5))
-    z = leg("z", "wan c", cut(4, 9))
-    asking = leg("y", "wan b", good(2), good(8), level="ask")
-    one = only(judge(x, z, asking))
-    assert one.cleared_by == {"y": "beside"}
-    assert one.verdict.exonerated == ("b",)
-    one = only(judge(x, z, leg("y", "wan b", good(0, 10))))
+def test_an_interval_that_ends_before_it_begins_is_a_moment() -> None:
+    (one,) = judge(leg("x", "wan a", down(5, 4))).incidents
+    assert (one.began, one.noticed) == (5, 5)
+
+
+def overlap(one: Fault, other: Fault) -> bool:
+    meets = one.since <= other.noticed and other.since <= one.noticed
+    near = abs(one.noticed - other.noticed) <= 1.0
+    return (meets or near) and bool(set(one.path) & set(other.path))
+
+
+def test_the_quick_way_finds_the_same_groups_as_a_look_at_every_pair() -> None:
+    rng = random.Random(7)
+    for _ in range(300):
+        seen = []
+        for at in range(rng.randint(1, 6)):
+            path = " ".join(rng.sample("abcde", rng.randint(1, 2)))
+            drops = []
+            for _ in range(rng.randint(1, 2)):
+                began = rng.choice([0.0, 2.0, 3.5, 8.0, 9.0])
+                drops.append(cut(began, began + rng.choice([0.0, 0.5, 1.0, 4.0])))
+            seen.append(leg(f"x{at}", path, *drops))
+        faults = [one for leg_ in seen for one in faults_of(leg_.leg, leg_)]
+        left, plain = set(range(len(faults))), []
+        while left:
+            group, edge = set(), {left.pop()}
+            while edge:
+                group |= edge
+                edge = {at for at in left if any(overlap(faults[at], faults[by]) for by in group)}
+                left -= edge
+            plain.append({id(faults[at]) for at in group})
+        found = [{id(one) for one in group} for group in together(faults)]
+        assert sorted(map(sorted, found)) == sorted(map(sorted, plain))
+
+
+# Severity.
+
+
+@pytest.mark.parametrize(
+    ("worse", "better"),
+    [(down, refusing), (refusing, cut), (cut, unknown), (unknown, blip)],
+)
+def test_incidents_are_listed_by_severity(worse: Any, better: Any) -> None:
+    run = judge(
+        leg("x", "a", better(1, 2)), leg("y", "a", better(1, 2)), leg("z", "b", worse(20, 21))
+    )
+    assert [one.failed for one in run.incidents] == [("z",), ("x", "y")]
+
+
+def test_then_by_more_failed_legs_then_by_onset() -> None:
+    run = judge(
+        leg("x", "a", down(1, 2)),
+        leg("y", "b", down(5, 6)),
+        leg("z", "b", down(5, 6)),
+        leg("w", "c", down(0.5, 2.9)),
+    )
+    assert [one.failed for one in run.incidents] == [("y", "z"), ("w",), ("x",)]
+
+
+def test_an_incident_has_the_symptom_of_its_worst_drop() -> None:
+    run = judge(leg("x", "wan a", blip(1, 2)), leg("y", "wan b", cut(1, 2)))
+    assert only(run).symptom == "cut"
+
+
+def test_each_drop_of_an_incident_is_judged_by_itself() -> None:
+    # x is down and z is cut: a fresh beat clears for the one, what held through for the other.
+    x = leg("x", "wan a", usual(until=15), down())
+    z = leg("z", "wan c", usual(until=15), cut())
+    asks = leg("y", "wan b", well(), level="ask")
+    one = only(judge(x, z, asks))
+    assert one.suspect_sets == [("a",), ("wan", "c")]
+    assert one.cleared_by == {"y": "fresh beat"}
+    one = only(judge(x, z, leg("y", "wan b", well())))
+    assert one.suspect_sets == [("a",), ("c",)]
     assert one.cleared_by == {"y": "held through"}
-    assert one.symptom == "down"
-
-
-def test_a_leg_that_dropped_too_does_not_clear() -> None:
-    x = leg("x", "wan a", down(10, 20))
-    y = leg("y", "wan b", good(12, 15), down(15.1, 21))
-    one = only(judge(x, y))
-    assert one.cleared_by == {}
-    assert one.failed == ("x", "y")
-
-
-def test_incidents_come_by_severity() -> None:
-    def failed(*seen: Observation) -> list[tuple[str, ...]]:
-        return [one.failed for one in judge(*seen).incidents]
-
-    early_cut = [leg(f"p{at}", f"wan c{at}", cut(1, 2)) for at in range(3)]
-    # Down before cut, whatever the number of legs.
-    assert failed(*early_cut, leg("x", "a", down(10, 12))) == [("x",), ("p0", "p1", "p2")]
-    x, y, z = leg("x", "a", down(1, 2)), leg("y", "b", down(5, 6)), leg("z", "b", down(5, 6))
-    assert failed(x, y, z) == [("y", "z"), ("x",)], "then more failed legs"
-    assert failed(y, x) == [("x",), ("y",)], "then the earlier"
-    undecided = leg("x", "a", cut(1, 2, symptom="unknown"))
-    assert failed(undecided, leg("y", "b", cut(5, 6))) == [("y",), ("x",)], "a cut before unknown"
-
-
-def test_who_is_convicted_in_one_incident_is_convicted_in_the_run() -> None:
-    x, y = leg("x", "a", down(1, 2)), leg("y", "b", cut(5, 6))
-    run = judge(x, y, leg("z", "wan c", good(0, 30)))
-    assert run.verdict.status == "localised"
-    assert run.verdict.convicted == ("a", "b")
-    assert run.verdict.exonerated == ("wan", "c")
-
-
-def test_three_closes_within_230_ms_are_one_incident() -> None:
-    """One event that reaches one leg after the other."""
-    closes = {"x": 10.0, "y": 10.12, "z": 10.23}
-    seen = [
-        leg(name, f"wan {name}", good(0, at - 0.1 * 2), cut(at - 0.05, at))
-        for name, at in closes.items()
-    ]
-    one = only(judge(*seen, segments="wan x y z"))
-    assert one.failed == ("x", "y", "z")
-    assert one.verdict.at_least_one_of == (("wan", "x"), ("wan", "y"), ("wan", "z"))
-    assert one.verdict.minimal_sets[0] == ("wan",)
-    # Legs that share no segment broke apart from one another, however near.
-    apart = [leg(name, name, cut(at - 0.05, at)) for name, at in closes.items()]
-    run = judge(*apart, segments="x y z")
-    assert [one.failed for one in run.incidents] == [("x",), ("y",), ("z",)]
-    assert run.verdict.convicted == ("x", "y", "z")
-    # More than a second apart they are two.
-    late = leg("y", "wan y", good(0, 10.9), cut(10.95, 11.01))
-    assert len(judge(seen[0], late).incidents) == 2
-
-
-def test_drops_are_told_together_through_a_leg_that_shares_with_both() -> None:
-    x, y = leg("x", "a", cut(1, 2)), leg("y", "b", cut(1.5, 2.5))
-    assert len(judge(x, y, segments="a b").incidents) == 2
-    both = leg("z", "a b", cut(1.2, 2.2))
-    assert only(judge(x, y, both, segments="a b")).failed == ("x", "z", "y")
-
-
-def test_a_leg_clears_nothing_of_a_drop_that_overlaps_its_own() -> None:
-    # The legs share no segment, so these are two incidents; y's was noticed long after x's.
-    x = leg("x", "a", good(0, 10), cut(10.1, 12))
-    y = leg("y", "b c", good(0, 9, 14), cut(9.1, 30), good(31, conn=1))
-    by_leg = {one.failed: one for one in judge(x, y, segments="a b c").incidents}
-    assert by_leg["x",].cleared_by == {}
-    assert by_leg["x",].verdict.unobserved == ("b", "c")
+    assert one.verdict.convicted == ("a", "c")
+    assert one.verdict.exonerated == ("wan", "b")

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 import pytest
 from verdict_cases import case
-from verdict_script import cut, down, good, judge, leg
+from verdict_script import blip, cut, down, fresh, judge, leg, usual, well
 
 from t3probe.observation import Observation, RunRecord
 from t3probe.record import Recording
@@ -25,11 +25,14 @@ def run(at: float, *seen: Observation, **more: Any) -> Recording:
 
 
 def clean(at: float) -> Recording:
-    return run(at, leg("x", "wan", good(0, 30)), leg("y", "wan a b", good(0, 30)))
+    return run(at, leg("x", "wan", usual()), leg("y", "wan a b", usual()))
 
 
 def broken(at: float) -> Recording:
-    return run(at, leg("x", "wan", good(0, 15, 30)), leg("y", "wan a b", good(0), down(10, 20)))
+    return run(at, leg("x", "wan", well()), leg("y", "wan a b", usual(until=15), down()))
+
+
+FLAPS = (cut(4, 5), cut(11, 12), cut(15, 16))
 
 
 def test_each_run_is_one_try_of_a_leg() -> None:
@@ -42,35 +45,34 @@ def test_each_run_is_one_try_of_a_leg() -> None:
 
 
 def test_a_leg_that_drops_often_in_one_run_is_one_try() -> None:
-    flap = leg("y", "wan a", good(0), cut(5, 6), cut(10, 11), cut(15, 16))
-    found = from_runs([run(0, leg("x", "wan", good(0, 30)), flap)])
+    flap = leg("y", "wan a", *FLAPS)
+    found = from_runs([run(0, leg("x", "wan", usual()), flap)])
     assert found.counts == {"x": (0, 1), "y": (1, 1)}
 
 
 def test_what_told_nothing_is_no_try() -> None:
     silent = leg("y", "wan a", outcome="inconclusive")
-    planned = leg("z", "wan b", good(0, 30), planned="mended until noon")
-    away = leg("w", "wan c", good(25, 30))
-    failed = leg("v", "wan", good(0), cut(5, 6))
-    found = from_runs([run(0, leg("x", "wan b", good(0, 30)), silent, planned, away, failed)])
+    planned = leg("z", "wan b", usual(), planned="mended until noon")
+    away = leg("w", "wan c", usual(since=25))
+    failed = leg("v", "wan", cut(5, 6))
+    found = from_runs([run(0, leg("x", "wan b", usual()), silent, planned, away, failed)])
     # `away` was not looking when it happened, and clears nothing.
     assert found.counts == {"v": (1, 1), "x": (0, 1)}
 
 
 def test_a_leg_is_good_only_when_it_cleared_in_every_incident() -> None:
-    first = leg("y", "wan a", good(0), cut(5, 6))
-    second = leg("z", "wan b", good(0, 20), cut(25, 26))
-    half = leg("w", "wan c", good(0, 15))
-    found = from_runs([run(0, leg("x", "wan", good(0, 30)), first, second, half)])
+    first = leg("y", "wan a", cut(5, 6))
+    second = leg("z", "wan b", usual(until=25), cut(25, 26))
+    half = leg("w", "wan c", usual(until=15))
+    found = from_runs([run(0, leg("x", "wan", usual()), first, second, half)])
     assert found.counts == {"y": (1, 1), "x": (0, 1), "z": (1, 1)}
 
 
-def test_a_leg_that_clears_only_in_part_is_no_try() -> None:
-    """A connect that works says nothing about what is asked over it."""
+def test_a_connect_says_nothing_about_what_is_asked_over_it() -> None:
     one = run(
         0,
-        leg("x", "wan a", good(0), down(10, 20)),
-        leg("y", "wan b", good(0, 15, 30), level="connect"),
+        leg("x", "wan a", usual(until=15), down()),
+        leg("y", "wan b", fresh(0, 10, 15.01), level="connect"),
     )
     judged = judge_run(one.run, one.observations)
     assert judged.incidents[0].cleared_by == {"y": "beside"}
@@ -78,8 +80,35 @@ def test_a_leg_that_clears_only_in_part_is_no_try() -> None:
     assert judged.posterior == posterior(judged.segments, judged.legs, {"x": (1, 1)})
 
 
+def test_a_leg_that_clears_only_a_part_of_what_it_shares_is_no_try() -> None:
+    """Held at another machine, it says nothing about the one at which x ends."""
+    x = leg("x", "wan a b", usual(until=15), cut(), ends_at="wan")
+    part = leg("y", "wan a c", well(), address="192.0.2.9:443")
+    whole = leg("z", "wan a c", well())
+    judged = judge(x, part, whole)
+    assert judged.incidents[0].cleared_by == {"y": "held through", "z": "held through"}
+    assert judged.incidents[0].tried == {"x": True, "z": False}
+    assert judged.posterior == posterior(judged.segments, judged.legs, {"x": (1, 1), "z": (0, 1)})
+
+
+def test_blips_are_no_tries() -> None:
+    x = leg("x", "wan a", usual(), blip())
+    z = leg("z", "wan b", usual(), blip(10.1, 15.5))
+    y = leg("y", "wan c", usual())
+    judged = judge(x, z, y)
+    assert judged.incidents[0].cleared_by == {"y": "beside"}
+    assert judged.incidents[0].tried == {}
+    assert judged.posterior == posterior(judged.segments, judged.legs, {"y": (0, 1)})
+    # Beside a drop in earnest they still are none.
+    down_ = leg("w", "wan", usual(until=15), down())
+    assert judge(x, down_).incidents[0].tried == {"w": True}
+    # In another incident their legs may be seen to be well.
+    one = run(0, x, leg("v", "wan", cut(4, 5)))
+    assert from_runs([one]).counts == {"v": (1, 1), "x": (0, 1)}
+
+
 def test_the_runs_that_convict_are_counted() -> None:
-    alone = run(0, leg("x", "wan", good(0, 30)), leg("y", "wan a", good(0), down(5, 20)))
+    alone = run(0, leg("x", "wan", well()), leg("y", "wan a", usual(until=15), down()))
     other = msgspec.structs.replace(alone.run, started_at=60)
     found = from_runs([alone, Recording(other, alone.observations), clean(120)])
     assert found.convicted_in == {"a": 2}
@@ -90,7 +119,7 @@ def test_a_run_that_is_there_twice_counts_once_and_the_later_one() -> None:
 
 
 def test_a_leg_with_another_path_is_another_leg() -> None:
-    moved = run(60, leg("x", "wan c", good(0, 30)))
+    moved = run(60, leg("x", "wan c", usual()))
     found = from_runs([clean(0), moved, clean(120)])
     assert found.legs["x (2)"] == ("wan", "c")
     assert found.counts["x (2)"] == (0, 1)
@@ -125,9 +154,9 @@ def test_runs_are_read_one_by_one() -> None:
 
 def test_within_a_run_each_incident_is_one_try() -> None:
     judged = judge(
-        leg("x", "wan", good(0, 30)),
-        leg("y", "wan a", good(0), cut(5, 6), cut(10, 11), cut(15, 16)),
-        leg("z", "b", good(0), outcome="inconclusive"),
+        leg("x", "wan", usual()),
+        leg("y", "wan a", *FLAPS),
+        leg("z", "b", outcome="inconclusive"),
     )
     expected = posterior(judged.segments, judged.legs, {"x": (0, 3), "y": (3, 3)})
     assert in_run(judged) == judged.posterior == expected
@@ -138,7 +167,7 @@ def test_within_a_run_each_incident_is_one_try() -> None:
 
 
 def test_a_clean_run_is_one_good_try() -> None:
-    judged = judge(leg("x", "wan", good(0, 30)), leg("y", "wan a", good(0, 30), outcome="degraded"))
+    judged = judge(leg("x", "wan", usual()), leg("y", "wan a", usual(), outcome="degraded"))
     assert judged.posterior == posterior(judged.segments, judged.legs, {"x": (0, 1), "y": (0, 1)})
     assert judge_run(RunRecord(), []).posterior.posterior == {}
 
@@ -165,7 +194,7 @@ def test_the_json_form() -> None:
 def test_the_text() -> None:
     runs = [clean(at * 60.0) for at in range(6)]
     runs += [
-        run(600.0 + at, leg("x", "wan", good(0, 30)), leg("y", "wan a", good(0), down(5, 20)))
+        run(600.0 + at, leg("x", "wan", well()), leg("y", "wan a", usual(until=15), down()))
         for at in range(5)
     ]
     lines = list(render(from_runs(runs)))
@@ -184,9 +213,9 @@ def test_the_text() -> None:
 
 @pytest.mark.parametrize(("fails", "head"), [(5, "a is broken"), (0, "nobody is convicted")])
 def test_the_last_line_says_who(fails: int, head: str) -> None:
-    seen = leg("x", "wan", good(0, 30))
-    bad = leg("y", "wan a", good(0), down(5, 20))
-    fine = leg("y", "wan a", good(0, 30))
+    seen = leg("x", "wan", well())
+    bad = leg("y", "wan a", usual(until=15), down())
+    fine = leg("y", "wan a", usual())
     runs = [run(at, seen, bad if at < fails else fine) for at in range(10)]
     (said,) = [line for line in render(from_runs(runs)) if line.startswith("REPETITION")]
     assert head in said
@@ -195,6 +224,6 @@ def test_the_last_line_says_who(fails: int, head: str) -> None:
 
 def test_the_text_fits_a_terminal() -> None:
     names = [f"a-rather-long-name-of-a-segment-{at}" for at in range(30)]
-    seen = [leg(f"leg-over-{name}", f"wan {name}", good(0), down(5, 20)) for name in names]
+    seen = [leg(f"leg-over-{name}", f"wan {name}", usual(until=15), down()) for name in names]
     lines = list(render(from_runs([run(at, *seen) for at in range(3)])))
     assert max(map(len, lines)) <= 80

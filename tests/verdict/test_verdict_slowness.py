@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from slowness_script import REFERENCE, paced, reference, slowness
+from verdict_script import down
 
 from t3probe.observation import Baseline, Observation, RunRecord
 from t3probe.summary import render
@@ -324,14 +325,16 @@ def judged(seen: list[Observation]) -> Any:
 
 def test_slowness_stands_beside_a_conviction_and_changes_nothing_in_it() -> None:
     seen = reference({"tunnel": 0.1})
-    down = [replace(one, outcome="failed") if one.leg == "t3serve" else one for one in seen]
-    run, with_slow = judged(down)
-    quiet = [replace(one, baseline=None) for one in down]
+    # The machine's own answer clears it.
+    broke = {"outcome": "failed", "drops": (down(1.0, 2.0, first_own="devvm"),)}
+    some = [replace(one, **broke) if one.leg == "t3serve" else one for one in seen]
+    run, with_slow = judged(some)
+    quiet = [replace(one, baseline=None) for one in some]
     _, without = judged(quiet)
     assert with_slow.verdict == without.verdict
     assert with_slow.verdict.convicted == ("serve",)
     assert slow_segments(with_slow.slowness) == ["tunnel"]
-    lines = [line for _, line in render(run, down, with_slow)]
+    lines = [line for _, line in render(run, some, with_slow)]
     assert lines.index(
         "  also slow     tunnel is slow and adds 100 ms to cloudflare"
     ) > lines.index("VERDICT  serve is broken")

@@ -29,6 +29,7 @@ KEYS = [
     "contradictions",
     "repairs",
     "extra_leg",
+    "simplest",
 ]
 
 many = settings(deadline=None, max_examples=400)

@@ -70,6 +70,7 @@ def oracle(case: Case) -> dict[str, Any]:
     else:
         status = "ambiguous" if ambiguous else "localised"
     sets = [] if contradictions else explanations
+    smallest = [one for one in sets if len(one) == min(map(len, sets))]
     return {
         "status": status,
         "exonerated": ordered(case, exonerated),
@@ -85,6 +86,7 @@ def oracle(case: Case) -> dict[str, Any]:
         "contradictions": contradictions,
         "repairs": repairs(case, ran) if contradictions else None,
         "extra_leg": extra_leg(case, targets, convicted, exonerated),
+        "simplest": ordered(case, smallest[0]) if len(smallest) == 1 else None,
     }
 
 

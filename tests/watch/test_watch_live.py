@@ -37,7 +37,7 @@ STORIES: list[list[tuple[str, float]]] = [
     [("tunnel:cut@0s", 0.1), ("dispatch:cut@0s", 0.1)],
     [("dispatch:reset", 0.7)],
     [("tunnel:stall", 1.6), ("serve:http502", 0.8)],
-    [("devvm:refuse", 0.9)],
+    [("traefik:refuse", 0.9)],
 ]
 
 
@@ -78,7 +78,7 @@ def test_runs_and_the_held_mode_count_the_same_drops(lab: SteadyLab) -> None:
     assert counted, "no fault was seen at all"
     assert held == dict(counted)
     legs = {leg for leg, _ in counted}
-    assert {"cloudflare", "internal", "dispatch", "devvm", "t3serve"} <= legs
+    assert {"cloudflare", "internal", "dispatch", "traefik", "t3serve"} <= legs
     drops = [one for one in kept.lines("drop") if not one["leg"].startswith("envoy-")]
     assert Counter((one["leg"], one["reason"]) for one in drops) == counted
 

@@ -10,6 +10,7 @@ import struct
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from probes.servers import (
@@ -32,6 +33,11 @@ from t3probe.observation import REASONS
 Reader, Writer = asyncio.StreamReader, asyncio.StreamWriter
 
 
+def held(name: str, server: Any) -> str:
+    """A leg without fresh beats: its opening is the only connection it makes."""
+    return ws(name, server, more="fresh_every = 0")
+
+
 async def test_sigterm_closes_web_sockets_properly_and_ends_with_zero(tmp_path: Path) -> None:
     codes: list[int] = []
 
@@ -48,7 +54,7 @@ async def test_sigterm_closes_web_sockets_properly_and_ends_with_zero(tmp_path: 
     file = tmp_path / "kept.toml"
     for number in (signal.SIGTERM, signal.SIGINT):
         async with serve(notes_the_close) as server:
-            file.write_text(toml([ws("one", server), ws("two", server)], heartbeat="1s"))
+            file.write_text(toml([held("one", server), held("two", server)], heartbeat="1s"))
             async with watching(file) as kept:
                 await kept.beats("two", 1)
                 assert await kept.end(number) == 0
@@ -71,7 +77,7 @@ async def test_sigterm_ends_in_time_when_nobody_answers(tmp_path: Path) -> None:
         text = toml([ws("mute", mute), ws("later", later)]).replace(f'{times}"4s"', f'{times}"60s"')
         file.write_text(text)
         async with watching(file) as kept:
-            await kept.beats("later", 1)
+            await kept.beats("later")
             assert await kept.end() == 0
 
 
@@ -95,14 +101,17 @@ async def test_sigterm_while_it_starts(tmp_path: Path) -> None:
 async def test_a_reload_keeps_what_did_not_change(tmp_path: Path) -> None:
     file = tmp_path / "kept.toml"
     async with serve(echo) as stays, serve(echo) as goes, serve(echo) as comes:
-        file.write_text(toml([ws("stays", stays), ws("goes", goes), tcp("port", stays)]))
+        file.write_text(toml([held("stays", stays), ws("goes", goes), tcp("port", stays)]))
         async with watching(file) as kept:
             await kept.until('t3probe_connected{leg="goes"} 1.0')
             before = await kept.beats("stays", 5)
             assert 'reason="io_error"' in before
             # A new leg, one that goes, another heartbeat; and an upstream changes its definition.
             file.write_text(
-                toml([ws("stays", stays), ws("comes", comes), tcp("port", goes)], heartbeat="150ms")
+                toml(
+                    [held("stays", stays), ws("comes", comes), tcp("port", goes)],
+                    heartbeat="150ms",
+                )
             )
             kept.process.send_signal(signal.SIGHUP)
             line = await kept.line("reload")
@@ -123,7 +132,7 @@ async def test_a_reload_keeps_what_did_not_change(tmp_path: Path) -> None:
 async def test_an_invalid_file_changes_nothing(tmp_path: Path) -> None:
     file = tmp_path / "kept.toml"
     async with serve(echo) as server:
-        file.write_text(toml([ws("one", server)]))
+        file.write_text(toml([held("one", server)]))
         async with watching(file) as kept:
             await kept.until('t3probe_connected{leg="one"} 1.0')
             for text, words in (("name = ", "TOML"), (toml([]), "at least one leg")):

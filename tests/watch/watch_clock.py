@@ -17,6 +17,8 @@ from t3probe.observation import Reason
 from t3probe.probes.base import Collapsed, Echo, Line, ProbeError, Probing, Target
 
 WALL = 1_700_000_000.0
+PASSES_SECONDS = 2e-6
+"""Whatever is done takes a moment: what is called for at one time begins after it."""
 
 
 class JumpClock(selectors.DefaultSelector):
@@ -28,6 +30,7 @@ class JumpClock(selectors.DefaultSelector):
 
     def select(self, timeout: float | None = None) -> Any:
         found = super().select(0)
+        self.now += PASSES_SECONDS
         if not found and timeout is None:
             raise AssertionError("nothing to do and nothing to wait for")
         if not found and timeout:
@@ -59,6 +62,8 @@ class Trouble:
     at: float
     reason: Reason
     lasts: float = 0.0
+    only_new: bool = False
+    """What is open lives on."""
 
 
 @dataclass
@@ -71,17 +76,19 @@ class Script:
     breaks_until: float = 0.0
     """Until then the probe itself has a bug."""
     rtt: float = 0.02
+    new_rtt: float | None = None
+    """Of a connection's first beat; None: as all."""
     slow_every: int = 0
     slow: float = 0.7
     sent: list[float] = field(default_factory=list)
     trips: list[float] = field(default_factory=list)
-    """Round trips of good beats."""
+    """Round trips of good beats on held connections; of a leg that holds none, of all."""
     opened: int = 0
     closed: int = 0
 
-    def down(self, now: float) -> Trouble | None:
+    def down(self, now: float, new: bool = True) -> Trouble | None:
         for one in self.trouble:
-            if one.at <= now < one.at + one.lasts:
+            if one.at <= now < one.at + one.lasts and (new or not one.only_new):
                 return one
         return None
 
@@ -94,11 +101,14 @@ class ScriptedLine(Line):
         self.holds = leg.kind not in ("tcp", "walloff", "walled")
         self.script = script
         self._timers: list[asyncio.TimerHandle] = []
+        self._answered = False
         now, loop = probing.clock.now(), asyncio.get_running_loop()
+        self.facts.phases = {"connect": script.opened / 1000}
         self.facts.local_address, self.facts.remote_address = "127.0.0.1:5", str(target)
         if self.holds:
-            coming = bisect_right(script.trouble, now, key=lambda one: one.at)
-            for one in script.trouble[coming : coming + 1]:
+            deadly = [one for one in script.trouble if not one.only_new]
+            coming = bisect_right(deadly, now, key=lambda one: one.at)
+            for one in deadly[coming : coming + 1]:
                 self._timers.append(loop.call_at(one.at, self._die, one))
 
     def _die(self, trouble: Trouble) -> None:
@@ -113,17 +123,21 @@ class ScriptedLine(Line):
             raise Collapsed("it took another way")
         if sent < script.breaks_until:
             raise TypeError("a bug")
-        trouble = script.down(sent)
+        trouble = script.down(sent, not self._answered)
         if trouble is not None:
             await asyncio.sleep(0.01)
             raise ProbeError(trouble.reason, "connect", "still as the script says")
         number = len(script.sent)
         slow = script.slow_every and number % script.slow_every == 0
-        await asyncio.sleep(script.slow if slow else script.rtt)
+        rtt = script.rtt if self._answered or script.new_rtt is None else script.new_rtt
+        await asyncio.sleep(script.slow if slow else rtt)
         if self.lost is not None:
             raise self.lost
+        counts = self._answered or not self.holds
+        self._answered = True
         echo = Echo(sent=sent, ended=clock.now())
-        script.trips.append(round(echo.ended - echo.sent, 6))
+        if counts:
+            script.trips.append(round(echo.ended - echo.sent, 6))
         return echo
 
     async def close(self) -> None:

@@ -1,0 +1,109 @@
+"""One process, one segment: an upstream at an address that a leg dials is that leg's far end.
+
+Such an upstream takes the leg's path, of several the shortest, in the place of a segment of its
+own; otherwise one dead process would convict two segments. Pure.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from ipaddress import ip_address
+
+import msgspec
+
+from .endpoints import is_address, parse_address, parse_doh, parse_pin, parse_url, plain_host
+from .types import Deployment, Leg
+
+__all__ = ["Ends", "dialled", "far_ends", "is_loopback", "joined", "to_look_up"]
+
+Ends = Mapping[tuple[str, int], Leg]
+"""Host and port -> the leg with the shortest path that dials them."""
+_SCHEMES = ("http", "https", "ws", "wss")
+
+
+def dialled(leg: Leg) -> list[tuple[str, int]]:
+    """The hosts and ports that a leg dials, as the file names them."""
+    found = [parse_address(one) for one in (leg.address, *leg.addresses) if one]
+    if leg.kind == "doh":
+        found += [parse_doh(one)[1:3] for one in leg.doh]
+    elif leg.url is not None:
+        url = parse_url(leg.url, _SCHEMES)
+        pins = [parse_pin(one) for one in (leg.pin, *leg.fallback) if one]
+        found += [(host, port or url.port) for host, port in pins]
+        if leg.pin is None and not leg.doh:
+            found.append((url.host, url.port))
+    return [(plain_host(host), port) for host, port in found]
+
+
+def far_ends(legs: Iterable[Leg]) -> dict[tuple[str, int], Leg]:
+    """What the declared legs dial. Upstreams are none of them."""
+    found: dict[tuple[str, int], Leg] = {}
+    for leg in legs:
+        if leg.name.startswith("envoy-"):
+            continue
+        for end in dialled(leg):
+            if end not in found or len(leg.path) < len(found[end].path):
+                found[end] = leg
+    return found
+
+
+def is_loopback(host: str) -> bool:
+    """Whether `host` is this machine, for whoever reads it."""
+    if is_address(host):
+        return ip_address(plain_host(host)).is_loopback
+    return plain_host(host) == "localhost"
+
+
+def to_look_up(deployment: Deployment) -> list[tuple[str, int]]:
+    """The names that could turn out to be one machine: those of upstreams and of legs that dial
+    the same port, where one of the two is a name and the other is not the same one."""
+    ends = [*far_ends(deployment.legs)]
+    found: dict[tuple[str, int], None] = {}
+    for leg in deployment.legs:
+        if not _apart(leg, deployment):
+            continue
+        (end,) = dialled(leg)
+        for other in ends:
+            if other[1] == end[1]:
+                found.update(dict.fromkeys(one for one in (end, other) if not is_address(one[0])))
+    return list(found)
+
+
+def joined(deployment: Deployment, known: Mapping[tuple[str, int], frozenset[str]]) -> Deployment:
+    """The deployment with upstreams on the paths of legs that dial the same addresses.
+
+    `known` holds what names were found to be. A name that was not found is nobody's.
+    """
+    ends = far_ends(deployment.legs)
+
+    def addresses(end: tuple[str, int]) -> frozenset[str]:
+        return frozenset({end[0]}) if is_address(end[0]) else known.get(end, frozenset())
+
+    changed: dict[str, Leg] = {}
+    gone: set[str] = set()
+    for leg in deployment.legs:
+        if not _apart(leg, deployment):
+            continue
+        (end,) = dialled(leg)
+        here = addresses(end)
+        same = [one for other, one in ends.items() if other[1] == end[1]
+                and here and here <= addresses(other)]  # fmt: skip
+        if leg.places and any(is_loopback(one) for one in here):
+            same = []  # its source decided whose loopback this is
+        if same:
+            to = min(same, key=lambda one: len(one.path))
+            gone.add(leg.path[-1])
+            path = tuple(dict.fromkeys((*leg.path[:-1], *to.path)))
+            changed[leg.name] = msgspec.structs.replace(leg, path=path, tcp_ends_at=to.tcp_ends_at)
+    if not changed:
+        return deployment
+    return msgspec.structs.replace(
+        deployment,
+        legs=tuple(changed.get(leg.name, leg) for leg in deployment.legs),
+        own_segments=tuple(one for one in deployment.own_segments if one not in gone),
+    )
+
+
+def _apart(leg: Leg, deployment: Deployment) -> bool:
+    """Whether it is an upstream with a segment of its own."""
+    return leg.name.startswith("envoy-") and leg.path[-1] in deployment.own_segments
