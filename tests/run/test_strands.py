@@ -400,3 +400,15 @@ async def test_a_hold_of_zero_holds_nothing(monkeypatch: pytest.MonkeyPatch) -> 
     assert scene.ends["well"].open == []
     assert told(bad) == ("fresh", "connect_refused", "down")
     assert (bad.connected, bad.accepting) == (False, False)
+
+
+async def test_a_run_does_not_end_between_a_notice_and_its_second_look(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The leg that is well comes first: nothing of it is open when the other one notices."""
+    scene = Scene(monkeypatch, leg("well"), leg("bad"))
+    scene.ends["bad"].next = [REFUSED, REFUSED]
+    seen = await scene.play(0)
+    (drop,) = seen["bad"].drops
+    assert drop.symptom == "down"
+    assert drop.attempt is not None
