@@ -412,3 +412,18 @@ async def test_a_run_does_not_end_between_a_notice_and_its_second_look(
     (drop,) = seen["bad"].drops
     assert drop.symptom == "down"
     assert drop.attempt is not None
+
+
+async def test_an_attempt_that_began_in_an_outage_opens_no_other(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It is slow to fail: meanwhile a later one worked, and the outage is over."""
+    scene = Scene(monkeypatch, leg("bad"), leg("well"))
+    scene.set(0.5, "bad", fresh=REFUSED, takes=0.45)
+    scene.set(1.7, "bad", next=[REFUSED])
+    scene.set(1.82, "bad", fresh=FINE, takes=0.0, next=[])
+    bad = (await scene.play(3.0, heartbeat=0.3, backoff=0.1, backoff_max=0.1))["bad"]
+    (drop,) = bad.drops
+    assert drop.recovered is not None
+    late = [one for one in bad.beats if not one.ok and one.ended > drop.recovered]
+    assert late, "no attempt of the outage ended after it"
