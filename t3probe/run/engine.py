@@ -127,9 +127,9 @@ class Engine:
         """The planned downtime that the leg is under now, as a sentence, or ""."""
         return ""
 
-    def all_begun(self, call: int, but: LegRun) -> bool:
-        """Whether every other leg has begun its fresh beat of this common beat."""
-        return all(leg.begun >= call for leg in self.legs if leg is not but)
+    def all_looked(self, call: int, but: LegRun) -> bool:
+        """Whether the fresh beat of every other leg in this common beat is over."""
+        return all(leg.looked >= call for leg in self.legs if leg is not but)
 
     def wake_all(self) -> None:
         """Let every leg look at what there is to do."""

@@ -29,7 +29,8 @@ if TYPE_CHECKING:
 __all__ = ["LegRun", "next_beat"]
 
 SECOND_LOOK_SECONDS = 0.25
-"""A second look waits for the other legs' beats, but no longer than this."""
+"""A second look waits for the other legs' fresh beats to be over, but no longer than this. What was
+good by then was good between two failures, whatever comes after."""
 MOST_OPEN = 4
 """So many fresh attempts of one leg are under way at most."""
 
@@ -40,8 +41,8 @@ class LegRun:
     def __init__(self, leg: Leg, run: Engine) -> None:
         self.leg, self.run = leg, run
         self.wake = asyncio.Event()
-        self.begun = 0
-        """The newest common beat for which this leg's fresh beat has begun, or will not come."""
+        self.looked = 0
+        """The newest common beat for which this leg's fresh beat is over, or will not come."""
         self.answered = 0
         """The newest common beat that this leg has answered or is answering."""
         self.done = 0
@@ -125,7 +126,7 @@ class LegRun:
         """Until the run is over; False when the leg cannot go on before."""
         try:
             if await self._resolve():
-                self.begun = self.answered = call = self.run.call_number
+                self.looked = self.answered = call = self.run.call_number
                 self._next_at = self._next_slot()
                 self._open += 1
                 self._spawn(self._opening(call))
@@ -152,7 +153,7 @@ class LegRun:
 
     def _answer_nothing(self) -> None:
         """Nobody waits for this leg."""
-        self.begun = self.answered = self.done = math.inf  # type: ignore[assignment]
+        self.looked = self.answered = self.done = math.inf  # type: ignore[assignment]
         self.run.changed()
 
     def _settle(self) -> None:
@@ -179,7 +180,7 @@ class LegRun:
             self.book.looked(clock.now())
             if not await self._rest(clock.now() + self.run.timing.heartbeat):
                 return False
-            self.begun = self.answered = self.done = self.run.call_number
+            self.looked = self.answered = self.done = self.run.call_number
 
     async def _rest(self, due: float) -> bool:
         """Until `due`, whatever is called; False when the run is over."""
@@ -268,7 +269,7 @@ class LegRun:
         return True
 
     def _pass_over(self, call: int) -> None:
-        self.begun = self.answered = self.done = call
+        self.looked = self.answered = self.done = call
         self.run.changed()
 
     def _beat(self, regular: bool) -> None:
@@ -292,7 +293,7 @@ class LegRun:
             self._open += 1
             strands.append(partial(self._fresh_beat, call))
         else:
-            self.begun = max(self.begun, call)
+            self.looked = max(self.looked, call)
         self._spawn(self._strands(strands, call))
 
     async def _strands(
@@ -301,7 +302,7 @@ class LegRun:
         try:
             await asyncio.gather(*(self._strand(begin) for begin in strands))
         finally:
-            self.begun = max(self.begun, call)
+            self.looked = max(self.looked, call)
             self.done = max(self.done, call)
             self.run.changed()
 
@@ -325,9 +326,11 @@ class LegRun:
         """A fresh attempt at every address."""
         if self._attempts.resolve_is_due:
             await self._resolve_again()
-        self.begun = max(self.begun, call)
-        self.run.changed()
-        return await self._attempts.all()
+        try:
+            return await self._attempts.all()
+        finally:
+            self.looked = max(self.looked, call)
+            self.run.changed()
 
     async def _resolve_again(self) -> None:
         """Ask for the addresses anew, without losing what is known when nobody answers."""
@@ -498,7 +501,7 @@ class LegRun:
 
     async def _second_look(self, call: int, noticed: float) -> None:
         run, book = self.run, self.book
-        await run.until(lambda: run.all_begun(call, self), noticed + SECOND_LOOK_SECONDS)
+        await run.until(lambda: run.all_looked(call, self), noticed + SECOND_LOOK_SECONDS)
         began = run.clock.now()
         try:
             kept, tried = await self._dial(call)

@@ -9,9 +9,9 @@ Each drop is judged by itself. Another leg clears the segments that it crosses
   `tcp_ends_at` of the leg that dropped and before it this counts only when both had the same remote
   address: there may be several machines behind one name.
 - of `down` and `refusing`, by a good fresh beat that began after the first failed attempt had ended
-  and with the second look: both looked at one moment, and only one was answered. What was good
-  earlier may lie before the onset; what began when a silent second look had waited for a while, or
-  took so long that a kernel asked again, may lie after the end.
+  and before the second look ended, and was answered soon: both looked at one moment, and only one
+  was answered. What was good earlier may lie before the onset; what took long, or began long after a
+  silent second look did, may have been answered after the end.
 - of a `blip` or an `unknown` drop, not at all: what was under way at the same moment may have been
   answered before the onset, or after the end.
 
@@ -40,7 +40,7 @@ from itertools import accumulate
 from typing import Literal, NamedTuple, get_args
 
 from t3probe.observation import Beat, Drop, Observation
-from t3probe.verdict.faults import ONE_EVENT_SECONDS, RESENT_SECONDS, Fault, host_of
+from t3probe.verdict.faults import ONE_EVENT_SECONDS, Fault, host_of
 
 __all__ = ["HOW", "Cleared", "Evidence", "How", "held_through", "takes_part"]
 
@@ -209,9 +209,7 @@ class Evidence:
             first = bisect_right(beats, fault.noticed, key=_sent)
             last = bisect_left(beats, fault.until, key=_sent)
             some = beats[first : min(last, first + MOST_ASKED)]
-            if fault.silent:
-                some = [one for one in some if one.ended - one.sent <= RESENT_SECONDS]
-            return some
+            return [one for one in some if one.ended - one.sent <= fault.longest]
         return ()
 
     def _falls_with(self, leg: str, fault: Fault) -> bool:

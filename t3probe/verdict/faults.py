@@ -9,7 +9,6 @@ from t3probe.observation import Drop, Observation, Reason, Symptom
 
 __all__ = [
     "ONE_EVENT_SECONDS",
-    "RESENT_SECONDS",
     "WORSE",
     "Fault",
     "faults_of",
@@ -21,7 +20,8 @@ WORSE: dict[Symptom, int] = {"down": 0, "refusing": 1, "cut": 2, "unknown": 3, "
 ONE_EVENT_SECONDS = 1.0
 """Drops that are noticed this close together may have one cause."""
 TOGETHER_SECONDS = 0.25
-"""So long a second look waits for the other legs, so it is no older than that when they begin."""
+"""What is compared with a second look began this soon after it, and took no longer: it might have
+been answered when the outage was over."""
 RESENT_SECONDS = 1.0
 """After so long a kernel sends a connect again that nobody answered."""
 REQUESTS: frozenset[Reason] = frozenset(
@@ -51,13 +51,14 @@ class Fault:
         """When the last good beat was sent: its answer may have left what broke long before."""
         second = drop.attempt
         self.second_ended = None if second is None or second.ok else second.ended
-        self.silent = False
-        """The second look waited for long: another beat may have waited until it was over."""
         self.until: float | None = None
         """Beats that began by then were under way with the second look; None: there was none."""
+        self.longest = TOGETHER_SECONDS
+        """Those that took no longer met what the second look met."""
         if second is not None and not second.ok:
-            self.silent = second.ended - second.started > RESENT_SECONDS
             self.until = min(second.ended, second.started + TOGETHER_SECONDS)
+            if second.stage == "connect" and second.ended - second.started > RESENT_SECONDS:
+                self.longest = RESENT_SECONDS  # it was sent again, and not answered then either
         self.connects = (second.stage if second and not second.ok else drop.stage) == "connect"
         """Not even a TCP connection could be opened."""
         silent = drop.reason == "rtt_timeout" and seen.kind != "ws_echo"

@@ -67,7 +67,7 @@ START = {
     "carve-out:stall": "localised | carve-out | - | tunnel | -",
     "carve-out:http502": "localised | carve-out | - | tunnel | -",
     "carve-out:new-502": "localised | carve-out | - | tunnel | -",
-    "carve-out:new-404": "localised | carve-out | - | cf-edge tunnel traefik | -",
+    "carve-out:new-404": "localised | carve-out | - | cf-edge tunnel | -",
     "carve-out:new-sso": "localised | carve-out | - | cf-edge tunnel traefik | -",
     "carve-out:sso": "localised | carve-out | - | cf-edge tunnel traefik | -",
     "carve-out:login": "localised | carve-out | - | cf-edge tunnel traefik | -",

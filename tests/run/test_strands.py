@@ -221,6 +221,19 @@ async def test_a_second_look_waits_for_the_other_legs_fresh_beats(
             assert fresh[0].sent <= drop.attempt.started
 
 
+@pytest.mark.parametrize(("takes", "waits"), [(0.1, 0.1), (0.2, 0.2), (0.6, 0.25)])
+async def test_a_second_look_waits_until_the_others_were_answered(
+    takes: float, waits: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was good by then was good between two failures."""
+    scene = Scene(monkeypatch, leg("bad"), leg("slow"))
+    scene.set(0.5, "slow", takes=takes)
+    scene.set(0.5, "bad", fresh=REFUSED)
+    (drop,) = (await scene.play(2.5))["bad"].drops
+    assert drop.attempt is not None
+    assert drop.attempt.started - drop.noticed == pytest.approx(waits, abs=0.01)
+
+
 async def test_a_leg_has_only_so_many_fresh_attempts_open(monkeypatch: pytest.MonkeyPatch) -> None:
     """The next one that is over makes room, and nobody's second look waits for it for long."""
     scene = Scene(monkeypatch, leg("bad"), leg("worse"), leg("slow"))
@@ -240,10 +253,10 @@ async def test_a_leg_has_only_so_many_fresh_attempts_open(monkeypatch: pytest.Mo
     # At 2.0 the first one makes room for the newest common beat.
     fresh = [beat.sent for beat in of(slow, "fresh") if beat.sent >= 0.55]
     assert fresh[:5] == pytest.approx([0.6, 0.9, 1.2, 1.5, 2.0], abs=0.01)
-    for name, waits in (("bad", 0.25), ("worse", 0.15)):
+    for name in ("bad", "worse"):
         (drop,) = seen[name].drops
         assert drop.attempt is not None
-        assert drop.attempt.started - drop.noticed == pytest.approx(waits, abs=0.01)
+        assert drop.attempt.started - drop.noticed == pytest.approx(0.25, abs=0.01)
 
 
 # -- who may call -------------------------------------------------------------------------------

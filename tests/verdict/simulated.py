@@ -2,7 +2,7 @@
 
 Nothing is measured: the world knows when each fault begins and ends and where each packet is at
 what time. The legs do what those of `t3probe.run` do: both strands every heartbeat, a common beat
-when one notices a drop, a second look that begins when all others have begun, retries, and a hold
+when one notices a drop, a second look that begins when all others have looked, retries, and a hold
 of 35 s that ends with one more common beat if something dropped late.
 """
 
@@ -151,7 +151,7 @@ class Leg:
     unsure: bool = False
     """Down or refusing: its held connection has not said yet."""
     answered: int = 0
-    begun: int = 0
+    looked: int = 0
     strikes: int = 0
     retry_at: float = float("inf")
     joined_at: float = float("-inf")
@@ -383,7 +383,7 @@ class Simulation:
             return
         if leg.name.startswith("envoy-") or leg.route.level == "ask":
             if self.now - leg.joined_at < HEARTBEAT:
-                leg.begun = leg.answered = self.call_number
+                leg.looked = leg.answered = self.call_number
                 self.look_again()
                 return
             leg.joined_at = self.now
@@ -400,14 +400,14 @@ class Simulation:
         if leg.open < 3:
             self.dial(leg, call, lambda sent, seen, conn: self.fresh_over(leg, sent, seen, conn))
         else:
-            leg.begun = max(leg.begun, call)
+            leg.looked = max(leg.looked, call)
             self.look_again()
 
     def look_again(self) -> None:
-        """Second looks whose common beat has begun everywhere."""
+        """Second looks whose common beat is over everywhere."""
         for leg in self.legs:
             for limit, call in list(leg.looks):
-                others = all(one.begun >= call for one in self.legs if one is not leg)
+                others = all(one.looked >= call for one in self.legs if one is not leg)
                 if others or self.now >= limit:
                     leg.looks.remove((limit, call))
                     self.at(self.now + GAP, lambda leg=leg, call=call:
@@ -436,15 +436,15 @@ class Simulation:
         conn = Conn(next(leg.conns), sent, self.world.meets())
         seen = self.world.fresh(leg, conn, sent)
         leg.open += 1
-        leg.begun = max(leg.begun, call)
 
         def done() -> None:
             leg.open -= 1
+            leg.looked = max(leg.looked, call)
             self.note(leg, "fresh", sent, seen, conn.number, call)
             over(sent, seen, conn)
+            self.look_again()
 
         self.at(seen.ended, done)
-        self.look_again()
 
     def fresh_over(self, leg: Leg, sent: float, seen: Result, conn: Conn) -> None:
         if seen.ok:
