@@ -4,10 +4,11 @@ Each drop is judged by itself. Another leg clears the segments that it crosses
 
 - of a `cut`, if it held through: good beats on one connection before the drop began and after it
   was noticed, on one at least as old as the one that died (a limit on a connection's age would have
-  met it, too), or an hour old, unless this leg's last two cuts came at about the same age. Where a
-  request was answered wrongly or not at all, only a leg that asks at every beat has met it. At
-  `tcp_ends_at` of the leg that dropped and before it this counts only when both had the same remote
-  address: there may be several machines behind one name.
+  met it, too), or an hour old, unless this leg's last two cuts came at about the same age. A good
+  beat that was a refusal or a reset holds nothing: the machine answered, the connection may be
+  dead. Where a request was answered wrongly or not at all, only a leg that asks at every beat has
+  met it. At `tcp_ends_at` of the leg that dropped and before it this counts only when both had the
+  same remote address: there may be several machines behind one name.
 - of `down` and `refusing`, by a good fresh beat that began after the first failed attempt had ended
   and with the second look: both looked at one moment, and only one was answered. What was good
   earlier may lie before the onset; what began when a silent second look had waited for a while, or
@@ -275,11 +276,11 @@ def _stretches(name: str, seen: Observation) -> list[_Stretch]:
 
     for beat in sorted(seen.beats, key=lambda one: one.sent):
         run = running.setdefault(beat.conn, [])
-        if beat.ok:
+        if beat.ok and not beat.refused:
             opened.setdefault(beat.conn, beat.sent)
             run.append(beat)
-        elif beat.tells:
-            end(run)
+        elif beat.ok or beat.tells:
+            end(run)  # where only the kernel answered, the connection may have ended
     for run in running.values():
         end(run)
     return out

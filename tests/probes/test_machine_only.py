@@ -115,7 +115,9 @@ async def test_what_ended_a_held_connection_is_no_proof_that_it_held() -> None:
             lambda book: any(one.refused for one in book.beats), machine(server, fresh_every=0)
         )
     assert [one.refused for one in seen.beats if one.conn == 0] == [False, False, True]
-    assert not held_through(seen, 0.0, seen.beats[2].sent)
+    first, second, last = seen.beats[:3]
+    assert held_through(seen, first.ended, second.sent)
+    assert not held_through(seen, first.ended, last.sent)
 
 
 async def test_the_silence_of_its_page_degrades_it() -> None:

@@ -53,6 +53,10 @@ NOT_HELD: dict[str, tuple[Any, ...]] = {
     "good beats before only": (*opening(0), *held(10)),
     "good beats after only": (*fresh(0, 10), *opening(CALLED), *held(20, 30)),
     "a beat that failed between": (*opening(0), *held(10), *held(13, ok=False), *held(20, 30)),
+    "a connection that a kernel reset, which was answer enough": (
+        *opening(0), *held(10), *held(CALLED, refused=True), *opening(20, 1), *held(30, conn=1)),
+    "one whose end was answer enough, and beats after it": (
+        *opening(0), *held(10), *held(13, refused=True), *held(20, 30)),
     "the answer from before came after the last good one of the cut leg":
         (*opening(9.95, took=0.3), *held(20, 30)),
     "a last beat sent before the cut was noticed": (*opening(0), *held(10, 14.99)),
