@@ -106,7 +106,7 @@ class RunSeen(Seen, frozen=True):
     exonerated: Names = ()
     """What the run's own verdict cleared; needed only where the legs' paths are not known."""
     gloss: dict[str, str] = {}
-    """What the file adds to the names of segments; metrics do not tell."""
+    """What the file adds to the names of segments."""
 
 
 class Way(Seen, frozen=True):

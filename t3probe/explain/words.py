@@ -91,7 +91,7 @@ def headline(told: Explained, when: Moment) -> str:
             f"{joined(glossed(suspects, told.gloss), 'or')} nor the last mile is cleared."
         )
     return (
-        f"We cannot tell: no drop was seen, but {joined(told.uncleared)} "
+        f"We cannot tell: no drop was seen, but {joined(glossed(told.uncleared, told.gloss))} "
         f"{'was' if len(told.uncleared) == 1 else 'were'} not observed for long enough, so "
         f"neither {'this' if len(told.uncleared) == 1 else 'these'} nor the last mile is cleared."
     )
@@ -122,7 +122,8 @@ def doubts(told: Explained, when: Moment) -> list[str]:
     if told.finding in ("unclear", "shared_blind_spot") and told.outage is None:
         for segment in told.uncleared[:LISTED]:
             some = [one for one in told.legs if segment in one.path]
-            out.append(f"{segment}: {'; '.join(map(_weak, some[:3])) or 'no leg over it was run'}")
+            why = "; ".join(map(_weak, some[:3])) or "no leg over it was run"
+            out.append(f"{''.join(glossed([segment], told.gloss))}: {why}")
         if len(told.uncleared) > LISTED:
             out.append(f"and {len(told.uncleared) - LISTED} more segments in the same way")
     others = [one for one in told.outages if one is not told.outage]
@@ -164,7 +165,8 @@ def blind_spots(told: Explained) -> list[str]:
         return []
     out = []
     if told.uncleared:
-        out.append(f"{joined(told.uncleared)}: on no leg that was clean and looked at for long")
+        names = joined(glossed(told.uncleared, told.gloss))
+        out.append(f"{names}: on no leg that was clean and looked at for long")
     out.append("between them and the edge: a network that they share (office, provider, VPN)")
     looked = max((one.seconds for one in told.legs), default=0.0)
     idle = told.question.seconds - looked

@@ -43,7 +43,7 @@ from typing import Literal, NamedTuple, get_args
 from t3probe.observation import Beat, Drop, Observation
 from t3probe.verdict.faults import ONE_EVENT_SECONDS, RESENT_SECONDS, Fault, host_of
 
-__all__ = ["HOW", "Cleared", "Evidence", "How", "held_through", "takes_part"]
+__all__ = ["HOW", "Cleared", "Evidence", "How", "takes_part"]
 
 How = Literal["held through", "fresh beat", "own answer", "beside"]
 HOW: tuple[How, ...] = get_args(How)
@@ -98,13 +98,13 @@ class _Falls:
         # Its two strands may fail at once: the later one may have begun earlier.
         self._began = list(accumulate((began for _, began in reversed(falls)), min))[::-1]
 
-    def near(self, fault: Fault) -> bool:
-        """Whether one of them overlaps this drop, or was noticed within a second of it."""
-        at = bisect_left(self._noticed, min(fault.since, fault.noticed - ONE_EVENT_SECONDS))
+    def near(self, since: float, noticed: float) -> bool:
+        """Whether one of them overlaps this interval, or was noticed within a second of its end."""
+        at = bisect_left(self._noticed, min(since, noticed - ONE_EVENT_SECONDS))
         if at == len(self._noticed):
             return False
-        soon = self._noticed[at] <= fault.noticed + ONE_EVENT_SECONDS
-        return soon or self._began[at] <= fault.noticed
+        soon = self._noticed[at] <= noticed + ONE_EVENT_SECONDS
+        return soon or self._began[at] <= noticed
 
 
 class Evidence:
@@ -116,6 +116,9 @@ class Evidence:
         self._connects: set[str] = set()
         self._crossing: dict[str, list[str]] = {}
         self._held: dict[str, list[_Stretch]] = {}
+        self._stretches: dict[str, list[_Stretch]] = {}
+        self._clears: dict[str, tuple[str, ...]] = {}
+        """What a leg's beats may clear for other legs."""
         self._fresh: dict[str, list[_Good]] = {}
         self._paths: dict[str, tuple[str, ...]] = {}
         self._proved: dict[str, str] = {}
@@ -146,7 +149,9 @@ class Evidence:
         stretches = _stretches(name, seen) if seen.level == "hold" else []
         for segment in seen.path:
             self._crossing.setdefault(segment, []).append(name)
-        for segment in cleared:
+        self._stretches[name] = stretches
+        self._clears[name] = tuple(one for one in cleared if one not in self._spread)
+        for segment in self._clears[name]:
             if good:
                 self._fresh.setdefault(segment, []).extend(good)
             if stretches:
@@ -175,8 +180,6 @@ class Evidence:
     def _clearing(
         self, fault: Fault, segment: str, firewalled: frozenset[str]
     ) -> Iterable[tuple[str, How]]:
-        if segment in self._spread:
-            return
         if fault.symptom == "cut":
             for one in self._held.get(segment, ()):
                 if one.leg != fault.leg and self._held_through(one, fault, segment):
@@ -215,10 +218,23 @@ class Evidence:
             return some
         return ()
 
+    def held_through(self, began: float, ended: float) -> dict[str, tuple[str, ...]]:
+        """The legs with a connection that worked before this interval and after it, each with
+        the segments that this clears of what broke then."""
+        return {
+            leg: self._clears[leg]
+            for leg, stretches in self._stretches.items()
+            if any(one.first <= began and one.last >= ended for one in stretches)
+            and not self._falls_near(leg, began, ended)
+        }
+
     def _falls_with(self, leg: str, fault: Fault) -> bool:
         """Whether a leg dropped itself so near to this that it may be the same event."""
+        return self._falls_near(leg, fault.since, fault.noticed)
+
+    def _falls_near(self, leg: str, began: float, ended: float) -> bool:
         falls = self._falls.get(leg)
-        return falls is not None and falls.near(fault)
+        return falls is not None and falls.near(began, ended)
 
     def firewalled(self, faults: Sequence[Fault]) -> frozenset[str]:
         """The segments that refusals of these drops do not clear: they came from one firewall.
@@ -284,11 +300,6 @@ def _stretches(name: str, seen: Observation) -> list[_Stretch]:
     for run in running.values():
         end(run)
     return out
-
-
-def held_through(seen: Observation, began: float, ended: float) -> bool:
-    """Whether one of the leg's connections worked before this interval and after it."""
-    return any(one.first <= began and one.last >= ended for one in _stretches("", seen))
 
 
 def takes_part(seen: Observation) -> bool:

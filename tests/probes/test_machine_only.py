@@ -28,7 +28,7 @@ from probes.walls import TO_SSO, public, walled
 from t3probe.config.types import Leg
 from t3probe.observation import Observation
 from t3probe.run.book import Book
-from t3probe.verdict.evidence import held_through
+from t3probe.verdict.evidence import Evidence
 
 
 def machine(server: Server, **changes: Any) -> Leg:
@@ -116,8 +116,9 @@ async def test_what_ended_a_held_connection_is_no_proof_that_it_held() -> None:
         )
     assert [one.refused for one in seen.beats if one.conn == 0] == [False, False, True]
     first, second, last = seen.beats[:3]
-    assert held_through(seen, first.ended, second.sent)
-    assert not held_through(seen, first.ended, last.sent)
+    evidence = Evidence([(seen.leg, seen)])
+    assert evidence.held_through(first.ended, second.sent) == {seen.leg: seen.path}
+    assert not evidence.held_through(first.ended, last.sent)
 
 
 async def test_the_silence_of_its_page_degrades_it() -> None:

@@ -25,7 +25,6 @@ from verdict_script import (
 )
 
 from t3probe.observation import Beat, Observation
-from t3probe.verdict.evidence import held_through
 
 X = leg("x", "wan a", usual(until=15), cut(), opening(15.02, 1), both(20, 30, conn=1))
 
@@ -86,10 +85,18 @@ def test_a_beat_that_told_nothing_between_does_not_matter() -> None:
 
 
 def test_held_through_an_interval_of_ones_own() -> None:
-    seen = y(usual())
-    assert held_through(seen, 0.1, 30.0)
-    assert not held_through(seen, 0.0, 30.0)
-    assert not held_through(seen, 0.1, 30.1)
+    evidence = judge(X, y(usual()), leg("z", "c", fresh(0, 10, 20, 30))).evidence
+    assert evidence.held_through(0.1, 30.0) == {"y": ("wan", "b")}
+    assert evidence.held_through(0.0, 30.0) == {}
+    assert evidence.held_through(0.1, 30.1) == {}
+    # The new connection of the leg that was cut, but for what is too near its own drop.
+    assert set(evidence.held_through(20.1, 29.0)) == {"x", "y"}
+    assert set(evidence.held_through(15.2, 15.9)) == {"y"}
+
+
+def test_an_interval_of_ones_own_and_several_machines() -> None:
+    evidence = judge(X, y(usual()), spread="wan").evidence
+    assert evidence.held_through(0.1, 30.0) == {"y": ("b",)}
 
 
 def test_a_leg_that_holds_nothing_never_held_through() -> None:
