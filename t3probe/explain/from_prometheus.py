@@ -54,14 +54,13 @@ def runs_from(
     Raises PrometheusError.
     """
     paths = {} if deployment is None else {one.name: one.path for one in deployment.legs}
-    gloss = {} if deployment is None else deployment.gloss
     groups: dict[tuple[tuple[str, str], ...], list[Series]] = {}
     for one in prometheus.samples(selector(job, vantage), began, ended):
         key = tuple(sorted((a, b) for a, b in one.labels.items() if a not in OWN_LABELS))
         groups.setdefault(key, []).append(one)
     found: dict[tuple[str, float], RunSeen] = {}
     for key in sorted(groups):
-        for run in _Group(groups[key], paths, gloss).runs():
+        for run in _Group(groups[key], paths, deployment).runs():
             # Two replicas of one Prometheus tell of the same runs.
             found.setdefault((run.vantage, round(run.ended, 3)), run)
     return sorted(found.values(), key=lambda one: one.began)
@@ -70,8 +69,12 @@ def runs_from(
 class _Group:
     """The series of one job and vantage."""
 
-    def __init__(self, series: Sequence[Series], paths: Paths, gloss: dict[str, str]) -> None:
-        self.paths, self.gloss = paths, gloss
+    def __init__(
+        self, series: Sequence[Series], paths: Paths, deployment: Deployment | None
+    ) -> None:
+        self.paths = paths
+        self.gloss = {} if deployment is None else deployment.gloss
+        self.spread = () if deployment is None else deployment.spread
         self.vantage = next((one.labels.get("vantage", "") for one in series), "")
         self.by_name: dict[str, list[Series]] = {name: [] for name in NAMES}
         for one in series:
@@ -138,6 +141,7 @@ class _Group:
             incidents=tuple(self._incidents(legs, states, began, stamp)),
             exonerated=states["exonerated"],
             gloss=self.gloss,
+            spread=self.spread,
         )
 
     def _leg(

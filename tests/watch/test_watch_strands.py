@@ -167,6 +167,13 @@ def test_what_falls_short_is_that_of_the_newest_beat() -> None:
     assert beats(4.0) == ("passed", None, None)
 
 
+def test_a_reload_gives_the_books_the_glosses_of_the_new_file() -> None:
+    first = deployment([WHOLE], **TIMES)
+    kept = Kept(first, clock=JumpClock())
+    kept.watch.held._use(replace(first, gloss={"back": "or what is behind it"}))
+    assert kept.watch.held.legs[0].book.gloss == {"back": "or what is behind it"}
+
+
 def test_a_blip_is_counted_once_however_much_company_it_has() -> None:
     blips, counted = Blips(), list[str]()
     for at, name in ((0.0, "a"), (10.0, "b"), (20.0, "c"), (20.0 + BESIDE_SECONDS + 0.1, "d")):
