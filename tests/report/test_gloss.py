@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import re
 from datetime import UTC
 from pathlib import Path
@@ -11,17 +12,23 @@ import pytest
 
 from t3probe.cli import main
 from t3probe.compare.difference import compare
+from t3probe.config import load
 from t3probe.explain.from_prometheus import _found as states_found
 from t3probe.explain.from_runs import run_seen
 from t3probe.explain.judge import Question, explain
 from t3probe.explain.moment import Moment
+from t3probe.explain.report import Report
+from t3probe.explain.report import to_lines as explained
 from t3probe.explain.seen import Way
 from t3probe.explain.words import blind_spots, doubts, headline, send_back
+from t3probe.first.init import _tell_about
 from t3probe.forensics.beside import Beside
 from t3probe.forensics.bursts import Burst
 from t3probe.forensics.report import beside_text, cause
 from t3probe.gate import sentences as gate_sentences
 from t3probe.markdown import run_markdown
+from t3probe.mcp_server.command import _sources
+from t3probe.mcp_server.command import add as add_mcp
 from t3probe.mcp_server.of_group import OfGroup
 from t3probe.metrics.carry import Family
 from t3probe.observation import RECORD_VERSION, Beat, Drop, Observation, RunRecord
@@ -33,11 +40,13 @@ from t3probe.sinks.annotations import of_comparison
 from t3probe.summary import render
 from t3probe.verdict import judge_run
 from t3probe.verdict.excess import Delay, Explained
+from t3probe.verdict.latency import Latency
 from t3probe.verdict.repetition import from_runs
 from t3probe.verdict.repetition import render as render_repetition
 from t3probe.verdict.slowness import _said as slowness_said
 from t3probe.words import glossed
 
+T3 = str(Path(__file__).resolve().parents[2] / "deployments" / "t3.toml")
 GLOSS = {"tunnel": "or what the CDN does with this path, which nobody can tell from here"}
 TUNNEL = f"tunnel ({GLOSS['tunnel']})"
 RUN = RunRecord(
@@ -170,6 +179,48 @@ def test_what_nobody_saw_or_what_is_behind_says_it() -> None:
     page = render_page(History.of([Recording(RUN, tuple(seen))])).decode()
     assert f"{TUNNEL} (unobserved)" in page
     assert f"unobserved: {TUNNEL} (on no leg" in page
+
+
+def test_what_is_masked_says_it() -> None:
+    seen = [failed("app"), msgspec.structs.replace(failed("tunnel", "app"), leg="whole")]
+    assert f"masked {TUNNEL}" in one_line(terminal(*seen))
+    page = render_page(History.of([Recording(RUN, tuple(seen))])).decode()
+    assert f"<dd>{TUNNEL}</dd>" in page
+    run = run_seen(Recording(RUN, tuple(seen)))
+    way = Way(segments=("wan", "tunnel", "app"), source="")
+    told = explain(Question(1.7e9 + 3, 5, 1.7e9 + 100), [run], way)
+    when = Moment(1.7e9 + 3, UTC, "then")
+    lines = one_line(list(explained(Report(told, when, (), "runs", "x", None, ()))))
+    assert f"masked last-mile, wan, {TUNNEL}" in lines
+
+
+def test_what_other_incidents_convicted_says_it() -> None:
+    app = msgspec.structs.replace(failed("app"), leg="in")
+    (drop,) = app.drops
+    first = msgspec.structs.replace(app, drops=(msgspec.structs.replace(drop, began=1.0),))
+    page = render_page(History.of([Recording(RUN, (first, failed("tunnel")))])).decode()
+    assert f"1 more incident in this run, which convicted {TUNNEL}." in page
+
+
+def test_what_segments_take_says_it() -> None:
+    slowness = judge_run(RUN, CONVICTED).slowness
+    slowness.__dict__["latency"] = Latency({"tunnel": 0.5}, ((("wan", "tunnel"), 1.0),))
+    assert slowness.latency_text == f"{TUNNEL} adds 500 ms, wan + {TUNNEL} add 1.00 s"
+
+
+def test_what_init_cannot_tell_apart_says_it(capsys: pytest.CaptureFixture[str]) -> None:
+    deployment = load(T3, {}, now=0.0)
+    legs = tuple(one for one in deployment.legs if one.name == "cloudflare")
+    _tell_about(msgspec.structs.replace(deployment, legs=legs), {}, "-")
+    words = deployment.gloss["tunnel"]
+    assert f"cf-edge, tunnel ({words}), traefik" in capsys.readouterr().err
+
+
+def test_a_gateway_is_told_it_by_the_deployment_file() -> None:
+    parser = argparse.ArgumentParser()
+    add_mcp(parser.add_subparsers())
+    asked = ["mcp", "--gateway", "http://127.0.0.1:9", "--deployment", T3]
+    assert _sources(parser.parse_args(asked)).gloss == load(T3, {}, now=0.0).gloss
 
 
 def test_annotations_of_a_comparison_say_it() -> None:
