@@ -7,9 +7,10 @@ cannot clear it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from t3probe.verdict import Verdict
+from t3probe.words import glossed
 
 __all__ = ["blocked", "label_of", "named", "sentences"]
 
@@ -49,38 +50,38 @@ def blocked(verdict: Verdict, gate: Sequence[str]) -> list[str]:
     return [one for one in gate if label_of(verdict, one) != "exonerated"]
 
 
-def sentences(verdict: Verdict, gate: Sequence[str]) -> list[str]:
-    """For people: one sentence per kind of trouble, or that the gate is open."""
+def sentences(verdict: Verdict, gate: Sequence[str], gloss: Mapping[str, str]) -> list[str]:
+    """For people: one sentence per kind of trouble, or that the gate is open. `gloss`: what the
+    file adds to the names of segments."""
+
+    def named(names: Iterable[str]) -> str:
+        return ", ".join(glossed(names, gloss))
+
     by: dict[str, list[str]] = {}
     for segment in blocked(verdict, gate):
         by.setdefault(label_of(verdict, segment), []).append(segment)
     if not by:
-        return [f"open: {_list(gate)} cleared"]
+        return [f"open: {', '.join(gate)} cleared"]
     said = []
     if "convicted" in by:
-        said.append(f"closed: {_list(by['convicted'])} convicted")
+        said.append(f"closed: {named(by['convicted'])} convicted")
     if "ambiguous" in by:
-        others = _others(verdict, by["ambiguous"])
+        others = named(_others(verdict, by["ambiguous"]))
         beside = f"; {others} may have broken in their place" if others else ""
-        said.append(f"closed: {_list(by['ambiguous'])} cannot be cleared{beside}")
+        said.append(f"closed: {named(by['ambiguous'])} cannot be cleared{beside}")
     if "masked" in by:
         said.append(
-            f"closed: {_list(by['masked'])} cannot be cleared behind what is broken; "
+            f"closed: {named(by['masked'])} cannot be cleared behind what is broken; "
             "probe again after the repair"
         )
     if "unobserved" in by:
         said.append(
-            f"closed: {_list(by['unobserved'])} cannot be cleared, no leg that gave evidence "
+            f"closed: {named(by['unobserved'])} cannot be cleared, no leg that gave evidence "
             "crosses it"
         )
     return said
 
 
-def _others(verdict: Verdict, segments: Sequence[str]) -> str:
+def _others(verdict: Verdict, segments: Sequence[str]) -> Iterable[str]:
     groups = [group for group in verdict.at_least_one_of if set(group) & set(segments)]
-    rest = dict.fromkeys(one for group in groups for one in group if one not in segments)
-    return ", ".join(rest)
-
-
-def _list(names: Sequence[str]) -> str:
-    return ", ".join(names)
+    return dict.fromkeys(one for group in groups for one in group if one not in segments)

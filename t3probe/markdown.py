@@ -93,6 +93,8 @@ def run_markdown(
     ):
         names = [one for one in getattr(verdict, label) if one not in own]
         rest = len(getattr(verdict, label)) - len(names)
+        if label != "exonerated":
+            names = glossed(names, run.gloss)
         rows.append((name, ", ".join(names) + (f" and {rest} more" if rest else "")))
     yield ""
     yield from table(("", "segments"), [row for row in rows if row[1]])

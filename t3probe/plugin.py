@@ -388,7 +388,7 @@ class Checks:
         if self.gate:
             from t3probe import gate
 
-            for sentence in gate.sentences(self._judged.verdict, self.gate):
+            for sentence in gate.sentences(self._judged.verdict, self.gate, self._judged.gloss):
                 opened = sentence.startswith("open")
                 for line in row("gate", sentence):
                     write(line, red=not opened, green=opened)

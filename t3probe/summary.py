@@ -166,8 +166,11 @@ def _verdict(run: RunRecord, judged: RunVerdict, width: int) -> Iterator[Line]:
         rows.append(("yellow", "in conflict", list(verdict.contradictions)))
     rows += [
         ("green", "cleared", [one for one in verdict.exonerated if one not in own]),
-        ("yellow", "masked", list(verdict.masked)),
-        ("yellow", "not observed", [one for one in verdict.unobserved if one not in own]),
+        ("yellow", "masked", glossed(verdict.masked, run.gloss)),
+        (
+            *("yellow", "not observed"),
+            glossed((one for one in verdict.unobserved if one not in own), run.gloss),
+        ),
     ]
     cleared_own = [one for one in verdict.exonerated if one in own]
     if cleared_own:

@@ -8,16 +8,29 @@ from __future__ import annotations
 
 import asyncio
 import ssl
+from asyncio.sslproto import SSLProtocol
 from typing import Any
 
 from t3probe.probes.base import Facts, ProbeError, Target
 
-__all__ = ["TlsStore", "not_after", "tls_error"]
+__all__ = ["TlsStore", "not_after", "small_buffers", "tls_error"]
 
 _NO_CHECK_TIME = 0x200000
 """OpenSSL's X509_V_FLAG_NO_CHECK_TIME (X509_VERIFY_PARAM_set_flags(3))."""
 _CERT_HAS_EXPIRED = 10
 """OpenSSL's X509_V_ERR_CERT_HAS_EXPIRED (verify(1))."""
+_RECORD_BYTES = 1 << 14
+"""The most that one TLS record holds."""
+
+
+def small_buffers() -> None:
+    """From now on, a TLS connection of this process reads a record at a time.
+
+    asyncio gives each a buffer of 256 KiB, which lives until its ring of references is collected:
+    where every heartbeat opens connections and closes them, that was a third of all memory.
+    """
+    if hasattr(SSLProtocol, "max_size"):
+        SSLProtocol.max_size = _RECORD_BYTES
 
 
 class TlsStore:

@@ -4,23 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from t3probe.observation import RECORD_VERSION, Observation, RunRecord
+from t3probe.observation import RECORD_VERSION, Observation
 
 __all__ = ["glossed", "of_old", "sentence"]
 
 
-def of_old(run: RunRecord) -> str:
-    """What has to be said about a record of an earlier version; empty for one of this."""
-    if run.version >= RECORD_VERSION:
+def of_old(*versions: int) -> str:
+    """What has to be said about records of these versions; empty where all are of this one."""
+    old = sum(one < RECORD_VERSION for one in versions)
+    if not old:
         return ""
+    which = "this record is" if len(versions) == 1 else f"{old} of {len(versions)} records are"
     return (
-        "this record is of 0.1: a connection's first beat counts as fresh, all others as held, so "
+        f"{which} of 0.1: a connection's first beat counts as fresh, all others as held, so "
         "the verdict may be wider than it was then"
     )
 
 
 def glossed(names: Iterable[str], gloss: Mapping[str, str]) -> list[str]:
-    """Names of segments that broke or may have, each with what the file adds to it."""
+    """Names of segments, each with what the file adds to it. A sentence names them so unless it
+    says that they are cleared: then what the gloss holds against them is cleared as well."""
     return [f"{one} ({gloss[one]})" if one in gloss else one for one in names]
 
 

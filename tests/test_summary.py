@@ -231,8 +231,8 @@ def test_the_simplest_explanation_is_named_and_convicts_nobody() -> None:
 
 
 def test_only_a_record_of_an_earlier_version_is_said_to_be_one() -> None:
-    assert of_old(RunRecord()).startswith("this record is of 0.1: ")
-    assert of_old(RunRecord(version=RECORD_VERSION)) == ""
+    assert of_old(RunRecord().version).startswith("this record is of 0.1: ")
+    assert of_old(RECORD_VERSION) == ""
 
 
 def test_many_quiet_tcp_legs_are_counted_and_broken_ones_shown() -> None:

@@ -143,11 +143,11 @@ class _Answer:
         judged = judge_run(run, seen)
         self.verdict = judged.verdict
         self.gate = gate.named(arguments.gate, (*run.segments, *run.own_segments), "the run")
-        said = gate.sentences(self.verdict, self.gate) if self.gate else []
+        said = gate.sentences(self.verdict, self.gate, run.gloss) if self.gate else []
         self.json: Any = None
         self.lines: list[str] = []
         self.summary: list[str] = []
-        self.note = of_old(run)
+        self.note = of_old(run.version)
         if arguments.format == "json":
             self.json = judged.to_dict()
         elif arguments.format == "text":
@@ -176,6 +176,8 @@ def _repeated(arguments: argparse.Namespace) -> int:
         found = from_runs(read_runs(arguments.record, notes))
     except (RecordError, ValueError) as error:
         return say(error)
+    if found.old and not arguments.text:
+        notes.append(found.old)
     for note in notes:
         say(note)
     if arguments.text:

@@ -243,7 +243,7 @@ def _warnings(before: Recording, after: Recording) -> Iterable[str]:
             yield f"the run {which} was interrupted"
         elif run.partial:
             yield f"the run {which} is only a part of the checks"
-        if old := of_old(run):
+        if old := of_old(run.version):
             yield f"the run {which}: {old}"
     here, there = ({one.leg for one in run.observations} for run in (before, after))
     for which, gone in (("before", here - there), ("after", there - here)):

@@ -89,8 +89,9 @@ class DeploymentFile(Table, frozen=True):
     vantage: str = ""
     """Where the suite runs from; usually set by T3PROBE_VANTAGE."""
     spread: tuple[str, ...] = ()
-    """Segments that are several machines, of which one may be broken: a connection that worked
-    elsewhere at the same moment does not clear them, one that was held through does."""
+    """Segments that are several machines, of which one may be broken: no connection of another
+    leg clears them, be it new or held through, since it may have met another machine; the failing
+    leg's own answers do."""
     trust_refusals: bool = True
     """Whether a refused connect is the far machine's own answer; false where addresses are no
     machines, such as those of Kubernetes Services."""

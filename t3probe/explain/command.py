@@ -208,6 +208,7 @@ class _Gathered:
         from t3probe.record import RecordError
         from t3probe.shards import parts_said
         from t3probe.timing import utc_text
+        from t3probe.words import of_old
 
         nearby = Nearby(began, ended)
         try:
@@ -225,8 +226,9 @@ class _Gathered:
                 f"{nearby.left_out} of {nearby.count} runs lie more than {REACH_SECONDS / 60:.0f} "
                 "minutes from that window; of these only the time was looked at"
             )
-        if parts := parts_said(nearby.parts()):
-            self.notes.append(parts)
+        parts = nearby.parts()
+        said = parts_said(parts), of_old(*(one.version for one in parts))
+        self.notes += filter(None, said)
         if nearby.first is None:
             self.notes.append("no run was found there")
         elif not self.runs and 0 <= nearby.first <= nearby.last < LATEST:

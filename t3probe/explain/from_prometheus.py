@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from t3probe.config.types import Deployment
 from t3probe.explain.prometheus import Prometheus, Sample, Series, quoted, rises
 from t3probe.explain.seen import DropSeen, IncidentSeen, LegSeen, RunSeen
+from t3probe.words import glossed
 
 __all__ = ["runs_from", "selector"]
 
@@ -59,7 +60,7 @@ def runs_from(
         groups.setdefault(key, []).append(one)
     found: dict[tuple[str, float], RunSeen] = {}
     for key in sorted(groups):
-        for run in _Group(groups[key], paths).runs():
+        for run in _Group(groups[key], paths, deployment).runs():
             # Two replicas of one Prometheus tell of the same runs.
             found.setdefault((run.vantage, round(run.ended, 3)), run)
     return sorted(found.values(), key=lambda one: one.began)
@@ -68,8 +69,12 @@ def runs_from(
 class _Group:
     """The series of one job and vantage."""
 
-    def __init__(self, series: Sequence[Series], paths: Paths) -> None:
+    def __init__(
+        self, series: Sequence[Series], paths: Paths, deployment: Deployment | None
+    ) -> None:
         self.paths = paths
+        self.gloss = {} if deployment is None else deployment.gloss
+        self.spread = () if deployment is None else deployment.spread
         self.vantage = next((one.labels.get("vantage", "") for one in series), "")
         self.by_name: dict[str, list[Series]] = {name: [] for name in NAMES}
         for one in series:
@@ -135,6 +140,8 @@ class _Group:
             legs=legs,
             incidents=tuple(self._incidents(legs, states, began, stamp)),
             exonerated=states["exonerated"],
+            gloss=self.gloss,
+            spread=self.spread,
         )
 
     def _leg(
@@ -206,7 +213,7 @@ class _Group:
             failed=names,
             paths=tuple(suspects) or tuple(one.path for one in bad),
             exonerated=states["exonerated"],
-            finding=f"{what}: {_found(states)}",
+            finding=f"{what}: {_found(states, self.gloss)}",
         )
 
     def _gauge(self, name: str, since: float, at: float, leg: str | None = None) -> float | None:
@@ -233,11 +240,11 @@ def _value(samples: Sequence[Sample], since: float, at: float) -> float | None:
     return next((value for when, value in reversed(samples) if since < when <= at), None)
 
 
-def _found(states: Mapping[str, tuple[str, ...]]) -> str:
+def _found(states: Mapping[str, tuple[str, ...]], gloss: Mapping[str, str]) -> str:
     parts = []
     if states["convicted"]:
         verb = "is" if len(states["convicted"]) == 1 else "are"
-        parts.append(f"{' and '.join(states['convicted'])} {verb} convicted")
+        parts.append(f"{' and '.join(glossed(states['convicted'], gloss))} {verb} convicted")
     if states["ambiguous"]:
-        parts.append(f"one of {', '.join(states['ambiguous'])} broke")
+        parts.append(f"one of {', '.join(glossed(states['ambiguous'], gloss))} broke")
     return ", ".join(parts) or "the run's own verdict names nobody"

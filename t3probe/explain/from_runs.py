@@ -103,6 +103,7 @@ def run_seen(recording: Recording) -> RunSeen:
         lag_seconds=run.loop_lag_seconds,
         segments=judged.segments,
         gloss=run.gloss,
+        spread=run.spread,
         legs=tuple(_leg(start, one) for one in legs),
         incidents=tuple(
             IncidentSeen(

@@ -6,8 +6,9 @@ The person is one leg more: it failed, over a last mile of its own and the whole
   person's drop, it was us: what is convicted on the person's way, or one of the suspects.
 - Without such an incident the legs clear what they cross when they had no drop, were looked at for
   at least half of the window, and were looked at when the person dropped, too: a pause between two
-  runs clears nobody. When that is the whole way, the last mile is the only
-  suspect left. Otherwise nothing is cleared and nobody is blamed.
+  runs clears nobody. What is several machines no leg clears for a person, who may have met another
+  one. When the whole way is cleared, the last mile is the only suspect left. Otherwise nothing is
+  cleared and nobody is blamed.
 - Several people are as many legs, each with a last mile of its own and all over one network that
   they may share. From three on the smallest explanation is what they share, so it is never three
   last miles: it is something that the legs do not show.
@@ -140,6 +141,8 @@ class Explained:
         """What the newest run's file adds to the names of segments."""
         for one in runs:
             self.gloss |= one.gloss
+        self.spread = frozenset(name for one in runs for name in one.spread)
+        """The segments that are several machines: no leg of ours clears them for a person."""
         self._declared = tuple(dict.fromkeys(name for one in runs for name in one.segments))
 
     @cached_property
@@ -216,11 +219,11 @@ class Explained:
             always = set.intersection(*(set(one.exonerated) for one in self.runs))
             if any(one.clears for one in self.legs):
                 found.update(dict.fromkeys(one for one in self.segments if one in always))
-        return tuple(found)
+        return tuple(one for one in found if one not in self.spread)
 
     @cached_property
     def uncleared(self) -> tuple[str, ...]:
-        """The segments of the person's way that no such leg crosses."""
+        """The segments of the person's way that no such leg crosses, or clears by crossing."""
         return tuple(one for one in self.way.segments if one not in self.cleared)
 
     @cached_property

@@ -177,8 +177,8 @@ def _segments(report: Report) -> Iterator[str]:
         ("convicted", glossed(verdict.convicted, report.told.gloss)),
         *(("one of", glossed(one, report.told.gloss)) for one in verdict.at_least_one_of[:3]),
         ("cleared", verdict.exonerated),
-        ("masked", verdict.masked),
-        ("not observed", verdict.unobserved),
+        ("masked", glossed(verdict.masked, report.told.gloss)),
+        ("not observed", glossed(verdict.unobserved, report.told.gloss)),
     ]
     for name, names in rows:
         if names:

@@ -106,7 +106,10 @@ class RunSeen(Seen, frozen=True):
     exonerated: Names = ()
     """What the run's own verdict cleared; needed only where the legs' paths are not known."""
     gloss: dict[str, str] = {}
-    """What the file adds to the names of segments; metrics do not tell."""
+    """What the file adds to the names of segments."""
+    spread: Names = ()
+    """The segments that are several machines: a leg that was well may have met others than the
+    person did."""
 
 
 class Way(Seen, frozen=True):

@@ -90,9 +90,13 @@ def headline(told: Explained, when: Moment) -> str:
             f"We cannot tell: {joined(told.outage.legs)} failed then, and neither "
             f"{joined(glossed(suspects, told.gloss), 'or')} nor the last mile is cleared."
         )
+    names = joined(glossed(told.uncleared, told.gloss))
+    was = "was" if len(told.uncleared) == 1 else "were"
+    why = f"{names} {was} not observed for long enough"
+    if told.spread.issuperset(told.uncleared):
+        why = f"{names} {was} not observed machine by machine"
     return (
-        f"We cannot tell: no drop was seen, but {joined(told.uncleared)} "
-        f"{'was' if len(told.uncleared) == 1 else 'were'} not observed for long enough, so "
+        f"We cannot tell: no drop was seen, but {why}, so "
         f"neither {'this' if len(told.uncleared) == 1 else 'these'} nor the last mile is cleared."
     )
 
@@ -122,7 +126,10 @@ def doubts(told: Explained, when: Moment) -> list[str]:
     if told.finding in ("unclear", "shared_blind_spot") and told.outage is None:
         for segment in told.uncleared[:LISTED]:
             some = [one for one in told.legs if segment in one.path]
-            out.append(f"{segment}: {'; '.join(map(_weak, some[:3])) or 'no leg over it was run'}")
+            why = "; ".join(map(_weak, some[:3])) or "no leg over it was run"
+            if segment in told.spread:
+                why = "several machines, and our legs may have met others than the person did"
+            out.append(f"{''.join(glossed([segment], told.gloss))}: {why}")
         if len(told.uncleared) > LISTED:
             out.append(f"and {len(told.uncleared) - LISTED} more segments in the same way")
     others = [one for one in told.outages if one is not told.outage]
@@ -164,7 +171,14 @@ def blind_spots(told: Explained) -> list[str]:
         return []
     out = []
     if told.uncleared:
-        out.append(f"{joined(told.uncleared)}: on no leg that was clean and looked at for long")
+        several = [one for one in told.uncleared if one in told.spread]
+        for some, why in (
+            ([one for one in told.uncleared if one not in several],
+             "on no leg that was clean and looked at for long"),
+            (several, "several machines, of which our legs may have met others"),
+        ):  # fmt: skip
+            if some:
+                out.append(f"{joined(glossed(some, told.gloss))}: {why}")
     out.append("between them and the edge: a network that they share (office, provider, VPN)")
     looked = max((one.seconds for one in told.legs), default=0.0)
     idle = told.question.seconds - looked

@@ -174,6 +174,7 @@ def _loaded(text: str, file: str) -> Deployment:
 
 def _tell_about(deployment: Deployment, found: dict[str, Finding], file: str) -> None:
     from t3probe.report.coverage import coverage
+    from t3probe.words import glossed
 
     for leg, one in found.items():
         mark = "ok     " if one.works else "warning"
@@ -181,7 +182,8 @@ def _tell_about(deployment: Deployment, found: dict[str, Finding], file: str) ->
     if not found:
         _tell("nothing was tried: the file holds what was said, and a CDN only with --cdn")
     for group in coverage(deployment, deployment.legs).inseparable:
-        _tell(f"if one of {', '.join(group)} breaks, no leg tells which")
+        names = ", ".join(glossed(group, deployment.gloss))
+        _tell(f"if one of {names} breaks, no leg tells which")
     missing = [
         words
         for leg, words in (

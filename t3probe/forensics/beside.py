@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
-from t3probe.observation import Observation, RunRecord
+from t3probe.observation import RunRecord
 from t3probe.record import Recording, RunKey, run_key
 from t3probe.timing import utc_text
 from t3probe.verdict import judge_run
-from t3probe.verdict.evidence import held_through, takes_part
+from t3probe.verdict.evidence import takes_part
 
 __all__ = ["Beside", "Near", "Runs", "as_json"]
 
@@ -41,11 +41,12 @@ class Beside(NamedTuple):
     """The starts of the runs that were observing then."""
     incidents: tuple[Near, ...]
     held: dict[str, tuple[str, ...]]
-    """Legs that held one connection right through it, with their segments."""
+    """Legs that held one connection right through it, with the segments that this clears."""
 
     @property
     def cleared(self) -> tuple[str, ...]:
-        """The segments that carried a connection all through it."""
+        """The segments that carried a connection all through it, but for those that are several
+        machines: others may have broken."""
         return tuple(dict.fromkeys(one for path in self.held.values() for one in path))
 
 
@@ -62,6 +63,7 @@ class _Run:
             # Not the run's own end: what was looked at last counts.
             self.ended = start + max(max(one.ended, one.started) for one in parting)
         self.looked = bool(parting)
+        judged = judge_run(run, recording.observations)
         self.incidents = [
             Near(
                 "same", start + one.began, start + max(one.began, one.noticed), one.symptom,
@@ -69,18 +71,11 @@ class _Run:
                 tuple(tuple(some) for some in one.verdict.at_least_one_of),
                 one.finding, self.name, run.vantage,
             )
-            for one in judge_run(run, recording.observations).incidents
+            for one in judged.incidents
         ]  # fmt: skip
-        self.held = {moment: self._held(parting, moment) for moment in moments}
-
-    def _held(
-        self, parting: Iterable[Observation], moment: tuple[float, float]
-    ) -> dict[str, tuple[str, ...]]:
-        began, ended = moment[0] - self.began, moment[1] + 1 - self.began
-        return {
-            one.leg: one.path
-            for one in parting
-            if one.level == "hold" and not one.drops and held_through(one, began, ended)
+        self.held = {
+            (began, ended): judged.evidence.held_through(began - start, ended + 1 - start)
+            for began, ended in moments
         }
 
 

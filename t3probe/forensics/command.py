@@ -93,7 +93,7 @@ def forensics(arguments: argparse.Namespace, now: float) -> None:
     from t3probe.forensics.report import Findings, to_dict, to_lines
 
     asked, sentence, around, window = _asked(arguments, now)
-    places = _places(arguments, now)
+    places, gloss = _places(arguments, now)
     tally, files = _read(arguments.logs, asked)
     bursts = find(tally, places)
     unread: list[str] = []
@@ -104,9 +104,12 @@ def forensics(arguments: argparse.Namespace, now: float) -> None:
             moments.append((int(around[0]), int(around[1])))
         runs = _runs(arguments.runs, moments, window, unread)
         beside = {moment: runs.beside(*moment) for moment in moments}
+        for one in runs.parts:
+            gloss |= one.gloss
     found = Findings(
-        tally, files, bursts, beside, runs, tuple(unread), places, asked.zone, sentence, around
-    )
+        tally, files, bursts, beside, runs, tuple(unread), places, asked.zone, sentence, around,
+        gloss,
+    )  # fmt: skip
     if arguments.json:
         import json
 
@@ -178,7 +181,8 @@ def _seconds(option: str, text: str) -> float:
         ) from error
 
 
-def _places(arguments: argparse.Namespace, now: float) -> Places:
+def _places(arguments: argparse.Namespace, now: float) -> tuple[Places, dict[str, str]]:
+    """Where sources lie, and what the deployment file adds to the names of segments."""
     from t3probe.forensics.kinds import SOURCES
     from t3probe.forensics.place import REFERENCE, Places
 
@@ -193,7 +197,7 @@ def _places(arguments: argparse.Namespace, now: float) -> Places:
         names[source] = segment
     if arguments.deployment is None:
         paths = [tuple(names.get(one, one) for one in path) for path in REFERENCE]
-        return Places(paths, names)
+        return Places(paths, names), {}
     from t3probe.config import DeploymentError, load
 
     try:
@@ -207,7 +211,7 @@ def _places(arguments: argparse.Namespace, now: float) -> Places:
             f"name one of {', '.join(deployment.segments)}"
         )
     paths = [*deployment.paths, *(leg.path for leg in deployment.legs)]
-    return Places(paths, names, deployment.segments)
+    return Places(paths, names, deployment.segments), dict(deployment.gloss)
 
 
 def _read(names: Iterable[str], asked: Asked) -> tuple[Tally, tuple[FileReport, ...]]:

@@ -16,6 +16,7 @@ from t3probe.forensics.read import FileReport
 from t3probe.forensics.tally import Histogram, Tally, printable
 from t3probe.shards import parts_said
 from t3probe.timing import utc_text
+from t3probe.words import glossed, of_old
 
 __all__ = ["Findings", "to_dict", "to_lines"]
 
@@ -42,6 +43,16 @@ class Findings(NamedTuple):
     """The time that was asked for, and how it was read; empty: all of it."""
     around: tuple[float, float] | None = None
     """The moment asked about, as its first and last Unix seconds."""
+    gloss: Mapping[str, str] = {}
+    """What the deployment file and the runs add to the names of segments."""
+
+    @property
+    def of_runs(self) -> list[str]:
+        """What has to be said of the runs as a whole."""
+        parts = [] if self.runs is None else self.runs.parts
+        said = parts_said(parts)
+        old = of_old(*(one.version for one in parts))
+        return [*([f"runs of {said}"] if said else []), *([old] if old else [])]
 
 
 def _when(seconds: float, zone: ZoneInfo | None) -> str:
@@ -92,24 +103,25 @@ def faults(tally: Tally) -> int:
     )
 
 
-def cause(burst: Burst) -> str:
+def cause(burst: Burst, gloss: Mapping[str, str]) -> str:
     """Who broke, in one sentence."""
-    who = _listed(burst.suspects, "or")
+    suspects = glossed(burst.suspects, gloss)
+    who = _listed(suspects, "or")
     if not burst.one_cause:
-        return f"no single segment explains all of it: {_listed(burst.suspects, 'and')} are suspect"
+        return f"no single segment explains all of it: {_listed(suspects, 'and')} are suspect"
     if len(burst.suspects) == 1:
         return f"{who} broke ({burst.sure})"
     return f"one shared segment broke: {who} ({burst.sure})"
 
 
-def beside_text(suspects: Sequence[str], beside: Beside) -> list[str]:
+def beside_text(suspects: Sequence[str], beside: Beside, gloss: Mapping[str, str]) -> list[str]:
     """What the runs say of a moment and its suspects, in sentences."""
     if not beside.observing and not beside.incidents:
         return ["no run was observing then: nothing is cleared"]
     out = []
     words = {"same": "the probe at the same time", "before": "before it", "after": "after it"}
     for one in beside.incidents[:SHOWN_INCIDENTS]:
-        agreed = [name for name in one.convicted if name in suspects]
+        agreed = glossed((name for name in one.convicted if name in suspects), gloss)
         more = f"; both point at {_listed(agreed, 'and')}" if agreed else ""
         out.append(f"{words[one.relation]}: {one.finding}{more}")
     if len(beside.incidents) > SHOWN_INCIDENTS:
@@ -125,7 +137,7 @@ def beside_text(suspects: Sequence[str], beside: Beside) -> list[str]:
         else:
             out.append("a run was observing, but no leg held one connection right through it")
     if beside.cleared:
-        left = [one for one in suspects if one not in beside.cleared]
+        left = glossed((one for one in suspects if one not in beside.cleared), gloss)
         gone = [one for one in suspects if one in beside.cleared]
         if gone and left:
             out.append(f"so {_listed(gone, 'and')} carried the probe; left: {_listed(left, 'or')}")
@@ -156,8 +168,7 @@ def to_lines(found: Findings) -> Iterator[str]:
             f"so many faults that bursts were sought only after "
             f"{_when(tally.forgotten, found.zone)}: narrow it with --since and --until"
         )
-    if found.runs is not None and (parts := parts_said(found.runs.parts)):
-        notes.append(f"runs of {parts}")
+    notes += found.of_runs
     notes += [f"run not read: {one}" for one in found.unread_runs[:3]]
     for note in notes:
         yield from _wrap(f"({note})")
@@ -176,7 +187,7 @@ def _bursts(found: Findings) -> Iterator[str]:
         if found.around is not None and found.runs is not None:
             beside = found.beside.get((int(found.around[0]), int(found.around[1])))
             if beside is not None:
-                for sentence in beside_text((), beside):
+                for sentence in beside_text((), beside, found.gloss):
                     yield from _wrap(sentence, "  runs: ")
         return
     shown = sorted(bursts, key=lambda one: (-one.deaths, one.began))[:SHOWN_BURSTS]
@@ -185,7 +196,7 @@ def _bursts(found: Findings) -> Iterator[str]:
     )
     for burst in sorted(shown, key=lambda one: one.began):
         yield f"  {_when(burst.began, found.zone)}, {_span(burst.began, burst.ended)}"
-        yield from _wrap(cause(burst), "    => ")
+        yield from _wrap(cause(burst, found.gloss), "    => ")
         for part in burst.parts:
             kinds = [kind for kind in KINDS if kind.name in part.kinds]
             what = "; ".join(dict.fromkeys(kind.meaning for kind in kinds))
@@ -195,7 +206,7 @@ def _bursts(found: Findings) -> Iterator[str]:
             yield from _wrap("or a last mile, if all of these were one person's", "    ")
         beside = found.beside.get((burst.began, burst.ended))
         if beside is not None:
-            for sentence in beside_text(burst.suspects, beside):
+            for sentence in beside_text(burst.suspects, beside, found.gloss):
                 yield from _wrap(sentence, "    runs: ")
     yield from _wrap(f"(a burst: {RULE})", "  ")
 
@@ -212,7 +223,7 @@ def _kinds(found: Findings) -> Iterator[str]:
     yield ""
     yield "WHAT THE LINES SAY"
     for count, kind, at in sorted(told, key=lambda one: (-one[0], one[1].name)):
-        where = "/".join(found.places.segments(kind.source, kind.sides))
+        where = "/".join(glossed(found.places.segments(kind.source, kind.sides), found.gloss))
         if set(kind.sides) == {"before", "self", "after"}:
             where = "anywhere"
         first = tally.first[at]
@@ -288,6 +299,7 @@ def to_dict(found: Findings) -> dict[str, Any]:
             "began": None if found.runs.began is None else utc_text(found.runs.began),
             "ended": None if found.runs.began is None else utc_text(found.runs.ended),
             "unread": list(found.unread_runs),
+            "of_0_1": of_old(*(one.version for one in found.runs.parts)),
         }
     around = None
     if found.around is not None:
@@ -348,10 +360,10 @@ def _burst(burst: Burst, found: Findings) -> dict[str, Any]:
         "one_cause": burst.one_cause,
         "perhaps_one_person": burst.perhaps_one_person,
         "sure": burst.sure,
-        "text": cause(burst),
+        "text": cause(burst, found.gloss),
         "parts": [
             {**part._asdict(), "segments": list(part.segments)} for part in burst.parts
         ],
         "runs": None if beside is None else as_json(beside),
-        "runs_text": [] if beside is None else beside_text(burst.suspects, beside),
+        "runs_text": [] if beside is None else beside_text(burst.suspects, beside, found.gloss),
     }  # fmt: skip

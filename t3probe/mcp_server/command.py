@@ -58,7 +58,11 @@ def add(commands: Any) -> None:
     opt("--vantage", default="", metavar="NAME", help="the metrics of this vantage")
     opt("--shard", default="", metavar="N", help="the part of a split run that answers")
     opt("--prometheus", metavar="URL", help="the metrics, for explain_drop")
-    opt("--deployment", metavar="FILE", help="what each leg crosses, for explain_drop")
+    opt(
+        "--deployment",
+        metavar="FILE",
+        help="what each leg crosses, for explain_drop, and what names of segments mean",
+    )
     opt("--transport", choices=("stdio", "http"), default="stdio", help="default: %(default)s")
     opt("--listen", metavar="ADDRESS:PORT",
         help=f"of http, on loopback; port 0: any; default: {DEFAULT_LISTEN}")  # fmt: skip
@@ -194,6 +198,7 @@ def _sources(arguments: argparse.Namespace) -> Sources:
     drop_runs = Runs(for_drops, shard) if for_drops else None
     runs = drop_runs or (None if arguments.gateway is not None else Runs([DEFAULT_RUNS], shard))
     gateway = None
+    gloss: dict[str, str] = {}
     option = ""
     try:
         if arguments.gateway is not None:
@@ -206,7 +211,7 @@ def _sources(arguments: argparse.Namespace) -> Sources:
             option = "--prometheus: "
             Site(arguments.prometheus, login_from(os.environ))
         if arguments.deployment is not None:
-            load(arguments.deployment, os.environ, now=SystemClock().wall())
+            gloss = load(arguments.deployment, os.environ, now=SystemClock().wall()).gloss
     except DeploymentError as error:
         raise _Refused(error) from error
     except ValueError as error:
@@ -216,4 +221,4 @@ def _sources(arguments: argparse.Namespace) -> Sources:
         runs=drop_runs, prometheus=arguments.prometheus, deployment=arguments.deployment,
         job=arguments.job, vantage=arguments.vantage or None,
     )  # fmt: skip
-    return Sources(runs, gateway, drop)
+    return Sources(runs, gateway, drop, gloss)

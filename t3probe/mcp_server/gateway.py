@@ -41,8 +41,9 @@ class _Heads(msgspec.Struct):
 _HEADS = msgspec.json.Decoder(_Heads)
 
 
-def read_gateway(gateway: Gateway, budget: Budget) -> OfGroup:
-    """What the gateway knows of the newest run. Raises NothingToTellError, one sentence."""
+def read_gateway(gateway: Gateway, budget: Budget, gloss: Mapping[str, str]) -> OfGroup:
+    """What the gateway knows of the newest run; `gloss` is not in metrics. Raises
+    NothingToTellError, one sentence."""
     site = Site(gateway.url, gateway.login)
     try:
         answer = exchange(
@@ -71,7 +72,7 @@ def read_gateway(gateway: Gateway, budget: Budget) -> OfGroup:
         f"the gateway at {site.name}", gateway.vantage, own, upstreams,
         pushed_at=_pushed(heads, gateway.key),
         upstreams_pushed_at=_pushed(heads, gateway.upstream_key),
-        beside=_shards(heads, gateway),
+        beside=_shards(heads, gateway), gloss=gloss,
     )  # fmt: skip
 
 

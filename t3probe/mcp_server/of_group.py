@@ -22,6 +22,7 @@ from t3probe.mcp_server.of_run import health_answer, legs_answer
 from t3probe.metrics.carry import RUN_TIMESTAMP, Family, Group, Histogram, Labels
 from t3probe.metrics.table import STATES
 from t3probe.timing import utc_text
+from t3probe.words import glossed
 
 __all__ = ["OfGroup"]
 
@@ -45,12 +46,14 @@ class OfGroup:
         pushed_at: float | None = None,
         upstreams_pushed_at: float | None = None,
         beside: tuple[str, ...] = (),
+        gloss: Mapping[str, str],
     ) -> None:
-        """The times are the gateway's, Unix seconds; `beside` names other shards with upstreams."""
+        """The times are the gateway's, Unix seconds; `beside` names other shards with upstreams;
+        `gloss` is what the deployment file adds to the names of segments."""
         self.name, self.vantage = name, vantage
         self.own, self.upstreams = own, upstreams
         self.pushed_at, self.upstreams_pushed_at = pushed_at, upstreams_pushed_at
-        self.beside = beside
+        self.beside, self.gloss = beside, gloss
 
     def source(self, now: float, of_upstreams: bool = False) -> SourceInfo:
         """The header of an answer given at `now`, Unix seconds."""
@@ -175,18 +178,18 @@ class OfGroup:
             short(labels.get("segment", "")): value
             for labels, value in _numbers(self.own, "t3probe_segment_posterior")
         }
-        status, sentence = _said(states)
+        status, sentence = _said(states, self.gloss)
         return VerdictAnswer(source=source, sentence=sentence, status=status, probability=likely,
                              **states)  # fmt: skip
 
 
-def _said(states: Mapping[str, tuple[str, ...]]) -> tuple[str, str]:
+def _said(states: Mapping[str, tuple[str, ...]], gloss: Mapping[str, str]) -> tuple[str, str]:
     convicted, ambiguous = states["convicted"], states["ambiguous"]
     if not any(states.values()):
         return "unknown", "the gateway knows no segment: nothing is told about any of them"
     if convicted:
         be = "is" if len(convicted) == 1 else "are"
-        names = ", ".join(convicted[:5])
+        names = ", ".join(glossed(convicted[:5], gloss))
         more = f" and {len(convicted) - 5} more" if len(convicted) > 5 else ""
         also = ", and more may be" if ambiguous else ""
         return "ambiguous" if ambiguous else "localised", f"{names}{more} {be} broken{also}"

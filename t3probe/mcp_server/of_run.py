@@ -28,6 +28,7 @@ from t3probe.summary import headline
 from t3probe.timing import utc_text
 from t3probe.verdict import RunVerdict, judge_run
 from t3probe.verdict.evidence import takes_part
+from t3probe.words import of_old
 
 __all__ = ["INCIDENTS", "OfRun", "health_answer", "legs_answer"]
 
@@ -65,7 +66,8 @@ class OfRun:
         """The header of an answer given at `now`, Unix seconds."""
         run = self.recording.run
         parts = parts_said((run,))
-        said = [*([f"of {parts}"] if parts else []), *map(short, notes)]
+        said = [*([f"of {parts}"] if parts else []), *filter(None, [of_old(run.version)])]
+        said += map(short, notes)
         said += [short(one) for one in run.warnings[:WARNINGS]]
         return source_info(
             "runs", self.name, self.ended_at, now,

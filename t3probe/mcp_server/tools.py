@@ -159,6 +159,9 @@ class Sources:
     runs: Runs | None
     gateway: Gateway | None
     drop: DropSources
+    gloss: Mapping[str, str]
+    """What the deployment file adds to the names of segments, for a gateway, whose metrics do not
+    tell."""
 
 
 class Toolbox:
@@ -244,7 +247,7 @@ class Toolbox:
             )  # fmt: skip
         newest: OfRun | OfGroup
         if self._sources.gateway is not None:
-            newest = read_gateway(self._sources.gateway, budget)
+            newest = read_gateway(self._sources.gateway, budget, self._sources.gloss)
             source = newest.source(self._clock.wall(), isinstance(asked, _Health))
         else:
             assert self._sources.runs is not None

@@ -65,7 +65,7 @@ def _found(view: View) -> Iterator[Child]:
         first = view.incidents[0].verdict.convicted
         also = [one for one in view.verdict.convicted if one not in first]
         yield f" {count(others, 'more incident')} in this run"
-        yield f", which convicted {listed(also, 8)}." if also else "."
+        yield f", which convicted {listed(glossed(also, view.run.gloss), 8)}." if also else "."
     if view.verdict.at_least_one_of and view.verdict.simplest:
         names = glossed(view.verdict.simplest, view.run.gloss)
         yield f" Simplest explanation: {listed(names, NAMED)}."
@@ -171,5 +171,6 @@ def _open(view: View) -> list[Child]:
         names = [one for one in getattr(view.verdict, word) if one not in view.own]
         if names:
             between = "; " if parts else ""
-            parts.append(f"{between}{listed(names, NAMED)} ({word})")
+            said = listed(glossed(names, view.run.gloss), NAMED)
+            parts.append(f"{between}{said} ({word})")
     return [*parts, ". ", tag("a", "What was not observed", href="#blind"), "."] if parts else []

@@ -8,6 +8,7 @@ from t3probe.report.markup import Html, tag
 from t3probe.report.tables import section
 from t3probe.report.view import LegView, View
 from t3probe.report.words import count, listed, span
+from t3probe.words import glossed
 
 __all__ = ["blind_section"]
 
@@ -41,6 +42,7 @@ def _segments(view: View) -> Iterator[str]:
         ("masked", "behind a failure: not cleared"),
     ):
         names = [one for one in getattr(view.verdict, label) if one not in view.own]
+        names = glossed(names, view.run.gloss)
         own = [one for one in getattr(view.verdict, label) if one in view.own]
         names += own if len(own) <= 6 else [f"{len(own):,} of single upstreams and path rules"]
         if names:

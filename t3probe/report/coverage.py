@@ -5,13 +5,14 @@ Pure: a deployment in, facts or lines for a terminal of 80 columns out. ASCII, n
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from t3probe.config import Deployment, Leg
 from t3probe.probes import ONE_SHOT
 from t3probe.verdict import Case, solve
+from t3probe.words import glossed
 
 __all__ = ["CUTS_ONLY", "Coverage", "coverage", "cuts_only", "draw"]
 
@@ -44,6 +45,8 @@ class Coverage:
     """Groups of segments on exactly the same legs: when one fails, nobody can tell which."""
     extra_leg: tuple[str, ...] | None
     """The shortest part of a path whose leg would split the most of these pairs."""
+    gloss: Mapping[str, str]
+    """What the file adds to the names of segments."""
 
     def to_dict(self) -> dict[str, Any]:
         """The JSON form."""
@@ -83,6 +86,7 @@ def coverage(deployment: Deployment, legs: Sequence[Leg], vantage: str = "") -> 
             group for group in verdict.structural_classes if any(one in crossed for one in group)
         ),
         extra_leg=verdict.extra_leg,
+        gloss=deployment.gloss,
     )
 
 
@@ -114,9 +118,9 @@ def draw(found: Coverage) -> Iterator[str]:
     if found.cuts_only:
         yield from _wrap(CUTS_ONLY, _few(found.cuts_only))
     if found.uncovered:
-        yield from _wrap("crossed by no leg", _few(found.uncovered))
+        yield from _wrap("crossed by no leg", glossed(_few(found.uncovered), found.gloss))
     for group in found.inseparable:
-        yield from _wrap("not to be told apart", _few(group))
+        yield from _wrap("not to be told apart", glossed(_few(group), found.gloss))
     if not found.inseparable and not found.uncovered:
         yield "every segment can be told from every other one"
     if found.extra_leg:

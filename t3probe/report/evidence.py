@@ -77,6 +77,8 @@ def _labels(view: View, verdict: Verdict) -> Html:
     for name in LABEL_MEANS:
         segments = [one for one in getattr(verdict, name) if one not in view.own]
         own = [one for one in getattr(verdict, name) if one in view.own]
+        if name != "exonerated":
+            segments = glossed(segments, view.run.gloss)
         shown = segments + (own if len(own) <= 6 else [f"{len(own):,} of single upstreams"])
         if shown:
             rows.append(tag("div", tag("dt", label(name)), tag("dd", listed(shown, 40))))

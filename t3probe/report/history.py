@@ -38,6 +38,8 @@ class RunPoint(NamedTuple):
     deployment: str
     vantage: str
     shard: int | None
+    version: int
+    """Of its record."""
     status: Status
     said: str
     """The verdict's sentence."""
@@ -114,6 +116,7 @@ def _point(view: View) -> RunPoint:
         deployment=run.deployment,
         vantage=run.vantage,
         shard=run.shard,
+        version=run.version,
         status=view.verdict.status,
         said=headline(view.judged)[1],
         incidents=len(view.judged.incidents),

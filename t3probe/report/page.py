@@ -119,11 +119,11 @@ def _header(view: View, history: History) -> Html:
         tag("h1", title(view)),
         answer(view, history),
         tag("p", (tag("span", one) for one in facts if one), class_="facts"),
-        [tag("p", one, class_="warning") for one in _warnings(view)],
+        [tag("p", one, class_="warning") for one in _warnings(view, history)],
     )
 
 
-def _warnings(view: View) -> list[str]:
+def _warnings(view: View, history: History) -> list[str]:
     run = view.run
     out = []
     if run.interrupted:
@@ -132,7 +132,7 @@ def _warnings(view: View) -> list[str]:
         out.append("Only a part of the deployment's legs was probed.")
     if parts := parts_said((run,)):
         out.append(f"Of {parts}.")
-    if old := of_old(run):
+    if old := of_old(*(one.version for one in history.runs)):
         out.append(f"{old[0].upper()}{old[1:]}.")
     return out
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, MutableSequence, Sequence
+from collections.abc import Callable, Mapping, MutableSequence, Sequence
 from pathlib import Path
 
 import msgspec
@@ -22,7 +22,7 @@ from t3probe.observation import (
 )
 from t3probe.probes.base import Echo, Facts, ProbeError
 from t3probe.run.conclude import conclude, labels_of, level_of
-from t3probe.run.evidence import evidence
+from t3probe.run.evidence import Evidence, evidence
 from t3probe.run.footing import Footing
 
 __all__ = ["Book", "continued"]
@@ -38,6 +38,8 @@ class Book:
         self.leg = leg
         self.started = started
         self.footing = footing
+        self.gloss: Mapping[str, str] = {}
+        """What the file adds to the names of segments."""
         self.beats: MutableSequence[Beat] = []
         self.drops: MutableSequence[Drop] = []
         self.addresses: tuple[AddressTry, ...] = ()
@@ -194,7 +196,7 @@ class Book:
     ) -> None:
         """Note a drop; its symptom is decided later by a second look."""
         error.tcp = error.tcp or tcp
-        proof = evidence(self.leg, error, self.before(conn))
+        proof = self._evidence(error, conn)
         began = min(began, noticed)
         self.collapsed = self.broken = ""
         self.undecided = True
@@ -225,6 +227,9 @@ class Book:
             )
         )
 
+    def _evidence(self, error: ProbeError, conn: int | None = None) -> Evidence:
+        return evidence(self.leg, error, self.before(conn), self.gloss)
+
     def before(self, conn: int | None) -> TcpSample | None:
         """The kernel's numbers at the last good beat on this connection, where there was one."""
         if conn is None:
@@ -243,7 +248,7 @@ class Book:
         """In an outage that fresh beats noticed, the held connection died as well: the drop takes
         its reason and its age."""
         error.tcp = error.tcp or tcp
-        words = evidence(self.leg, error, self.before(conn)).words
+        words = self._evidence(error, conn).words
         drop = self.drops[-1]
         if drop.strand == "held":
             return
@@ -265,7 +270,7 @@ class Book:
     def looked_again(self, attempt: Attempt, failed: ProbeError, held: bool) -> None:
         """The second look failed as well: the leg is `down`, or `refusing` if the connection that
         it holds turns out to work."""
-        words = evidence(self.leg, failed).words
+        words = self._evidence(failed).words
         changes: dict[str, object] = {} if held else {"symptom": "down"}
         if words and not self.drops[-1].evidence:
             changes["evidence"] = words

@@ -19,12 +19,14 @@ that its process may stand still all the while is why the terminating segment is
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import NamedTuple
 
 from t3probe.config.types import Leg
 from t3probe.observation import TcpSample
 from t3probe.probes.base import ProbeError
 from t3probe.tcpinfo import UNANSWERED, Claim, claim
+from t3probe.words import glossed
 
 __all__ = ["Claim", "Evidence", "claim", "evidence"]
 
@@ -44,8 +46,14 @@ class Evidence(NamedTuple):
     words: str = ""
 
 
-def evidence(leg: Leg, error: ProbeError, before: TcpSample | None = None) -> Evidence:
-    """What a failure of `leg` clears and whom it accuses.
+def evidence(
+    leg: Leg,
+    error: ProbeError,
+    before: TcpSample | None = None,
+    gloss: Mapping[str, str] | None = None,
+) -> Evidence:
+    """What a failure of `leg` clears and whom it accuses. `gloss`: what the file adds to the names
+    of segments.
 
     A refusal is the far machine's own answer. An answer over a verified connection came past
     everything before `tcp_ends_at`, one with a segment's mark past everything before that segment,
@@ -67,6 +75,6 @@ def evidence(leg: Leg, error: ProbeError, before: TcpSample | None = None) -> Ev
         tail = f": what lies before {end} carried them" if ahead else ""
         return Evidence(carried=ahead, words=found.words + tail)
     if found.kind == "lost":
-        words = f"{found.words}: lost at {end}{' or before it' if ahead else ''}, there or back"
-        return Evidence(words=words)
+        at = "".join(glossed([end], gloss or {})) + (" or before it" if ahead else "")
+        return Evidence(words=f"{found.words}: lost at {at}, there or back")
     return Evidence(words=found.words)

@@ -54,6 +54,7 @@ class LegRun:
         self.closing = False
         self.book = run.new_book(leg)
         self.book.holding = self.holding
+        self.book.gloss = run.deployment.gloss
         self._held_at_end = False
         self._attempts = Attempts(leg, run, self.book, self.wake)
         self.muted = False
@@ -210,8 +211,7 @@ class LegRun:
 
     async def _work(self, work: Coroutine[Any, Any, None]) -> None:
         try:
-            with self.run.working():
-                await work
+            await work
         except (Exception, asyncio.CancelledError) as error:
             if isinstance(error, asyncio.CancelledError) and not self.over:
                 raise

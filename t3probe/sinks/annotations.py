@@ -19,7 +19,7 @@ from t3probe.compare.text import headline as compared
 from t3probe.observation import Observation
 from t3probe.summary import headline
 from t3probe.verdict import RunVerdict
-from t3probe.words import sentence
+from t3probe.words import glossed, sentence
 
 __all__ = ["append", "command", "of_comparison", "of_run"]
 
@@ -80,13 +80,14 @@ def of_comparison(found: Comparison) -> Iterator[str]:
     )
     yield from _of_gate(decision(found))
     worse = [one for one in found.segments if one.regression and not one.gated]
-    for one in worse if len(worse) <= MOST else worse[: MOST - 1]:
-        yield command(
-            "warning", f"{one.segment}: {one.before} before, {one.after} after", title=one.segment
-        )
-    if len(worse) > MOST:
-        names = ", ".join(one.segment for one in worse[MOST - 1 :])
-        yield command("warning", f"{names}: cleared before and not after", title="more segments")
+    names = glossed((one.segment for one in worse), found.gloss)
+    shown = len(worse) if len(worse) <= MOST else MOST - 1
+    for one, name in zip(worse[:shown], names, strict=False):
+        words = f"{name}: {one.before} before, {one.after} after"
+        yield command("warning", words, title=one.segment)
+    if len(worse) > shown:
+        rest = ", ".join(names[shown:])
+        yield command("warning", f"{rest}: cleared before and not after", title="more segments")
 
 
 def append(lines: Iterable[str], environ: Mapping[str, str]) -> bool:

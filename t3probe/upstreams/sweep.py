@@ -6,9 +6,10 @@ only keeps the bytes that come; it reads them when everything is measured. Below
 where there is no epoll, upstreams are legs like all others. Both give the same observations, but:
 
 - an upstream of a sweep is seen once in a run, not every heartbeat;
-- it calls no common beat and answers none. What failed is dialled once more when all have been
-  dialled once; that second try decides the symptom, and until then a drop counts as not noticed.
-  So every connect of the sweep lies between the beginning and the notice, and is evidence.
+- it calls no common beat and answers none. A drop is noticed when the first try fails. When all
+  have been dialled once, what failed is dialled once more, which decides the symptom. Beside these
+  second looks some others are dialled again: these controls are the evidence, since both looked at
+  one moment.
 """
 
 from __future__ import annotations

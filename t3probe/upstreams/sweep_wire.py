@@ -58,9 +58,9 @@ END = b"Z"
 
 TRIED = struct.Struct("<IBBhIII")
 """One connect: the upstream's number, its address's number, the attempt (0, 1 for the second look,
-and for a control the number of the round), the system's
-error number (0: connected, -1: no answer in time), the kernel's handshake time (0: unknown), and
-when it was sent and over, in microseconds."""
+and for a control the number of the round), the system's error number (0: connected, -1: no answer
+in time), the kernel's handshake time (0: unknown), and when it was sent and over, in
+microseconds."""
 NAMED = struct.Struct("<II")
 """The upstream's number, and how long its names took, in microseconds."""
 NEAR = struct.Struct("<IB")

@@ -4,14 +4,15 @@ Each drop is judged by itself. Another leg clears the segments that it crosses
 
 - of a `cut`, if it held through: good beats on one connection before the drop began and after it
   was noticed, on one at least as old as the one that died (a limit on a connection's age would have
-  met it, too), or an hour old, unless this leg's last two cuts came at about the same age. Where a
-  request was answered wrongly or not at all, only a leg that asks at every beat has met it. At
-  `tcp_ends_at` of the leg that dropped and before it this counts only when both had the same remote
-  address: there may be several machines behind one name.
+  met it, too), or an hour old, unless this leg's last two cuts came at about the same age. A good
+  beat that was a refusal or a reset holds nothing: the machine answered, the connection may be
+  dead. Where a request was answered wrongly or not at all, only a leg that asks at every beat has
+  met it. At `tcp_ends_at` of the leg that dropped and before it this counts only when both had the
+  same remote address: there may be several machines behind one name.
 - of `down` and `refusing`, by a good fresh beat that began after the first failed attempt had ended
   and before the second look ended, and was answered soon: both looked at one moment, and only one
-  was answered. What was good earlier may lie before the onset; what took long, or began long after a
-  silent second look did, may have been answered after the end.
+  was answered. What was good earlier may lie before the onset; what took long, or began late in a
+  silent second look, may have been answered after the end.
 - of a `blip` or an `unknown` drop, not at all: what was under way at the same moment may have been
   answered before the onset, or after the end.
 
@@ -42,7 +43,7 @@ from typing import Literal, NamedTuple, get_args
 from t3probe.observation import Beat, Drop, Observation
 from t3probe.verdict.faults import ONE_EVENT_SECONDS, Fault, host_of
 
-__all__ = ["HOW", "Cleared", "Evidence", "How", "held_through", "takes_part"]
+__all__ = ["HOW", "Cleared", "Evidence", "How", "takes_part"]
 
 How = Literal["held through", "fresh beat", "own answer", "beside"]
 HOW: tuple[How, ...] = get_args(How)
@@ -97,13 +98,13 @@ class _Falls:
         # Its two strands may fail at once: the later one may have begun earlier.
         self._began = list(accumulate((began for _, began in reversed(falls)), min))[::-1]
 
-    def near(self, fault: Fault) -> bool:
-        """Whether one of them overlaps this drop, or was noticed within a second of it."""
-        at = bisect_left(self._noticed, min(fault.since, fault.noticed - ONE_EVENT_SECONDS))
+    def near(self, since: float, noticed: float) -> bool:
+        """Whether one of them overlaps this interval, or was noticed within a second of its end."""
+        at = bisect_left(self._noticed, min(since, noticed - ONE_EVENT_SECONDS))
         if at == len(self._noticed):
             return False
-        soon = self._noticed[at] <= fault.noticed + ONE_EVENT_SECONDS
-        return soon or self._began[at] <= fault.noticed
+        soon = self._noticed[at] <= noticed + ONE_EVENT_SECONDS
+        return soon or self._began[at] <= noticed
 
 
 class Evidence:
@@ -115,6 +116,9 @@ class Evidence:
         self._connects: set[str] = set()
         self._crossing: dict[str, list[str]] = {}
         self._held: dict[str, list[_Stretch]] = {}
+        self._stretches: dict[str, list[_Stretch]] = {}
+        self._clears: dict[str, tuple[str, ...]] = {}
+        """What a leg's beats may clear for other legs."""
         self._fresh: dict[str, list[_Good]] = {}
         self._paths: dict[str, tuple[str, ...]] = {}
         self._proved: dict[str, str] = {}
@@ -145,7 +149,9 @@ class Evidence:
         stretches = _stretches(name, seen) if seen.level == "hold" else []
         for segment in seen.path:
             self._crossing.setdefault(segment, []).append(name)
-        for segment in cleared:
+        self._stretches[name] = stretches
+        self._clears[name] = tuple(one for one in cleared if one not in self._spread)
+        for segment in self._clears[name]:
             if good:
                 self._fresh.setdefault(segment, []).extend(good)
             if stretches:
@@ -174,8 +180,6 @@ class Evidence:
     def _clearing(
         self, fault: Fault, segment: str, firewalled: frozenset[str]
     ) -> Iterable[tuple[str, How]]:
-        if segment in self._spread:
-            return
         if fault.symptom == "cut":
             for one in self._held.get(segment, ()):
                 if one.leg != fault.leg and self._held_through(one, fault, segment):
@@ -212,10 +216,23 @@ class Evidence:
             return [one for one in some if one.ended - one.sent <= fault.longest]
         return ()
 
+    def held_through(self, began: float, ended: float) -> dict[str, tuple[str, ...]]:
+        """The legs with a connection that worked before this interval and after it, each with
+        the segments that this clears of what broke then."""
+        return {
+            leg: self._clears[leg]
+            for leg, stretches in self._stretches.items()
+            if any(one.first <= began and one.last >= ended for one in stretches)
+            and not self._falls_near(leg, began, ended)
+        }
+
     def _falls_with(self, leg: str, fault: Fault) -> bool:
         """Whether a leg dropped itself so near to this that it may be the same event."""
+        return self._falls_near(leg, fault.since, fault.noticed)
+
+    def _falls_near(self, leg: str, began: float, ended: float) -> bool:
         falls = self._falls.get(leg)
-        return falls is not None and falls.near(fault)
+        return falls is not None and falls.near(began, ended)
 
     def firewalled(self, faults: Sequence[Fault]) -> frozenset[str]:
         """The segments that refusals of these drops do not clear: they came from one firewall.
@@ -273,19 +290,14 @@ def _stretches(name: str, seen: Observation) -> list[_Stretch]:
 
     for beat in sorted(seen.beats, key=lambda one: one.sent):
         run = running.setdefault(beat.conn, [])
-        if beat.ok:
+        if beat.ok and not beat.refused:
             opened.setdefault(beat.conn, beat.sent)
             run.append(beat)
-        elif beat.tells:
-            end(run)
+        elif beat.ok or beat.tells:
+            end(run)  # where only the kernel answered, the connection may have ended
     for run in running.values():
         end(run)
     return out
-
-
-def held_through(seen: Observation, began: float, ended: float) -> bool:
-    """Whether one of the leg's connections worked before this interval and after it."""
-    return any(one.first <= began and one.last >= ended for one in _stretches("", seen))
 
 
 def takes_part(seen: Observation) -> bool:

@@ -28,6 +28,7 @@ from t3probe.shards import parts_said
 from t3probe.verdict.case import Case
 from t3probe.verdict.posterior import CONVICTS_OVER, Posterior, posterior
 from t3probe.verdict.run import Incident, RunVerdict, judge_run
+from t3probe.words import glossed, of_old
 
 __all__ = ["Recorded", "Repetition", "from_runs", "in_run", "of_case", "render"]
 
@@ -59,6 +60,10 @@ class Repetition(msgspec.Struct, frozen=True, kw_only=True):
     """How many runs' own exact verdicts convict each segment; those with none are left out."""
     parts: str = ""
     """Which shards these are, and what is not in them; empty when the runs are not split."""
+    gloss: dict[str, str] = {}
+    """What the runs' files add to the names of segments."""
+    old: str = ""
+    """What has to be said about runs that an earlier version recorded."""
 
     def posterior(self) -> Posterior:
         """What all runs together say."""
@@ -109,6 +114,8 @@ def from_runs(recordings: Iterable[Recorded]) -> Repetition:
     known: dict[_Way, int] = {}
     alike: dict[tuple[str, ...], tuple[str, ...]] = {}
     parts: dict[tuple[int | None, int | None], RunRecord] = {}
+    versions: dict[tuple[float, int], int] = {}
+    gloss: dict[str, str] = {}
     origin: tuple[str, str] | None = None
     for one in recordings:
         found = one.run.deployment, one.run.vantage
@@ -120,6 +127,8 @@ def from_runs(recordings: Iterable[Recorded]) -> Repetition:
         origin = found
         key = one.run.started_at, -1 if one.run.shard is None else one.run.shard
         runs[key] = _run(judge_run(one.run, one.observations), known, alike)
+        versions[key] = one.run.version
+        gloss |= one.run.gloss
         parts.setdefault((one.run.shard, one.run.shards), one.run)
     if not runs:
         raise ValueError("expected at least one run, found none; name files with runs")
@@ -146,6 +155,8 @@ def from_runs(recordings: Iterable[Recorded]) -> Repetition:
         counts=counts,
         convicted_in=convicted_in,
         parts=parts_said(parts.values()),
+        gloss=gloss,
+        old=of_old(*versions.values()),
     )
 
 
@@ -193,6 +204,7 @@ def render(found: Repetition) -> Iterator[str]:
     runs = "1 run" if found.runs == 1 else f"{found.runs} runs"
     yield f"{runs} from {_utc(found.first)} to {_utc(found.last)}"
     yield from _wrapped(found.parts)
+    yield from _wrapped(found.old)
     yield ""
     yield f"{'leg':<32}{'failed':>8}{'tries':>8}"
     for leg, (fails, tries) in found.counts.items():
@@ -205,23 +217,24 @@ def render(found: Repetition) -> Iterator[str]:
             f"{found.convicted_in.get(name, 0) or '-':>24}"
         )
     yield ""
-    yield from _sentence(judged)
+    yield from _sentence(judged, found.gloss)
 
 
 def _ranked(probability: Mapping[str, float]) -> list[str]:
     return sorted(probability, key=lambda name: -probability[name])
 
 
-def _sentence(judged: Posterior) -> Iterator[str]:
+def _sentence(judged: Posterior, gloss: Mapping[str, str]) -> Iterator[str]:
     over = f"more than {CONVICTS_OVER:.0%}"
     if judged.convicted_by_repetition:
         be = "is" if len(judged.convicted_by_repetition) == 1 else "are"
-        head = f"{', '.join(judged.convicted_by_repetition)} {be} broken, with {over}"
+        names = ", ".join(glossed(judged.convicted_by_repetition, gloss))
+        head = f"{names} {be} broken, with {over}"
     else:
         head = f"nobody is convicted: no segment has {over}"
     yield from _wrapped(f"REPETITION  {head}")
     if judged.suspects:
-        yield from _wrapped(f"  suspects    {', '.join(judged.suspects)}")
+        yield from _wrapped(f"  suspects    {', '.join(glossed(judged.suspects, gloss))}")
     if judged.truncated:
         yield "  too many segments to sum over all faults: the numbers only rank"
 

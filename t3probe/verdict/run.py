@@ -259,6 +259,11 @@ class RunVerdict:
         self._setting = setting
 
     @property
+    def evidence(self) -> Evidence:
+        """What its legs can say about what broke at any moment of the run."""
+        return self._setting.evidence
+
+    @property
     def gloss(self) -> Mapping[str, str]:
         """What the file adds to the names of segments."""
         return self._setting.record.gloss

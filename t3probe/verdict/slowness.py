@@ -40,6 +40,7 @@ from t3probe.observation import Observation, RunRecord
 from t3probe.verdict.evidence import takes_part
 from t3probe.verdict.excess import Delay, Explained, Span, explain
 from t3probe.verdict.latency import Latency, latency, spread
+from t3probe.words import glossed
 
 __all__ = ["LegPace", "Slowness", "Status"]
 
@@ -288,7 +289,7 @@ class Slowness:
         told = self.explained
         words = []
         if told.explanations:
-            words.append(_said(told, self._legs_over))
+            words.append(_said(told, self._legs_over, self._record.gloss))
         elif len(told.unexplained) < len(self.slow):
             those = [name for name in self.slow if name not in told.unexplained]
             each = _some([f"{name} by {_ms(self.slow[name].excess)}" for name in those])
@@ -307,8 +308,14 @@ class Slowness:
     @property
     def latency_text(self) -> str:
         """What segments take, in one sentence; empty when nothing is known."""
-        parts = [f"{name} adds {_ms(value)}" for name, value in self.latency.segments.items()]
-        parts += [f"{' + '.join(names)} add {_ms(value)}" for names, value in self.latency.groups]
+        gloss = self._record.gloss
+        known = self.latency.segments
+        each = zip(glossed(known, gloss), known.values(), strict=True)
+        parts = [f"{name} adds {_ms(value)}" for name, value in each]
+        parts += [
+            f"{' + '.join(glossed(names, gloss))} add {_ms(value)}"
+            for names, value in self.latency.groups
+        ]
         return ", ".join(parts)
 
     def to_dict(self) -> dict[str, Any]:
@@ -357,7 +364,9 @@ def _pace(seen: Observation, floor: float, since: float = -math.inf) -> LegPace 
     )
 
 
-def _said(told: Explained, legs_over: Callable[[Delay], list[str]]) -> str:
+def _said(
+    told: Explained, legs_over: Callable[[Delay], list[str]], gloss: Mapping[str, str]
+) -> str:
     """The explanations in words."""
     first = told.explanations[0]
     several = len(first) > 1
@@ -366,16 +375,16 @@ def _said(told: Explained, legs_over: Callable[[Delay], list[str]]) -> str:
     for one in told.sure:
         by = _ms(one.seconds)
         over_legs = _some(legs_over(one))
-        if len(one.segments) == 1:
-            parts.append(f"{one.segments[0]} is slow and adds {by} to {over_legs}")
-        else:
-            names = _some(one.segments)
-            parts.append(f"one of {names} is slow and adds {by} to {over_legs}")
+        names = _some(glossed(one.segments, gloss))
+        which = "one of " if len(one.segments) > 1 else ""
+        parts.append(f"{which}{names} is slow and adds {by} to {over_legs}")
     if len(told.explanations) > 1:
         # What is not in all of them: each explanation's rest is one possibility.
         sure = {one.segments for one in told.sure}
         rests = [
-            " with ".join("/".join(one.segments) for one in each if one.segments not in sure)
+            " with ".join(
+                "/".join(glossed(one.segments, gloss)) for one in each if one.segments not in sure
+            )
             for each in told.explanations
         ]
         parts.append(f"{'and ' if parts else ''}one of {_some(rests)} is slow")

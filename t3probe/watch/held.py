@@ -192,6 +192,8 @@ class Held(Engine):
     def _use(self, deployment: Deployment) -> None:
         self.deployment = deployment
         self.timing = self.probing.timing = deployment.timing
+        for book in self.books.values():
+            book.gloss = deployment.gloss
         self._keep_seconds = window_seconds(deployment.timing)
         for tally in self.tallies.values():
             if tally.memory is not None:

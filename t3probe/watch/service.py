@@ -19,6 +19,7 @@ from t3probe.probes import ONE_SHOT, preload
 from t3probe.run.conclude import settled
 from t3probe.run.leg import next_beat
 from t3probe.timing import RunClock, utc_text
+from t3probe.tls import small_buffers
 from t3probe.verdict.run import RunVerdict, judge_run
 from t3probe.watch.health import Health, beat_limit
 from t3probe.watch.held import Held
@@ -87,6 +88,7 @@ class Watch:
         for sentence in warnings:
             self._log.say("warning", text=sentence)
         preload(legs)
+        small_buffers()
         # An import in the middle of an incident would hold up the beats that judge it.
         for module in iter_modules(verdict.__path__, f"{verdict.__name__}."):
             import_module(module.name)

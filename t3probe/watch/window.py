@@ -27,7 +27,7 @@ from t3probe.observation import (
 )
 from t3probe.probes.base import Echo, ProbeError
 from t3probe.run.book import ANSWERS, Book
-from t3probe.run.evidence import Evidence, evidence
+from t3probe.run.evidence import Evidence
 from t3probe.run.footing import Footing
 from t3probe.watch.blips import Blips
 from t3probe.watch.tally import Tally
@@ -177,7 +177,7 @@ class WindowBook(Book):
                 Failure(
                     *(sent, ended, error.reason, error.stage, error.detail),
                     error.reason in ANSWERS or error.answered,
-                    evidence(self.leg, error),
+                    self._evidence(error),
                 )
             )
 

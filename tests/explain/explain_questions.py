@@ -103,7 +103,7 @@ QUESTIONS = (
     Asked(
         "a leg that collapsed", 156, 10, "unclear", uncleared=("tunnel",),
         legs={"cloudflare": "told nothing", "internal": "clean", "edge": "clean"},
-        words=("tunnel: ",),
+        words=("cloudflare told nothing (",),
     ),
     Asked("the last minutes", 178, 0, "last_mile", seconds={"cloudflare": 70}),
 )  # fmt: skip

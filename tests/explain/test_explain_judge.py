@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC
 from typing import Any
 
 import pytest
@@ -9,8 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from t3probe.explain.judge import Explained, Question, explain
+from t3probe.explain.moment import Moment
 from t3probe.explain.outages import outages_of
 from t3probe.explain.seen import DropSeen, IncidentSeen, LegSeen, RunSeen, Way, way_through
+from t3probe.explain.words import blind_spots, doubts, headline
 
 AT = 1_000_000.0
 WAY = ("wan", "edge", "app")
@@ -52,6 +55,29 @@ def run(
 def told(*runs: RunSeen, people: int = 1, window: float = 60, way: Any = WAY) -> Explained:
     question = Question(AT, window, AT + 3600, people)
     return explain(question, runs, Way(segments=tuple(way), source=""))
+
+
+def test_several_machines_are_cleared_for_nobody() -> None:
+    """Our legs may have met the one that works, and the person the other."""
+    answer = told(run(leg("ws"), leg("in"), spread=("app",)))
+    assert (answer.finding, answer.uncleared) == ("unclear", ("app",))
+    when = Moment(AT, UTC, "then")
+    assert "but app was not observed machine by machine, so neither this" in headline(answer, when)
+    assert "app: several machines, and our legs may have met others than the person did" in (
+        doubts(answer, when)
+    )
+    both = told(run(leg("cdn"), spread=("edge",)))
+    assert both.uncleared == ("edge", "app")
+    assert "but edge and app were not observed for long enough" in headline(both, when)
+    three = told(run(leg("cdn"), spread=("edge",)), people=3)
+    assert blind_spots(three)[:2] == [
+        "app: on no leg that was clean and looked at for long",
+        "edge: several machines, of which our legs may have met others",
+    ]
+    # What a leg saw fail is judged by the run's own evidence.
+    broken = incident("ws", cleared="wan edge")
+    ours = told(run(failing("ws"), incidents=(broken,), spread=("app",)))
+    assert (ours.finding, ours.convicted) == ("ours", ("app",))
 
 
 def test_all_clean_and_covered_is_the_last_mile() -> None:

@@ -8,6 +8,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from forensics_help import AT, access, gone, lost, quiet, refused
 from test_forensics_runs import broken
@@ -24,6 +25,19 @@ def log(tmp_path: Path) -> Path:
     path = tmp_path / "all.log"
     path.write_text("\n".join([*quiet(AT - 300, AT + 300), *DOWN, "whatever 17"]) + "\n")
     return path
+
+
+def test_the_runs_tell_what_names_of_segments_mean(
+    tmp_path: Path, log: Path, capsys: Capture
+) -> None:
+    recording = broken(AT - 20)
+    run = msgspec.structs.replace(recording.run, gloss={"tunnel": "or the CDN"})
+    file = tmp_path / "run.log"
+    file.write_text(record_line(run, recording.observations) + "\n")
+    main(["forensics", str(log), "--timezone", "UTC", "--runs", str(file)])
+    said = " ".join(capsys.readouterr().out.split())
+    assert "points at wan/cf-edge/tunnel (or the CDN) (sure)" in said
+    assert "both point at tunnel (or the CDN)" in said
 
 
 @pytest.fixture

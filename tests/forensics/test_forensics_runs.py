@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 from forensics_help import AT
 
@@ -110,7 +111,7 @@ def test_an_incident_at_the_same_time() -> None:
     (incident,) = found.incidents
     assert (incident.relation, incident.convicted) == ("same", ("tunnel",))
     assert found.held == {"internal": ("traefik",), "edge": ("wan", "cf-edge")}
-    assert beside_text(("wan", "cf-edge", "tunnel"), found) == [
+    assert beside_text(("wan", "cf-edge", "tunnel"), found, {}) == [
         "the probe at the same time: cloudflare was down: tunnel is convicted; "
         "both point at tunnel",
         "so wan and cf-edge carried the probe; left: tunnel",
@@ -137,11 +138,29 @@ def test_before_and_after(start: float, relation: str) -> None:
 def test_a_run_that_saw_nothing_clears_what_held_through() -> None:
     found = beside(run(AT - 20, held("internal", ("traefik",)), held("edge", ("wan", "cf-edge"))))
     assert found.cleared == ("traefik", "wan", "cf-edge")
-    assert beside_text(("wan", "cf-edge", "tunnel"), found) == [
+    assert beside_text(("wan", "cf-edge", "tunnel"), found, {}) == [
         "a run was observing and nothing dropped: internal and edge held through it",
         "so wan and cf-edge carried the probe; left: tunnel",
     ]
-    assert beside_text(("wan",), found)[-1].startswith("so every suspect carried the probe's own")
+    said = beside_text(("wan",), found, {})[-1]
+    assert said.startswith("so every suspect carried the probe's own")
+
+
+def test_a_segment_of_several_machines_is_cleared_by_nobody_else() -> None:
+    one = run(AT - 20, held("internal", ("traefik",)), held("edge", ("wan", "cf-edge")))
+    one = Recording(msgspec.structs.replace(one.run, spread=("traefik", "wan")), one.observations)
+    found = beside(one)
+    assert found.held == {"internal": (), "edge": ("cf-edge",)}
+    assert found.cleared == ("cf-edge",)
+    assert beside_text(("wan", "cf-edge", "traefik"), found, {}) == [
+        "a run was observing and nothing dropped: internal and edge held through it",
+        "so cf-edge carried the probe; left: wan or traefik",
+    ]
+
+
+def test_a_leg_clears_no_more_than_its_answers_proved() -> None:
+    seen = msgspec.structs.replace(held("edge", ("wan", "cf-edge")), clears=("wan",))
+    assert beside(run(AT - 20, seen)).cleared == ("wan",)
 
 
 def test_what_did_not_hold_through_clears_nothing() -> None:
@@ -156,7 +175,7 @@ def test_what_did_not_hold_through_clears_nothing() -> None:
 def test_no_run_was_observing_then(start: float) -> None:
     found = beside(run(AT + start, held("internal", ("traefik",))))
     assert not found.observing
-    assert beside_text(("traefik",), found) == ["no run was observing then: nothing is cleared"]
+    assert beside_text(("traefik",), found, {}) == ["no run was observing then: nothing is cleared"]
 
 
 def test_an_inconclusive_run_observed_nothing() -> None:
@@ -168,7 +187,7 @@ def test_an_inconclusive_run_observed_nothing() -> None:
 
 def test_an_incident_near_is_told_though_no_run_was_observing_then() -> None:
     found = beside(broken(AT - 60))
-    assert beside_text((), found) == [
+    assert beside_text((), found, {}) == [
         "before it: cloudflare was down: tunnel is convicted",
         "no run was observing then: nothing is cleared",
     ]

@@ -78,7 +78,7 @@ def test_a_run_and_a_comparison_are_all_shown(
         for n in range(unsure)
     ]
     judged = judge_run(after.run, legs)
-    said = sentences(judged.verdict, sorted(gate)) if gate else []
+    said = sentences(judged.verdict, sorted(gate), {}) if gate else []
     lines = [
         *of_comparison(compare(before, after, sorted(gate))),
         *of_run(legs, judged, said),

@@ -133,7 +133,7 @@ def test_a_regression_is_what_it_says(before: set, after: set, gate: set) -> Non
     # The gate of one run: closed for exactly what is not cleared.
     verdict = judge_run(second.run, second.observations).verdict
     assert set(blocked(verdict, sorted(gate))) == gate - now
-    said = sentences(verdict, sorted(gate))
+    said = sentences(verdict, sorted(gate), {})
     assert {word.partition(":")[0] for word in said} == {"closed" if gate - now else "open"}
 
 

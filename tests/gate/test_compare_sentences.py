@@ -76,7 +76,7 @@ BLIND = verdict(run(without=("cloudflare",)))
     ],
 )
 def test_the_gate_in_words(judged: Verdict, gate: tuple[str, ...], said: list[str]) -> None:
-    assert sentences(judged, gate) == said
+    assert sentences(judged, gate, {}) == said
 
 
 def test_only_those_who_share_a_set_may_have_broken_in_its_place() -> None:
@@ -87,9 +87,9 @@ def test_only_those_who_share_a_set_may_have_broken_in_its_place() -> None:
         at_least_one_of=(("a", "b"), ("c", "d"), ("b", "c")),
     )
     words = "closed: {} cannot be cleared; {} may have broken in their place"
-    assert sentences(judged, ["a"]) == [words.format("a", "b")]
-    assert sentences(judged, ["d"]) == [words.format("d", "c")]
-    assert sentences(judged, ["b"]) == [words.format("b", "a, c")]
+    assert sentences(judged, ["a"], {}) == [words.format("a", "b")]
+    assert sentences(judged, ["d"], {}) == [words.format("d", "c")]
+    assert sentences(judged, ["b"], {}) == [words.format("b", "a, c")]
 
 
 @pytest.mark.parametrize(

@@ -166,7 +166,7 @@ def test_the_gate_stays_shut_whatever_else_happened_later() -> None:
     assert (JUDGED.verdict.status, JUDGED.verdict.ambiguous) == ("localised", ())
     for segment in ("tunnel", "doh"):
         assert gate.blocked(JUDGED.verdict, [segment]) == [segment]
-        assert gate.sentences(JUDGED.verdict, [segment]) == [f"closed: {segment} convicted"]
+        assert gate.sentences(JUDGED.verdict, [segment], {}) == [f"closed: {segment} convicted"]
     assert gate.blocked(JUDGED.verdict, ["wan", "cf-edge", "traefik", "wall"]) == []
 
 

@@ -6,6 +6,8 @@ from typing import NamedTuple
 
 import pytest
 
+from t3probe.probes.http import HttpLine
+
 PUBLIC = ("egress", "resolver", "edge", "cloudflare", "walloff-probe")
 
 
@@ -73,3 +75,21 @@ def test_a_hard_case(field, name: str) -> None:
     assert set(seen.verdict["convicted"]) == case.convicted, seen.legs
     groups = [set(one) for one in seen.verdict["at_least_one_of"] if len(one) > 1]
     assert groups == ([case.one_of] if case.one_of else []), seen.legs
+
+
+def test_a_cut_that_a_leg_learns_of_by_its_own_beat(field, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The machine's leg beats at the common beat before it has seen that its connection died. The
+    reset is answer enough that the machine lives, and no proof that its connection did."""
+    ended = HttpLine._ended
+
+    def late(self: HttpLine, state: object) -> None:
+        if not self.leg.refused_ok:
+            ended(self, state)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(HttpLine, "_ended", late)
+    seen = field.run(["devvm:cut@560ms"], 1.4)
+    last = [one for one in seen.legs["devvm"].beats if one.conn == 0][-1]
+    assert (last.strand, last.ok, last.refused) == ("held", True, True)
+    assert seen.verdict["convicted"] == []
+    assert seen.verdict["simplest"] == ["devvm"]
+    assert seen.verdict["at_least_one_of"] == [["devvm", "dispatch"], ["devvm", "serve"]]

@@ -38,6 +38,7 @@ class Asked:
         gateway: Gateway | None = None,
         prometheus: str | None = None,
         deployment: Path | None = None,
+        gloss: Mapping[str, str] | None = None,
         clock: Clock | None = None,
         **more: Any,
     ) -> None:
@@ -48,7 +49,7 @@ class Asked:
             deployment=None if deployment is None else str(deployment), job="t3-probe",
             vantage=None,
         )  # fmt: skip
-        self.tools = Toolbox(Sources(self.runs, gateway, drop), self.clock, {}, **more)
+        self.tools = Toolbox(Sources(self.runs, gateway, drop, gloss or {}), self.clock, {}, **more)
 
     async def __call__(self, tool: str, **arguments: Any) -> dict[str, Any]:
         """The answer, which fits its schema."""

@@ -7,7 +7,15 @@ from pathlib import Path
 from typing import Any
 from xml.sax.saxutils import quoteattr
 
-from t3probe.observation import Attempt, Beat, Drop, EnvoyView, Observation, RunRecord
+from t3probe.observation import (
+    RECORD_VERSION,
+    Attempt,
+    Beat,
+    Drop,
+    EnvoyView,
+    Observation,
+    RunRecord,
+)
 from t3probe.record import Recording, leg_property, run_property
 
 NOW = 1_795_000_000.0
@@ -101,7 +109,7 @@ def recording(seen: Sequence[Observation], ended_at: float = NOW, **more: Any) -
     facts: dict[str, Any] = {
         "deployment": "t3", "segments": SEGMENTS, "own_segments": own, "paths": (SEGMENTS,),
         "started_at": ended_at - SECONDS, "duration_seconds": SECONDS, "hold_seconds": 35.0,
-        "vantage": "attic",
+        "vantage": "attic", "version": RECORD_VERSION,
     }  # fmt: skip
     return Recording(RunRecord(**{**facts, **more}), tuple(seen))
 

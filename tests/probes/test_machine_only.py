@@ -28,7 +28,7 @@ from probes.walls import TO_SSO, public, walled
 from t3probe.config.types import Leg
 from t3probe.observation import Observation
 from t3probe.run.book import Book
-from t3probe.verdict.evidence import held_through
+from t3probe.verdict.evidence import Evidence
 
 
 def machine(server: Server, **changes: Any) -> Leg:
@@ -115,7 +115,10 @@ async def test_what_ended_a_held_connection_is_no_proof_that_it_held() -> None:
             lambda book: any(one.refused for one in book.beats), machine(server, fresh_every=0)
         )
     assert [one.refused for one in seen.beats if one.conn == 0] == [False, False, True]
-    assert not held_through(seen, 0.0, seen.beats[2].sent)
+    first, second, last = seen.beats[:3]
+    evidence = Evidence([(seen.leg, seen)])
+    assert evidence.held_through(first.ended, second.sent) == {seen.leg: seen.path}
+    assert not evidence.held_through(first.ended, last.sent)
 
 
 async def test_the_silence_of_its_page_degrades_it() -> None:

@@ -6,11 +6,13 @@ import json
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from t3probe.cli import main
 from t3probe.config import load
 from t3probe.explain.from_runs import run_seen
+from t3probe.mcp_server.of_run import OfRun
 from t3probe.observation import RECORD_VERSION
 from t3probe.record import Recording, read_recording, record_line
 from t3probe.report.history import History
@@ -140,6 +142,39 @@ def test_the_answer_says_that_the_record_is_old(
     assert "version" not in json.loads(told.out)
     page = render_page(History.of([read_recording(file)])).decode()
     assert "This record is of 0.1: " in page
+
+
+def test_every_answer_from_old_records_says_it(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    read(tmp_path, "down")
+    file, log = str(tmp_path / "down.log"), tmp_path / "serve.txt"
+    log.write_text("2023-11-14T22:13:31Z nothing that anybody knows\n")
+
+    def told(*arguments: str) -> str:
+        main([*arguments])
+        captured = capsys.readouterr()
+        return " ".join((captured.out + captured.err).split())
+
+    asked = ("--at", "2023-11-14T22:13:30Z", "--runs", file)
+    looked = ("--around", "2023-11-14T22:13:30Z", "--runs", file)
+    for more in ((), ("--json",)):
+        assert SAID in told("explain", *asked, *more)
+        assert SAID in told("forensics", str(log), *looked, *more)
+    for form in ("text", "json"):
+        assert SAID in told("compare", file, file, "--format", form)
+    assert SAID in told("verdict", "--repeat", file)
+    assert SAID in told("verdict", "--repeat", "--text", file)
+    recording = read_recording(file)
+    assert SAID in " ".join(OfRun(recording, "x").source(1.7e9).notes)
+    newer = msgspec.structs.replace(
+        recording.run, version=RECORD_VERSION, started_at=recording.run.started_at + 60
+    )
+    page = render_page(History.of([recording, Recording(newer, recording.observations)])).decode()
+    assert "1 of 2 records are of 0.1: " in page
+    new = tmp_path / "new.log"
+    new.write_text(record_line(newer, recording.observations) + "\n")
+    assert "1 of 2 records are of 0.1: " in told("verdict", "--repeat", "--text", file, str(new))
 
 
 def test_a_record_of_today_says_nothing_of_the_kind(

@@ -43,7 +43,9 @@ def test_from_outside_some_cannot_be_told_apart(capsys: pytest.CaptureFixture[st
     assert lines[0] == "t3 from laptop: 5 legs"
     assert "cannot be run from here: internal, traefik, dispatch, devvm, t3serve" in text
     assert "crossed by no leg: wall, serve" in text
-    assert "not to be told apart: tunnel, traefik, carve-out" in text
+    said = " ".join(text.split())
+    tunnel = "tunnel (or what the CDN does with this path)"
+    assert f"not to be told apart: {tunnel}, traefik, carve-out" in said
     assert "not to be told apart: devvm, dispatch" in text
     assert "one more leg that tells the most: " in text
 

@@ -129,6 +129,25 @@ def test_the_connection_that_dies_in_an_outage_gives_it_its_reason_and_age() -> 
     assert one.drops[0] == found  # another one was opened meanwhile, and died
 
 
+def test_the_kernels_numbers_of_the_connection_that_died_second() -> None:
+    mine, others = (
+        TcpSample(state=1, rtt_seconds=0.001, unacked=3),
+        TcpSample(state=1, rtt_seconds=0.001, unacked=7),
+    )
+    for first, errors, given, kept in (
+        (None, None, mine, mine),
+        (None, others, mine, others),  # at the moment when it failed, not later
+        (others, None, mine, others),  # what failed first said more already
+    ):
+        one = book()
+        drop(one, 1.0, strand="fresh", conn=None, age=None)
+        one.amend(tcp=first)
+        died = error("connection_reset", "hold")
+        died.tcp = errors
+        one.held_failed_too(died, conn=7, age=1.0, facts=Facts(), tcp=given)
+        assert one.drops[0].tcp == kept
+
+
 @pytest.mark.parametrize("symptom", ["unknown", "down"])
 def test_a_connection_that_dies_changes_no_other_symptom(symptom: Any) -> None:
     one = book()

@@ -228,6 +228,21 @@ def test_the_words_say_where() -> None:
     ]
 
 
+def test_what_the_kernel_suspects_carries_its_gloss() -> None:
+    leg = msgspec.structs.replace(LEG, tcp_ends_at="b")
+    error = failed(tcp=DROPPED)
+    words = LOST + ": lost at b (or behind) or before it, there or back"
+    assert evidence(leg, error, GOOD, {"b": "or behind"}).words == words
+    book = Book(leg, 0.0, Footing(RunClock(FakeClock()), Timing()))
+    book.gloss = {"b": "or behind"}
+    book.good(Echo(sent=1.0, ended=1.1), 0, 0, GOOD, "held")
+    book.drop(
+        error, began=1.1, sent=2.0, noticed=22.0, call=1, strand="held", conn=0,
+        age=21.0, facts=Facts(), tcp=None,
+    )  # fmt: skip
+    assert book.drops[-1].evidence == words
+
+
 # -- in a book ---------------------------------------------------------------------------------
 
 

@@ -8,7 +8,8 @@ import pytest
 from far_end import ELSEWHERE, FINE, error
 from strands import REFUSED, Scene, leg, of
 
-from t3probe.observation import Observation
+from t3probe.observation import Observation, TcpSample
+from t3probe.probes.base import Facts
 
 
 def told(seen: Observation) -> tuple[Any, ...]:
@@ -151,6 +152,25 @@ async def test_the_held_connection_dies_after_new_ones_were_refused(
     assert (bad.outcome, bad.reason) == ("failed", "connection_reset")
 
 
+async def test_the_kernels_numbers_of_the_connection_that_died_second_are_kept(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Taken before it is closed: afterwards there are none."""
+    scene = Scene(monkeypatch, leg("bad"))
+    end = scene.ends["bad"]
+    sample = TcpSample(state=1, rtt_seconds=0.001, unacked=3)
+
+    def numbers() -> None:
+        (line,) = end.open
+        monkeypatch.setattr(line, "tcp", lambda: None if line.closed else sample)
+
+    scene.at(0.1, numbers)
+    scene.set(0.15, "bad", fresh=REFUSED)
+    scene.at(1.5, end.cut)
+    (drop,) = (await scene.play(1.8))["bad"].drops
+    assert (drop.strand, drop.reason, drop.tcp) == ("held", "connection_reset", sample)
+
+
 async def test_what_fails_while_a_leg_closes_is_no_drop(monkeypatch: pytest.MonkeyPatch) -> None:
     """A held beat finds another route while a fresh one is open."""
     for fails in (True, False):
@@ -262,14 +282,14 @@ async def test_a_leg_has_only_so_many_fresh_attempts_open(monkeypatch: pytest.Mo
 # -- who may call -------------------------------------------------------------------------------
 
 
-def callers(monkeypatch: pytest.MonkeyPatch, count: int) -> Any:
+def callers(monkeypatch: pytest.MonkeyPatch, count: int, heartbeat: float = 60) -> Any:
     from probes.servers import deployment
 
     from t3probe.run.controller import Run
     from t3probe.timing import FakeClock, RunClock
 
     legs = [leg(f"leg{n}") for n in range(count)]
-    run = Run(deployment(legs, heartbeat=60), legs, hold=60, clock=RunClock(FakeClock()))
+    run = Run(deployment(legs, heartbeat=heartbeat), legs, hold=60, clock=RunClock(FakeClock()))
     return run, run.legs
 
 
@@ -291,8 +311,6 @@ def test_all_legs_together_call_ten_in_a_heartbeat(monkeypatch: pytest.MonkeyPat
 def test_a_leg_that_called_three_calls_none_until_it_was_well_for_a_heartbeat(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    from t3probe.probes.base import Facts
-
     run, (one, other) = callers(monkeypatch, 2)
 
     def drops(noticed: float) -> int:
@@ -312,12 +330,45 @@ def test_a_leg_that_called_three_calls_none_until_it_was_well_for_a_heartbeat(
     assert drops(202.0) == 6
 
 
+def test_with_a_heartbeat_below_a_second_a_leg_calls_one_a_second(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    run, legs = callers(monkeypatch, 12, heartbeat=0.25)
+    one = legs[0]
+    assert [run.call_for(one, at) for at in (5.0, 5.3, 5.99, 6.0, 7.0, 8.0)] == [1, 0, 0, 2, 3, 4]
+    assert not one.muted, "three in a heartbeat are more than it may call at all"
+    others = legs[1:]
+    assert [run.call_for(leg, 8.1) for leg in others] == [*range(5, 14), 0, 0]
+    # Nine of them and its own, 0.1 s earlier: with the next heartbeat there is room again.
+    assert [run.call_for(leg, 8.26) for leg in others] == [*[0] * 9, 14, 0]
+    assert run.call_for(others[-1], 8.35) == 15
+
+
 def test_planned_downtime_calls_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
     run, (one, other) = callers(monkeypatch, 2)
     run._planned = lambda leg: "away" if leg.name == "leg0" else ""
     assert run.call_for(one, 1.0) == 0
     assert one.muted
     assert run.call_for(other, 1.0) == 1
+
+
+def test_who_was_muted_by_planned_downtime_calls_when_it_was_well_for_a_heartbeat(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    run, (one,) = callers(monkeypatch, 1, heartbeat=0.25)
+    run._planned = lambda leg: "away"
+    one.book.drop(
+        error("rtt_timeout", "ask"), began=1.0, sent=1.0, noticed=1.0, call=0,
+        strand="held", conn=0, age=1.0, facts=Facts(), tcp=None,
+    )  # fmt: skip
+    assert run.call_for(one, 1.0) == 0
+    run._planned = lambda leg: ""
+    assert run.call_for(one, 1.1) == 0  # still down
+    one.book.recover(1.5)
+    assert run.call_for(one, 1.7) == 0
+    assert one.muted
+    assert run.call_for(one, 1.75) == 1
+    assert not one.muted
 
 
 async def test_a_leg_that_keeps_dropping_stops_calling(monkeypatch: pytest.MonkeyPatch) -> None:

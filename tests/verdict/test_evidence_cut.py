@@ -25,7 +25,6 @@ from verdict_script import (
 )
 
 from t3probe.observation import Beat, Observation
-from t3probe.verdict.evidence import held_through
 
 X = leg("x", "wan a", usual(until=15), cut(), opening(15.02, 1), both(20, 30, conn=1))
 
@@ -53,6 +52,10 @@ NOT_HELD: dict[str, tuple[Any, ...]] = {
     "good beats before only": (*opening(0), *held(10)),
     "good beats after only": (*fresh(0, 10), *opening(CALLED), *held(20, 30)),
     "a beat that failed between": (*opening(0), *held(10), *held(13, ok=False), *held(20, 30)),
+    "a connection that a kernel reset, which was answer enough": (
+        *opening(0), *held(10), *held(CALLED, refused=True), *opening(20, 1), *held(30, conn=1)),
+    "one whose end was answer enough, and beats after it": (
+        *opening(0), *held(10), *held(13, refused=True), *held(20, 30)),
     "the answer from before came after the last good one of the cut leg":
         (*opening(9.95, took=0.3), *held(20, 30)),
     "a last beat sent before the cut was noticed": (*opening(0), *held(10, 14.99)),
@@ -82,10 +85,18 @@ def test_a_beat_that_told_nothing_between_does_not_matter() -> None:
 
 
 def test_held_through_an_interval_of_ones_own() -> None:
-    seen = y(usual())
-    assert held_through(seen, 0.1, 30.0)
-    assert not held_through(seen, 0.0, 30.0)
-    assert not held_through(seen, 0.1, 30.1)
+    evidence = judge(X, y(usual()), leg("z", "c", fresh(0, 10, 20, 30))).evidence
+    assert evidence.held_through(0.1, 30.0) == {"y": ("wan", "b")}
+    assert evidence.held_through(0.0, 30.0) == {}
+    assert evidence.held_through(0.1, 30.1) == {}
+    # The new connection of the leg that was cut, but for what is too near its own drop.
+    assert set(evidence.held_through(20.1, 29.0)) == {"x", "y"}
+    assert set(evidence.held_through(15.2, 15.9)) == {"y"}
+
+
+def test_an_interval_of_ones_own_and_several_machines() -> None:
+    evidence = judge(X, y(usual()), spread="wan").evidence
+    assert evidence.held_through(0.1, 30.0) == {"y": ("b",)}
 
 
 def test_a_leg_that_holds_nothing_never_held_through() -> None:

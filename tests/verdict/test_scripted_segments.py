@@ -7,7 +7,8 @@ follows from the rules of evidence. Each row holds for several onsets and for se
 from __future__ import annotations
 
 import pytest
-from simulated import OWN, ROUTES, SEGMENTS, Breaks, Kind, Simulation
+from simulated import Simulation
+from simulated_world import OWN, ROUTES, SEGMENTS, Breaks, Kind
 
 from t3probe.verdict import LABELS, RunVerdict
 

@@ -14,7 +14,8 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 
 import pytest
-from simulated import NETWORKS, ROUTES, Breaks, Simulation, random_breaks
+from simulated import Simulation
+from simulated_world import NETWORKS, ROUTES, Breaks, random_breaks
 
 from t3probe.verdict import RunVerdict
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import os
+from asyncio.sslproto import SSLProtocol
 from collections import Counter
 from collections.abc import Iterator
 
@@ -22,6 +23,27 @@ from t3probe.timing import RunClock
 def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SteadyLab]:
     with SteadyLab(tmp_path_factory.mktemp("lab"), {}, pace=4.0) as one:
         yield one
+
+
+def test_closed_tls_connections_leave_no_large_buffers(
+    lab: SteadyLab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(SSLProtocol, "max_size", 1 << 18)
+    deployment = deployed(lab, heartbeat=0.3, sweep_interval=0.3)
+
+    async def main() -> list[int]:
+        kept = Kept(deployment, clock=lab.loop.clock)
+        serving = asyncio.create_task(kept.watch.serve())
+        await asyncio.sleep(1)
+        sizes = [len(one._ssl_buffer) for one in gc.get_objects() if type(one) is SSLProtocol
+                 and one._sslcontext is kept.watch.held.probing.tls.context()]  # fmt: skip
+        serving.cancel()
+        await asyncio.gather(serving, return_exceptions=True)
+        return sizes
+
+    sizes = lab.run(main())
+    assert sizes
+    assert max(sizes) <= 1 << 14
 
 
 def deployed(lab: SteadyLab, **times: float) -> Deployment:

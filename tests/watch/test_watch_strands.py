@@ -23,6 +23,7 @@ from watch_helpers import Kept, disconnects
 
 from t3probe.config.types import Deployment
 from t3probe.observation import Observation
+from t3probe.probes.base import Echo
 from t3probe.run.controller import Run
 from t3probe.timing import RunClock
 from t3probe.watch.blips import BESIDE_SECONDS, Blips
@@ -147,6 +148,30 @@ def test_round_trips_are_those_of_held_beats(monkeypatch: pytest.MonkeyPatch) ->
 
 
 # -- blips among themselves ---------------------------------------------------------------------
+
+
+def test_what_falls_short_is_that_of_the_newest_beat() -> None:
+    kept = Kept(deployment([WHOLE], **TIMES), clock=JumpClock())
+    book = kept.watch.held.legs[0].book
+
+    def beats(at: float, **more: Any) -> tuple[Any, ...]:
+        book.good(Echo(sent=at, ended=at + 0.1, **more), 0, 0, None, "fresh")
+        seen = book.observation("")
+        return seen.outcome, seen.reason, seen.clears
+
+    assert beats(1.0) == ("passed", None, None)
+    silent = ("rtt_timeout", "its page does not answer")
+    assert beats(2.0, short=silent, clears=("front",)) == ("degraded", "rtt_timeout", ("front",))
+    # In a run it would stay so: there the least that was seen counts.
+    assert beats(3.0, clears=("front", "back")) == ("passed", None, ("front", "back"))
+    assert beats(4.0) == ("passed", None, None)
+
+
+def test_a_reload_gives_the_books_the_glosses_of_the_new_file() -> None:
+    first = deployment([WHOLE], **TIMES)
+    kept = Kept(first, clock=JumpClock())
+    kept.watch.held._use(replace(first, gloss={"back": "or what is behind it"}))
+    assert kept.watch.held.legs[0].book.gloss == {"back": "or what is behind it"}
 
 
 def test_a_blip_is_counted_once_however_much_company_it_has() -> None:
