@@ -12,8 +12,8 @@ Rows that are no plain conviction of both, and why:
 - a wall joins one common beat in a heartbeat. What is noticed a moment after the first drop finds
   no wall's beat any more, and nobody else crosses through traefik;
 - a leg clears nothing of what was noticed within a second of a drop of its own;
-- a leg calls one common beat a second: one that was cut a moment ago is compared with nobody when it
-  drops again;
+- a leg calls one common beat a second: one that was cut a moment ago is compared with nobody when
+  it drops again;
 - a rule that lets everything past is not seen when nothing is behind it.
 """
 
@@ -28,7 +28,9 @@ PAIRS_START = {
     "traefik:drain dispatch:new-sso": "localised | traefik dispatch | - | tunnel carve-out | wall",
     "tunnel:new-sso serve:exit": "ambiguous | serve | cf-edge tunnel | - | -",
     "carve-out:new-502 wall:new-502": "localised | carve-out | - | tunnel | wall",
-    "traefik:new-404 serve:new-404": "ambiguous | serve | traefik carve-out | cf-edge tunnel | wall",
+    "traefik:new-404 serve:new-404": (
+        "ambiguous | serve | traefik carve-out | cf-edge tunnel | wall"
+    ),
     "tunnel:exit dispatch:exit": "localised | dispatch | - | tunnel carve-out | -",
     "upstream-search:exit doh:drain": "localised | doh upstream-search | - | - | tunnel",
     "dispatch:new-404 carve-out:stall": "localised | dispatch | - | tunnel carve-out | -",

@@ -41,8 +41,8 @@ def test_two_faults_in_mid_hold(field, pair: str) -> None:
 def test_one_of_two_machines_beside_another_fault(
     field, monkeypatch: pytest.MonkeyPatch, half: str, beside: str
 ) -> None:
-    """Which beats meet the broken machine depends on how many came before. A wall that is open makes
-    an answer that either machine of traefik may have made."""
+    """Which beats meet the broken machine depends on how many came before. What an open wall
+    answers either machine of traefik may have made."""
     spread = msgspec.structs.replace(field.deployment, spread=("tunnel", "traefik", "dispatch"))
     monkeypatch.setattr(field, "deployment", spread)
     seen = field.run([f"{half}@500ms", f"{beside}@900ms"], 2.6)
