@@ -515,7 +515,7 @@ class LegRun:
             self.done = max(self.done, call)
             run.changed()
         self._note_addresses(kept, tried)
-        attempt = attempt_of(kept, self.leg)
+        attempt = attempt_of(kept, self.leg, tried)
         if kept.error is None:
             held_failed = book.drops[-1].strand == "held"
             await self._keep_or_close(kept, call, second_look=True)

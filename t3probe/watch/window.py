@@ -247,6 +247,7 @@ class WindowBook(Book):
                 carried=second.evidence.carried,
                 accused=second.evidence.accused,
                 remote_address=drop.remote_address,
+                refused_at=drop.attempt.refused_at if drop.attempt is not None else (),
             ),
             carried=first.evidence.carried,
             evidence=second.evidence.words,

@@ -63,6 +63,19 @@ async def test_one_that_dies_in_the_hold_degrades_as_well(
     assert status(seen)[0] == "clean"
 
 
+@pytest.mark.parametrize(
+    ("answers", "refused"),
+    [((REFUSED, REFUSED), 2), ((REFUSED, DEAD), 0), ((REFUSED,), 0), ((REFUSED, FINE), None)],
+)
+async def test_where_every_address_refused_it_is_known(
+    monkeypatch: pytest.MonkeyPatch, answers: tuple[Answer, ...], refused: int | None
+) -> None:
+    FarEnd(monkeypatch, *answers)
+    seen = await held(0.5)
+    found = [len(one.attempt.refused_at) for one in seen.drops if one.attempt is not None]
+    assert found == ([] if refused is None else [refused])
+
+
 async def test_all_that_are_dead_are_a_drop(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
