@@ -60,6 +60,7 @@ ROWS = {
     # A cut, in the middle and after the last heartbeat.
     "tunnel:cut@12s": "localised | tunnel | - | - | -",
     "tunnel:cut@33s": "localised | tunnel | - | - | -",
+    "dispatch:cut@34s": "localised | dispatch | - | tunnel carve-out | -",
     "wan:cut@25s": "ambiguous | - | wan doh cf-edge | tunnel | -",
     # Open ones live on: noticed by the fresh beat of the next heartbeat, or not at all.
     "serve:drain@5s": "localised | serve | - | - | -",
