@@ -171,6 +171,8 @@ class Attempt(Fact, frozen=True):
     accused: str = ""
     """It ended in an HTTP answer, and the segment from which on somebody made it."""
     remote_address: str = ""
+    refused_at: tuple[str, ...] = ()
+    """Where its connects were refused, when there were several and every one was."""
 
 
 class Drop(Fact, frozen=True):

@@ -230,7 +230,6 @@ class Checks:
             return (yield)
         finally:
             if any(seen.after_hold and seen.drops for seen in self.session.recorded()):
-                self.session.look_again()
                 for seen in self.session.recorded():
                     self._write_property(seen)  # a reader takes the last one of a name
             if self.lab is not None:
@@ -279,9 +278,17 @@ class Checks:
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_protocol(self, item: pytest.Item) -> Generator[None, object, object]:
-        """Judging a leg takes no time; the body of another check may, so a signal ends it."""
+        """Judging a leg takes no time; the body of another check may, so a signal ends it.
+
+        One that failed is followed at once by a common beat: what the legs would say when all
+        checks are through may lie after the end of what it met.
+        """
         with INTERRUPTS.raising(1 if leg_of(item) is None else 2):
-            return (yield)
+            done = yield
+        seen = self.session.observations.get(own_name(item)) if own_body(item) else None
+        if seen is not None and seen.drops:
+            self.session.look_again(seen.leg)
+        return done
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_makereport(

@@ -68,6 +68,8 @@ class Session:
         self.clock_step_seconds = 0.0
         self.calls = 0
         """How many common beats were called."""
+        self._looked_seconds = 0.0
+        """So long the common beats after checks of their own took."""
         self._run: Run | None = None
 
     @property
@@ -98,9 +100,13 @@ class Session:
         elif sweep is not None:
             sweep.give_up()
 
-    def look_again(self) -> None:
-        """One more beat of every leg: the common beat after a check of one's own failed."""
+    def look_again(self, name: str) -> None:
+        """One more beat of every leg: the common beat after this check of one's own failed, and its
+        second look. All of them together begin for no longer than a watchdog's time."""
+        own = self.observations[name]
         if self.interrupted or not self.selected:
+            return
+        if self._looked_seconds > self.deployment.timing.watchdog:
             return
         assert self.clock is not None
         began = self.clock.now()
@@ -108,10 +114,8 @@ class Session:
         for seen in asyncio.run(self._measure(0.0, None, sweep, self.calls + 1)):
             self.observations[seen.leg] = continued(self.observations[seen.leg], seen)
         ended = self.clock.now()
-        for name in self.own_checks:
-            own = self.observations.get(name)
-            if own is not None and own.drops:
-                self.observations[name] = looked_again(own, began, ended)
+        self._looked_seconds += ended - began
+        self.observations[name] = looked_again(own, began, ended)
 
     async def _measure(
         self,

@@ -19,7 +19,7 @@ from t3probe.probes.base import (
     http_reason,
 )
 from t3probe.probes.http_client import Answer, HttpClient
-from t3probe.probes.marks import asked_apart, new_nonce
+from t3probe.probes.marks import asked_apart, nearby, new_nonce, replayed
 from t3probe.probes.sso import sso_answer
 from t3probe.tcpinfo import claim
 
@@ -71,9 +71,11 @@ class HttpLine(Line):
         marks = self.probing.marks
         answer.marked = check_route(self.leg, answer.headers, self.facts, marks, answer.nonce)
         self.judge(answer)
+        kept = replayed(answer.headers, answer.nonce)
         return Echo(
             sent=answer.sent,
             ended=answer.ended,
+            clears=nearby(self.leg, answer.marked) if kept else None,
             first_byte_seconds=round(max(0.0, answer.first_byte - answer.sent), 6),
         )
 

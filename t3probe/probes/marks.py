@@ -16,7 +16,16 @@ from typing import Any
 
 from t3probe.config.types import Leg
 
-__all__ = ["NONCE_HEADER", "Marks", "asked_apart", "asking", "from_a_cache", "new_nonce"]
+__all__ = [
+    "NONCE_HEADER",
+    "Marks",
+    "asked_apart",
+    "asking",
+    "from_a_cache",
+    "nearby",
+    "new_nonce",
+    "replayed",
+]
 
 NONCE_HEADER = "T3Probe-Nonce"
 OWN_QUERY = "t3probe"
@@ -61,6 +70,24 @@ def from_a_cache(headers: Mapping[str, Any]) -> bool:
     return False
 
 
+def replayed(headers: Mapping[str, Any], nonce: str) -> bool:
+    """Whether an answer was made for another request than the one with this nonce."""
+    return from_a_cache(headers) or any(
+        name.lower().startswith(_OURS) and _of_another(str(value), nonce)
+        for name, value in headers.items()
+    )
+
+
+def nearby(leg: Leg, marked: str) -> tuple[str, ...] | None:
+    """What an answer proves to work when nobody knows who made it: what lies before the end of the
+    TCP connection, with that end, and what its last mark clears. None: the whole path."""
+    path, end = leg.path, leg.tcp_ends_at
+    if marked and marked == path[-1]:
+        return None
+    sure = path.index(end) + 1 if end else 1
+    return path[: max(sure, path.index(marked) if marked else 0)]
+
+
 @dataclass(frozen=True, slots=True)
 class Marks:
     """Which header is whose mark, and which segments lie behind which."""
@@ -76,9 +103,7 @@ class Marks:
         found = {name: one for name, one in self.segments.items() if name in headers}
         if not found:
             return {}
-        kept = from_a_cache(headers) or any(
-            name.startswith(_OURS) and _of_another(str(headers[name]), nonce) for name in found
-        )
+        kept = replayed(headers, nonce)
         return {
             name: one
             for name, one in found.items()

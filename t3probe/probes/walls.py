@@ -27,7 +27,7 @@ from t3probe.probes.base import (
 )
 from t3probe.probes.escapes import ways_out
 from t3probe.probes.http_client import Answer, HttpClient
-from t3probe.probes.marks import asked_apart, asking, new_nonce
+from t3probe.probes.marks import asked_apart, asking, nearby, new_nonce, replayed
 from t3probe.probes.sso import BODY_BYTES, sso_answer
 
 __all__ = ["open_walled", "open_walloff"]
@@ -89,15 +89,6 @@ class WallLine(Line):
         """Whether the file says which answers there must be, and this is another one."""
         return False
 
-    def nearby(self, answer: Answer) -> tuple[str, ...] | None:
-        """What works when nobody knows whose answer this is: what lies before the end of the TCP
-        connection, with that end, and what its marks clear. None: the whole path."""
-        path, end = self.leg.path, self.leg.tcp_ends_at
-        if answer.marked and answer.marked == path[-1]:
-            return None
-        sure = path.index(end) + 1 if end else 1
-        return path[: max(sure, path.index(answer.marked) if answer.marked else 0)]
-
     async def look(self) -> Echo:
         """The requests of one beat. Raises ProbeError, Collapsed."""
         raise NotImplementedError
@@ -131,14 +122,17 @@ class WalloffLine(WallLine):
         return Echo(
             sent=plain.sent,
             ended=plain.ended,
-            clears=None if self._sure(plain) else self.nearby(plain),
+            clears=None if self._sure(plain) else nearby(self.leg, plain.marked),
         )
 
     def expected(self, error: ProbeError) -> bool:
         return bool(self.leg.expect_status) and error.status is not None and error.tells
 
     def _sure(self, answer: Answer) -> bool:
-        """Whether it came past the rule. A 404 that nobody expects may be anybody's."""
+        """Whether it came past the rule. A 404 that nobody expects may be anybody's, and what a
+        cache kept is the cache's."""
+        if replayed(answer.headers, answer.nonce):
+            return False
         return answer.status != 404 or bool(self.leg.expect_status)
 
     def _judge(self, answer: Answer, what: str, expect: Sequence[int] = ()) -> None:
@@ -180,8 +174,9 @@ class WalledLine(WallLine):
                 words = f"ways out of {printable(prefix)} not all tried: {error.detail}"
                 self.facts.evidence.append(words)
             self.probing.once.add(tried)
-        # Neither served nor walled: whoever it was, it need not have been the rule.
-        clears = None if self._refused(last) else self.nearby(last)
+        # Neither served nor walled, or out of a cache: it need not have been the rule.
+        sure = self._refused(last) and not replayed(last.headers, last.nonce)
+        clears = None if sure else nearby(self.leg, last.marked)
         return Echo(sent=first.sent, ended=first.ended, clears=clears)
 
     def _refused(self, answer: Answer) -> bool:

@@ -170,9 +170,12 @@ def kept_of(tried: Sequence[Tried]) -> Tried:
     return worst
 
 
-def attempt_of(kept: Tried, leg: Leg) -> Attempt:
+def attempt_of(kept: Tried, leg: Leg, tried: Sequence[Tried]) -> Attempt:
     """The second look, for the record."""
     failed = kept.error
+    dialled = [one for one in tried if one.error is None or not one.error.unroutable]
+    refused = [one for one in dialled if one.error and one.error.reason == "connect_refused"]
+    everywhere = len(refused) == len(dialled) > 1
     proof = None if failed is None else evidence(leg, failed)
     return Attempt(
         started=kept.started,
@@ -184,6 +187,7 @@ def attempt_of(kept: Tried, leg: Leg) -> Attempt:
         carried=proof.carried if proof else (),
         accused=proof.accused if proof else "",
         remote_address=str(kept.target) if failed else "",
+        refused_at=tuple(str(one.target) for one in refused) if everywhere else (),
     )
 
 

@@ -318,8 +318,7 @@ class LegRun:
         finally:
             self._open -= 1
             self.wake.set()
-        if self.run.lasting:
-            self.book.addresses = addresses(tried)
+        self._note_addresses(kept, tried)
         await self._fresh_over(kept, call)
 
     async def _dial(self, call: int) -> tuple[Tried, list[Tried]]:
@@ -331,6 +330,12 @@ class LegRun:
         finally:
             self.looked = max(self.looked, call)
             self.run.changed()
+
+    def _note_addresses(self, kept: Tried, tried: list[Tried]) -> None:
+        """How each address answered: the newest in the held mode. In a run one that once was silent
+        beside others that answered is remembered; when all are, that is a drop."""
+        if self.run.lasting or (kept.error is None and any(one.error for one in tried)):
+            self.book.addresses = addresses(tried)
 
     async def _resolve_again(self) -> None:
         """Ask for the addresses anew, without losing what is known when nobody answers."""
@@ -512,9 +517,8 @@ class LegRun:
         finally:
             self.done = max(self.done, call)
             run.changed()
-        if run.lasting:
-            book.addresses = addresses(tried)
-        attempt = attempt_of(kept, self.leg)
+        self._note_addresses(kept, tried)
+        attempt = attempt_of(kept, self.leg, tried)
         if kept.error is None:
             held_failed = book.drops[-1].strand == "held"
             await self._keep_or_close(kept, call, second_look=True)

@@ -138,7 +138,7 @@ class _Writer:
             self._again(kept_of(second))
 
     def _again(self, kept: Tried) -> None:
-        attempt = attempt_of(kept, self._leg)
+        attempt = attempt_of(kept, self._leg, [kept])
         if kept.error is None:
             self._book.amend(symptom="blip", lone=True, attempt=attempt, recovered=kept.ended)
             self._good(kept)

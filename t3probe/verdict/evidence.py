@@ -242,7 +242,7 @@ class Evidence:
         hosts: dict[str, set[str]] = {}
         for fault in faults:
             if fault.refused:
-                hosts.setdefault(fault.leg, set()).add(fault.refused)
+                hosts.setdefault(fault.leg, set()).update(fault.refused)
         if not hosts:
             return frozenset()
         began = min(one.noticed for one in faults) - ONE_EVENT_SECONDS

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from t3probe.config.endpoints import plain_host
-from t3probe.observation import Drop, Observation, Reason, Symptom
+from t3probe.observation import Attempt, Drop, Observation, Reason, Symptom
 
 __all__ = [
     "ONE_EVENT_SECONDS",
@@ -78,12 +78,16 @@ class Fault:
         self.accused = drop.accused or (second.accused if second and not second.ok else "")
 
     @property
-    def refused(self) -> str:
-        """The host that refused the newest attempt's connect; empty when none did."""
-        second = self.drop.attempt
-        if second is not None and not second.ok:
-            return host_of(second.remote_address) if second.reason == "connect_refused" else ""
-        return self.host if self.drop.reason == "connect_refused" else ""
+    def refused(self) -> frozenset[str]:
+        """The hosts that refused the newest attempt's connects; empty when none did."""
+        told: Drop | Attempt = self.drop
+        at = [self.drop.remote_address]
+        if self.drop.attempt is not None and not self.drop.attempt.ok:
+            told = self.drop.attempt
+            at = [told.remote_address, *told.refused_at]
+        if told.reason != "connect_refused":
+            return frozenset()
+        return frozenset(host_of(one) for one in at if one)
 
     @property
     def own(self) -> tuple[str, ...]:

@@ -203,26 +203,28 @@ class WindowBook(Book):
     def present(self, since: float) -> Observation:
         """The leg as a run that began at `since` would have seen it.
 
-        Of drops those noticed since then, and those of outages that were over since then. An
-        outage that began before and goes on is told as such a run would tell it: from `since` to
-        the newest attempt that failed.
+        Of drops those noticed since then, and those of outages that were over since then. The
+        newest outage, when it began before, is told as such a run would tell it: from `since` to
+        the newest attempt that failed. What others did when it began is forgotten in a long one.
         """
-        drops = [one for one in self.drops if max(one.noticed, one.recovered or 0.0) >= since]
-        if self.down and self.drops[-1].noticed < since:
-            drops = [*drops, self._going_on(self.drops[-1], since)]
+        drops = [one for one in self.drops if max(one.noticed, one.recovered or since) >= since]
+        if drops and drops[-1].noticed < since and drops[-1] is self.drops[-1]:
+            drops[-1] = self._going_on(drops[-1], since)
         seen = self.observation(self._planned(), drops)
         if self.tally.memory is not None:
             seen = msgspec.structs.replace(seen, baseline=self.tally.memory.baseline)
         return seen
 
     def _going_on(self, drop: Drop, since: float) -> Drop:
-        """An outage that goes on, told by the two newest failed fresh attempts between which every
-        other leg has beaten: retries come in between, and meet no beat of anybody else."""
-        second = self.failures[-1] if self.failures else None
+        """A long outage, told by the two newest failed fresh attempts between which every other
+        leg has beaten: retries come in between, and meet no beat of anybody else."""
+        over = math.inf if drop.recovered is None else drop.recovered
+        failures = [one for one in self.failures if one.ended <= over]
+        second = failures[-1] if failures else None
         if second is None:
             return drop
         slot = math.floor(second.started / self._heartbeat() + 1e-6) * self._heartbeat()
-        first = next((one for one in reversed(self.failures) if one.ended < slot), None)
+        first = next((one for one in reversed(failures) if one.ended < slot), None)
         if first is None or first.ended <= drop.noticed:
             return drop
         return msgspec.structs.replace(
@@ -245,6 +247,7 @@ class WindowBook(Book):
                 carried=second.evidence.carried,
                 accused=second.evidence.accused,
                 remote_address=drop.remote_address,
+                refused_at=drop.attempt.refused_at if drop.attempt is not None else (),
             ),
             carried=first.evidence.carried,
             evidence=second.evidence.words,

@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Iterator
 
 import pytest
+from matrix_field import Field
 from steady_lab import SteadyLab
-
-from t3probe.config import Deployment
-from t3probe.observation import Observation
-from t3probe.verdict import judge_run
 
 TIMING = {
     "heartbeat": "400ms",
@@ -24,48 +19,6 @@ TIMING = {
 PACE = 8.0
 """Of the lab's clock. The kernel, whose time is a real one, then dials a silent address again only
 after every limit here: which of the two is first would else be a matter of the machine."""
-
-
-@dataclass(frozen=True)
-class Seen:
-    """What one run over the lab gave."""
-
-    verdict: dict[str, Any]
-    legs: dict[str, Observation]
-
-    def label(self, segment: str) -> str:
-        """The segment's one label."""
-        labels = ("exonerated", "convicted", "ambiguous", "masked", "unobserved")
-        (found,) = [one for one in labels if segment in self.verdict[one]]
-        return found
-
-    @property
-    def trouble(self) -> str:
-        """What did not pass, a line each: for the message of an assertion."""
-        return "\n".join(
-            f"{one.leg}: {one.outcome} {one.reason} {one.detail} {one.drops}"
-            for one in self.legs.values()
-            if one.outcome != "passed" or one.drops
-        )
-
-    def outcomes(self, *names: str) -> list[str]:
-        return [self.legs[name].outcome for name in names]
-
-
-class Field:
-    """Runs every leg against the lab under given faults."""
-
-    def __init__(self, lab: SteadyLab) -> None:
-        self.lab = lab
-        self.deployment: Deployment = lab.deployment()
-
-    def run(self, faults: Sequence[str] = (), hold: float = 0.0, legs: Sequence[str] = ()) -> Seen:
-        """Every leg, or only these, once."""
-        session = self.lab.session(self.deployment, hold)
-        self.lab.measure(session, legs or [leg.name for leg in self.deployment.legs], faults)
-        seen = session.recorded()
-        judged = judge_run(session.record(), seen)
-        return Seen(judged.to_dict(), {one.leg: one for one in seen})
 
 
 @pytest.fixture(scope="session")

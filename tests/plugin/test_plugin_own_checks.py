@@ -6,6 +6,12 @@ from pathlib import Path
 
 import pytest
 
+from t3probe.config import loads
+from t3probe.config.types import Deployment
+from t3probe.lab.deployment import PLACEHOLDER, TIMING, deployment_text
+from t3probe.observation import Drop, Observation
+from t3probe.session import Session
+
 OWN = """
 import asyncio
 import pytest
@@ -45,6 +51,62 @@ def test_a_check_of_ones_own_takes_part_in_the_verdict(checks, own: str) -> None
     assert done.verdict["convicted"] == ["printer"]
     assert "traefik" in done.verdict["exonerated"]
     assert "printer" in done.recording.run.own_segments
+
+
+TWO = """
+import time
+import pytest
+
+@pytest.mark.segments("traefik", "printer")
+def test_printer():
+    pytest.fail("out of paper", pytrace=False)
+
+@pytest.mark.segments("wall", leg="slow-good")
+def test_slow():
+    time.sleep(0.5)
+
+@pytest.mark.segments("traefik", "scanner")
+def test_scanner():
+    pytest.fail("no light", pytrace=False)
+"""
+
+
+def test_each_failed_check_is_followed_by_its_own_common_beat(checks, tmp_path: Path) -> None:
+    """What the legs say when the last check is through may lie after the end of what the first one
+    met: a balancer that was gone while the printer was asked is no proof against the printer."""
+    file = tmp_path / "test_two.py"
+    file.write_text(TWO)
+    done = checks("--hold", "0", "checks", str(file))
+    printer, slow, scanner = (
+        done.legs[one] for one in ("test_printer", "slow-good", "test_scanner")
+    )
+    for one in (printer, scanner):
+        (drop,) = one.drops
+        assert drop.attempt is not None
+        assert drop.attempt.started >= drop.noticed
+        called = [beat.sent for beat in done.legs["traefik"].beats if beat.call == drop.call]
+        assert called
+        assert all(drop.noticed < sent <= drop.attempt.ended for sent in called)
+    assert printer.drops[0].attempt.ended <= slow.started
+    assert slow.ended <= scanner.drops[0].noticed
+    assert done.verdict["convicted"] == ["printer", "scanner"]
+
+
+def test_the_common_beats_of_failed_checks_are_bounded() -> None:
+    session = Session(the_lab(), vantage="", hold=0.0)
+    session.selected = session.available[:1]
+    session._looked_seconds = session.deployment.timing.watchdog + 1.0
+    drop = Drop(began=0.0, noticed=1.0, reason="io_error", symptom="down", stage="ask", call=1)
+    own = Observation(
+        leg="own", kind="check", path=("wall",), outcome="failed", drops=(drop,), after_hold=True
+    )
+    session.observations["own"] = own
+    session.look_again("own")
+    assert session.observations["own"] == own
+
+
+def the_lab() -> Deployment:
+    return loads(deployment_text(PLACEHOLDER, TIMING), file="lab.toml", environ={}, now=0.0)
 
 
 def test_checks_of_ones_own_run_after_the_hold_on_their_own_time(checks, own: str) -> None:

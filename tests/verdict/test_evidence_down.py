@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
 import pytest
 from verdict_script import (
     CALLED,
@@ -374,6 +375,28 @@ def test_when_every_connect_was_refused_at_two_addresses_it_was_one_firewall() -
 def test_at_one_address_it_was_one_machine() -> None:
     same = refused("two", "wan b", "192.0.2.1:8443", "wan", "b")
     assert judge(ONE, same, segments="wan a b").verdict.convicted == ("a", "b")
+
+
+def test_one_leg_that_was_refused_at_all_of_its_addresses_met_a_firewall() -> None:
+    """Both resolvers refuse, and so does what the way out is asked at: that was nobody's own."""
+    (drop,) = ONE.drops
+    assert drop.attempt is not None
+    both = ("192.0.2.1:443", "198.51.100.1:443")
+    attempt = msgspec.structs.replace(drop.attempt, refused_at=both)
+    doh = msgspec.structs.replace(ONE, drops=(msgspec.structs.replace(drop, attempt=attempt),))
+    egress = leg(
+        "egress",
+        "wan",
+        fresh(0, 10, 20, 30),
+        fresh(CALLED, refused=True),
+        level="connect",
+        address="192.0.2.1:9",
+    )
+    run = judge(doh, egress, segments="wan a")
+    assert run.verdict.convicted == ()
+    assert suspects(run) == "wan|a"
+    through = leg("z", "wan c", well())
+    assert judge(doh, egress, through, segments="wan a c").verdict.convicted == ("a",)
 
 
 def test_one_connect_that_got_through_disproves_it() -> None:
