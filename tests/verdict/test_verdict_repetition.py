@@ -20,7 +20,7 @@ SEGMENTS = "wan a b c"
 
 
 def run(at: float, *seen: Observation, **more: Any) -> Recording:
-    record = RunRecord(segments=tuple(SEGMENTS.split()), started_at=at, **more)
+    record = RunRecord(segments=tuple(SEGMENTS.split()), started_at=at, version=2, **more)
     return Recording(record, seen)
 
 
