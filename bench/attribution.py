@@ -23,6 +23,7 @@ from __future__ import annotations
 import multiprocessing
 import random
 import sys
+from collections import Counter
 from collections.abc import Iterable
 from itertools import product
 from typing import NamedTuple
@@ -87,25 +88,31 @@ def judge(made: Made) -> list[tuple[set[str], set[str]]]:
     found = posterior(made.segments, made.legs, made.counts)
     failed = [leg for leg, (fails, tries) in made.counts.items() if 2 * fails > tries]
     passed = [leg for leg in made.legs if leg not in failed]
-    exact = solve(
-        Case(segments=made.segments, legs=made.legs, failed=tuple(failed), passed=tuple(passed))
-    )
+    case = Case(segments=made.segments, legs=made.legs, failed=tuple(failed), passed=tuple(passed))
+    exact = solve(case)
     return [
         (set(found.convicted_by_repetition), set(found.suspects)),
         (set(exact.convicted), set(exact.ambiguous + exact.masked)),
-        (greedy(made, failed, passed), set()),
+        (greedy(case, explain_all=True), set()),
     ]
 
 
-def greedy(made: Made, failed: list[str], passed: list[str]) -> set[str]:
-    """The classic cover."""
-    cleared = {one for leg in passed for one in made.legs[leg]}
-    left = [set(made.legs[leg]) - cleared or set(made.legs[leg]) for leg in failed]
+def greedy(case: Case, *, explain_all: bool) -> set[str]:
+    """The classic cover: the segment on most failed legs that are not explained yet, of several the
+    first, until all are. Segments on good legs are innocent.
+
+    A failed leg whose segments are all innocent accuses these with `explain_all`, and else nobody.
+    """
+    innocent = {one for leg in case.passed for one in case.legs[leg]}
+    order = {one: -at for at, one in enumerate(case.segments)}
+    left = []
+    for leg in case.failed:
+        path = set(case.legs[leg])
+        left.append(path - innocent or (path if explain_all else set()))
     out: set[str] = set()
-    while left:
-        best = max(made.segments, key=lambda one: sum(one in part for part in left))
-        out.add(best)
-        left = [part for part in left if best not in part]
+    while left := [part for part in left if part and part.isdisjoint(out)]:
+        explains = Counter(one for part in left for one in part)
+        out.add(max(explains, key=lambda one: (explains[one], order[one])))
     return out
 
 

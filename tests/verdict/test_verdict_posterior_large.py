@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import importlib.util
 import math
 import random
-import sys
-from pathlib import Path
-from types import ModuleType
 from typing import Any
 
+import attribution
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -18,7 +15,6 @@ from t3probe.verdict import beam, factors
 from t3probe.verdict.factors import Factor, parts, solve_factors
 from t3probe.verdict.posterior import posterior
 
-ROOT = Path(__file__).resolve().parents[2]
 Legs = dict[str, tuple[str, ...]]
 
 
@@ -142,23 +138,12 @@ def test_parts_share_nothing() -> None:
 # -- the bench --------------------------------------------------------------------------------
 
 
-@pytest.fixture(scope="module")
-def bench() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("attribution", ROOT / "bench" / "attribution.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["attribution"] = module
-    spec.loader.exec_module(module)
-    return module
-
-
 @pytest.mark.parametrize("kind", ["steady", "at times", "together"])
-def test_what_is_convicted_is_broken(kind: str, bench: ModuleType) -> None:
+def test_what_is_convicted_is_broken(kind: str) -> None:
     """At 5 % noise and three tries; more cases are bench/attribution.py's."""
     called = right = broken = 0
     for faults in (1, 2):
-        sums = bench.tally((bench.Cell(0.05, faults, kind), range(10_000, 10_150)))[0]
+        sums = attribution.tally((attribution.Cell(0.05, faults, kind), range(10_000, 10_150)))[0]
         called, right, broken = called + sums[0], right + sums[1], broken + sums[2]
     assert right / called >= 0.95
     # Not by silence.
