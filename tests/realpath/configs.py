@@ -142,7 +142,7 @@ defaults
   timeout client 60s
   timeout server 60s
   timeout tunnel 1h
-  timeout queue 1s
+  timeout queue 400ms
   retries 0
 frontend tunnel
   bind {places.tunnel}:{TUNNEL_PORT}

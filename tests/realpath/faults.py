@@ -172,5 +172,17 @@ def resolvers(answer: str, *numbers: int) -> Fault:
     return Fault(f"dnsdist {' '.join(map(str, numbers))}: {answer}", begin)
 
 
+def resolver_certificate(leaf: str) -> Fault:
+    """Another certificate for both public resolvers."""
+
+    def begin(stack: Stack) -> None:
+        for number in (1, 2):
+            stack.touch(f"dnsdist-{number}")
+            stack.certify(f"doh-{number}.pem", leaf)
+            stack.order_dnsdist(number, "reloadAllCertificates()")
+
+    return Fault(f"dnsdist: certificate {leaf}", begin)
+
+
 def _text(seconds: float) -> str:
     return f"{seconds:g} s" if seconds >= 1 else f"{seconds * 1000:g} ms"

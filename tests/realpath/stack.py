@@ -282,10 +282,14 @@ class Stack:
 
     def tell_dnsdist(self, number: int, answer: str) -> None:
         """Replace what a provider answers for the public name."""
+        rules = configs.dns_rules(self.places, number, answer)
+        self.order_dnsdist(number, "; ".join(rules.splitlines()))
+
+    def order_dnsdist(self, number: int, order: str) -> None:
+        """One order at a provider's console."""
         self.touch(f"dnsdist-{number}")
-        rules = "; ".join(configs.dns_rules(self.places, number, answer).splitlines())
         done = subprocess.run(
-            [find("dnsdist"), "-C", str(self._dnsdist(number)), "-e", rules],
+            [find("dnsdist"), "-C", str(self._dnsdist(number)), "-e", order],
             capture_output=True, timeout=ASK_SECONDS, check=False,
         )  # fmt: skip
         if done.returncode or b"rror" in done.stdout + done.stderr:
@@ -293,10 +297,22 @@ class Stack:
 
     # Events
 
-    def said(self, name: str) -> str:
-        """What a program has written so far."""
-        file = self.programs[name].said
-        return file.read_text(errors="replace") if file.exists() else ""
+    def _logs(self) -> list[Path]:
+        """What the hops write."""
+        return [*self.folder.glob("*.out"), *self.folder.glob("*.log")]
+
+    def sizes(self) -> dict[str, int]:
+        """How much every hop has written so far."""
+        return {one.name: one.stat().st_size for one in self._logs()}
+
+    def written(self, since: dict[str, int]) -> dict[str, bytes]:
+        """What every hop has written since then, by the name of its file."""
+        found = {}
+        for one in self._logs():
+            with one.open("rb") as file:
+                file.seek(since.get(one.name, 0))
+                found[one.name] = file.read()
+        return found
 
     # Health
 
