@@ -352,10 +352,10 @@ def discovery(resource: dict[str, Any]) -> str:
 
 
 TIMING = {
-    "hold": "3s",
-    "heartbeat": "250ms",
-    "watchdog": "1200ms",
-    "connect_timeout": "1s",
+    "hold": "3500ms",
+    "heartbeat": "300ms",
+    "watchdog": "1500ms",
+    "connect_timeout": "1200ms",
     "backoff": "150ms",
     "backoff_max": "500ms",
 }

@@ -42,7 +42,7 @@ class Line:
     """The exit code of pytest."""
     gate: str = ""
     """Segments given to `--gate`, which then decides on the code."""
-    hold: str = "3s"
+    hold: str = "3500ms"
     both: bool = False
     """The balancer has two machines behind it, and `dispatch` is declared spread."""
     why: str = ""
@@ -69,7 +69,7 @@ def line(
     or_clean: bool = False,
     code: int | None = None,
     gate: str = "",
-    hold: str = "3s",
+    hold: str = "3500ms",
     both: bool = False,
     why: str = "",
 ) -> Line:

@@ -48,7 +48,7 @@ BALANCER_LINES: list[Line] = [
             why=CHANCE_WALL,
         )
         for at, seconds, hold in (
-            (MID, 0.09, "3s"),
+            (MID, 0.09, "3500ms"),
             (START, 1.0, "4s"),
             (MID, 1.0, "4s"),
             (MID, 5.0, "8s"),
@@ -164,7 +164,7 @@ MACHINE: list[Line] = [
         restart("serve", 0.09),
         convicted="serve",
         or_clean=True,
-        why="a kept-alive connection that ends between beats is no drop, and it may be back by then",
+        why="a kept-alive connection that ends between beats is no drop, and it may be back",
     ),
     line(MID, restart("serve", 1.0), convicted="serve"),
     line(START, stop("serve"), convicted="serve"),
