@@ -138,8 +138,9 @@ class WalloffLine(WallLine):
         return bool(self.leg.expect_status) and error.status is not None and error.tells
 
     def _sure(self, answer: Answer) -> bool:
-        """Whether it came past the rule. A 404 that nobody expects may be anybody's."""
-        return answer.status != 404 or bool(self.leg.expect_status)
+        """Whether it came past the rule. What nobody expects may be anybody's: a CDN refuses and
+        redirects, too."""
+        return 200 <= answer.status < 300 or bool(self.leg.expect_status)
 
     def _judge(self, answer: Answer, what: str, expect: Sequence[int] = ()) -> None:
         if answer.status in expect:

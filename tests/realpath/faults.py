@@ -27,7 +27,10 @@ class Fault:
     end: Act | None = None
     """What ends it by itself; None: it lasts until the stack is reset."""
     lasts: float = 0.0
-    """Seconds until `end`; from the start of a run: counted from the first request seen."""
+    """Seconds until `end`; from the start of a run: counted from when the run has met it."""
+    met: tuple[str, str] = ("", "")
+    """A log and the words in it by which the run has met this; without them the first request that
+    anybody notes."""
 
     def __str__(self) -> str:
         return self.text
@@ -46,6 +49,13 @@ def kill(*names: str) -> Fault:
     return Fault(f"kill {' '.join(names)}", begin)
 
 
+MET = {
+    "haproxy": ("nginx-access.log", '" 502 '),
+    "envoy": ("haproxy.out", " 503 "),
+    "dispatch": ("envoy-access.log", '" 503 '),
+}
+
+
 def restart(name: str, seconds: float) -> Fault:
     """SIGKILL, and a new start after a while."""
     return Fault(
@@ -53,6 +63,7 @@ def restart(name: str, seconds: float) -> Fault:
         lambda stack: stack.touch(name).kill(),
         lambda stack: stack.programs[name].start(),
         seconds,
+        MET.get(name, ("", "")),
     )
 
 

@@ -15,9 +15,9 @@ START = "start"
 MID = "mid"
 """It begins while the legs are held: once each held WebSocket has echoed a few times."""
 
-ORDERS = "upstream-orders"
-"""The upstream that no leg dials: its segment's name begins so."""
-ALL = (*SEGMENTS, ORDERS)
+ALL = (*SEGMENTS, "upstream-orders", "upstream-dispatch")
+"""Every segment. Upstreams without port and address; `upstream-dispatch` is the second machine of
+that cluster, for the first one is where a leg ends."""
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class Line:
     """Segments that may be cleared or not: `why` says what it depends on."""
     suspect: frozenset[str] = frozenset()
     """Where chance decides on the sets: each of these is convicted or in a "one of", every "one of"
-    holds one of them, and nobody else is convicted."""
+    holds one of them, and nobody is convicted but them and `convicted`."""
     or_clean: bool = False
     """It may be over before anybody looks, and then nothing was seen: `why` says how."""
     code: int = 0

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from realpath.configs import SEGMENTS
-from realpath.line import ALL, MID, ORDERS, START, Line
+from realpath.line import ALL, MID, START, Line
 from realpath.stack import Stack
 
 from t3probe.gate import blocked
@@ -81,7 +81,7 @@ def judge(line: Line, code: int, recording: Recording, output: str, folder: Path
     """A run compared with its line."""
     judged: RunVerdict = judge_run(recording.run, recording.observations)
     verdict = judged.verdict
-    known = [*SEGMENTS, *(one for one in recording.run.own_segments if one.startswith(ORDERS))]
+    known = [*SEGMENTS, *recording.run.own_segments]
     shut = frozenset(map(_short, blocked(verdict, known)))
     result = Result(
         line=line,
@@ -107,8 +107,10 @@ def _compare(result: Result) -> None:
         named = result.convicted.union(*result.one_of)
         if missed := line.suspect - named:
             wrong.append(f"nobody suspects {_words(missed)}")
-        if innocent := result.convicted - line.suspect:
+        if innocent := result.convicted - line.suspect - line.convicted:
             wrong.append(f"convicted: {_words(innocent)}")
+        if missed := line.convicted - result.convicted:
+            wrong.append(f"not convicted: {_words(missed)}")
         if others := [one for one in result.one_of if not one & line.suspect]:
             wrong.append(f"one of: {_groups(others)}, without {_words(line.suspect)}")
     else:
@@ -125,7 +127,8 @@ def _compare(result: Result) -> None:
 
 
 def _short(segment: str) -> str:
-    return ORDERS if segment.startswith(ORDERS) else segment
+    """Without the port and address of an upstream, which differ from stack to stack."""
+    return segment.partition("-8443-")[0]
 
 
 def _words(names: Iterable[str]) -> str:
@@ -189,7 +192,14 @@ def _break_on_the_way(
     line: Line, stack: Stack, process: subprocess.Popen[bytes], marks: dict[str, int]
 ) -> None:
     """At the line's moment begin its faults, and have those end that do so by themselves."""
-    event = _held if line.at == MID else _begun
+
+    def event(written: dict[str, bytes]) -> bool:
+        if line.at == MID:
+            return _held(written)
+        return _begun(written) and all(
+            one.met[1].encode() in written.get(one.met[0], b"") for one in line.faults if one.met[0]
+        )
+
     if line.at == START and all(fault.end is None for fault in line.faults):
         return
     end = time.monotonic() + RUN_SECONDS

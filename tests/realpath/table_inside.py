@@ -32,6 +32,10 @@ BEFORE = "cf-edge tunnel traefik carve-out"
 HELD = "tunnel carve-out"
 """What stays closed when dispatch is silent, or cuts: no other leg goes through these."""
 CHANCE_WALL = "the wall's leg asks once a heartbeat: it may have met the outage or not"
+HEALTHY = (
+    "first written: tunnel and carve-out closed. Its pages go on working, so the public path clears"
+    " them where it was asked with the second look"
+)
 
 BALANCER_LINES: list[Line] = [
     line(START, kill("envoy"), convicted="traefik", closed=BEHIND),
@@ -106,16 +110,18 @@ BALANCER_LINES: list[Line] = [
         line(
             at,
             fault,
+            convicted=upstream,
             suspect="dispatch",
             chance="cf-edge tunnel traefik carve-out devvm",
             both=True,
-            why="chance decides which connections the broken machine gets, and so which legs drop",
+            why="chance decides which connections the broken machine gets, and so which legs drop;"
+            " first written without the upstream, which Envoy names and a connect finds refused",
         )
-        for at, fault in (
-            (START, kill("second")),
-            (MID, kill("second")),
-            (START, stop("second")),
-            (MID, stop("second")),
+        for at, fault, upstream in (
+            (START, kill("second"), "upstream-dispatch"),
+            (MID, kill("second"), "upstream-dispatch"),
+            (START, stop("second"), ""),
+            (MID, stop("second"), ""),
         )
     ),
     line(MID, both=True),
@@ -143,10 +149,11 @@ DISPATCH: list[Line] = [
     line(START, behave("dispatch", late=300)),
     line(MID, behave("dispatch", late=300)),
     line(MID, behave("dispatch", late=2000), convicted="dispatch", closed=HELD),
-    line(START, behave("dispatch", mute=True), convicted="dispatch", closed=HELD),
-    line(MID, behave("dispatch", mute=True), convicted="dispatch", closed=HELD),
-    line(START, behave("dispatch", wrong=True), convicted="dispatch", closed=HELD),
-    line(MID, behave("dispatch", wrong=True), convicted="dispatch", closed=HELD),
+    *(
+        line(at, fault, convicted="dispatch", chance=HELD, why=HEALTHY)
+        for at in (START, MID)
+        for fault in (behave("dispatch", mute=True), behave("dispatch", wrong=True))
+    ),
     line(MID, node("dispatch", block=100)),
     line(MID, node("dispatch", block=600)),
     line(MID, node("dispatch", block=2000), convicted="dispatch", closed=HELD),
