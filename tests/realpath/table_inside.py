@@ -27,11 +27,21 @@ BEHIND = "cf-edge tunnel carve-out wall"
 """What stays closed when Envoy refuses: haproxy then answers 503."""
 SILENT = "tunnel carve-out wall"
 """What stays closed when Envoy is silent."""
-BEFORE = "cf-edge tunnel traefik carve-out"
-"""What stays closed when dispatch refuses or answers wrongly: Envoy's answer may be its own."""
 HELD = "tunnel carve-out"
 """What stays closed when dispatch is silent, or cuts: no other leg goes through these."""
+BEFORE = "cf-edge traefik devvm"
+"""What may stay closed beside these when dispatch refuses or answers wrongly."""
+CHANCE_ORDER = (
+    "first written: cf-edge and traefik closed, devvm open. Envoy's 503 may be its own, so whoever"
+    " crosses through them has to be asked with each leg's second look; the wall's leg is asked with"
+    " the first of them only, once a heartbeat"
+)
 CHANCE_WALL = "the wall's leg asks once a heartbeat: it may have met the outage or not"
+CHANCE_RULE = (
+    "first written: carve-out convicted, the three before it closed. It is when the leg inside"
+    " notices first, and the wall's leg, asked with that, shows that Envoy works; when the leg"
+    " outside does, the other's 404 or redirect may be Envoy's own"
+)
 HEALTHY = (
     "first written: tunnel and carve-out closed. Its pages go on working, so the public path clears"
     " them where it was asked with the second look"
@@ -76,26 +86,30 @@ BALANCER_LINES: list[Line] = [
     line(
         START,
         rules("404 for the public path", public=answers(404)),
-        convicted="carve-out",
-        closed="cf-edge tunnel traefik",
+        suspect="carve-out",
+        chance="cf-edge tunnel traefik",
+        why=CHANCE_RULE,
     ),
     line(
         MID,
         rules("404 for the public path", public=answers(404)),
-        convicted="carve-out",
-        closed="cf-edge tunnel traefik",
+        suspect="carve-out",
+        chance="cf-edge tunnel traefik",
+        why=CHANCE_RULE,
     ),
     line(
         START,
         rules("the public path goes to the SSO", public=SSO),
-        convicted="carve-out",
-        closed="cf-edge tunnel traefik",
+        suspect="carve-out",
+        chance="cf-edge tunnel traefik",
+        why=CHANCE_RULE,
     ),
     line(
         MID,
         rules("the public path goes to the SSO", public=SSO),
-        convicted="carve-out",
-        closed="cf-edge tunnel traefik",
+        suspect="carve-out",
+        chance="cf-edge tunnel traefik",
+        why=CHANCE_RULE,
     ),
     line(START, rules("no wall", walled=TO_SERVE), convicted="wall"),
     line(MID, rules("no wall", walled=TO_SERVE), convicted="wall"),
@@ -128,13 +142,52 @@ BALANCER_LINES: list[Line] = [
 ]
 
 DISPATCH: list[Line] = [
-    line(START, kill("dispatch"), convicted="dispatch", closed=BEFORE),
-    line(MID, kill("dispatch"), convicted="dispatch", closed=BEFORE),
-    line(MID, kill("dispatch"), convicted="dispatch", closed=BEFORE, gate="serve,devvm,wall"),
-    line(MID, restart("dispatch", 0.09), convicted="dispatch", closed=BEFORE),
-    line(START, restart("dispatch", 1.0), convicted="dispatch", closed=BEFORE),
-    line(MID, restart("dispatch", 1.0), convicted="dispatch", closed=BEFORE),
-    line(MID, restart("dispatch", 5.0), convicted="dispatch", closed=BEFORE, hold="8s"),
+    line(
+        START, kill("dispatch"), convicted="dispatch", closed=HELD, chance=BEFORE, why=CHANCE_ORDER
+    ),
+    line(MID, kill("dispatch"), convicted="dispatch", closed=HELD, chance=BEFORE, why=CHANCE_ORDER),
+    line(
+        MID,
+        kill("dispatch"),
+        convicted="dispatch",
+        closed=HELD,
+        chance=BEFORE,
+        why=CHANCE_ORDER,
+        gate="serve,devvm,wall",
+    ),
+    line(
+        MID,
+        restart("dispatch", 0.09),
+        convicted="dispatch",
+        closed=HELD,
+        chance=BEFORE,
+        why=CHANCE_ORDER,
+    ),
+    line(
+        START,
+        restart("dispatch", 1.0),
+        convicted="dispatch",
+        closed=HELD,
+        chance=BEFORE,
+        why=CHANCE_ORDER,
+    ),
+    line(
+        MID,
+        restart("dispatch", 1.0),
+        convicted="dispatch",
+        closed=HELD,
+        chance=BEFORE,
+        why=CHANCE_ORDER,
+    ),
+    line(
+        MID,
+        restart("dispatch", 5.0),
+        convicted="dispatch",
+        closed=HELD,
+        chance=BEFORE,
+        why=CHANCE_ORDER,
+        hold="8s",
+    ),
     line(START, stop("dispatch"), convicted="dispatch", closed=HELD),
     line(MID, stop("dispatch"), convicted="dispatch", closed=HELD),
     line(MID, stop("dispatch", seconds=2.0), convicted="dispatch", closed=HELD),
@@ -157,9 +210,30 @@ DISPATCH: list[Line] = [
     line(MID, node("dispatch", block=100)),
     line(MID, node("dispatch", block=600)),
     line(MID, node("dispatch", block=2000), convicted="dispatch", closed=HELD),
-    line(START, behave("dispatch", status=404), convicted="dispatch", closed=BEFORE),
-    line(MID, behave("dispatch", status=404), convicted="dispatch", closed=BEFORE),
-    line(MID, behave("dispatch", status=503), convicted="dispatch", closed=BEFORE),
+    line(
+        START,
+        behave("dispatch", status=404),
+        convicted="dispatch",
+        closed=HELD,
+        chance=BEFORE,
+        why=CHANCE_ORDER,
+    ),
+    line(
+        MID,
+        behave("dispatch", status=404),
+        convicted="dispatch",
+        closed=HELD,
+        chance=BEFORE,
+        why=CHANCE_ORDER,
+    ),
+    line(
+        MID,
+        behave("dispatch", status=503),
+        convicted="dispatch",
+        closed=HELD,
+        chance=BEFORE,
+        why=CHANCE_ORDER,
+    ),
 ]
 
 MACHINE: list[Line] = [
@@ -188,9 +262,9 @@ MACHINE: list[Line] = [
         MID,
         kill("dispatch", "serve", "node_exporter"),
         convicted="dispatch serve",
-        closed=f"{BEFORE} devvm",
-        why="a machine that refuses is there; but nobody crosses it that could clear it of"
-        " Envoy's 503",
+        closed=HELD,
+        chance=BEFORE,
+        why=CHANCE_ORDER,
     ),
     line(
         MID,
@@ -210,8 +284,9 @@ PAIRS: list[Line] = [
         kill("dispatch"),
         kill("serve"),
         convicted="dispatch serve",
-        closed=f"{BEFORE} devvm",
-        why="node_exporter answers, but no leg crosses the machine to what lies behind it",
+        closed=HELD,
+        chance=BEFORE,
+        why=CHANCE_ORDER,
     ),
     line(
         MID,
@@ -242,7 +317,9 @@ PAIRS: list[Line] = [
         MID,
         rules("the public path goes to the SSO", public=SSO),
         kill("serve"),
-        convicted="carve-out serve",
-        closed="cf-edge tunnel traefik",
+        convicted="serve",
+        suspect="carve-out",
+        chance="cf-edge tunnel traefik devvm dispatch",
+        why=CHANCE_RULE,
     ),
 ]
