@@ -75,10 +75,10 @@ class Result:
         """It convicts a segment that is not broken, or lets a gate pass one that is convicted by
         right."""
         innocent = self.convicted - self.broken
-        return bool(innocent or self._passed)
+        return bool(innocent or self.passed)
 
     @property
-    def _passed(self) -> frozenset[str]:
+    def passed(self) -> frozenset[str]:
         """Broken segments that were seen to be so, and that a gate lets pass all the same."""
         seen = bool(self.convicted or self.one_of)
         return self.line.convicted.union(self.line.suspect) - self.shut if seen else frozenset()

@@ -39,6 +39,7 @@ __all__ = ["WS_MODULE", "Stack", "missing"]
 APP = Path(__file__).with_name("app.js")
 LOCK_PORT = 8001
 ASK_SECONDS = 5.0
+HEALTHY_SECONDS = 15.0
 _PING = b"\x81\x84\x00\x00\x00\x00real"
 _PONG = b"\x81\x04real"
 
@@ -344,7 +345,11 @@ class Stack:
             },
         }  # fmt: skip
         with ThreadPoolExecutor(4) as pool:
-            list(pool.map(lambda one: until(_calmly(one[1]), one[0], 15.0), checks.items()))
+            list(
+                pool.map(
+                    lambda one: until(_calmly(one[1]), one[0], HEALTHY_SECONDS), checks.items()
+                )
+            )
 
     def _endpoints(self) -> int:
         """How many endpoints Envoy's cluster `dispatch` has."""

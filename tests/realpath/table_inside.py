@@ -8,6 +8,7 @@ from __future__ import annotations
 from realpath.configs import SSO, TO_SERVE, answers
 from realpath.faults import (
     SERVFAIL,
+    Fault,
     balancer,
     balancer_certificate,
     behave,
@@ -33,8 +34,8 @@ BEFORE = "cf-edge traefik devvm"
 """What may stay closed beside these when dispatch refuses or answers wrongly."""
 CHANCE_ORDER = (
     "first written: cf-edge and traefik closed, devvm open. Envoy's 503 may be its own, so whoever"
-    " crosses through them has to be asked with each leg's second look; the wall's leg is asked with"
-    " the first of them only, once a heartbeat"
+    " crosses through them has to be asked with each leg's second look; the wall's leg is asked"
+    " with the first of them only, once a heartbeat"
 )
 CHANCE_WALL = "the wall's leg asks once a heartbeat: it may have met the outage or not"
 CHANCE_RULE = (
@@ -141,11 +142,26 @@ BALANCER_LINES: list[Line] = [
     line(MID, both=True),
 ]
 
+
+def refusing(at: str, fault: Fault, gate: str = "", hold: str = "3500ms") -> Line:
+    """A line of a dispatch that refuses, or answers with a status of its own."""
+    return line(
+        at,
+        fault,
+        convicted="dispatch",
+        closed=HELD,
+        chance=BEFORE,
+        why=CHANCE_ORDER,
+        gate=gate,
+        hold=hold,
+    )
+
+
 DISPATCH: list[Line] = [
     line(
         START, kill("dispatch"), convicted="dispatch", closed=HELD, chance=BEFORE, why=CHANCE_ORDER
     ),
-    line(MID, kill("dispatch"), convicted="dispatch", closed=HELD, chance=BEFORE, why=CHANCE_ORDER),
+    refusing(MID, kill("dispatch")),
     line(
         MID,
         kill("dispatch"),

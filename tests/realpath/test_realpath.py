@@ -9,8 +9,8 @@ from concurrent.futures import Future
 from pathlib import Path
 
 import pytest
+from realpath.conftest import needs_programs
 from realpath.line import Line
-from realpath.programs import missing
 from realpath.runner import ROOT, Pool, Result
 from realpath.table import LINES
 
@@ -20,11 +20,7 @@ pytestmark = pytest.mark.timeout(900)
 @pytest.fixture(scope="session")
 def running(request: pytest.FixtureRequest) -> Iterator[dict[str, Future[Result]]]:
     """Every selected line, begun: several run at once, whatever the order of the tests."""
-    if lacks := missing():
-        words = f"a path of real programs needs {', '.join(lacks)}; ci/services installs them"
-        if os.environ.get("CI", "") not in {"", "0", "false"}:
-            pytest.fail(words, pytrace=False)
-        pytest.skip(words)
+    needs_programs()
     folder = Path(os.environ.get("CI_ARTIFACTS", ROOT / "results"), "realpath")
     shutil.rmtree(folder, ignore_errors=True)
     wanted = [
