@@ -307,3 +307,4 @@ class Pool:
         self._threads.shutdown(wait=True, cancel_futures=True)
         for stack in self._all:
             stack.close()
+            shutil.rmtree(stack.folder, ignore_errors=True)
