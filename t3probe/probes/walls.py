@@ -235,6 +235,10 @@ class WalledLine(WallLine):
                     for _ in range(2)
                 ]
                 own.append(await self._ask_kept(client, f"{start}/"))
+                broken = next((one for one in own if one.status >= 500), None)
+                if broken is not None:  # some of the time, perhaps: a page may then be its own
+                    said = f"HTTP {broken.status} does not say what it serves itself"
+                    raise broken.error(http_reason(broken.status), said)
                 for name, target in ways.items():
                     answer: Answer | None
                     if target.startswith("/") and "?" not in target:

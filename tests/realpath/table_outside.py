@@ -118,7 +118,10 @@ CDN: list[Line] = [
         START,
         edge("read timeout 150 ms", read_timeout="150ms"),
         convicted="tunnel",
-        why="each held connection is silent for longer, between two beats",
+        chance="wan cf-edge",
+        why="each held connection is silent for longer, between two beats. First written: wan and"
+        " cf-edge open. They stay closed when the first one dies before another connection to the"
+        " edge is as old",
     ),
     line(START, edge_certificate("host-expired-cert"), convicted="cf-edge", closed="tunnel"),
     line(MID, edge_certificate("host-expired-cert"), convicted="cf-edge", closed="tunnel"),
