@@ -118,10 +118,9 @@ CDN: list[Line] = [
         START,
         edge("read timeout 150 ms", read_timeout="150ms"),
         convicted="tunnel",
-        chance="wan cf-edge",
-        why="each held connection is silent for longer, between two beats. First written: wan and"
-        " cf-edge open. They stay closed when the first one dies before another connection to the"
-        " edge is as old",
+        chance="wan cf-edge traefik carve-out devvm dispatch",
+        why="each held connection is silent for longer, between two beats. First written: all"
+        " others open. They stay closed when one dies before any other leg's connection is as old",
     ),
     line(START, edge_certificate("host-expired-cert"), convicted="cf-edge", closed="tunnel"),
     line(MID, edge_certificate("host-expired-cert"), convicted="cf-edge", closed="tunnel"),
