@@ -14,6 +14,8 @@ CHECK_ARGS := $(if $(DEPLOYMENT),--deployment=$(DEPLOYMENT)) $(if $(HOLD),--hold
   $(foreach fault,$(FAULT),--fault $(fault)) $(ARGS)
 
 TESTS ?= tests
+# Minutes of its own, and better not beside others: `make realpath`.
+NOT_HERE := $(if $(findstring realpath,$(TESTS)),,--ignore=tests/realpath)
 # Many tests wait: one process more than two cores.
 JOBS ?= 3
 # The tests start some hundreds of interpreters: compiled files may be kept for them.
@@ -21,7 +23,7 @@ SUITE := T3PROBE_LOOPBACK_ONLY=1 PYTHONDONTWRITEBYTECODE= bash ci/cpu \
   $(BIN)/python -m pytest -c tests/pytest.ini -n $(JOBS) --dist worksteal
 
 .DEFAULT_GOAL := help
-.PHONY: help setup check test test-long hunt coverage mutants image-test lint format types bench schema lock clean
+.PHONY: help setup check test test-long hunt realpath accuracy coverage mutants image-test lint format types bench schema lock clean
 
 help: ## show this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -44,17 +46,23 @@ check: $(VENV)/.run ## run all checks: on the lab, or with DEPLOYMENT=file, FAUL
 	@$(CHECK_ENV) $(BIN)/python -m pytest $(CHECK_ARGS)
 
 test: $(VENV)/.dev ## pass the suite's own tests, or TESTS=tests/verdict
-	@$(SUITE) $(ARGS) $(TESTS)
+	@$(SUITE) $(NOT_HERE) $(ARGS) $(TESTS)
 
 test-long: $(VENV)/.dev ## the same with 200 gateway runs in place of 40, and a long hunt
-	@T3PROBE_TEST_RUNS=200 $(SUITE) $(ARGS) $(TESTS)
+	@T3PROBE_TEST_RUNS=200 $(SUITE) $(NOT_HERE) $(ARGS) $(TESTS)
 	@$(MAKE) --no-print-directory hunt ARGS="--single 1000 --double 300 --half 300 --clean 100"
 
 hunt: $(VENV)/.dev ## random faults on labs: does any verdict convict an innocent?
 	@T3PROBE_LOOPBACK_ONLY=1 $(BIN)/python bench/hunt.py $(ARGS)
 
+realpath: $(VENV)/.dev ## break a path of real programs by real means: is every verdict as written?
+	@T3PROBE_LOOPBACK_ONLY=1 bash ci/cpu $(BIN)/python -m pytest -c tests/pytest.ini $(ARGS) tests/realpath
+
+accuracy: $(VENV)/.dev ## the same ten times, half of them on a busy machine: how often is it right?
+	@T3PROBE_LOOPBACK_ONLY=1 $(BIN)/python tests/realpath/accuracy.py $(ARGS)
+
 coverage: $(VENV)/.dev ## the tests, and which lines of t3probe they ran; takes several times as long
-	@$(SUITE) --cov=t3probe --cov-report=term $(ARGS) $(TESTS)
+	@$(SUITE) --cov=t3probe --cov-report=term $(NOT_HERE) $(ARGS) $(TESTS)
 
 mutants: $(VENV)/.dev ## change one token after the other and see whether the tests notice
 	@T3PROBE_LOOPBACK_ONLY=1 $(BIN)/python tests/mutants.py $(ARGS)

@@ -58,7 +58,8 @@ class Public(Route, frozen=True, kw_only=True):
     """The public path prefix of the rule, such as `/probe`; default: the URL's path."""
     expect_status: tuple[int, ...] = ()
     """The statuses that it must answer: others fail the leg. Without them only the SSO's answer
-    does, 5xx says nothing, and a 404 clears nothing behind `tcp_ends_at` but by its marks."""
+    does, 5xx says nothing, and a 3xx or 4xx clears nothing behind `tcp_ends_at` but by its
+    marks."""
     own_rule: bool = False
     """It has a rule of its own: `carve-out` in its path becomes the segment
     `carve-out-NAME`."""

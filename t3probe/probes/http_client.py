@@ -123,6 +123,8 @@ class HttpClient:
         self._refused_second = False
         self._secure = self._connected = False
         self._reset: bool | None = None
+        self._sent_bytes: int | None = None
+        """How many bytes the kernel had sent when the last answer was there."""
         self._dialled_at = self._sent = 0.0
         trace = aiohttp.TraceConfig()
         trace.on_connection_create_end.append(self._note_connected)
@@ -269,6 +271,14 @@ class HttpClient:
             self._reset = pending != errno.EPIPE
         return self._reset
 
+    def _said_goodbye(self) -> bool:
+        """Whether bytes of ours went out since the last answer. On an idle connection that is our
+        reply to the server's close_notify: it closed politely, and its kernel says reset where
+        nobody reads that reply any more."""
+        sent = tcpinfo.bytes_sent(self._copy)
+        before = self._sent_bytes
+        return self._secure and sent is not None and before is not None and sent > before
+
     async def _read(self, response: aiohttp.ClientResponse) -> tuple[bytes, bool]:
         kept, size = bytearray(), 0
         async for chunk in response.content.iter_chunked(65536):
@@ -323,6 +333,7 @@ class HttpClient:
 
     def _watch(self) -> None:
         if self._copy is not None and self.watch is not None:
+            self._sent_bytes = tcpinfo.bytes_sent(self._copy)
             asyncio.get_running_loop().add_reader(self._copy.fileno(), self._readable)
 
     def _unwatch(self) -> None:
@@ -334,7 +345,7 @@ class HttpClient:
         if state is not None and state.state == tcpinfo.ESTABLISHED:
             return  # data for aiohttp, such as a TLS session ticket
         self._unwatch()
-        if not self._was_reset():
+        if not self._was_reset() or self._said_goodbye():
             self.closed_by_peer = True
         if self.watch is not None:
             self.watch(state)

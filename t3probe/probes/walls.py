@@ -129,11 +129,11 @@ class WalloffLine(WallLine):
         return bool(self.leg.expect_status) and error.status is not None and error.tells
 
     def _sure(self, answer: Answer) -> bool:
-        """Whether it came past the rule. A 404 that nobody expects may be anybody's, and what a
-        cache kept is the cache's."""
+        """Whether it came past the rule. What nobody expects may be anybody's: a CDN refuses and
+        redirects, too; and what a cache kept is the cache's."""
         if replayed(answer.headers, answer.nonce):
             return False
-        return answer.status != 404 or bool(self.leg.expect_status)
+        return 200 <= answer.status < 300 or bool(self.leg.expect_status)
 
     def _judge(self, answer: Answer, what: str, expect: Sequence[int] = ()) -> None:
         if answer.status in expect:
@@ -229,6 +229,10 @@ class WalledLine(WallLine):
                     for _ in range(2)
                 ]
                 own.append(await self._ask_kept(client, f"{start}/"))
+                broken = next((one for one in own if one.status >= 500), None)
+                if broken is not None:  # some of the time, perhaps: a page may then be its own
+                    said = f"HTTP {broken.status} does not say what it serves itself"
+                    raise broken.error(http_reason(broken.status), said)
                 for name, target in ways.items():
                     answer: Answer | None
                     if target.startswith("/") and "?" not in target:

@@ -352,7 +352,7 @@ class LegRun:
         book = self.book
         if kept.error is None:
             since = book.drops[-1].noticed if book.down else -math.inf
-            await self._keep_or_close(kept, call)
+            self._keep_or_close(kept, call)
             if kept.started >= since and not book.undecided:
                 book.recover(kept.ended)
                 if self._line is None or not book.drops:
@@ -374,8 +374,12 @@ class LegRun:
             return  # it began while the outage that is over now went on
         self._notice(kept.error, kept.started, "fresh")
 
-    async def _keep_or_close(self, kept: Tried, call: int, second_look: bool = False) -> None:
-        """Note a good fresh beat. Its line becomes the held one when there is none."""
+    def _keep_or_close(self, kept: Tried, call: int, second_look: bool = False) -> None:
+        """Note a good fresh beat. Its line becomes the held one when there is none.
+
+        Nobody waits for the close of another one: a polite one takes a second where a proxy passes
+        on only half of it, and what the beat said would be said of whatever came meanwhile.
+        """
         line = kept.line
         assert line is not None
         assert kept.echo is not None
@@ -401,10 +405,10 @@ class LegRun:
             book.address = str(kept.target)
             book.holds(kept.conn, kept.started, str(kept.target))
             if old is not None:
-                await self._attempts.close(old)
+                self._spawn(self._attempts.close(old))
         else:
             book.address = book.address if self._line is not None else str(kept.target)
-            await self._attempts.close(line)
+            self._spawn(self._attempts.close(line))
 
     # -- the held strand ---------------------------------------------------------------
 
@@ -521,7 +525,7 @@ class LegRun:
         attempt = attempt_of(kept, self.leg, tried)
         if kept.error is None:
             held_failed = book.drops[-1].strand == "held"
-            await self._keep_or_close(kept, call, second_look=True)
+            self._keep_or_close(kept, call, second_look=True)
             symptom = "cut" if held_failed else "blip"
             blip = not held_failed
             book.amend(symptom=symptom, attempt=attempt, recovered=kept.ended, lone=blip)

@@ -223,6 +223,7 @@ async def test_an_expected_429_is_good() -> None:
 # -- what a public path proves -------------------------------------------------------------
 
 NOT_FOUND = response("404 Not Found")
+ELSEWHERE = response("302 F", b"", [("Location", "https://elsewhere.example/")])
 WAY = ("wan", "edge", "proxy", "rule")
 
 
@@ -233,8 +234,19 @@ WAY = ("wan", "edge", "proxy", "rule")
         (NOT_FOUND, {"tcp_ends_at": "edge"}, ("wan", "edge")),
         (NOT_FOUND, {}, ("wan",)),
         (NOT_FOUND, {"tcp_ends_at": "edge", "expect_status": (404,)}, None),
+        (ELSEWHERE, {"tcp_ends_at": "edge"}, ("wan", "edge")),
+        (response("403 No", b"x"), {"tcp_ends_at": "edge"}, ("wan", "edge")),
+        (response("403 No", b"x"), {"tcp_ends_at": "edge", "expect_status": (403,)}, None),
     ],
-    ids=["served", "404", "404 of somebody", "404 as expected"],
+    ids=[
+        "served",
+        "404",
+        "404 of somebody",
+        "404 as expected",
+        "sent elsewhere",
+        "403",
+        "403 as expected",
+    ],
 )
 async def test_what_a_public_path_clears(
     answer: bytes, changes: dict[str, Any], clears: tuple[str, ...] | None
@@ -250,7 +262,7 @@ async def test_what_a_public_path_clears(
         (TO_SSO, None),
         (response("403 No", b"x"), None),
         (NOT_FOUND, ("wan", "edge")),
-        (response("302 F", b"", [("Location", "https://elsewhere.example/")]), ("wan", "edge")),
+        (ELSEWHERE, ("wan", "edge")),
     ],
     ids=["the SSO", "refused", "404", "elsewhere"],
 )

@@ -236,6 +236,23 @@ async def test_a_catch_all_backend_is_no_leak(name: str) -> None:
     assert seen.evidence == ()
 
 
+@pytest.mark.parametrize("broken", range(3))
+async def test_a_catch_all_backend_that_is_broken_some_of_the_time_is_no_leak(broken: int) -> None:
+    """One of two machines is gone, and the balancer says 503 in its place."""
+    asked = 0
+
+    def backend(target: str) -> bytes:
+        nonlocal asked
+        asked += 1
+        page = response("200 OK", b"<html>public page</html>")
+        return response("503 Gone", b"no healthy upstream") if asked == broken + 1 else page
+
+    async with serve(Proxy(backend=backend)) as server:
+        seen = await probe(walled(server))
+    assert seen.outcome == "passed", seen.detail
+    assert "not all tried: HTTP 503" in seen.evidence[0]
+
+
 @pytest.mark.parametrize("name", [name for name in CATCH_ALLS if name != "all new"])
 async def test_a_leak_beside_a_catch_all_backend_is_found(name: str) -> None:
     async with serve(Proxy(leak=dots, backend=CATCH_ALLS[name])) as server:

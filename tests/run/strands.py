@@ -29,6 +29,8 @@ class End:
         """Seconds that an exchange on a new connection takes."""
         self.resolving = 0.0
         """Seconds that asking for the addresses takes."""
+        self.closing = 0.0
+        """Seconds that the close of a connection takes that works."""
         self.fails_when_closed = False
         """An exchange that we give up ourselves ends as if the far end had reset it."""
         self.next: list[Answer] = []
@@ -89,6 +91,8 @@ class Way(Line):
 
     async def close(self) -> None:
         self.closed = True
+        if self.answer == FINE:
+            await asyncio.sleep(self.end.closing)
 
 
 class Scene:

@@ -491,3 +491,15 @@ async def test_an_attempt_that_began_in_an_outage_opens_no_other(
     assert drop.recovered is not None
     late = [one for one in bad.beats if not one.ok and one.ended > drop.recovered]
     assert late, "no attempt of the outage ended after it"
+
+
+async def test_a_beat_whose_close_takes_long_ends_no_later_outage(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The outage begins, and its second look fails, while an earlier beat's line is closing."""
+    scene = Scene(monkeypatch, leg("bad"), leg("well"))
+    scene.ends["bad"].closing = 1.5
+    scene.set(1.1, "bad", fresh=REFUSED)
+    bad = (await scene.play(4.5))["bad"]
+    assert told(bad) == ("fresh", "connect_refused", "refusing")
+    assert bad.drops[0].recovered is None
