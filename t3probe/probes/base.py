@@ -99,8 +99,8 @@ class Target:
     address: str
     """IP literal."""
     port: int
-    from_file: bool = False
-    """The file's fallback: no resolver answered."""
+    note: str = ""
+    """A sentence about where the address is from; empty when there is nothing to say."""
 
     @property
     def family(self) -> socket.AddressFamily:
