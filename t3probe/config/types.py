@@ -162,6 +162,9 @@ class Leg(LegFields, frozen=True, kw_only=True):
     """Upstream legs: the metrics' label; empty: the name in the file."""
     places: tuple[Place, ...] = ()
     """Upstream legs: where sources found this address. It is probed once for all of them."""
+    hostless: str = ""
+    """Upstream legs: a source's sentence about a route that leads to nobody. There is nothing to
+    dial, and the leg fails."""
 
 
 class Upstream(Table, frozen=True):
