@@ -6,12 +6,20 @@ import asyncio
 import logging
 import secrets
 import socket
+from collections import deque
 from contextlib import aclosing, suppress
 from typing import Any
 from urllib.parse import urlsplit
 
 from websockets.asyncio.client import ClientConnection, connect
-from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidMessage, InvalidStatus
+from websockets.exceptions import (
+    ConnectionClosed,
+    InvalidHandshake,
+    InvalidMessage,
+    InvalidStatus,
+    NegotiationError,
+)
+from websockets.http11 import Response
 from websockets.protocol import State
 
 from t3probe import tcpinfo
@@ -30,7 +38,9 @@ from t3probe.probes.base import (
     printable,
 )
 from t3probe.probes.marks import asking, new_nonce
+from t3probe.probes.messages import answers, described
 from t3probe.probes.sso import BODY_BYTES, sso_answer
+from t3probe.tcpinfo import claim
 from t3probe.tls import not_after, tls_error
 
 __all__ = ["MAX_FRAME_BYTES", "open"]
@@ -39,7 +49,14 @@ MAX_FRAME_BYTES = 65536
 _MAX_FRAGMENTS = 64
 """An echo of ours fits one frame; nobody needs more pieces than this."""
 _MAX_UNSENT_BYTES = 1 << 20
-_OUR_COMPLAINTS = {1002, 1003, 1007, 1009, 1010}
+_MOST_SKIPPED = 1000
+"""Between two echoes so many messages may come that answer no beat."""
+_MOST_BEATS = 64
+"""So many beats are remembered by what they sent: an echo may come twice."""
+_MOST_NOTES = 3
+_TOO_BIG = 1009
+"""With this close code we end a connection whose message is longer than we read."""
+_OUR_COMPLAINTS = {1002, 1003, 1007, 1010}
 """Close codes with which we end a connection whose peer broke the protocol."""
 _QUIET = logging.getLogger("t3probe.websockets")
 _QUIET.addHandler(logging.NullHandler())
@@ -98,6 +115,13 @@ class WsLine(Line):
         self._ws: _Connection | None = None
         self._reader: asyncio.Task[None] | None = None
         self._echo: asyncio.Future[str | bytes] | None = None
+        self._nonce = ""
+        """What the newest beat sent."""
+        self._beats: deque[str] = deque(maxlen=_MOST_BEATS)
+        self._skipped = 0
+        """Messages since the last echo that answer no beat."""
+        self._in_place: str | bytes | None = None
+        """The first of them since the newest beat was sent, where it is no late echo."""
         self._first = True
         self._asked = new_nonce()
         """The nonce of the upgrade request."""
@@ -157,6 +181,8 @@ class WsLine(Line):
             raise
         except InvalidStatus as error:
             raise self._rejected(leg, error) from error
+        except NegotiationError as error:
+            raise _unasked(made[0].response if made else None, error) from error
         except (InvalidHandshake, InvalidMessage) as error:
             if made and isinstance(made[0].ended_by, ConnectionResetError):
                 raise ProbeError("connection_reset", "ask", "reset during the upgrade") from error
@@ -229,12 +255,30 @@ class WsLine(Line):
                 if message is None:
                     self._end(ProbeError("protocol_error", "hold", "a message without an end"))
                     return
-                if self._echo is None or self._echo.done():
-                    self._end(ProbeError("protocol_error", "hold", "a frame nobody asked for"))
+                if self._echo is not None and not self._echo.done():
+                    if answers(message, self._nonce):
+                        self._echo.set_result(message)
+                        continue
+                    if message not in self._beats and self._in_place is None:
+                        self._in_place = message
+                if not self._skip(message):
+                    words = f"more than {_MOST_SKIPPED} messages that answer no beat, the last one"
+                    detail = f"{words} {described(message)}"
+                    self._end(ProbeError("protocol_error", "hold", detail))
                     return
-                self._echo.set_result(message)
         except ConnectionClosed as error:
             self._end(_why_closed(error, ws))
+
+    def _skip(self, message: str | bytes) -> bool:
+        """Note a message that answers no beat; False when there were too many."""
+        if message in self._beats:
+            note = "skipped a second echo of an earlier beat"
+        else:
+            note = f"skipped a message that answers no beat: {described(message)}"
+        if note not in self.facts.evidence:
+            self.facts.evidence = [*self.facts.evidence[: _MOST_NOTES - 1], note]
+        self._skipped += 1
+        return self._skipped <= _MOST_SKIPPED
 
     def _end(self, error: ProbeError) -> None:
         self.lost = error
@@ -249,8 +293,10 @@ class WsLine(Line):
         if self.lost is not None:
             raise self.lost
         clock, limit = self.probing.clock, self.probing.timing.watchdog
-        nonce = secrets.token_hex(16)
-        self._spoiled = True
+        self._nonce = nonce = secrets.token_hex(16)
+        self._beats.append(nonce)
+        self._spoiled, self._in_place = True, None
+        before = self.tcp()
         self._echo = asyncio.get_running_loop().create_future()
         sent = clock.now()
         try:
@@ -260,6 +306,11 @@ class WsLine(Line):
         except TimeoutError as error:
             late = ProbeError("rtt_timeout", "ask", f"no echo within {limit:g} s")
             late.tcp = self.tcp()
+            if self._in_place is not None:
+                # It may have been on its way before we asked: only their kernel's word counts.
+                late.reason = "wrong_echo"
+                late.detail += f"; in its place came {described(self._in_place)}"
+                late.answered = claim(late.tcp, before).kind == "acknowledged"
             raise late from error
         except ConnectionClosed as error:
             raise self.lost or _why_closed(error, self._ws) from error
@@ -269,9 +320,10 @@ class WsLine(Line):
             self._echo = None
         ended = clock.now()
         if frame != nonce:
-            raise ProbeError(
-                "wrong_echo", "ask", "the echo differs from what was sent", answered=True
-            )
+            words = f"the echo differs from what was sent, a text of {len(nonce)} characters"
+            detail = f"{words}: {described(frame)}"
+            raise ProbeError("wrong_echo", "ask", detail, answered=True)
+        self._skipped = 0
         self._spoiled = self.lost is not None
         if self._first:
             self._first = False
@@ -327,11 +379,26 @@ def _first_values(headers: Any) -> dict[str, str]:
     return found
 
 
+def _unasked(response: Response | None, error: NegotiationError) -> ProbeError:
+    """The server's answer names what our request did not offer (RFC 6455, section 4.1)."""
+    headers = _first_values(response.headers) if response is not None else {}
+    for name, what in (("protocol", "a subprotocol"), ("extensions", "an extension")):
+        value = headers.get(f"sec-websocket-{name}", "")
+        if value:
+            words = f"the server picks {what} that nobody asked for: {printable(value, 60)}"
+            return ProbeError("protocol_error", "ask", words)
+    return ProbeError("protocol_error", "ask", f"broken answer to the upgrade: {printable(error)}")
+
+
 def _why_closed(error: ConnectionClosed, ws: _Connection) -> ProbeError:
     ended_by = ws.ended_by
     if ws.flooded:
         return ProbeError("protocol_error", "hold", "the peer asks more than it listens")
-    if error.sent is not None and error.sent.code in _OUR_COMPLAINTS and not error.rcvd_then_sent:
+    code = 0 if error.sent is None or error.rcvd_then_sent else error.sent.code
+    if code == _TOO_BIG:
+        words = f"a message of more than {MAX_FRAME_BYTES} bytes, which is more than t3probe reads"
+        return ProbeError("protocol_error", "hold", words, tells=False)
+    if code in _OUR_COMPLAINTS:
         return ProbeError(
             "protocol_error", "hold", f"the peer broke the protocol: {printable(error.sent)}"
         )
