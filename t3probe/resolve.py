@@ -138,7 +138,8 @@ def disagreement(name: str, without: Sequence[str], provider: str) -> str:
 
 def _from_each(said: Sequence[tuple[str, str]]) -> str:
     """`SERVFAIL from both providers`, or what each of them said."""
-    if len(said) > 1 and len({words for _, words in said}) == 1:
+    words = said[0][1]
+    if len(said) > 1 and " " not in words and all(one == words for _, one in said):
         every = "both" if len(said) == 2 else f"all {len(said)}"
         return f"{said[0][1]} from {every} providers"
     return "; ".join(f"{provider}: {words}" for provider, words in said)

@@ -103,6 +103,11 @@ class Target:
     """A sentence about where the address is from; empty when there is nothing to say."""
 
     @property
+    def tls_name(self) -> str:
+        """The name for SNI and the certificate: without the dot at its end, as browsers do."""
+        return self.host.rstrip(".")
+
+    @property
     def family(self) -> socket.AddressFamily:
         return socket.AF_INET6 if ":" in self.address else socket.AF_INET
 

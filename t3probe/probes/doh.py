@@ -29,6 +29,7 @@ from t3probe.probes.base import (
     check_route,
     printable,
 )
+from t3probe.probes.foreign import refusal
 from t3probe.probes.http import HttpLine
 from t3probe.probes.http_client import Answer, HttpClient
 from t3probe.tcpinfo import claim
@@ -277,6 +278,10 @@ async def _ask_one(
     media_type = str(answer.headers.get("content-type", "")).partition(";")[0].strip().lower()
     if answer.status == 200 and media_type == _MEDIA_TYPE:
         return answer
+    foreign = refusal(answer.status, answer.body)
+    if foreign is not None:
+        words = f"HTTP {answer.status}: {client.target.host} {foreign.words}"
+        raise answer.error("resolver_failed", words, tells=foreign.tells)
     what = f"HTTP {answer.status}" if answer.status != 200 else printable(media_type or "no type")
     tells = not busy(answer.status, answer.headers)
     raise answer.error("resolver_failed", f"{ANSWERED}{what}", tells=tells)

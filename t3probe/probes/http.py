@@ -18,6 +18,7 @@ from t3probe.probes.base import (
     check_route,
     http_reason,
 )
+from t3probe.probes.foreign import refusal
 from t3probe.probes.http_client import Answer, HttpClient
 from t3probe.probes.marks import asked_apart, new_nonce
 from t3probe.probes.sso import sso_answer
@@ -131,6 +132,10 @@ class HttpLine(Line):
                 raise answer.error("walled_off", wall)
             if 200 <= status < 400:
                 return
+        foreign = refusal(status, answer.body)
+        if foreign is not None:
+            detail = f"HTTP {status}: {self.target.host} {foreign.words}"
+            raise answer.error(http_reason(status), detail, tells=foreign.tells)
         raise answer.error(http_reason(status), f"HTTP {status}")
 
     def tcp(self) -> TcpSample | None:

@@ -6,6 +6,7 @@ import asyncio
 import logging
 import secrets
 import socket
+import ssl
 from collections import deque
 from contextlib import aclosing, suppress
 from typing import Any
@@ -37,11 +38,12 @@ from t3probe.probes.base import (
     check_route,
     printable,
 )
+from t3probe.probes.foreign import Foreign, refusal, spoken
 from t3probe.probes.marks import asking, new_nonce
 from t3probe.probes.messages import answers, described
 from t3probe.probes.sso import BODY_BYTES, sso_answer
 from t3probe.tcpinfo import claim
-from t3probe.tls import not_after, tls_error
+from t3probe.tls import not_after, tls_error, unanswered
 
 __all__ = ["MAX_FRAME_BYTES", "open"]
 
@@ -67,6 +69,10 @@ class _Connection(ClientConnection):
     """Notes when TLS was done, and how the connection ended."""
 
     connected_at: float = 0.0
+    cert_not_after: float | None = None
+    foreign: Foreign | None = None
+    """What it speaks in place of HTTP/1.1."""
+    heard: bool = False
     ended_by: Exception | None = None
     ended: bool = False
     """The peer hung up before it gave an answer to the upgrade, good or bad."""
@@ -76,9 +82,16 @@ class _Connection(ClientConnection):
 
     def connection_made(self, transport: Any) -> None:
         self.connected_at = self.loop.time()
+        self.cert_not_after = not_after(transport)  # later it may be gone
         super().connection_made(transport)
 
     def data_received(self, data: bytes) -> None:
+        if not self.heard:
+            # In one of these no line may ever end: websockets would wait for it.
+            self.heard, self.foreign = True, spoken(data)
+            if self.foreign is not None:
+                self.transport.abort()
+                return
         super().data_received(data)
         # After a close frame or a broken one nothing more is to come: websockets would wait for
         # the peer to hang up, and a peer that does not would look like a silent one.
@@ -152,7 +165,7 @@ class WsLine(Line):
             # A TLS handshake ends at its own deadline, the upgrade at the watchdog's.
             tls = {
                 "ssl": self.probing.tls.context(),
-                "server_hostname": self.target.host,
+                "server_hostname": self.target.tls_name,
                 "ssl_handshake_timeout": timing.connect_timeout,
             }
         dialling = _Dial(
@@ -184,13 +197,17 @@ class WsLine(Line):
         except NegotiationError as error:
             raise _unasked(made[0].response if made else None, error) from error
         except (InvalidHandshake, InvalidMessage) as error:
-            if made and isinstance(made[0].ended_by, ConnectionResetError):
-                raise ProbeError("connection_reset", "ask", "reset during the upgrade") from error
+            if made and made[0].foreign is not None:
+                words, tells = made[0].foreign
+                detail = f"{self.target.host} {words}"
+                raise ProbeError("protocol_error", "ask", detail, tells=tells) from error
+            ended_by = made[0].ended_by if made else None
+            if isinstance(ended_by, ConnectionResetError):
+                raise await self._unanswered(secure, reset=True) from error
             # websockets calls a line without CRLF an early end as well.
-            if isinstance(error.__cause__, EOFError) and made and made[0].ended:
-                raise ProbeError(
-                    "closed_by_peer", "ask", "closed before answering the upgrade"
-                ) from error
+            early = isinstance(error.__cause__, EOFError) and made and made[0].ended
+            if early or isinstance(ended_by, ssl.SSLError):
+                raise await self._unanswered(secure) from error
             raise ProbeError(
                 "protocol_error", "ask", f"broken answer to the upgrade: {printable(error)}"
             ) from error
@@ -209,7 +226,7 @@ class WsLine(Line):
                     error, self.target, facts, self.probing.tls, timing.connect_timeout
                 ) from error
             if isinstance(error, ConnectionResetError):
-                raise ProbeError("connection_reset", "ask", "reset during the upgrade") from error
+                raise await self._unanswered(secure, reset=True) from error
             raise ProbeError("io_error", "ask", f"upgrade: {printable(error)}") from error
         finally:
             witness.close()
@@ -220,7 +237,7 @@ class WsLine(Line):
                     facts.phases["tls"] = round(made[0].connected_at - began, 6)
                 if "upgrade" in facts.phases:
                     facts.phases["upgrade"] = round(loop.time() - made[0].connected_at, 6)
-                facts.cert_not_after = not_after(made[0].transport)
+                facts.cert_not_after = made[0].cert_not_after
         assert self._ws is not None
         assert self._ws.response is not None
         try:
@@ -231,13 +248,27 @@ class WsLine(Line):
             raise
         self._reader = asyncio.create_task(self._read(self._ws))
 
+    async def _unanswered(self, secure: bool, reset: bool = False) -> ProbeError:
+        """The peer ended the connection in place of an answer to the upgrade."""
+        failed = ProbeError("closed_by_peer", "ask", "closed before answering the upgrade")
+        if reset:
+            failed = ProbeError("connection_reset", "ask", "reset during the upgrade")
+        if not secure:
+            return failed
+        limit = self.probing.timing.connect_timeout
+        return await unanswered(failed, self.target, self.probing.tls, limit)
+
     def _rejected(self, leg: Leg, error: InvalidStatus) -> ProbeError:
         response, headers = error.response, _first_values(error.response.headers)
         status = response.status_code
         marked = check_route(leg, headers, self.facts, self.probing.marks, self._asked)
         body = bytes(response.body or b"")[:BODY_BYTES]
         wall = sso_answer(status, headers, body, self.probing.sso)
-        if wall is not None and not busy(status, headers):
+        foreign = refusal(status, body)
+        if foreign is not None:
+            detail = f"HTTP {status} instead of 101: {self.target.host} {foreign.words}"
+            failed = ProbeError("upgrade_rejected", "ask", detail, tells=foreign.tells)
+        elif wall is not None and not busy(status, headers):
             failed = ProbeError("walled_off", "ask", f"upgrade: {wall}")
         else:
             failed = ProbeError(
