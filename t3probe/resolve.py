@@ -100,6 +100,8 @@ async def _ask(providers: tuple[str, ...], name: str, probing: Probing) -> Known
 
     said: list[tuple[str, str]] = []
     """Provider and complaint."""
+    answered = True
+    """Each complaint is what a provider answered."""
     nameless: list[str] = []
     """Providers that know no address."""
     limit = max(probing.timing.connect_timeout, 1.0)
@@ -118,10 +120,11 @@ async def _ask(providers: tuple[str, ...], name: str, probing: Probing) -> Known
             said.append((str(target), error.words))
             nameless.append(str(target))
         except ProbeError as error:
+            answered = answered and error.detail.startswith(ANSWERED)
             said.append((str(target), error.detail.removeprefix(ANSWERED)))
         finally:
             await client.close()
-    detail = f"no address of {name}: {_from_each(said)}"
+    detail = f"no address of {name}: {_from_each(said, answered)}"
     if len(nameless) < len(providers):
         raise ResolveError(detail)
     raise ResolveError(f"{detail}: that is about the name, not about DoH", nameless=True)
@@ -136,10 +139,10 @@ def disagreement(name: str, without: Sequence[str], provider: str) -> str:
     )
 
 
-def _from_each(said: Sequence[tuple[str, str]]) -> str:
-    """`SERVFAIL from both providers`, or what each of them said."""
+def _from_each(said: Sequence[tuple[str, str]], answered: bool) -> str:
+    """`SERVFAIL from both providers`, or what came of each of them."""
     words = said[0][1]
-    if len(said) > 1 and " " not in words and all(one == words for _, one in said):
+    if len(said) > 1 and answered and all(one == words for _, one in said):
         every = "both" if len(said) == 2 else f"all {len(said)}"
         return f"{said[0][1]} from {every} providers"
     return "; ".join(f"{provider}: {words}" for provider, words in said)
