@@ -82,7 +82,8 @@ class HttpLine(Line):
         self, error: ProbeError, sent: float, before: TcpSample | None
     ) -> Echo | None:
         """What a failed beat is to a leg that asks for the machine only; None: a failure."""
-        if not error.tells or error.reason == "walled_off":
+        ours = error.stage == "connect" or error.status is not None  # our limits, and "come later"
+        if (not error.tells and ours) or error.reason == "walled_off":
             return None
         held, now = before is not None, self.probing.clock.now()
         echo = Echo(sent=sent, ended=now)
@@ -133,7 +134,7 @@ class HttpLine(Line):
             if 200 <= status < 400:
                 return
         foreign = refusal(status, answer.body)
-        if foreign is not None:
+        if foreign is not None and not self.leg.refused_ok:
             detail = f"HTTP {status}: {self.target.host} {foreign.words}"
             raise answer.error(http_reason(status), detail, tells=foreign.tells)
         raise answer.error(http_reason(status), f"HTTP {status}")

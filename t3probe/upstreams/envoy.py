@@ -19,7 +19,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from urllib.parse import urlsplit
 
 import msgspec
-from msgspec import Struct
+from msgspec import Raw, Struct
 
 from t3probe.config.endpoints import is_address
 from t3probe.config.types import Place, UpstreamSource
@@ -182,6 +182,7 @@ class _Walker:
         self._notes, self._warnings = notes, warnings
         self._elsewhere = not _here(urlsplit(source.url).hostname or "")
         self._endpoints: dict[str, tuple[Endpoint, ...]] = {}
+        self._lacks: dict[str, str] = {}
 
     def backends(
         self, name: str, way: Way, used: set[str], above: tuple[str, ...] = ()
@@ -215,9 +216,14 @@ class _Walker:
             words=words_of(*above, *way.words, *locality),
         )
 
-    def lack(self, name: str, above: tuple[str, ...] = ()) -> str:
+    def lack(self, name: str) -> str:
         """Why Envoy sends nobody anywhere by this cluster, as the end of a sentence; empty when it
         does, or when nobody can tell."""
+        if name not in self._lacks:
+            self._lacks[name] = self._lack(name, ())
+        return self._lacks[name]
+
+    def _lack(self, name: str, above: tuple[str, ...]) -> str:
         if name in above or len(above) > MOST_NESTED:
             return "which is a part of itself"
         cluster, hosts = self._config.clusters.get(name), self._hosts.get(name)
@@ -229,13 +235,19 @@ class _Walker:
             return "which Envoy does not have" if self._config.all_clusters else ""
         if cluster.kind == "aggregate":
             parts = self._parts(cluster, Notes())
-            empty = parts and all(self.lack(one, (*above, name)) for one in parts)
+            empty = parts and all(self._lack(one, (*above, name)) for one in parts)
             return "of whose clusters none has a host that Envoy uses" if empty else ""
         if not cluster.owns_hosts:
             return ""
         if not hosts:
-            known = hosts is not None or (cluster.type == "STATIC" and not cluster.cluster_type)
-            if not known or (hosts is None and self._all(name, cluster)):
+            if hosts is None and self._all(name, cluster):
+                return ""
+            static = cluster.type == "STATIC" and cluster.cluster_type is None
+            if hosts is None and not static and self._assigned(name, cluster) is None:
+                # It may have come between the two answers.
+                self._warnings.add(
+                    "clusters of which Envoy does not say what hosts they have", name
+                )
                 return ""
             why = ": Envoy resolves no address of it" if cluster.kind == "named" else ""
             return f'which has no host{why} ("no healthy upstream")'
@@ -277,11 +289,16 @@ class _Walker:
                 return endpoints_of(cluster.load_assignment, self._warnings)
         hosts = self._hosts.get(name)
         if hosts is None and cluster is not None:
-            eds = cluster.eds_cluster_config
-            service = eds.service_name if eds is not None else ""
-            assigned = self._config.assignments.get(service or name, cluster.load_assignment)
-            return endpoints_of(assigned, self._warnings)
+            assigned = self._assigned(name, cluster)
+            raw = cluster.load_assignment if assigned is None else assigned
+            return endpoints_of(raw, self._warnings)
         return [Endpoint(one.address, one.port, one.locality, what=one.what) for one in hosts or ()]
+
+    def _assigned(self, name: str, cluster: Cluster) -> Raw | None:
+        """What EDS gave it; None: nothing yet."""
+        eds = cluster.eds_cluster_config
+        service = eds.service_name if eds is not None else ""
+        return self._config.assignments.get(service or name)
 
     def _can_be_dialled(self, one: Endpoint, cluster: str) -> bool:
         if one.what == UNREADABLE.format("hosts"):

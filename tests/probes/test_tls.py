@@ -344,6 +344,17 @@ async def test_a_proxy_that_misses_a_client_certificate(kind: str, authority: Au
     assert f"{HOST} asks for a client certificate" in seen.detail
 
 
+async def test_a_machine_that_speaks_something_else_is_there(authority: Authority) -> None:
+    """A leg that asks for the machine only takes any answer for one."""
+    missing = response("400 Bad Request", b"<center>No required SSL certificate was sent</center>")
+    for answer, context in ((SETTINGS, None), (missing, None), (ALERT + b"\x78", "tls")):
+        async with serve(says(answer)) as server:
+            one = leg("http", server.port, secure=context == "tls", refused_ok=True)
+            seen = await probe(one, ca=authority.file, hold=0)
+        assert seen.outcome == "degraded", seen.detail
+        assert "the machine answers, its page does not" in seen.detail
+
+
 async def test_nobody_is_convicted_for_http2(authority: Authority) -> None:
     from t3probe.observation import RunRecord
 

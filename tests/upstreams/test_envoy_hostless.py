@@ -126,8 +126,16 @@ def test_a_cluster_that_envoy_does_not_have(sections: list[Any], words: list[str
 
 
 def test_a_cluster_that_came_between_two_answers_is_not_accused() -> None:
-    eds = {"name": "c", "type": "EDS"}
-    assert lacks(found(dump(tcp("c"), clusters=[eds]))) == []
+    eds = {"name": "c", "type": "EDS", "eds_cluster_config": {"service_name": "s"}}
+    seen = found(dump(tcp("c"), clusters=[eds]))
+    assert seen.hostless == ()
+    words = "clusters of which Envoy does not say what hosts they have: 1 (c)"
+    assert seen.warnings == (words,)
+    given = {
+        "@type": f"{TYPE}admin.v3.EndpointsConfigDump",
+        "dynamic_endpoint_configs": [{"endpoint_config": {"cluster_name": "s"}}],
+    }
+    assert lacks(found(dump(tcp("c"), clusters=[eds], sections=[given]))) == [NO_HOST]
     assert lacks(found(dump(tcp("c"), clusters=[{"name": "c"}]))) == [NO_HOST]
 
 
