@@ -15,6 +15,7 @@ Asked for are `/config_dump?include_eds`, `/clusters?format=json` and `/listener
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from urllib.parse import urlsplit
 
@@ -106,6 +107,8 @@ def trace(config: Body, clusters: Body, listeners: Body | None, source: Upstream
         lack = walker.lack(way.cluster)
         if lack and way.weight == 0:
             notes.add("clusters without a host, which are sent nothing (weight 0)", way.cluster)
+        elif lack and _on_purpose(way.cluster):
+            notes.add("clusters without a host that are called a black hole", way.cluster)
         elif lack and way.on_demand:
             notes.add("clusters without a host yet, which come on demand", way.cluster)
         elif lack:
@@ -129,6 +132,11 @@ def trace(config: Body, clusters: Body, listeners: Body | None, source: Upstream
         notes.add("listeners that only warm up or drain, which are not followed", name)
     found, views = tuple(backends.values()), views_of(tuple(backends.values()), hosts)
     return Found(found, views, notes.sentences(), warnings.sentences(), tuple(hostless))
+
+
+def _on_purpose(cluster: str) -> bool:
+    """Meshes send what they forbid to a cluster that has no host (Istio's BlackHoleCluster)."""
+    return "blackhole" in re.sub(r"[^a-z]", "", cluster.lower())
 
 
 def _sentence(way: Way, lack: str) -> str:

@@ -150,6 +150,13 @@ def test_what_is_sent_nothing_needs_no_host() -> None:
     assert lacks(found(config, status("a", host(1)), status("b"))) == [NO_HOST]
 
 
+@pytest.mark.parametrize("name", ["BlackHoleCluster", "black_hole", "outbound|blackhole"])
+def test_a_black_hole_is_empty_on_purpose(name: str) -> None:
+    seen = found(dump(tcp(name), clusters=[{"name": name}]), status(name))
+    assert seen.hostless == ()
+    assert seen.notes == (f"clusters without a host that are called a black hole: 1 ({name})",)
+
+
 def test_an_aggregate_needs_one_host_in_all() -> None:
     parts = [{"name": "first"}, {"name": "second"}]
     config = dump(tcp("all"), clusters=[aggregate("all", "first", "second"), *parts])
