@@ -265,6 +265,19 @@ async def test_a_server_that_would_like_one_and_goes_on_without(authority: Autho
     assert (seen.outcome, seen.reason) == ("failed", "closed_by_peer")
 
 
+@pytest.mark.parametrize("kind", KINDS)
+async def test_a_server_that_hangs_up_and_asked_for_nothing(
+    kind: str, authority: Authority
+) -> None:
+    async def leaves(reader: Reader, writer: Writer) -> None:
+        pass
+
+    async with serve(leaves, tls=authority.context(HOST)) as server:
+        seen = await probe(leg(kind, server.port), ca=authority.file, hold=0)
+    assert seen.outcome == "failed"
+    assert seen.reason in {"closed_by_peer", "connection_reset"}
+
+
 # -- other protocols ------------------------------------------------------------------------------
 
 ALERT = b"\x15\x03\x03\x00\x02\x02"

@@ -83,6 +83,28 @@ async def test_echoes_of_earlier_beats_are_not_wrong_ones() -> None:
     assert "skipped a second echo of an earlier beat" in seen.evidence
 
 
+async def test_a_late_echo_is_not_in_place_of_another() -> None:
+    async def handler(reader: Reader, writer: Writer) -> None:
+        await upgrade(reader, writer)
+        _, first = await read_frame(reader)
+        writer.write(frame(TEXT, first))
+        await read_frame(reader)
+        writer.write(frame(TEXT, first))
+        await silent(reader, writer)
+
+    async with serve(handler) as server:
+        seen = await probe(ws_leg(server), hold=0.3, watchdog=0.4)
+    held = next(one for one in seen.drops if one.strand == "held")
+    assert (held.reason, held.detail) == ("rtt_timeout", "no echo within 0.4 s")
+
+
+async def test_the_bound_begins_anew_with_each_echo() -> None:
+    async with serve(chatting(with_each=HELLO * 600)) as server:
+        seen = await probe(ws_leg(server), hold=0.4)
+    assert seen.outcome == "passed", seen.detail
+    assert sum(one.strand == "held" for one in seen.beats) > 1
+
+
 async def test_there_is_a_bound() -> None:
     async with serve(chatting(before=HELLO * 1100)) as server:
         seen = await probe(ws_leg(server), hold=0)
