@@ -319,7 +319,7 @@ class Observation(Fact, frozen=True):
     address: str = ""
     """The address that carried the beats, `host:port`."""
     cert_not_after: float | None = None
-    """Unix seconds at which the server's certificate expires (or expired)."""
+    """Unix seconds at which the first certificate of the server's chain expires (or expired)."""
     cf_ray: str = ""
     colo: str = ""
     evidence: tuple[str, ...] = ()

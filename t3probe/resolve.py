@@ -9,14 +9,15 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
 from urllib.parse import urlsplit
 
 from t3probe.config.endpoints import is_address, plain_host
 from t3probe.config.types import Leg
 from t3probe.probes.base import Facts, ProbeError, Probing, Target
 
-__all__ = ["ResolveError", "Resolver", "split_address", "targets"]
+__all__ = ["Known", "ResolveError", "Resolver", "disagreement", "split_address", "targets"]
 
 MAX_ADDRESSES = 32
 """Of a longer answer only this many are dialled: no answer makes us a scanner."""
@@ -26,9 +27,19 @@ _DEFAULT_PORTS = {"https": 443, "wss": 443, "http": 80, "ws": 80}
 class ResolveError(Exception):
     """No resolver gave an address: the leg that needs it is inconclusive."""
 
-    def __init__(self, detail: str) -> None:
+    def __init__(self, detail: str, *, nameless: bool = False) -> None:
         super().__init__(detail)
         self.detail = detail
+        self.nameless = nameless
+        """Every resolver answered, and knows no address of the name."""
+
+
+class Known(NamedTuple):
+    """What the resolvers know about a name."""
+
+    addresses: list[str]
+    note: str = ""
+    """A sentence about what else they said; empty when there is nothing to say."""
 
 
 def split_address(text: str, port: int = 0) -> tuple[str, int]:
@@ -50,11 +61,11 @@ class Resolver:
 
     def __init__(self, max_age_seconds: float | None = None) -> None:
         self._max_age = max_age_seconds
-        self._asked: dict[tuple[tuple[str, ...], str], asyncio.Future[list[str]]] = {}
+        self._asked: dict[tuple[tuple[str, ...], str], asyncio.Future[Known]] = {}
         self._asked_at: dict[tuple[tuple[str, ...], str], float] = {}
 
-    async def doh(self, providers: tuple[str, ...], name: str, probing: Probing) -> list[str]:
-        """The addresses of `name` from the first provider that answers. Raises ResolveError."""
+    async def doh(self, providers: tuple[str, ...], name: str, probing: Probing) -> Known:
+        """The addresses of `name` from the first provider that has any. Raises ResolveError."""
         key, now = (providers, name), probing.clock.now()
         old = key in self._asked and self._asked[key].done() and self._max_age is not None
         if old and now - self._asked_at[key] >= (self._max_age or 0.0):
@@ -83,24 +94,58 @@ class Resolver:
         await asyncio.gather(*self._asked.values(), return_exceptions=True)
 
 
-async def _ask(providers: tuple[str, ...], name: str, probing: Probing) -> list[str]:
-    from t3probe.probes.doh import ask_address
+async def _ask(providers: tuple[str, ...], name: str, probing: Probing) -> Known:
+    from t3probe.probes.doh import ANSWERED, NoAddress, ask_address
     from t3probe.probes.http_client import HttpClient
 
-    complaints = []
+    said: list[tuple[str, str]] = []
+    """Provider and complaint."""
+    answered = True
+    """Each complaint is what a provider answered."""
+    nameless: list[str] = []
+    """Providers that know no address."""
     limit = max(probing.timing.connect_timeout, 1.0)
     for url in providers:
         parts = urlsplit(url)
         target = Target(parts.hostname or "", parts.hostname or "", parts.port or 443)
         client = HttpClient(target, probing, Facts())
         try:
-            found, _ = await ask_address(client, url, name, limit)
-            return _each_once(found)
+            told = await ask_address(client, url, name, limit)
+            addresses = _each_once(told.addresses)
+            notes = [f"{target}: {told.note}"] if told.note else []
+            if nameless:
+                notes.append(disagreement(name, nameless, str(target)))
+            return Known(addresses, "; ".join(notes))
+        except NoAddress as error:
+            said.append((str(target), error.words))
+            nameless.append(str(target))
         except ProbeError as error:
-            complaints.append(f"{target}: {error.detail}")
+            answered = answered and error.detail.startswith(ANSWERED)
+            said.append((str(target), error.detail.removeprefix(ANSWERED)))
         finally:
             await client.close()
-    raise ResolveError("no DoH provider answered: " + "; ".join(complaints))
+    detail = f"no address of {name}: {_from_each(said, answered)}"
+    if len(nameless) < len(providers):
+        raise ResolveError(detail)
+    raise ResolveError(f"{detail}: that is about the name, not about DoH", nameless=True)
+
+
+def disagreement(name: str, without: Sequence[str], provider: str) -> str:
+    """That providers do not say the same about a name."""
+    verb = "knows" if len(without) == 1 else "know"
+    return (
+        f"the DoH providers disagree about {name}: {', '.join(without)} {verb} no address, "
+        f"{provider} answers with one"
+    )
+
+
+def _from_each(said: Sequence[tuple[str, str]], answered: bool) -> str:
+    """`SERVFAIL from both providers`, or what came of each of them."""
+    words = said[0][1]
+    if len(said) > 1 and answered and all(one == words for _, one in said):
+        every = "both" if len(said) == 2 else f"all {len(said)}"
+        return f"{said[0][1]} from {every} providers"
+    return "; ".join(f"{provider}: {words}" for provider, words in said)
 
 
 async def _system(host: str, port: int, limit: float) -> list[str]:
@@ -144,12 +189,14 @@ async def targets(leg: Leg, probing: Probing) -> list[Target]:
         return [Target(host, host, port)]
     if leg.doh:
         try:
-            addresses = await probing.resolver.doh(leg.doh, host, probing)
-        except ResolveError:
-            if not leg.fallback:
+            known = await probing.resolver.doh(leg.doh, host, probing)
+        except ResolveError as error:
+            # A name that is gone leads nobody there.
+            if not leg.fallback or error.nameless:
                 raise
-            known = [split_address(text, port) for text in leg.fallback]
-            return [Target(host, address, number, from_file=True) for address, number in known]
+            words = "no DoH provider gave an address; dialled the address in the file"
+            written = [split_address(text, port) for text in leg.fallback]
+            return [Target(host, address, number, words) for address, number in written]
     else:
-        addresses = await _system(host, port, limit)
-    return [Target(host, one, port) for one in addresses]
+        known = Known(await _system(host, port, limit))
+    return [Target(host, one, port, known.note) for one in known.addresses]

@@ -18,7 +18,7 @@ from t3probe.config import Deployment, Leg, legs_for, planned
 from t3probe.observation import RECORD_VERSION, Baseline, Observation, RunRecord
 from t3probe.probes import preload
 from t3probe.run.book import continued
-from t3probe.run.conclude import looked_again, settled
+from t3probe.run.conclude import looked_again, settled, undialled
 from t3probe.run.controller import Run
 from t3probe.run.footing import Footing
 from t3probe.timing import Clock, RunClock, SystemClock
@@ -86,13 +86,17 @@ class Session:
         """Probe the legs called `names`, all at once, to the end of the hold."""
         chosen = set(names)
         self.selected = tuple(leg for leg in self.available if leg.name in chosen)
-        sweep = None
+        dialled, sweep = self._dialled, None
         if not self.interrupted:
-            sweep = begin_sweep(self.deployment, self.selected)
-            preload(self.selected)
+            sweep = begin_sweep(self.deployment, dialled)
+            preload(dialled)
         self.clock = RunClock(self._system)
         self.probed = True
-        if not self.interrupted and self.selected:
+        for leg in self.selected:
+            if leg.hostless and not self.interrupted:
+                why = planned(self.deployment, leg, self.clock.started_at)
+                self.observations[leg.name] = undialled(leg, why)
+        if not self.interrupted and dialled:
             for seen in asyncio.run(self._measure(self.hold_seconds, progress, sweep)):
                 if seen.leg in self.baselines:
                     seen = msgspec.structs.replace(seen, baseline=self.baselines[seen.leg])
@@ -100,17 +104,23 @@ class Session:
         elif sweep is not None:
             sweep.give_up()
 
+    @property
+    def _dialled(self) -> tuple[Leg, ...]:
+        """The selected legs that have an address to dial."""
+        return tuple(leg for leg in self.selected if not leg.hostless)
+
     def look_again(self, name: str) -> None:
         """One more beat of every leg: the common beat after this check of one's own failed, and its
         second look. All of them together begin for no longer than a watchdog's time."""
         own = self.observations[name]
-        if self.interrupted or not self.selected:
+        if self.interrupted or not self._dialled:
+            return
             return
         if self._looked_seconds > self.deployment.timing.watchdog:
             return
         assert self.clock is not None
         began = self.clock.now()
-        sweep = begin_sweep(self.deployment, self.selected)
+        sweep = begin_sweep(self.deployment, self._dialled)
         for seen in asyncio.run(self._measure(0.0, None, sweep, self.calls + 1)):
             self.observations[seen.leg] = continued(self.observations[seen.leg], seen)
         ended = self.clock.now()
@@ -133,7 +143,7 @@ class Session:
         self._loop = asyncio.get_running_loop()
         self._run = run = Run(
             self.deployment,
-            self.selected if sweep is None else sweep.others,
+            self._dialled if sweep is None else sweep.others,
             hold=hold,
             call=call,
             clock=self.clock,

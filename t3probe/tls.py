@@ -1,7 +1,8 @@
-"""TLS contexts, shared per run, and when certificates end.
+"""TLS contexts, shared per run, when certificates end, and why a handshake failed.
 
 Loading the system's certificate authorities costs tens of milliseconds, so a run loads its
-trust store once.
+trust store once. A certificate counts where a browser takes it. What a failed handshake leaves
+open, a second one finds out, on a connection that sends nothing.
 """
 
 from __future__ import annotations
@@ -9,18 +10,48 @@ from __future__ import annotations
 import asyncio
 import ssl
 from asyncio.sslproto import SSLProtocol
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 
-from t3probe.probes.base import Facts, ProbeError, Target
+from t3probe.probes.base import Facts, ProbeError, Target, printable
 
-__all__ = ["TlsStore", "not_after", "small_buffers", "tls_error"]
+__all__ = [
+    "CLIENT_CERTIFICATE",
+    "ENDED",
+    "HTTP2_ONLY",
+    "TlsStore",
+    "not_after",
+    "small_buffers",
+    "tls_error",
+    "unanswered",
+]
+
+ENDED = frozenset({"connection_reset", "closed_by_peer", "io_error"})
+"""Reasons for which `unanswered` is worth asking."""
+
+HTTP2_ONLY = "takes HTTP/2 only, which t3probe does not speak: name another"
+CLIENT_CERTIFICATE = "asks for a client certificate, which t3probe does not send"
 
 _NO_CHECK_TIME = 0x200000
 """OpenSSL's X509_V_FLAG_NO_CHECK_TIME (X509_VERIFY_PARAM_set_flags(3))."""
-_CERT_HAS_EXPIRED = 10
-"""OpenSSL's X509_V_ERR_CERT_HAS_EXPIRED (verify(1))."""
+_NOT_YET_VALID, _EXPIRED = 9, 10
+"""OpenSSL's X509_V_ERR_CERT_NOT_YET_VALID and X509_V_ERR_CERT_HAS_EXPIRED (verify(1))."""
+_NO_ISSUER = {20, 21}
+"""X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT_LOCALLY, X509_V_ERR_UNABLE_TO_VERIFY_LEAF_SIGNATURE."""
+_HOSTNAME, _ADDRESS = 62, 64
+"""X509_V_ERR_HOSTNAME_MISMATCH, X509_V_ERR_IP_ADDRESS_MISMATCH."""
+_CERTIFICATE_REQUEST = 13
+"""RFC 8446, section 4.3.2."""
+_ABOUT_OURS = ("certificate", "handshake failure", "access denied", "unknown ca")
+"""Words of the alerts that a server sends a client without a certificate."""
+_PATIENCE_SECONDS = 0.5
+"""In TLS 1.3 that alert comes after the handshake."""
+_MOST_NAMES = 3
 _RECORD_BYTES = 1 << 14
 """The most that one TLS record holds."""
+
+Certificate = Mapping[str, Any]
+"""As `ssl.SSLSocket.getpeercert` gives it."""
 
 
 def small_buffers() -> None:
@@ -43,6 +74,11 @@ class TlsStore:
     def _new(self) -> ssl.SSLContext:
         context = ssl.create_default_context(cafile=self._ca_file)
         context.set_alpn_protocols(["http/1.1"])
+        # As browsers: no name but a subjectAltName counts, an authority of one's own needs no key
+        # identifiers (which Python from 3.13 on asks for), and any certificate may be trusted.
+        context.hostname_checks_common_name = False
+        context.verify_flags &= ~ssl.VERIFY_X509_STRICT
+        context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
         return context
 
     def context(self) -> ssl.SSLContext:
@@ -51,33 +87,106 @@ class TlsStore:
             self._context = self._new()
         return self._context
 
-    async def expiry_of_expired(self, target: Target, limit: float) -> float | None:
-        """`notAfter` of an expired certificate, Unix seconds; the name is still checked.
-
-        A second handshake without the time check; None when that fails too.
-        """
+    async def chain_whenever(self, target: Target, limit: float) -> Sequence[Certificate]:
+        """The chain by which the peer's certificate would be taken, were it not for the time; the
+        peer's own is the first. Empty when it is not taken even so."""
         context = self._new()
         context.verify_flags |= _NO_CHECK_TIME
+        return (await _look(context, target, limit)).chain
+
+    async def sent(self, target: Target, limit: float) -> Sequence[Certificate]:
+        """The certificates that the peer sends, unverified; empty when it sends none."""
+        return (await _look(_unverifying(), target, limit)).sent
+
+    async def wants_certificate(self, target: Target, limit: float) -> bool:
+        """Whether the peer asks for a client certificate, and hangs up without one."""
+        asked: list[int] = []
+        context = _unverifying()
+
+        def note(_: Any, way: str, __: Any, ___: Any, kind: Any, ____: bytes) -> None:
+            if way == "read" and kind == _CERTIFICATE_REQUEST:
+                asked.append(kind)
+
+        # It has no public name; without it nobody is said to have asked.
+        context._msg_callback = note  # type: ignore[attr-defined]
         writer: asyncio.StreamWriter | None = None
         try:
             async with asyncio.timeout(limit):
-                _, writer = await asyncio.open_connection(
-                    target.address, target.port, ssl=context, server_hostname=target.host
-                )
-                return not_after(writer.transport)
-        except (OSError, TimeoutError):
-            return None
+                reader, writer = await _open(context, target)
+            if not asked:
+                return False
+            async with asyncio.timeout(_PATIENCE_SECONDS):
+                return not await reader.read(1)
+        except TimeoutError:
+            return False
+        except OSError:
+            return bool(asked)
         finally:
             if writer is not None:
                 writer.transport.abort()
 
 
+def _unverifying() -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    context.set_alpn_protocols(["http/1.1"])
+    return context
+
+
+async def _open(
+    context: ssl.SSLContext, target: Target
+) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    return await asyncio.open_connection(
+        target.address, target.port, ssl=context, server_hostname=target.tls_name
+    )
+
+
+class _Look(NamedTuple):
+    """What a second handshake brought."""
+
+    chain: Sequence[Certificate] = ()
+    sent: Sequence[Certificate] = ()
+
+
+async def _look(context: ssl.SSLContext, target: Target, limit: float) -> _Look:
+    """Shake hands and hang up. Never raises for what the peer does."""
+    writer: asyncio.StreamWriter | None = None
+    try:
+        async with asyncio.timeout(limit):
+            _, writer = await _open(context, target)
+            return _Look(_chain(writer.transport), _chain(writer.transport, verified=False))
+    except (OSError, TimeoutError):
+        return _Look()
+    finally:
+        if writer is not None:
+            writer.transport.abort()
+
+
+def _chain(transport: Any, verified: bool = True) -> Sequence[Certificate]:
+    """The peer's chain, its own certificate first; empty without TLS."""
+    if transport is None:
+        return []
+    talk = getattr(transport.get_extra_info("ssl_object"), "_sslobj", None)
+    # Python from 3.13 on has public names for the same, which give undecoded certificates.
+    ask = getattr(talk, f"get_{'' if verified else 'un'}verified_chain", None)
+    if ask is not None:
+        return [one.get_info() for one in ask() or ()]
+    own = transport.get_extra_info("peercert")
+    return [own] if own else []
+
+
 def not_after(transport: Any) -> float | None:
-    """When the peer's certificate on this transport ends, Unix seconds; None without TLS."""
-    certificate = transport.get_extra_info("peercert") if transport is not None else None
-    if not certificate or "notAfter" not in certificate:
-        return None
-    return float(ssl.cert_time_to_seconds(certificate["notAfter"]))
+    """When the chain ends by which the peer's certificate on this transport was taken, Unix
+    seconds: that is when the first of its certificates does. None without TLS."""
+    return _first_end(_chain(transport))
+
+
+def _first_end(chain: Sequence[Certificate]) -> float | None:
+    return min((_when(one, "notAfter") for one in chain if "notAfter" in one), default=None)
+
+
+def _when(certificate: Certificate, what: str) -> float:
+    return float(ssl.cert_time_to_seconds(certificate[what]))
 
 
 async def tls_error(
@@ -85,17 +194,92 @@ async def tls_error(
 ) -> ProbeError:
     """A failed handshake as ProbeError; also learns when an expired certificate expired."""
     if isinstance(error, ssl.SSLCertVerificationError):
-        if error.verify_code == _CERT_HAS_EXPIRED:
-            facts.cert_not_after = await store.expiry_of_expired(target, limit)
-        return _answered_badly(f"certificate not accepted: {error.verify_message or error.reason}")
-    if isinstance(error, ConnectionResetError):
-        return ProbeError("connection_reset", "ask", "connection reset during the TLS handshake")
-    if isinstance(error, ssl.SSLError):
-        return _answered_badly(f"TLS handshake failed: {error.reason or 'broken'}")
-    return ProbeError("tls_failed", "ask", "connection closed during the TLS handshake")
+        return await _not_taken(error, target, facts, store, limit)
+    if not isinstance(error, ssl.SSLError):
+        reset = isinstance(error, ConnectionResetError)
+        words = f"connection {'reset' if reset else 'closed'} during the TLS handshake"
+        ended = ProbeError("connection_reset" if reset else "tls_failed", "ask", words)
+        return await unanswered(ended, target, store, limit)
+    words = f"{error.reason or ''} {error}".lower().replace("_", " ")
+    if "no application protocol" in words:
+        return _answered_badly(f"{target.host} {HTTP2_ONLY}", tells=False)
+    if any(one in words for one in _ABOUT_OURS) and await store.wants_certificate(target, limit):
+        return _answered_badly(f"{target.host} {CLIENT_CERTIFICATE}", tells=False)
+    if "wrong version number" in words or "http request" in words:
+        detail = f"what answers at {target} is no TLS: plain HTTP, or another protocol"
+        return _answered_badly(detail)
+    return _answered_badly(f"TLS handshake failed: {error.reason or 'broken'}")
 
 
-def _answered_badly(detail: str) -> ProbeError:
-    failed = ProbeError("tls_failed", "ask", detail)
+async def unanswered(
+    failed: ProbeError, target: Target, store: TlsStore, limit: float
+) -> ProbeError:
+    """Why the peer ended a new connection before it answered anything: for want of a client
+    certificate, which in TLS 1.3 it says after the handshake. Else `failed` as it is."""
+    if not await store.wants_certificate(target, limit):
+        return failed
+    wants = ProbeError("tls_failed", "ask", f"{target.host} {CLIENT_CERTIFICATE}", tells=False)
+    wants.tcp = failed.tcp
+    return wants
+
+
+async def _not_taken(
+    error: ssl.SSLCertVerificationError,
+    target: Target,
+    facts: Facts,
+    store: TlsStore,
+    limit: float,
+) -> ProbeError:
+    """A certificate that was not taken, with what the peer's others say about it."""
+    said = f"certificate not accepted: {error.verify_message or error.reason}"
+    code = error.verify_code
+    if code in {_EXPIRED, _NOT_YET_VALID}:
+        chain = await store.chain_whenever(target, limit)
+        facts.cert_not_after = _first_end(chain)
+        what = "notAfter" if code == _EXPIRED else "notBefore"
+        dated = [one for one in chain if what in one]
+        if dated:
+            pick = min if code == _EXPIRED else max
+            worst = pick(dated, key=lambda one: _when(one, what))
+            verb = "expired on" if code == _EXPIRED else "is not valid before"
+            return _answered_badly(f"{said}: {_rank(worst, chain)} {verb} {worst[what]}")
+    elif code in _NO_ISSUER:
+        sent = await store.sent(target, limit)
+        last = sent[-1] if sent else {}
+        issuer = printable(_name(last, "issuer"), 60)
+        if last.get("caIssuers") and last.get("issuer") != last.get("subject"):
+            detail = (
+                f"{said}: the server does not send the certificate of {issuer}. A browser may fetch"
+                " it by itself (AIA), t3probe does not: let the server send its whole chain"
+            )
+            return _answered_badly(detail, tells=False)
+        if issuer:
+            said += f": the issuer {issuer} is not known here; name its certificate in tls_ca"
+    elif code in {_HOSTNAME, _ADDRESS}:
+        sent = await store.sent(target, limit)
+        names = [str(value) for _, value in (sent[0] if sent else {}).get("subjectAltName", ())]
+        if names:
+            said += f" It is for {printable(', '.join(names[:_MOST_NAMES]), 80)}"
+        elif sent:
+            said += " It has no subjectAltName, and browsers take no other name"
+    return _answered_badly(said)
+
+
+def _rank(certificate: Certificate, chain: Sequence[Certificate]) -> str:
+    if certificate is chain[0]:
+        return "it"
+    kind = "root" if certificate.get("issuer") == certificate.get("subject") else "intermediate"
+    return f'the {kind} certificate "{printable(_name(certificate, "subject"), 60)}"'
+
+
+def _name(certificate: Certificate, whose: str) -> str:
+    """The common name of a certificate's subject or issuer, or the last part that it has."""
+    parts = [pair for group in certificate.get(whose, ()) for pair in group]
+    named = [value for key, value in parts if key == "commonName"]
+    return str((named or [value for _, value in parts] or [""])[-1])
+
+
+def _answered_badly(detail: str, *, tells: bool = True) -> ProbeError:
+    failed = ProbeError("tls_failed", "ask", detail, tells=tells)
     failed.heard = True
     return failed

@@ -105,5 +105,6 @@ def joined(deployment: Deployment, known: Mapping[tuple[str, int], frozenset[str
 
 
 def _apart(leg: Leg, deployment: Deployment) -> bool:
-    """Whether it is an upstream with a segment of its own."""
-    return leg.name.startswith("envoy-") and leg.path[-1] in deployment.own_segments
+    """Whether it is an upstream with an address, and a segment of its own."""
+    upstream = leg.name.startswith("envoy-") and not leg.hostless
+    return upstream and leg.path[-1] in deployment.own_segments

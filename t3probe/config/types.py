@@ -114,7 +114,8 @@ class LegFields(Route, frozen=True, kw_only=True):
     any_of: bool = False
     """One answering address is enough; without it a leg with k < n is degraded."""
     fallback: tuple[str, ...] = ()
-    """addr[:port] to dial when no DoH provider answers, so that the leg does not need DoH."""
+    """addr[:port] to dial when no DoH provider gives an address, so that the leg does not need DoH;
+    not when all of them answer that the name has none."""
     query: str | None = None
     """The name a doh leg asks for; default: the host of the first ws_echo leg that uses DoH."""
     host_header: str | None = None
@@ -161,6 +162,9 @@ class Leg(LegFields, frozen=True, kw_only=True):
     """Upstream legs: the metrics' label; empty: the name in the file."""
     places: tuple[Place, ...] = ()
     """Upstream legs: where sources found this address. It is probed once for all of them."""
+    hostless: str = ""
+    """Upstream legs: a source's sentence about a route that leads to nobody. There is nothing to
+    dial, and the leg fails."""
 
 
 class Upstream(Table, frozen=True):

@@ -134,23 +134,27 @@ def _providers(deployment: Deployment) -> dict[str, str]:
 
 
 async def _resolver(url: str, name: str, probing: Probing) -> Row:
-    from t3probe.probes.doh import ask_address
+    from t3probe.probes.doh import NoAddress, ask_address
     from t3probe.probes.http_client import HttpClient
 
     parts = urlsplit(url)
     host = parts.hostname or ""
     client = HttpClient(Target(host, host, parts.port or 443), probing, Facts())
     try:
-        found, _ = await ask_address(client, url, name, STEP_SECONDS)
+        told = await ask_address(client, url, name, STEP_SECONDS)
+    except NoAddress as error:
+        fix = "look whether the name is right, and whether it has records"
+        return wrong("resolver", f"{url} knows no address of {name}: {error.words}", fix)
     except ProbeError as error:
         port = parts.port or 443
         fix = f"nc -vz {host} {port}; let HTTPS to {host} out, or name other resolvers in doh"
-        return wrong("resolver", f"{url} does not answer: {printable(error.detail)}", fix)
+        return wrong("resolver", f"{url} gives no address: {printable(error.detail)}", fix)
     except LoopbackOnlyError:
         return untold("resolver", f"{url} is beyond loopback", "unset T3PROBE_LOOPBACK_ONLY")
     finally:
         await client.close()
-    return fine("resolver", f"{url} answers {name}, {len(found)} addresses")
+    more = f"; {printable(told.note)}" if told.note else ""
+    return fine("resolver", f"{url} answers {name}, {len(told.addresses)} addresses{more}")
 
 
 def _dated(legs: Iterable[Leg]) -> list[Leg]:

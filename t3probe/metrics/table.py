@@ -148,7 +148,7 @@ TABLE: tuple[Spec, ...] = (
         "t3probe_tls_cert_expiry_timestamp_seconds",
         "gauge",
         ("leg",),
-        "When the server's certificate expires or expired, in Unix seconds.",
+        "When the first certificate of the server's chain expires or expired, in Unix seconds.",
         absent="no certificate was seen, or the leg had collapsed onto another route",
     ),
     Spec(

@@ -99,8 +99,13 @@ class Target:
     address: str
     """IP literal."""
     port: int
-    from_file: bool = False
-    """The file's fallback: no resolver answered."""
+    note: str = ""
+    """A sentence about where the address is from; empty when there is nothing to say."""
+
+    @property
+    def tls_name(self) -> str:
+        """The name for SNI and the certificate: without the dot at its end, as browsers do."""
+        return self.host.rstrip(".")
 
     @property
     def family(self) -> socket.AddressFamily:

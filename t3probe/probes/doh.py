@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
 
+import dns.edns
 import dns.exception
+import dns.flags
 import dns.message
 import dns.name
 import dns.rcode
 import dns.rdataclass
 import dns.rdatatype
+import dns.rrset
 
 from t3probe.config.endpoints import plain_host
 from t3probe.config.types import Leg
@@ -25,48 +29,155 @@ from t3probe.probes.base import (
     check_route,
     printable,
 )
+from t3probe.probes.foreign import refusal
 from t3probe.probes.http import HttpLine
 from t3probe.probes.http_client import Answer, HttpClient
+from t3probe.tcpinfo import claim
 
-__all__ = ["ask_address", "open", "query_message", "read_message"]
+__all__ = [
+    "ANSWERED",
+    "NoAddress",
+    "Told",
+    "ask_address",
+    "open",
+    "query_message",
+    "read_message",
+]
 
+ANSWERED = "DoH answered "
+"""How the sentence about a provider's bad answer begins."""
 _MEDIA_TYPE = "application/dns-message"
+_MOST_BYTES = 4096
+_MOST_REASONS = 3
+_CUT = frozenset(
+    {
+        *("connect_refused", "connect_timeout", "connect_failed", "tls_failed"),
+        *("connection_reset", "closed_by_peer", "io_error"),
+    }
+)
+"""Failures of a connection, and not of what was asked on it."""
+
+
+class NoAddress(ProbeError):
+    """A provider's good answer that there is no address: it speaks about the name, and says neither
+    yes nor no about the provider."""
+
+    def __init__(self, name: str, words: str) -> None:
+        detail = f"DoH knows no address of {name}: {words}"
+        super().__init__("resolver_failed", "ask", detail, answered=True, tells=False)
+        self.words = words
+
+
+class Told(NamedTuple):
+    """What one provider knows about a name."""
+
+    addresses: list[str]
+    """IPv4 first; at least one."""
+    answer: Answer
+    """One that brought addresses."""
+    failed: ProbeError | None
+    """Why the question for the other family has no answer; None: it has one."""
+    note: str
+    """The same as a sentence; empty when there is nothing to say."""
+
+
+class _Half(NamedTuple):
+    """The answer to one of the two questions."""
+
+    record_type: str
+    addresses: list[str]
+    answer: Answer | None
+    error: ProbeError | None
 
 
 def query_message(name: str, record_type: str) -> bytes:
-    """A query for `name` in wire form, its id 0 as RFC 8484 section 4.1 advises."""
+    """A query for `name` in wire form, its id 0 as RFC 8484 section 4.1 advises.
 
-    message = dns.message.make_query(name, record_type)
+    EDNS is there because without it nobody may say why there is no answer (RFC 8914).
+    """
+    message = dns.message.make_query(name, record_type, use_edns=0, payload=_MOST_BYTES)
     message.id = 0
     return message.to_wire()
 
 
-def read_message(body: bytes, name: str) -> list[str]:
-    """The addresses in a wire-form answer to a question about `name`.
+def read_message(body: bytes, name: str, record_type: str = "A") -> list[str]:
+    """The addresses in a wire-form answer to this question; none when there is no such record.
 
-    Follows CNAMEs as the server lists them. Raises ProbeError (`resolver_failed`) for garbage,
-    an error code, or an answer to another question.
+    Only what the name's own chain of aliases leads to counts, in whatever order it stands. Raises
+    NoAddress when there is no such name, or its aliases never end; ProbeError (`resolver_failed`)
+    for garbage, an error code, or an answer to another question.
     """
-
     try:
         message = dns.message.from_wire(body)
         asked = dns.name.from_text(name)
     except (dns.exception.DNSException, ValueError, IndexError) as error:
-        raise ProbeError(
-            "resolver_failed", "ask", "the DoH answer is no DNS message", answered=True
-        ) from error
-    rcode = message.rcode()
+        raise _wrong("with what is no DNS message") from error
+    if not message.flags & dns.flags.QR:
+        raise _wrong("with a question")
+    if message.id:
+        raise _wrong(f"with the id {message.id}, which is not that of our question")
+    kind = dns.rdatatype.from_text(record_type)
+    question = [(one.name, one.rdtype, one.rdclass) for one in message.question]
+    rcode, words = message.rcode(), _code(message)
+    # A server that could not read the question may not repeat it.
+    if question != [(asked, kind, dns.rdataclass.IN)] and (question or not rcode):
+        raise _wrong("another question")
+    if rcode == dns.rcode.NXDOMAIN:
+        raise NoAddress(name, words)
     if rcode != dns.rcode.NOERROR:
-        code = dns.rcode.to_text(rcode)
-        raise ProbeError("resolver_failed", "ask", f"DoH answered {code}", answered=True)
-    if not message.question or message.question[0].name != asked:
-        raise ProbeError("resolver_failed", "ask", "DoH answered another question", answered=True)
-    found: list[str] = []
-    for rrset in message.answer:
-        inside = rrset.rdclass == dns.rdataclass.IN
-        if inside and rrset.rdtype in {dns.rdatatype.A, dns.rdatatype.AAAA}:
-            found += [str(ipaddress.ip_address(item.address)) for item in rrset]
+        raise _wrong(words)
+    found = [
+        str(ipaddress.ip_address(item.address))
+        for rrset in _on_the_chain(message, asked, name)
+        if rrset.rdtype == kind
+        for item in rrset
+    ]
+    if not found and message.flags & dns.flags.TC:
+        raise _wrong("with a truncated message, which has no address")
     return found
+
+
+def _wrong(words: str) -> ProbeError:
+    return ProbeError("resolver_failed", "ask", f"{ANSWERED}{words}", answered=True)
+
+
+def _code(message: dns.message.Message) -> str:
+    """The answer's code, with what the server adds to it (RFC 8914)."""
+    words = dns.rcode.to_text(message.rcode())
+    more = [printable(one) for one in message.options if isinstance(one, dns.edns.EDEOption)]
+    return f"{words} ({'; '.join(more[:_MOST_REASONS])})" if more else words
+
+
+def _on_the_chain(
+    message: dns.message.Message, asked: dns.name.Name, name: str
+) -> Iterator[dns.rrset.RRset]:
+    """The answer's records whose owner is the name itself, or what its aliases lead to."""
+    inside = [one for one in message.answer if one.rdclass == dns.rdataclass.IN]
+    owner, seen = asked, set[dns.name.Name]()
+    while owner not in seen:
+        seen.add(owner)
+        yield from (one for one in inside if one.name == owner)
+        following = _alias(inside, owner)
+        if following is None:
+            return
+        owner = following
+    raise NoAddress(name, "its aliases (CNAME) lead back to themselves")
+
+
+def _alias(records: list[dns.rrset.RRset], owner: dns.name.Name) -> dns.name.Name | None:
+    """What `owner` is an alias of, by a CNAME of its own or a DNAME above it."""
+    for one in records:
+        if one.rdtype == dns.rdatatype.CNAME and one.name == owner:
+            target: dns.name.Name = one[0].target
+            return target
+    for one in records:
+        above = one.rdtype == dns.rdatatype.DNAME and owner != one.name
+        if above and owner.is_subdomain(one.name):
+            try:
+                return owner.relativize(one.name).concatenate(one[0].target)
+            except dns.name.NameTooLong:
+                return None
+    return None
 
 
 async def ask_address(
@@ -75,24 +186,75 @@ async def ask_address(
     name: str,
     limit: float,
     seen: Callable[[Answer], None] = lambda answer: None,
-) -> tuple[list[str], Answer]:
-    """One A and one AAAA query on `client`; the addresses, IPv4 first, and the A answer.
+) -> Told:
+    """One A and one AAAA query on `client`: one of them that brings addresses is enough.
 
-    A provider may close after each answer. `seen` looks at every answer first. Raises ProbeError
-    when it fails, or knows no address.
+    A provider may close after each answer. `seen` looks at every answer first. Raises NoAddress
+    when the provider says that there is none, ProbeError when it fails.
     """
-    answer = await _ask_one(client, url, name, "A", limit, seen)
-    found = read_message(answer.body, name)
+    # Silence on a connection that worked is that connection's: a new one must not hide it.
+    held = client.used
+    first = await _half(client, url, name, "A", limit, seen)
+    if first.error is not None and not first.error.answered:
+        if held or first.error.reason != "rtt_timeout":
+            raise first.error
+        client.renew()
+    if first.addresses or (first.error is not None and not first.error.answered):
+        limit = min(limit, max(client.probing.timing.connect_timeout, 1.0))
+    second = await _half(client, url, name, "AAAA", limit, seen)
+    good = first if first.addresses else second
+    if not good.addresses:
+        raise _neither(first, second, name)
+    assert good.answer is not None
+    other = second if good is first else first
+    failed = other.error
+    note = f"the question for {other.record_type}: {failed.detail}" if failed is not None else ""
+    return Told(first.addresses + second.addresses, good.answer, failed, note)
+
+
+def _neither(first: _Half, second: _Half, name: str) -> ProbeError:
+    """The failure of a provider that gave no address."""
+    for one in (first.error, second.error):
+        if isinstance(one, NoAddress):
+            return one  # no name has no record of any kind
+    if first.error is None and second.error is None:
+        return NoAddress(name, "no A and no AAAA record")
+    if first.error is not None and second.error is not None:
+        if first.error.detail != second.error.detail:
+            first.error.detail = f"A: {first.error.detail}; AAAA: {second.error.detail}"
+        first.error.tells = first.error.tells and second.error.tells
+        return first.error
+    good, bad = (first, second) if first.error is None else (second, first)
+    assert bad.error is not None
+    if bad.error.answered:
+        # It answers; whether there is an address it does not say.
+        bad.error.tells = False
+        bad.error.detail = (
+            f"no {good.record_type} record; the question for {bad.record_type}: {bad.error.detail}"
+        )
+    return bad.error
+
+
+async def _half(
+    client: HttpClient,
+    url: str,
+    name: str,
+    record_type: str,
+    limit: float,
+    seen: Callable[[Answer], None],
+) -> _Half:
+    """One question and what came of it. One that crosses the peer's polite close is repeated."""
+    answer = None
     try:
-        second = await _ask_one(client, url, name, "AAAA", limit, seen)
-    except ProbeError:
-        if not client.closed_by_peer:
-            raise
-        second = await _ask_one(client, url, name, "AAAA", limit, seen)
-    found += read_message(second.body, name)
-    if not found:
-        raise ProbeError("resolver_failed", "ask", f"DoH knows no address of {name}", answered=True)
-    return found, answer
+        try:
+            answer = await _ask_one(client, url, name, record_type, limit, seen)
+        except ProbeError as error:
+            if error.answered or record_type == "A" or not client.closed_by_peer:
+                raise
+            answer = await _ask_one(client, url, name, record_type, limit, seen)
+        return _Half(record_type, read_message(answer.body, name, record_type), answer, None)
+    except ProbeError as error:
+        return _Half(record_type, [], answer, error)
 
 
 async def _ask_one(
@@ -116,9 +278,13 @@ async def _ask_one(
     media_type = str(answer.headers.get("content-type", "")).partition(";")[0].strip().lower()
     if answer.status == 200 and media_type == _MEDIA_TYPE:
         return answer
+    foreign = refusal(answer.status, answer.body)
+    if foreign is not None:
+        words = f"HTTP {answer.status}: {client.target.host} {foreign.words}"
+        raise answer.error("resolver_failed", words, tells=foreign.tells)
     what = f"HTTP {answer.status}" if answer.status != 200 else printable(media_type or "no type")
     tells = not busy(answer.status, answer.headers)
-    raise answer.error("resolver_failed", f"DoH answered {what}", tells=tells)
+    raise answer.error("resolver_failed", f"{ANSWERED}{what}", tells=tells)
 
 
 class DohLine(HttpLine):
@@ -135,8 +301,9 @@ class DohLine(HttpLine):
     async def beat(self) -> Echo:
         if self.lost is not None:
             raise self.lost
+        before = self.tcp() if self.client.used else None
         try:
-            found, answer = await ask_address(
+            told = await ask_address(
                 self.client,
                 self._url,
                 self.leg.query or "",
@@ -146,7 +313,15 @@ class DohLine(HttpLine):
         finally:
             # A second query on a new connection: the next beat is on another one than this.
             self.left_politely = self.client.closed_by_peer or self.client.renewed
-        inside = self.probing.internal_addresses.intersection(map(plain_host, found))
+        failed, answer = told.failed, told.answer
+        if failed is not None:
+            silent = failed.reason == "rtt_timeout"
+            if failed.reason in _CUT or (silent and claim(failed.tcp, before).kind == "lost"):
+                raise failed
+            self.facts.evidence = [told.note]
+            # A connection on which something went unanswered is not asked again.
+            self.left_politely = self.left_politely or not failed.answered
+        inside = self.probing.internal_addresses.intersection(map(plain_host, told.addresses))
         if inside:
             raise Collapsed(
                 f"public DNS answers {min(inside)}, which is an internal address: this is not "

@@ -18,6 +18,7 @@ from t3probe.probes.base import (
     check_route,
     http_reason,
 )
+from t3probe.probes.foreign import refusal
 from t3probe.probes.http_client import Answer, HttpClient
 from t3probe.probes.marks import asked_apart, nearby, new_nonce, replayed
 from t3probe.probes.sso import sso_answer
@@ -83,7 +84,8 @@ class HttpLine(Line):
         self, error: ProbeError, sent: float, before: TcpSample | None
     ) -> Echo | None:
         """What a failed beat is to a leg that asks for the machine only; None: a failure."""
-        if not error.tells or error.reason == "walled_off":
+        ours = error.stage == "connect" or error.status is not None  # our limits, and "come later"
+        if (not error.tells and ours) or error.reason == "walled_off":
             return None
         held, now = before is not None, self.probing.clock.now()
         echo = Echo(sent=sent, ended=now)
@@ -133,6 +135,10 @@ class HttpLine(Line):
                 raise answer.error("walled_off", wall)
             if 200 <= status < 400:
                 return
+        foreign = refusal(status, answer.body)
+        if foreign is not None and not self.leg.refused_ok:
+            detail = f"HTTP {status}: {self.target.host} {foreign.words}"
+            raise answer.error(http_reason(status), detail, tells=foreign.tells)
         raise answer.error(http_reason(status), f"HTTP {status}")
 
     def tcp(self) -> TcpSample | None:

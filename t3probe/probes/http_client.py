@@ -27,10 +27,11 @@ from t3probe.probes.base import (
     http_reason,
     printable,
 )
+from t3probe.probes.foreign import quoted, spoken
 from t3probe.probes.light_aiohttp import AbstractResolver, ResolveResult, aiohttp
 from t3probe.probes.marks import asking, new_nonce
 from t3probe.probes.sso import BODY_BYTES
-from t3probe.tls import not_after, tls_error
+from t3probe.tls import ENDED, not_after, tls_error, unanswered
 
 __all__ = ["MAX_BODY_BYTES", "Answer", "HttpClient"]
 
@@ -292,6 +293,17 @@ class HttpClient:
 
     async def _explain(self, error: Exception, began: float, limit: float) -> ProbeError:
         """What went wrong, in the closed list's words."""
+        fresh = not self.used
+        failed = await self._cause(error, began, limit)
+        if fresh and self._secure and self._connected and failed.reason in ENDED:
+            failed.tcp = self.tcp()
+            self._hang_up()
+            failed = await unanswered(
+                failed, self.target, self.probing.tls, self.probing.timing.connect_timeout
+            )
+        return failed
+
+    async def _cause(self, error: Exception, began: float, limit: float) -> ProbeError:
         state, fresh, reset = self.tcp(), not self.used, self._was_reset()
         timing = self.probing.timing
         if isinstance(error, TimeoutError):
@@ -317,7 +329,12 @@ class HttpClient:
             return dial.connect_error(cause, self.target)
         if isinstance(error, (aiohttp.ClientResponseError, ValueError)):
             # Its own text would show the URL, where a password may stand.
-            words = printable(getattr(error, "message", "") or type(error).__name__)
+            said = str(getattr(error, "message", ""))
+            foreign = spoken(quoted(said))
+            if foreign is not None:
+                detail = f"{self.target.host} {foreign.words}"
+                return ProbeError("protocol_error", "ask", detail, tells=foreign.tells)
+            words = printable(said or type(error).__name__)
             return ProbeError("protocol_error", "ask", f"not HTTP: {words}")
         if reset:
             return ProbeError("connection_reset", "ask", "connection reset")

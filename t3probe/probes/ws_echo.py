@@ -6,12 +6,21 @@ import asyncio
 import logging
 import secrets
 import socket
+import ssl
+from collections import deque
 from contextlib import aclosing, suppress
 from typing import Any
 from urllib.parse import urlsplit
 
 from websockets.asyncio.client import ClientConnection, connect
-from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidMessage, InvalidStatus
+from websockets.exceptions import (
+    ConnectionClosed,
+    InvalidHandshake,
+    InvalidMessage,
+    InvalidStatus,
+    NegotiationError,
+)
+from websockets.http11 import Response
 from websockets.protocol import State
 
 from t3probe import tcpinfo
@@ -29,9 +38,12 @@ from t3probe.probes.base import (
     check_route,
     printable,
 )
+from t3probe.probes.foreign import Foreign, refusal, spoken
 from t3probe.probes.marks import asking, new_nonce
+from t3probe.probes.messages import answers, described
 from t3probe.probes.sso import BODY_BYTES, sso_answer
-from t3probe.tls import not_after, tls_error
+from t3probe.tcpinfo import claim
+from t3probe.tls import not_after, tls_error, unanswered
 
 __all__ = ["MAX_FRAME_BYTES", "open"]
 
@@ -39,7 +51,14 @@ MAX_FRAME_BYTES = 65536
 _MAX_FRAGMENTS = 64
 """An echo of ours fits one frame; nobody needs more pieces than this."""
 _MAX_UNSENT_BYTES = 1 << 20
-_OUR_COMPLAINTS = {1002, 1003, 1007, 1009, 1010}
+_MOST_SKIPPED = 1000
+"""Between two echoes so many messages may come that answer no beat."""
+_MOST_BEATS = 64
+"""So many beats are remembered by what they sent: an echo may come twice."""
+_MOST_NOTES = 3
+_TOO_BIG = 1009
+"""With this close code we end a connection whose message is longer than we read."""
+_OUR_COMPLAINTS = {1002, 1003, 1007, 1010}
 """Close codes with which we end a connection whose peer broke the protocol."""
 _QUIET = logging.getLogger("t3probe.websockets")
 _QUIET.addHandler(logging.NullHandler())
@@ -50,6 +69,10 @@ class _Connection(ClientConnection):
     """Notes when TLS was done, and how the connection ended."""
 
     connected_at: float = 0.0
+    cert_not_after: float | None = None
+    foreign: Foreign | None = None
+    """What it speaks in place of HTTP/1.1."""
+    heard: bool = False
     ended_by: Exception | None = None
     ended: bool = False
     """The peer hung up before it gave an answer to the upgrade, good or bad."""
@@ -59,9 +82,16 @@ class _Connection(ClientConnection):
 
     def connection_made(self, transport: Any) -> None:
         self.connected_at = self.loop.time()
+        self.cert_not_after = not_after(transport)  # later it may be gone
         super().connection_made(transport)
 
     def data_received(self, data: bytes) -> None:
+        if not self.heard:
+            # In one of these no line may ever end: websockets would wait for it.
+            self.heard, self.foreign = True, spoken(data)
+            if self.foreign is not None:
+                self.transport.abort()
+                return
         super().data_received(data)
         # After a close frame or a broken one nothing more is to come: websockets would wait for
         # the peer to hang up, and a peer that does not would look like a silent one.
@@ -98,6 +128,13 @@ class WsLine(Line):
         self._ws: _Connection | None = None
         self._reader: asyncio.Task[None] | None = None
         self._echo: asyncio.Future[str | bytes] | None = None
+        self._nonce = ""
+        """What the newest beat sent."""
+        self._beats: deque[str] = deque(maxlen=_MOST_BEATS)
+        self._skipped = 0
+        """Messages since the last echo that answer no beat."""
+        self._in_place: str | bytes | None = None
+        """The first of them since the newest beat was sent, where it is no late echo."""
         self._first = True
         self._asked = new_nonce()
         """The nonce of the upgrade request."""
@@ -128,7 +165,7 @@ class WsLine(Line):
             # A TLS handshake ends at its own deadline, the upgrade at the watchdog's.
             tls = {
                 "ssl": self.probing.tls.context(),
-                "server_hostname": self.target.host,
+                "server_hostname": self.target.tls_name,
                 "ssl_handshake_timeout": timing.connect_timeout,
             }
         dialling = _Dial(
@@ -157,14 +194,20 @@ class WsLine(Line):
             raise
         except InvalidStatus as error:
             raise self._rejected(leg, error) from error
+        except NegotiationError as error:
+            raise _unasked(made[0].response if made else None, error) from error
         except (InvalidHandshake, InvalidMessage) as error:
-            if made and isinstance(made[0].ended_by, ConnectionResetError):
-                raise ProbeError("connection_reset", "ask", "reset during the upgrade") from error
+            if made and made[0].foreign is not None:
+                words, tells = made[0].foreign
+                detail = f"{self.target.host} {words}"
+                raise ProbeError("protocol_error", "ask", detail, tells=tells) from error
+            ended_by = made[0].ended_by if made else None
+            if isinstance(ended_by, ConnectionResetError):
+                raise await self._unanswered(secure, reset=True) from error
             # websockets calls a line without CRLF an early end as well.
-            if isinstance(error.__cause__, EOFError) and made and made[0].ended:
-                raise ProbeError(
-                    "closed_by_peer", "ask", "closed before answering the upgrade"
-                ) from error
+            early = isinstance(error.__cause__, EOFError) and made and made[0].ended
+            if early or isinstance(ended_by, ssl.SSLError):
+                raise await self._unanswered(secure) from error
             raise ProbeError(
                 "protocol_error", "ask", f"broken answer to the upgrade: {printable(error)}"
             ) from error
@@ -183,7 +226,7 @@ class WsLine(Line):
                     error, self.target, facts, self.probing.tls, timing.connect_timeout
                 ) from error
             if isinstance(error, ConnectionResetError):
-                raise ProbeError("connection_reset", "ask", "reset during the upgrade") from error
+                raise await self._unanswered(secure, reset=True) from error
             raise ProbeError("io_error", "ask", f"upgrade: {printable(error)}") from error
         finally:
             witness.close()
@@ -194,7 +237,7 @@ class WsLine(Line):
                     facts.phases["tls"] = round(made[0].connected_at - began, 6)
                 if "upgrade" in facts.phases:
                     facts.phases["upgrade"] = round(loop.time() - made[0].connected_at, 6)
-                facts.cert_not_after = not_after(made[0].transport)
+                facts.cert_not_after = made[0].cert_not_after
         assert self._ws is not None
         assert self._ws.response is not None
         try:
@@ -205,13 +248,27 @@ class WsLine(Line):
             raise
         self._reader = asyncio.create_task(self._read(self._ws))
 
+    async def _unanswered(self, secure: bool, reset: bool = False) -> ProbeError:
+        """The peer ended the connection in place of an answer to the upgrade."""
+        failed = ProbeError("closed_by_peer", "ask", "closed before answering the upgrade")
+        if reset:
+            failed = ProbeError("connection_reset", "ask", "reset during the upgrade")
+        if not secure:
+            return failed
+        limit = self.probing.timing.connect_timeout
+        return await unanswered(failed, self.target, self.probing.tls, limit)
+
     def _rejected(self, leg: Leg, error: InvalidStatus) -> ProbeError:
         response, headers = error.response, _first_values(error.response.headers)
         status = response.status_code
         marked = check_route(leg, headers, self.facts, self.probing.marks, self._asked)
         body = bytes(response.body or b"")[:BODY_BYTES]
         wall = sso_answer(status, headers, body, self.probing.sso)
-        if wall is not None and not busy(status, headers):
+        foreign = refusal(status, body)
+        if foreign is not None:
+            detail = f"HTTP {status} instead of 101: {self.target.host} {foreign.words}"
+            failed = ProbeError("upgrade_rejected", "ask", detail, tells=foreign.tells)
+        elif wall is not None and not busy(status, headers):
             failed = ProbeError("walled_off", "ask", f"upgrade: {wall}")
         else:
             failed = ProbeError(
@@ -229,12 +286,30 @@ class WsLine(Line):
                 if message is None:
                     self._end(ProbeError("protocol_error", "hold", "a message without an end"))
                     return
-                if self._echo is None or self._echo.done():
-                    self._end(ProbeError("protocol_error", "hold", "a frame nobody asked for"))
+                if self._echo is not None and not self._echo.done():
+                    if answers(message, self._nonce):
+                        self._echo.set_result(message)
+                        continue
+                    if message not in self._beats and self._in_place is None:
+                        self._in_place = message
+                if not self._skip(message):
+                    words = f"more than {_MOST_SKIPPED} messages that answer no beat, the last one"
+                    detail = f"{words} {described(message)}"
+                    self._end(ProbeError("protocol_error", "hold", detail))
                     return
-                self._echo.set_result(message)
         except ConnectionClosed as error:
             self._end(_why_closed(error, ws))
+
+    def _skip(self, message: str | bytes) -> bool:
+        """Note a message that answers no beat; False when there were too many."""
+        if message in self._beats:
+            note = "skipped a second echo of an earlier beat"
+        else:
+            note = f"skipped a message that answers no beat: {described(message)}"
+        if note not in self.facts.evidence:
+            self.facts.evidence = [*self.facts.evidence[: _MOST_NOTES - 1], note]
+        self._skipped += 1
+        return self._skipped <= _MOST_SKIPPED
 
     def _end(self, error: ProbeError) -> None:
         self.lost = error
@@ -249,8 +324,10 @@ class WsLine(Line):
         if self.lost is not None:
             raise self.lost
         clock, limit = self.probing.clock, self.probing.timing.watchdog
-        nonce = secrets.token_hex(16)
-        self._spoiled = True
+        self._nonce = nonce = secrets.token_hex(16)
+        self._beats.append(nonce)
+        self._spoiled, self._in_place = True, None
+        before = self.tcp()
         self._echo = asyncio.get_running_loop().create_future()
         sent = clock.now()
         try:
@@ -260,6 +337,11 @@ class WsLine(Line):
         except TimeoutError as error:
             late = ProbeError("rtt_timeout", "ask", f"no echo within {limit:g} s")
             late.tcp = self.tcp()
+            if self._in_place is not None:
+                # It may have been on its way before we asked: only their kernel's word counts.
+                late.reason = "wrong_echo"
+                late.detail += f"; in its place came {described(self._in_place)}"
+                late.answered = claim(late.tcp, before).kind == "acknowledged"
             raise late from error
         except ConnectionClosed as error:
             raise self.lost or _why_closed(error, self._ws) from error
@@ -269,9 +351,10 @@ class WsLine(Line):
             self._echo = None
         ended = clock.now()
         if frame != nonce:
-            raise ProbeError(
-                "wrong_echo", "ask", "the echo differs from what was sent", answered=True
-            )
+            words = f"the echo differs from what was sent, a text of {len(nonce)} characters"
+            detail = f"{words}: {described(frame)}"
+            raise ProbeError("wrong_echo", "ask", detail, answered=True)
+        self._skipped = 0
         self._spoiled = self.lost is not None
         if self._first:
             self._first = False
@@ -327,11 +410,26 @@ def _first_values(headers: Any) -> dict[str, str]:
     return found
 
 
+def _unasked(response: Response | None, error: NegotiationError) -> ProbeError:
+    """The server's answer names what our request did not offer (RFC 6455, section 4.1)."""
+    headers = _first_values(response.headers) if response is not None else {}
+    for name, what in (("protocol", "a subprotocol"), ("extensions", "an extension")):
+        value = headers.get(f"sec-websocket-{name}", "")
+        if value:
+            words = f"the server picks {what} that nobody asked for: {printable(value, 60)}"
+            return ProbeError("protocol_error", "ask", words)
+    return ProbeError("protocol_error", "ask", f"broken answer to the upgrade: {printable(error)}")
+
+
 def _why_closed(error: ConnectionClosed, ws: _Connection) -> ProbeError:
     ended_by = ws.ended_by
     if ws.flooded:
         return ProbeError("protocol_error", "hold", "the peer asks more than it listens")
-    if error.sent is not None and error.sent.code in _OUR_COMPLAINTS and not error.rcvd_then_sent:
+    code = 0 if error.sent is None or error.rcvd_then_sent else error.sent.code
+    if code == _TOO_BIG:
+        words = f"a message of more than {MAX_FRAME_BYTES} bytes, which is more than t3probe reads"
+        return ProbeError("protocol_error", "hold", words, tells=False)
+    if code in _OUR_COMPLAINTS:
         return ProbeError(
             "protocol_error", "hold", f"the peer broke the protocol: {printable(error.sent)}"
         )

@@ -13,7 +13,7 @@ from t3probe.config.types import Leg
 from t3probe.observation import AddressTry, Attempt
 from t3probe.probes import opener
 from t3probe.probes.base import Collapsed, Echo, Line, ProbeError, Target
-from t3probe.resolve import targets
+from t3probe.resolve import disagreement, targets
 from t3probe.run.book import Book
 from t3probe.run.evidence import evidence
 
@@ -61,9 +61,7 @@ class Attempts:
             return False
         self._check_not_internal(found)
         self._targets = found
-        fell_back = found[0].from_file
-        words = "no DoH provider answered; dialled the address in the file"
-        self.book.note = words if fell_back else ""
+        self.book.note = found[0].note
         return True
 
     @property
@@ -106,6 +104,8 @@ class Attempts:
         self.tried_at = self.run.clock.now()
         self.book.looked(self.tried_at)
         kept = kept_of(tried)
+        if self.leg.kind == "doh" and kept.line is not None:
+            _note_disagreement(self.leg, kept, tried)
         for other in tried:
             if other is not kept and other.line is not None:
                 await self.close(other.line)
@@ -157,6 +157,17 @@ class Attempts:
         """Let go of every line, those of attempts that were cut short too."""
         await asyncio.gather(*(line.close() for line in self._lines), return_exceptions=True)
         self._lines.clear()
+
+
+def _note_disagreement(leg: Leg, kept: Tried, tried: Sequence[Tried]) -> None:
+    """Where one provider answers, and another one that there is no address."""
+    from t3probe.probes.doh import NoAddress
+
+    assert kept.line is not None
+    without = [str(one.target) for one in tried if isinstance(one.error, NoAddress)]
+    if without:
+        words = disagreement(leg.query or "", without, str(kept.target))
+        kept.line.facts.evidence.append(words)
 
 
 def kept_of(tried: Sequence[Tried]) -> Tried:
@@ -211,7 +222,8 @@ def _by_address(one: Tried) -> tuple[int, int, int]:
     return address.version, int(address), one.target.port
 
 
-def _telling(error: ProbeError | None) -> tuple[bool, int]:
+def _telling(error: ProbeError | None) -> tuple[bool, bool, int]:
+    """An address that may be well keeps the others from speaking for the leg."""
     order = {"connect": 0, "ask": 1, "hold": 2}
     assert error is not None
-    return (not error.unroutable, order[error.stage])
+    return (not error.unroutable, not error.tells, order[error.stage])

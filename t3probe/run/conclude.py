@@ -24,7 +24,15 @@ from t3probe.observation import (
 )
 from t3probe.probes import ONE_SHOT
 
-__all__ = ["Conclusion", "conclude", "labels_of", "level_of", "looked_again", "settled"]
+__all__ = [
+    "Conclusion",
+    "conclude",
+    "labels_of",
+    "level_of",
+    "looked_again",
+    "settled",
+    "undialled",
+]
 
 
 class Conclusion(NamedTuple):
@@ -171,6 +179,35 @@ def level_of(kind: str) -> Stage:
     if kind == "tcp":
         return "connect"
     return "ask" if kind in ONE_SHOT else "hold"
+
+
+def undialled(leg: Leg, planned_as: str) -> Observation:
+    """A leg whose route leads to nobody: down all through the run, and nothing was dialled."""
+    drop = Drop(
+        began=0.0,
+        noticed=0.0,
+        reason="connect_failed",
+        symptom="down",
+        stage="connect",
+        call=0,
+        strand="fresh",
+        detail=leg.hostless,
+    )
+    return Observation(
+        leg=leg.name,
+        kind=leg.kind,
+        path=leg.path,
+        outcome="failed",
+        reason="connect_failed",
+        detail=leg.hostless,
+        level=level_of(leg.kind),
+        tcp_ends_at=leg.tcp_ends_at or "",
+        connected=False,
+        accepting=False,
+        drops=(drop,),
+        labels=labels_of(leg),
+        planned=planned_as,
+    )
 
 
 def looked_again(own: Observation, began: float, ended: float) -> Observation:

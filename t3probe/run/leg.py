@@ -397,7 +397,8 @@ class LegRun:
             line.facts.phases = {**book.facts.phases, **line.facts.phases}
             book.facts = line.facts
         else:
-            book.facts.evidence = line.facts.evidence
+            known = [] if run.lasting else book.facts.evidence
+            book.facts.evidence = line.facts.evidence or known
         if holds:
             old, self._line = self._line, line
             self._line_conn, self._line_began = kept.conn, kept.started
@@ -436,7 +437,7 @@ class LegRun:
                 await self._let_go(line)
                 self._retry_at = min(self._retry_at, run.clock.now())
                 self.wake.set()
-            elif error.tells:
+            elif error.tells or line.lost is not None:
                 self._held_failed(line, error, sent, run.clock.now())
             return
         finally:
@@ -456,6 +457,11 @@ class LegRun:
         self._line = None
         self._held_good.set()
         self.run.changed()
+        if not error.tells:
+            # It ended by a limit of our own: no drop, and nothing is known.
+            book.doubts["held"] = error.reason, error.detail
+            self._spawn(self._attempts.close(line))
+            return
         if book.down and book.goes_on(sent, noticed):
             book.held_failed_too(error, conn=conn, age=age, facts=facts, tcp=tcp)
             self._spawn(self._attempts.close(line))

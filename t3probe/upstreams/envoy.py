@@ -7,17 +7,20 @@ Asked for are `/config_dump?include_eds`, `/clusters?format=json` and `/listener
 - The label `route` is the cluster: Envoy checks the health of a cluster's hosts, and a route
   has seldom a name. Names of routes, virtual hosts, listeners and SNI are words to select by.
 - A cluster that no route uses is not probed: it serves no listener. How many there are is said.
+- A cluster that a route uses and that has no host is a finding: whoever asks gets "no healthy
+  upstream". So is one that Envoy does not have, or of whose hosts it uses none.
 - A loopback address of an Envoy on another machine is not ours to dial: said, and left out.
 """
 
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from urllib.parse import urlsplit
 
 import msgspec
-from msgspec import Struct
+from msgspec import Raw, Struct
 
 from t3probe.config.endpoints import is_address
 from t3probe.config.types import Place, UpstreamSource
@@ -29,8 +32,9 @@ from t3probe.upstreams.envoy_config import (
     decoded,
     endpoints_of,
     read_config,
+    unwrapped,
 )
-from t3probe.upstreams.envoy_hosts import Host, read_clusters, read_listeners
+from t3probe.upstreams.envoy_hosts import UNREADABLE, Host, read_clusters, read_listeners
 from t3probe.upstreams.envoy_routes import Way, ways
 from t3probe.upstreams.sources import (
     MOST_UPSTREAMS,
@@ -38,6 +42,7 @@ from t3probe.upstreams.sources import (
     Body,
     Fetch,
     Found,
+    Hostless,
     HostView,
     Notes,
     SourceError,
@@ -56,6 +61,8 @@ CONFIG = "/config_dump?include_eds"
 CLUSTERS = "/clusters?format=json"
 LISTENERS = "/listeners?format=json"
 MOST_NESTED = 8
+MOST_NAMES = 4
+"""So many names of a way stand in a sentence about it."""
 UNRESOLVED = HostView("", "unhealthy", "Envoy resolves no address of it")
 
 Hosts = Mapping[str, Sequence[Host]]
@@ -93,9 +100,19 @@ def trace(config: Body, clusters: Body, listeners: Body | None, source: Upstream
             warnings.add("answer to /listeners that cannot be read")
     used, walker = set[str](), _Walker(dump, hosts, source, notes, warnings)
     backends: dict[tuple[str, int, str, int], Backend] = {}
+    hostless: list[Hostless] = []
     for way in ways(dump, ports, warnings):
         if not way.listen_port:
             notes.add("clusters behind a listener without a port", way.cluster)
+        lack = walker.lack(way.cluster)
+        if lack and way.weight == 0:
+            notes.add("clusters without a host, which are sent nothing (weight 0)", way.cluster)
+        elif lack and _on_purpose(way.cluster):
+            notes.add("clusters without a host that are called a black hole", way.cluster)
+        elif lack and way.on_demand:
+            notes.add("clusters without a host yet, which come on demand", way.cluster)
+        elif lack:
+            hostless.append(Hostless(walker.place(way.cluster, way), _sentence(way, lack)))
         for backend in walker.backends(way.cluster, way, used):
             place = backend.place
             key = place.route, place.listen_port, backend.host, backend.port
@@ -111,8 +128,21 @@ def trace(config: Body, clusters: Body, listeners: Body | None, source: Upstream
     for name in dump.clusters:
         if name not in used:
             notes.add("clusters that no route uses", name)
-    found = tuple(backends.values())
-    return Found(found, views_of(found, hosts), notes.sentences(), warnings.sentences())
+    for name in dump.idle:
+        notes.add("listeners that only warm up or drain, which are not followed", name)
+    found, views = tuple(backends.values()), views_of(tuple(backends.values()), hosts)
+    return Found(found, views, notes.sentences(), warnings.sentences(), tuple(hostless))
+
+
+def _on_purpose(cluster: str) -> bool:
+    """Meshes send what they forbid to a cluster that has no host (Istio's BlackHoleCluster)."""
+    return "blackhole" in re.sub(r"[^a-z]", "", cluster.lower())
+
+
+def _sentence(way: Way, lack: str) -> str:
+    names = " / ".join(way.words[:MOST_NAMES])
+    port = f" (port {way.listen_port})" if way.listen_port else ""
+    return f"the route {names}{port} sends to the cluster {label(way.cluster)}, {lack}"
 
 
 def views_of(backends: Sequence[Backend], hosts: Hosts) -> Views:
@@ -160,6 +190,7 @@ class _Walker:
         self._notes, self._warnings = notes, warnings
         self._elsewhere = not _here(urlsplit(source.url).hostname or "")
         self._endpoints: dict[str, tuple[Endpoint, ...]] = {}
+        self._lacks: dict[str, str] = {}
 
     def backends(
         self, name: str, way: Way, used: set[str], above: tuple[str, ...] = ()
@@ -171,27 +202,76 @@ class _Walker:
             self._notes.add("clusters that a route names and Envoy does not have", name)
             return
         if cluster is not None and cluster.kind == "aggregate":
-            for part in self._parts(cluster):
+            for part in self._parts(cluster, self._warnings):
                 if part not in above and part != name and len(above) < MOST_NESTED:
                     yield from self.backends(part, way, used, (*above, name))
             return
         places: dict[tuple[str, ...], Place] = {}
         for one in self._listed(name, cluster):
             if one.locality not in places:
-                places[one.locality] = Place(
-                    source=self._source.name,
-                    route=label(name),
-                    listen_port=way.listen_port,
-                    weight=way.weight,
-                    words=words_of(*above, *way.words, *one.locality),
-                )
+                places[one.locality] = self.place(name, way, above, one.locality)
             yield Backend(one.host, one.port, places[one.locality])
 
-    def _parts(self, cluster: Cluster) -> list[str]:
-        assert cluster.cluster_type is not None
-        parts = decoded(
-            cluster.cluster_type.typed_config, Aggregated, "aggregate clusters", self._warnings
+    def place(
+        self, name: str, way: Way, above: tuple[str, ...] = (), locality: tuple[str, ...] = ()
+    ) -> Place:
+        """Where the cluster `name` was found."""
+        return Place(
+            source=self._source.name,
+            route=label(name),
+            listen_port=way.listen_port,
+            weight=way.weight,
+            words=words_of(*above, *way.words, *locality),
         )
+
+    def lack(self, name: str) -> str:
+        """Why Envoy sends nobody anywhere by this cluster, as the end of a sentence; empty when it
+        does, or when nobody can tell."""
+        if name not in self._lacks:
+            self._lacks[name] = self._lack(name, ())
+        return self._lacks[name]
+
+    def _lack(self, name: str, above: tuple[str, ...]) -> str:
+        if name in above or len(above) > MOST_NESTED:
+            return "which is a part of itself"
+        cluster, hosts = self._config.clusters.get(name), self._hosts.get(name)
+        if cluster is None:
+            if hosts is not None:
+                return ""
+            if name in self._config.warming:
+                return "which is still warming: Envoy does not know its hosts yet"
+            return "which Envoy does not have" if self._config.all_clusters else ""
+        if cluster.kind == "aggregate":
+            parts = self._parts(cluster, Notes())
+            empty = parts and all(self._lack(one, (*above, name)) for one in parts)
+            return "of whose clusters none has a host that Envoy uses" if empty else ""
+        if not cluster.owns_hosts:
+            return ""
+        if not hosts:
+            if hosts is None and self._all(name, cluster):
+                return ""
+            static = cluster.type == "STATIC" and cluster.cluster_type is None
+            if hosts is None and not static and self._assigned(name, cluster) is None:
+                # It may have come between the two answers.
+                self._warnings.add(
+                    "clusters of which Envoy does not say what hosts they have", name
+                )
+                return ""
+            why = ": Envoy resolves no address of it" if cluster.kind == "named" else ""
+            return f'which has no host{why} ("no healthy upstream")'
+        out = [one.view for one in hosts if one.view.opinion in {"unhealthy", "draining"}]
+        if len(out) < len(hosts) or cluster.panics:
+            return ""
+        told = ", ".join(dict.fromkeys(one.detail for one in out))
+        number = "whose only host" if len(out) == 1 else f"of whose {len(out)} hosts none"
+        verb = "Envoy does not use" if len(out) == 1 else "is used by Envoy"
+        return f'{number} {verb}: {told} ("no healthy upstream")'
+
+    def _parts(self, cluster: Cluster, warnings: Notes) -> list[str]:
+        assert cluster.cluster_type is not None
+        what = "aggregate clusters"
+        _, typed = unwrapped(cluster.cluster_type.typed_config, what, warnings)
+        parts = decoded(typed, Aggregated, what, warnings)
         return [] if parts is None else parts.clusters
 
     def _listed(self, name: str, cluster: Cluster | None) -> tuple[Endpoint, ...]:
@@ -209,18 +289,29 @@ class _Walker:
             if cluster.kind == "none":
                 self._notes.add("clusters of a kind that has no endpoints of its own", name)
                 return []
+            if cluster.udp_only:
+                what = "clusters that take HTTP/3 alone, which a TCP connect cannot judge"
+                self._notes.add(what, name)
+                return []
             if cluster.kind == "named" and bytes(cluster.load_assignment):
                 return endpoints_of(cluster.load_assignment, self._warnings)
         hosts = self._hosts.get(name)
         if hosts is None and cluster is not None:
-            eds = cluster.eds_cluster_config
-            service = eds.service_name if eds is not None else ""
-            assigned = self._config.assignments.get(service or name, cluster.load_assignment)
-            return endpoints_of(assigned, self._warnings)
+            assigned = self._assigned(name, cluster)
+            raw = cluster.load_assignment if assigned is None else assigned
+            return endpoints_of(raw, self._warnings)
         return [Endpoint(one.address, one.port, one.locality, what=one.what) for one in hosts or ()]
 
+    def _assigned(self, name: str, cluster: Cluster) -> Raw | None:
+        """What EDS gave it; None: nothing yet."""
+        eds = cluster.eds_cluster_config
+        service = eds.service_name if eds is not None else ""
+        return self._config.assignments.get(service or name)
+
     def _can_be_dialled(self, one: Endpoint, cluster: str) -> bool:
-        if one.what:
+        if one.what == UNREADABLE.format("hosts"):
+            pass  # said already
+        elif one.what:
             self._notes.add(one.what, cluster)
         elif not dialled(one.host, one.port):
             self._warnings.add("endpoints without a host and port that can be dialled", cluster)

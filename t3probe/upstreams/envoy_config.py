@@ -7,6 +7,7 @@ default values out. Source: envoy.admin.v3, envoy.config.{listener,route,cluster
 
 from __future__ import annotations
 
+import re
 from typing import TypeVar
 
 import msgspec
@@ -29,6 +30,7 @@ __all__ = [
     "endpoints_of",
     "place_of",
     "read_config",
+    "unwrapped",
 ]
 
 UNREADABLE = "{} of a form that is not known"
@@ -45,7 +47,15 @@ class Typed(Struct):
         return self.type_url.rpartition(".")[2]
 
 
+class Wrapped(Typed):
+    """A TypedStruct (xds.type.v3, udpa.type.v1) names the message that it holds."""
+
+    inside: str = msgspec.field(name="type_url", default="")
+    value: Raw = Raw()
+
+
 class SocketAddress(Struct):
+    protocol: str = ""
     address: str = ""
     port_value: int = 0
     named_port: str = ""
@@ -66,6 +76,8 @@ class ChainMatch(Struct):
 class Filter(Struct):
     name: str = ""
     typed_config: Raw = Raw()
+    config_discovery: Raw = Raw()
+    """Where Envoy asks for it apart (ECDS)."""
 
 
 class FilterChain(Struct):
@@ -91,6 +103,8 @@ class WeightedCluster(Struct):
 class RouteConfig(Struct):
     name: str = ""
     virtual_hosts: list[Raw] = []
+    vhds: Raw = Raw()
+    """Virtual hosts come when a request asks for them."""
 
 
 class HostNamed(Struct):
@@ -136,6 +150,14 @@ class EdsConfig(Struct):
     service_name: str = ""
 
 
+class Percent(Struct):
+    value: float = 0.0
+
+
+class LbConfig(Struct):
+    healthy_panic_threshold: Percent | None = None
+
+
 class Cluster(Struct):
     name: str = ""
     type: str = "STATIC"
@@ -143,6 +165,9 @@ class Cluster(Struct):
     load_assignment: Raw = Raw()
     """Read when it is asked for: most endpoints are known from /clusters."""
     eds_cluster_config: EdsConfig | None = None
+    common_lb_config: LbConfig | None = None
+    transport_socket: Raw = Raw()
+    typed_extension_protocol_options: Raw = Raw()
 
     @property
     def kind(self) -> str:
@@ -153,6 +178,26 @@ class Cluster(Struct):
         if "original_dst" in name or "forward_proxy" in name:
             return "none"
         return "named" if "dns" in name else "listed"
+
+    @property
+    def owns_hosts(self) -> bool:
+        """Whether it is of a kind that is of no use without hosts. Of an extension nobody knows."""
+        name = self.cluster_type.name.lower() if self.cluster_type is not None else ""
+        known = not name or any(one in name for one in ("dns", "redis", "eds", "static"))
+        return known and self.kind in {"named", "listed"}
+
+    @property
+    def panics(self) -> bool:
+        """Whether it sends to all of its hosts when Envoy believes in none (by default it does)."""
+        lb = self.common_lb_config
+        limit = lb.healthy_panic_threshold if lb is not None else None
+        return limit is None or limit.value > 0
+
+    @property
+    def udp_only(self) -> bool:
+        """Whether it takes HTTP/3 and nothing else; one with `auto_config` falls back to TCP."""
+        quic = b"quic" in bytes(self.transport_socket).lower()
+        return quic and b"auto_config" not in bytes(self.typed_extension_protocol_options)
 
 
 class Endpoint(Struct, frozen=True):
@@ -175,6 +220,12 @@ class EnvoyConfig(Struct):
     clusters: dict[str, Cluster] = {}
     assignments: dict[str, Raw] = {}
     """EDS by cluster or service name, not read yet either."""
+    warming: set[str] = set()
+    """Clusters that Envoy has heard of and does not use yet."""
+    idle: list[str] = []
+    """Listeners that only warm up or drain."""
+    all_clusters: bool = True
+    """False when one could not be read, whose name nobody knows then."""
 
 
 class Dump(Struct):
@@ -188,6 +239,7 @@ class Section(Typed):
     dynamic_listeners: list[Raw] = []
     static_clusters: list[Raw] = []
     dynamic_active_clusters: list[Raw] = []
+    dynamic_warming_clusters: list[Raw] = []
     static_route_configs: list[Raw] = []
     dynamic_route_configs: list[Raw] = []
     static_endpoint_configs: list[Raw] = []
@@ -199,6 +251,7 @@ class ActiveState(Struct):
 
 
 class ListenerEntry(Struct):
+    name: str = ""
     listener: Listener | None = None
     active_state: ActiveState | None = None
 
@@ -217,6 +270,7 @@ class EndpointEntry(Struct):
 
 T = TypeVar("T")
 _SECTIONS = {"ListenersConfigDump", "ClustersConfigDump", "RoutesConfigDump", "EndpointsConfigDump"}
+_CAPITAL = re.compile(r"(?<=[a-z0-9])([A-Z])")
 _DECODE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 
@@ -228,6 +282,31 @@ def decoded(raw: Raw | Body, form: type[T], what: str, notes: Notes) -> T | None
     except _DECODE:
         notes.add(UNREADABLE.format(what))
         return None
+
+
+def unwrapped(raw: Raw, what: str, notes: Notes) -> tuple[str, Raw]:
+    """The name of a typed message, without its package, and the message; a TypedStruct is opened.
+
+    An empty name, and a note about `what`, when it is something else.
+    """
+    head = decoded(raw, Wrapped, what, notes)
+    if head is None:
+        return "", raw
+    if head.message != "TypedStruct":
+        return head.message, raw
+    try:
+        # What stands in one is written as the control plane wrote it: often in camel case.
+        inner = msgspec.json.encode(_snake(msgspec.json.decode(head.value)))
+    except _DECODE:
+        notes.add(UNREADABLE.format(what))
+        return "", raw
+    return head.inside.rpartition("/")[2].rpartition(".")[2], Raw(inner)
+
+
+def _snake(value: object) -> object:
+    if isinstance(value, dict):
+        return {_CAPITAL.sub(r"_\1", key).lower(): _snake(one) for key, one in value.items()}
+    return [_snake(one) for one in value] if isinstance(value, list) else value
 
 
 def read_config(body: Body, notes: Notes) -> EnvoyConfig:
@@ -260,10 +339,18 @@ def _read_section(section: Section, config: EnvoyConfig, notes: Notes) -> None:
             listener = entry.listener or active
             if listener is not None:
                 config.listeners.append(listener)
+            else:
+                config.idle.append(entry.name)
     for raw in (*section.static_clusters, *section.dynamic_active_clusters):
         cluster = decoded(raw, ClusterEntry, "clusters", notes)
         if cluster is not None and cluster.cluster is not None:
             config.clusters[cluster.cluster.name] = cluster.cluster
+        else:
+            config.all_clusters = False
+    for raw in section.dynamic_warming_clusters:
+        cluster = decoded(raw, ClusterEntry, "clusters", notes)
+        if cluster is not None and cluster.cluster is not None:
+            config.warming.add(cluster.cluster.name)
     for raw in (*section.static_route_configs, *section.dynamic_route_configs):
         route = decoded(raw, RouteEntry, "route configurations", notes)
         if route is not None and route.route_config is not None:
@@ -300,6 +387,8 @@ def place_of(address: Address | None) -> tuple[str, int, str]:
         return "", 0, "endpoints without an address"
     if address.socket_address is not None:
         found = address.socket_address
+        if found.protocol == "UDP":
+            return "", 0, "endpoints that take UDP alone, which a TCP connect cannot judge"
         if found.named_port:
             return "", 0, "endpoints with a named port"
         return found.address.lower(), found.port_value, ""

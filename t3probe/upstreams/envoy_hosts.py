@@ -8,10 +8,10 @@ from __future__ import annotations
 import msgspec
 from msgspec import Raw, Struct
 
-from t3probe.upstreams.envoy_config import Address, Locality, decoded, place_of
+from t3probe.upstreams.envoy_config import UNREADABLE, Address, Locality, decoded, place_of
 from t3probe.upstreams.sources import Body, HostView, Notes, Opinion, SourceError, backend_of
 
-__all__ = ["Host", "opinion", "read_clusters", "read_listeners"]
+__all__ = ["UNREADABLE", "Host", "opinion", "read_clusters", "read_listeners"]
 
 
 class Health(Struct):
@@ -106,7 +106,8 @@ def opinion(health: Health, weight: int | None = None) -> tuple[Opinion, str]:
 
 
 def read_clusters(body: Body, notes: Notes) -> dict[str, list[Host]]:
-    """The hosts of every cluster. Raises SourceError when it is no such answer at all."""
+    """The hosts of every cluster, those that cannot be read too. Raises SourceError when it is no
+    such answer at all."""
     try:
         answer = msgspec.json.decode(body, type=Clusters)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
@@ -119,8 +120,7 @@ def read_clusters(body: Body, notes: Notes) -> dict[str, list[Host]]:
         hosts = found.setdefault(cluster.name, [])
         for one in cluster.host_statuses:
             status = decoded(one, HostStatus, "hosts", notes)
-            if status is not None:
-                hosts.append(_host(status))
+            hosts.append(_UNREADABLE if status is None else _host(status))
     return found
 
 
@@ -135,6 +135,9 @@ def _host(status: HostStatus) -> Host:
         view=HostView(backend_of(address, port), thinks, why),
         what=what,
     )
+
+
+_UNREADABLE = Host("", 0, "", (), HostView("", "unknown"), UNREADABLE.format("hosts"))
 
 
 def read_listeners(body: Body) -> dict[str, int]:

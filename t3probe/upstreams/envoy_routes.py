@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from msgspec import Raw, Struct
 
@@ -12,10 +13,10 @@ from t3probe.upstreams.envoy_config import (
     FilterChain,
     Listener,
     RouteConfig,
-    Typed,
     WeightedCluster,
     decoded,
     place_of,
+    unwrapped,
 )
 from t3probe.upstreams.sources import Notes, either_weight, words_of
 
@@ -31,6 +32,8 @@ class Way:
     weight: int | None
     """The largest among the routes that use it; None where one uses it without weights."""
     words: tuple[str, ...]
+    on_demand: bool = False
+    """Envoy may ask for the cluster when a request comes, or take another one."""
 
 
 class Clusters(Struct):
@@ -45,10 +48,12 @@ class HttpManager(Struct):
     route_config: RouteConfig | None = None
     rds: Rds | None = None
     scoped_routes: Raw = Raw()
+    http_filters: list[Raw] = []
 
 
 class TcpProxy(Struct):
     cluster: str = ""
+    on_demand: Raw = Raw()
     weighted_clusters: Clusters | None = None
 
 
@@ -72,29 +77,41 @@ class Route(Struct):
     """A redirect, a direct response or a route that does not forward has none."""
 
 
-Use = tuple[str, int | None, tuple[str, ...]]
-"""Cluster, weight, words."""
+class Use(NamedTuple):
+    """One use of a cluster."""
+
+    cluster: str
+    weight: int | None
+    words: tuple[str, ...]
+    on_demand: bool = False
+
+
+_NO_CLUSTERS = {"MySQLProxy", "PostgresProxy", "MongoProxy", "ZooKeeperProxy"}
+"""They look on, and name no cluster."""
+_LAST_OF_ITS_OWN = {"Echo", "Config"}
+"""Filters that answer by themselves (echo, direct_response)."""
 
 
 def ways(config: EnvoyConfig, ports: Mapping[str, int], notes: Notes) -> list[Way]:
     """Every pair of a listener's port and a cluster, once. `ports` are those that listeners
     were given when they asked for any."""
-    found: dict[tuple[str, int], tuple[int | None, dict[str, None]]] = {}
+    found: dict[tuple[str, int], Use] = {}
     for listener in config.listeners:
         port = _port(listener, ports)
         if bytes(listener.udp_listener_config):
             notes.add("UDP listeners, which a TCP connect cannot follow", listener.name)
             continue
-        for cluster, weight, words in _listener(listener, config, notes):
-            known = found.get((cluster, port))
-            if known is None:
-                found[cluster, port] = (weight, dict.fromkeys((listener.name, *words)))
-            else:
-                known[1].update(dict.fromkeys((listener.name, *words)))
-                found[cluster, port] = (either_weight(weight, known[0]), known[1])
+        for use in _listener(listener, config, notes):
+            words = (listener.name, *use.words)
+            known = found.get((use.cluster, port))
+            if known is not None:
+                words = (*known.words, *words)
+                weight = either_weight(use.weight, known.weight)
+                use = use._replace(weight=weight, on_demand=use.on_demand and known.on_demand)
+            found[use.cluster, port] = use._replace(words=tuple(dict.fromkeys(words)))
     return [
-        Way(cluster, port, weight, words_of(*words))
-        for (cluster, port), (weight, words) in found.items()
+        Way(use.cluster, port, use.weight, words_of(*use.words), use.on_demand)
+        for (_, port), use in found.items()
     ]
 
 
@@ -113,27 +130,43 @@ def _listener(listener: Listener, config: EnvoyConfig, notes: Notes) -> Iterator
             continue
         match = chain.filter_chain_match
         words = (*(match.server_names if match is not None else ()), chain.name)
-        for cluster, weight, more in _chain(chain, listener, config, notes):
-            yield cluster, weight, (*words, *more)
+        for use in _chain(chain, listener, config, notes):
+            yield use._replace(words=(*words, *use.words))
 
 
 def _chain(
     chain: FilterChain, listener: Listener, config: EnvoyConfig, notes: Notes
 ) -> Iterator[Use]:
+    by_sni, ends = False, not chain.filters
     for one in chain.filters:
-        head = decoded(one.typed_config, Typed, "filters", notes)
-        message = head.message if head is not None else ""
+        if bytes(one.config_discovery):
+            notes.add("filters that Envoy is given apart (ECDS), which are not read", one.name)
+            ends = True
+            continue
+        message, config_of = unwrapped(one.typed_config, "filters", notes)
         if message == "HttpConnectionManager":
-            manager = decoded(one.typed_config, HttpManager, "HTTP filters", notes)
+            ends = True
+            manager = decoded(config_of, HttpManager, "HTTP filters", notes)
             if manager is not None:
                 yield from _http(manager, listener, config, notes)
         elif message == "TcpProxy":
-            proxy = decoded(one.typed_config, TcpProxy, "TCP filters", notes)
+            ends = True
+            proxy = decoded(config_of, TcpProxy, "TCP filters", notes)
             if proxy is not None:
-                yield from _named(proxy.cluster, "", proxy.weighted_clusters, (), notes)
-        elif message.endswith("Proxy"):
-            # Redis, Mongo, Thrift and the like name their clusters in forms of their own.
+                late = by_sni or bool(bytes(proxy.on_demand))
+                for use in _named(proxy.cluster, "", proxy.weighted_clusters, (), notes):
+                    yield use._replace(on_demand=late)
+        elif message == "SniCluster":
+            by_sni = True
+            notes.add("TCP proxies whose cluster the SNI picks, which are not read", listener.name)
+        elif message.endswith("Proxy") and message not in _NO_CLUSTERS:
+            # Redis, Thrift and the like name their clusters in forms of their own.
+            ends = True
             notes.add(f"filters {message}, whose clusters are not read", listener.name)
+        else:
+            ends = ends or not message or message in _LAST_OF_ITS_OWN
+    if not ends:
+        notes.add("filter chains that end in a filter which is not read", listener.name)
 
 
 def _http(
@@ -149,6 +182,11 @@ def _http(
         notes.add("listeners with scoped routes, which are not read", listener.name)
     if routes is None:
         return
+    if bytes(routes.vhds):
+        what = "route configurations with virtual hosts on demand (VHDS), read as far as known"
+        notes.add(what, routes.name)
+    filters = b"".join(map(bytes, manager.http_filters))
+    on_demand = b"on_demand" in filters or b"OnDemand" in filters
     for raw in routes.virtual_hosts:
         host = decoded(raw, VirtualHost, "virtual hosts", notes)
         if host is None:
@@ -161,9 +199,10 @@ def _http(
                 action, words = route.route, (routes.name, host.name, route.name)
                 if action.cluster_specifier_plugin or bytes(action.inline_cluster_specifier_plugin):
                     notes.add("routes whose cluster a plugin picks, which are not read", host.name)
-                yield from _named(
+                for use in _named(
                     action.cluster, action.cluster_header, action.weighted_clusters, words, notes
-                )
+                ):
+                    yield use._replace(on_demand=on_demand)
 
 
 def _named(
@@ -173,9 +212,9 @@ def _named(
     if header:
         notes.add(by_header, header)
     if cluster:
-        yield cluster, None, words
+        yield Use(cluster, None, words)
     for one in weighted.clusters if weighted is not None else ():
         if one.name:
-            yield one.name, 0 if one.weight is None else one.weight, words
+            yield Use(one.name, 0 if one.weight is None else one.weight, words)
         elif one.cluster_header:
             notes.add(by_header, one.cluster_header)

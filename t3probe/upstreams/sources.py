@@ -23,6 +23,7 @@ __all__ = [
     "Find",
     "Found",
     "HostView",
+    "Hostless",
     "Notes",
     "Opinion",
     "SourceError",
@@ -66,6 +67,15 @@ class Backend:
 
 
 @dataclass(frozen=True, slots=True)
+class Hostless:
+    """A route to nobody: no address is there to dial, and whoever asks gets an error."""
+
+    place: Place
+    words: str
+    """A sentence."""
+
+
+@dataclass(frozen=True, slots=True)
 class HostView:
     """What Envoy thinks of one resolved address of a backend."""
 
@@ -92,6 +102,8 @@ class Found:
     """Sentences that are worth saying, about what was left out on purpose."""
     warnings: tuple[str, ...] = ()
     """Sentences about what could not be read."""
+    hostless: tuple[Hostless, ...] = ()
+    """Routes that lead to nobody."""
 
 
 Body = bytes | bytearray

@@ -5,6 +5,9 @@ has one segment of its own, and all its places. A static `[[upstream]]` with tha
 its name and takes the places on. One at an address that a declared leg dials takes that leg's
 path; an address of loopback is another machine's when its source is on another one. Names are made
 from the first place, in order of route and port: `envoy-orders-8443-10.0.0.7:9000`.
+
+A cluster without a host is a leg without an address, `envoy-orders-8443-no-host`. It crosses
+nothing but a segment of its own: that nobody is there says nothing about a rack or a switch.
 """
 
 from __future__ import annotations
@@ -19,12 +22,15 @@ from t3probe.config.dialled import far_ends, is_loopback
 from t3probe.config.endpoints import parse_address, parse_url, plain_host
 from t3probe.config.shares import Shares
 from t3probe.config.types import Deployment, Leg, Place
-from t3probe.upstreams.sources import Backend, either_weight
+from t3probe.upstreams.sources import Backend, Hostless, either_weight
 
 if TYPE_CHECKING:
     from t3probe.upstreams.sources_read import Reading
 
-__all__ = ["keywords", "leg_name", "with_found"]
+__all__ = ["NO_HOST", "keywords", "leg_name", "with_found"]
+
+NO_HOST = "no-host"
+"""The backend's label of a leg that has none."""
 
 ROUTE_LIMIT = 60
 _UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")
@@ -49,6 +55,7 @@ def keywords(leg: Leg) -> set[str]:
 
 def with_found(deployment: Deployment, readings: Iterable[Reading]) -> Deployment:
     """The deployment with the upstreams of its sources."""
+    readings = tuple(readings)
     shares = Shares(deployment.upstream_share)
     listed = {
         _plain(parse_address(leg.address)): leg
@@ -59,11 +66,11 @@ def with_found(deployment: Deployment, readings: Iterable[Reading]) -> Deploymen
     for reading in readings:
         for backend in reading.found.backends if reading.found is not None else ():
             found.setdefault(backend.address, []).append((backend, reading))
-    if not found:
+    new = _hostless(readings)
+    if not found and not new:
         return deployment
     ends = far_ends(deployment.legs)
     changed: dict[str, Leg] = {}
-    new: list[Leg] = []
     for address, several in found.items():
         places = _places(backend.place for backend, _ in several)
         shared = dict.fromkeys(one for _, reading in several for one in reading.source.shares)
@@ -101,6 +108,35 @@ def with_found(deployment: Deployment, readings: Iterable[Reading]) -> Deploymen
         legs=(*(changed.get(leg.name, leg) for leg in deployment.legs), *new),
         own_segments=(*deployment.own_segments, *made),
     )
+
+
+def _hostless(readings: Iterable[Reading]) -> list[Leg]:
+    """The routes that lead to nobody, a leg for each cluster."""
+    found: dict[tuple[str, str], list[Hostless]] = {}
+    for reading in readings:
+        for one in reading.found.hostless if reading.found is not None else ():
+            found.setdefault((one.place.source, one.place.route), []).append(one)
+    made: dict[str, Leg] = {}
+    for several in found.values():
+        places = _places(one.place for one in several)
+        name = leg_name(places[0], NO_HOST)
+        if name in made:
+            # Two sources, or two clusters whose names are one as a label.
+            places = _places((*made[name].places, *places))
+            several = [Hostless(places[0], made[name].hostless), *several]
+        own = "upstream-" + name.removeprefix("envoy-")
+        made[name] = Leg(
+            name=name,
+            kind="tcp",
+            path=(own,),
+            tcp_ends_at=own,
+            route=places[0].route,
+            listen_port=places[0].listen_port,
+            backend=NO_HOST,
+            places=places,
+            hostless="; ".join(dict.fromkeys(one.words for one in several)),
+        )
+    return list(made.values())
 
 
 def _remote(reading: Reading) -> bool:

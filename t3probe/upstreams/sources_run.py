@@ -93,20 +93,21 @@ class RunSources:
         if self._reader is None:
             return
         from t3probe.upstreams.envoy import views_of
-        from t3probe.upstreams.sources import SourceError
+        from t3probe.upstreams.sources import SourceError, label
         from t3probe.upstreams.views import compared
 
         again = self._reader.look_again(list(before)) if ask else {}
-        after = {}
+        after, empty = {}, set[tuple[str, str]]()
         for one in self._readings:
             hosts = again.get(one.source.name)
             if isinstance(hosts, SourceError):
                 self._no_second_look(one.source.name, hosts)
             elif hosts is not None and one.found is not None:
                 after[one.source.name] = views_of(one.found.backends, hosts)
+                empty.update((one.source.name, label(name)) for name in hosts if not hosts[name])
         for leg in self.deployment.legs:
             if leg.places and leg.name in observations:
-                observations[leg.name] = compared(observations[leg.name], leg, before, after)
+                observations[leg.name] = compared(observations[leg.name], leg, before, after, empty)
 
     def _no_second_look(self, source: str, error: SourceError) -> None:
         name = f"source-{source}"
@@ -139,6 +140,9 @@ def _observed(name: str, reading: Reading, planned_as: str) -> Observation:
         )
     number = len({one.address for one in found.backends})
     count = f"{number} upstream{'' if number == 1 else 's'}"
+    empty = len({one.place.route for one in found.hostless})
+    if empty:
+        count += f", and {empty} cluster{'' if empty == 1 else 's'} without a host"
     return Observation(
         leg=name,
         kind="source",

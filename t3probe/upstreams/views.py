@@ -9,7 +9,7 @@ is part of the question.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 
 import msgspec
 
@@ -30,13 +30,22 @@ _RANK: dict[Opinion, int] = {
 }  # fmt: skip
 
 
-def compared(seen: Observation, leg: Leg, before: Known, after: Known) -> Observation:
+def compared(
+    seen: Observation,
+    leg: Leg,
+    before: Known,
+    after: Known,
+    empty: Container[tuple[str, str]] = (),
+) -> Observation:
     """What was seen, with Envoy's view of each place.
 
     `before` is from the run's start, `after` from its end; a source that could not be read again
-    is not in `after`. An upstream that failed while Envoy let it run out, or took it out, is no
-    failure: it takes no part, like one under planned downtime.
+    is not in `after`. `empty`: sources and routes that had no host at the end. An upstream that
+    failed while Envoy let it run out, or took it out, is no failure: it takes no part, like one
+    under planned downtime.
     """
+    if leg.hostless:
+        return msgspec.structs.replace(seen, views=tuple(_nobody(one) for one in leg.places))
     address = backend_of(*parse_address(leg.address)) if leg.address else ""
     views = tuple(_view(seen, place, address, before, after) for place in leg.places)
     if not views:
@@ -44,10 +53,19 @@ def compared(seen: Observation, leg: Leg, before: Known, after: Known) -> Observ
     # What the file names, or a source without an opinion, is wanted whatever Envoy says.
     theirs = bool(leg.backend) and all(place.source in before for place in leg.places)
     leaving = all(one.opinion == "draining" or one.detail == _GONE for one in views)
+    # A cluster that has nobody left is no upstream on its way out.
+    emptied = any((place.source, place.route) in empty for place in leg.places)
     planned = seen.planned
-    if theirs and leaving and seen.outcome == "failed" and not planned:
+    if theirs and leaving and not emptied and seen.outcome == "failed" and not planned:
         planned = f"Envoy sends it nothing: {views[0].detail}"
     return msgspec.structs.replace(seen, views=views, planned=planned)
+
+
+def _nobody(place: Place) -> EnvoyView:
+    port = str(place.listen_port or "")
+    return EnvoyView(
+        route=place.route, listen_port=port, opinion="unhealthy", detail="it has no host to use"
+    )
 
 
 def reached(seen: Observation) -> bool | None:

@@ -8,6 +8,7 @@ Rows that are no plain conviction, and why:
 - a cut wan: its legs cannot tell it from doh and cf-edge, but it is the only simplest explanation;
 - doh that answers nothing from the start: by the time the resolver looks a second time no other leg
   that asks something over the wan is up;
+- doh whose providers all know no address: they answer, and speak about the name;
 - a tunnel whose 404 or redirect has no mark but the CDN's: the CDN may have made it;
 - traefik's own 404 for everything new is the traefik leg's proof, too, so it may be the rule;
 - a machine that resets, cuts or accepts and stays silent answers all the same, and the devvm leg
@@ -28,10 +29,10 @@ START = {
     "doh:expired-cert": "localised | doh | - | - | tunnel",
     "doh:wrong-host-cert": "localised | doh | - | - | tunnel",
     "doh:garbage": "localised | doh | - | - | tunnel",
-    "doh:nxdomain": "localised | doh | - | - | tunnel",
+    "doh:nxdomain": "incomplete | - | - | - | doh cf-edge tunnel",
     "doh:servfail": "localised | doh | - | - | tunnel",
     "doh:internal": "incomplete | - | - | - | doh cf-edge tunnel",
-    "doh:empty": "localised | doh | - | - | tunnel",
+    "doh:empty": "incomplete | - | - | - | doh cf-edge tunnel",
     "cf-edge:refuse": "localised | cf-edge | - | tunnel | -",
     "cf-edge:blackhole": "localised | cf-edge | - | tunnel | -",
     "cf-edge:reset": "localised | cf-edge | - | tunnel | -",
@@ -139,10 +140,10 @@ MID = {
     "doh:expired-cert": "localised | doh | - | - | -",
     "doh:wrong-host-cert": "localised | doh | - | - | -",
     "doh:garbage": "localised | doh | - | - | -",
-    "doh:nxdomain": "localised | doh | - | - | -",
+    "doh:nxdomain": "incomplete | - | - | - | doh",
     "doh:servfail": "localised | doh | - | - | -",
     "doh:internal": "incomplete | - | - | - | doh",
-    "doh:empty": "localised | doh | - | - | -",
+    "doh:empty": "incomplete | - | - | - | doh",
     "cf-edge:refuse": "localised | cf-edge | - | tunnel | -",
     "cf-edge:blackhole": "localised | cf-edge | - | tunnel | -",
     "cf-edge:reset": "localised | cf-edge | - | tunnel | -",

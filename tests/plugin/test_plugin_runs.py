@@ -111,7 +111,7 @@ def test_a_broken_leg_fails_and_loses_no_other(checks) -> None:
 
 
 def test_could_not_tell_is_an_error_and_not_a_failure(checks) -> None:
-    checks.lab.switch(["doh:nxdomain"])
+    checks.lab.switch(["doh:servfail"])
     done = checks("--hold", "0")
     assert done.code == 1
     found = cases(done.results / "junit.xml")

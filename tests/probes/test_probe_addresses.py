@@ -13,7 +13,7 @@ from t3probe.config.types import Leg
 from t3probe.probes.base import (
     Probing,
 )
-from t3probe.resolve import MAX_ADDRESSES, ResolveError, Resolver, is_address, targets
+from t3probe.resolve import MAX_ADDRESSES, Known, ResolveError, Resolver, is_address, targets
 from t3probe.timing import FakeClock
 
 # -- addresses -----------------------------------------------------------------------------------
@@ -72,12 +72,12 @@ class Asked:
         self.answer: list[str] | None = ["10.0.0.1"]
         monkeypatch.setattr("t3probe.resolve._ask", self.ask)
 
-    async def ask(self, providers: tuple[str, ...], name: str, probing: Probing) -> list[str]:
+    async def ask(self, providers: tuple[str, ...], name: str, probing: Probing) -> Known:
         self.times += 1
         await asyncio.sleep(0)
         if self.answer is None:
             raise ResolveError("nobody answers")
-        return self.answer
+        return Known(self.answer)
 
 
 DOH = ("https://10.0.0.53/q",)
@@ -92,7 +92,7 @@ async def test_an_answer_is_asked_for_again_when_it_is_old(
     asked, fake, resolver = Asked(monkeypatch), FakeClock(), Resolver(age)
     lent = probing(fake)
     together = await asyncio.gather(*(resolver.doh(DOH, HOST, lent) for _ in range(3)))
-    assert (asked.times, together) == (1, [["10.0.0.1"]] * 3)
+    assert (asked.times, together) == (1, [Known(["10.0.0.1"])] * 3)
     fake.advance(passed)
     await resolver.doh(DOH, HOST, lent)
     assert asked.times == times
@@ -118,20 +118,19 @@ async def test_a_failure_is_asked_again_at_once(monkeypatch: pytest.MonkeyPatch)
     with pytest.raises(ResolveError):
         await resolver.doh(DOH, HOST, lent)
     asked.answer = ["10.0.0.2"]
-    assert await resolver.doh(DOH, HOST, lent) == ["10.0.0.2"]
+    assert await resolver.doh(DOH, HOST, lent) == Known(["10.0.0.2"])
     assert asked.times == 2
 
 
 async def test_the_files_own_addresses_are_the_last_resort(monkeypatch: pytest.MonkeyPatch) -> None:
     asked = Asked(monkeypatch)
     one = http_leg(url=f"https://{HOST}/", doh=DOH, fallback=("10.0.0.7", "10.0.0.8:99"))
-    assert [(str(t), t.from_file) for t in await targets(one, probing())] == [
-        ("10.0.0.1:443", False)
-    ]
+    assert [(str(t), t.note) for t in await targets(one, probing())] == [("10.0.0.1:443", "")]
     asked.answer = None
-    assert [(str(t), t.from_file) for t in await targets(one, probing())] == [
-        ("10.0.0.7:443", True),
-        ("10.0.0.8:99", True),
+    words = "no DoH provider gave an address; dialled the address in the file"
+    assert [(str(t), t.note) for t in await targets(one, probing())] == [
+        ("10.0.0.7:443", words),
+        ("10.0.0.8:99", words),
     ]
     with pytest.raises(ResolveError):
         await targets(http_leg(url=f"https://{HOST}/", doh=DOH), probing())

@@ -210,11 +210,12 @@ async def test_ten_thousand_records_are_too_many(authority: Authority) -> None:
 BAD: list[tuple[Reply, dict[str, Any], str]] = [
     (garbage, {}, "no DNS message"),
     (lambda query: b"", {}, "no DNS message"),
-    (code("NXDOMAIN"), {}, "NXDOMAIN"),
     (code("SERVFAIL"), {}, "SERVFAIL"),
-    (records(), {}, "no address"),
+    (code("NOTIMP"), {}, "NOTIMP"),
+    (code("REFUSED"), {}, "REFUSED"),
     (another_question, {}, "another question"),
     (records("127.0.0.1"), {"status": "500 Oops"}, "HTTP 500"),
+    (records("127.0.0.1"), {"status": "302 Found"}, "HTTP 302"),
     (records("127.0.0.1"), {"media": ("Content-Type", "text/html; x=\x1b")}, "text/html"),
 ]
 

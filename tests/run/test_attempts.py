@@ -136,8 +136,8 @@ async def test_the_note_says_when_the_files_own_address_was_dialled(
 ) -> None:
     far = FarEnd(monkeypatch, FINE)
     assert (await measured()).evidence == ()
-    far.resolves = [Target("app.example", "10.0.0.0", 80, from_file=True)]
-    words = "no DoH provider answered; dialled the address in the file"
+    words = "no DoH provider gave an address; dialled the address in the file"
+    far.resolves = [Target("app.example", "10.0.0.0", 80, words)]
     assert (await measured()).evidence == (words,)
 
 

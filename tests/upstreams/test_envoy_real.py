@@ -356,3 +356,56 @@ def test_forty_ports_that_refuse_on_one_machine_convict_themselves(tmp_path: Pat
     found = judge_run(recording.run, recording.observations).verdict
     assert "rack" in found.exonerated
     assert len(found.convicted) == 40 == sum(one.outcome == "failed" for one in seen.values())
+
+
+def test_a_route_to_nobody_is_a_finding(tmp_path: Path) -> None:
+    """Envoy's commonest outage: whoever asks gets "no healthy upstream"."""
+    envoy_binary()
+    with ExitStack() as stack:
+        well, sick = Port(), Web(503)
+        for one in (well, sick):
+            stack.callback(one.close)
+        eds, rds = tmp_path / "eds" / "eds.json", tmp_path / "rds" / "rds.json"
+        for file in (eds, rds):
+            file.parent.mkdir()
+        write_file(eds, ENDPOINTS, load_assignment("drained"))
+        names = ("well", "empty", "drained", "lost", "sick")
+        host = {"name": "shop", "domains": ["*"], "routes": [to(one) for one in names]}
+        write_file(rds, ROUTES, {"name": "shop", "virtual_hosts": [host]})
+        manager = http_filter(rds={"route_config_name": "shop", "config_source": from_file(rds)})
+        envoy = Envoy(
+            tmp_path,
+            [listener("web", {"filters": [manager]})],
+            [
+                cluster("well", well.port),
+                cluster("empty"),
+                cluster("drained", type="EDS", eds_cluster_config={"eds_config": from_file(eds)}),
+                cluster(
+                    "sick",
+                    sick.port,
+                    health_checks=health_check(),
+                    common_lb_config={"healthy_panic_threshold": {"value": 0}},
+                ),
+            ],
+        )
+        stack.callback(envoy.close)
+        until(lambda: envoy.hosts("sick")[sick.port].get("failed_active_health_check"), "-")
+        port = envoy.ports["web"]
+        code, output, seen = run_checks(tmp_path, deployment_text(envoy.admin))
+    assert code == 1, output
+    empty = {name for name, one in seen.items() if name.endswith("-no-host")}
+    assert empty == {f"envoy-{one}-{port}-no-host" for one in names if one != "well"}
+    assert {(seen[one].outcome, seen[one].reason) for one in empty} == {
+        ("failed", "connect_failed")
+    }
+    details = {one: seen[f"envoy-{one}-{port}-no-host"].detail for one in names if one != "well"}
+    start = f"the route web / shop (port {port}) sends to the cluster"
+    assert details["empty"] == f'{start} empty, which has no host ("no healthy upstream")'
+    assert "which Envoy does not have" in details["lost"]
+    assert "failed_active_health_check" in details["sick"]
+    recording = recorded(tmp_path)
+    assert recording is not None
+    judged = judge_run(recording.run, recording.observations).verdict
+    assert {f"upstream-{one.removeprefix('envoy-')}" for one in empty} <= set(judged.convicted)
+    assert f"upstream-well-{port}-127.0.0.1:{well.port}" in judged.exonerated
+    assert "and 4 clusters without a host" in " ".join(output.split())
