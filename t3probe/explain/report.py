@@ -285,7 +285,7 @@ def to_dict(report: Report) -> dict[str, Any]:
         ],
         "blind_spots": blind_spots(told),
         "doubts": doubts(told, when),
-        "notes": list(report.notes),
+        "notes": [*([when.note] if when.note else []), *report.notes],
         "send_back": send_back(told, when, report.users),
     }
 
