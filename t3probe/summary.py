@@ -5,6 +5,7 @@ Fits 80 columns and a log without colour: colour only repeats what the words say
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
@@ -14,7 +15,7 @@ from t3probe.observation import SYMPTOMS, Drop, Observation, RunRecord
 from t3probe.shards import parts_said
 from t3probe.timing import utc_text
 from t3probe.verdict.evidence import HOW
-from t3probe.words import glossed
+from t3probe.words import WORST_FIRST, badness, glossed, worst
 
 if TYPE_CHECKING:
     from t3probe.verdict import Incident, RunVerdict
@@ -60,21 +61,21 @@ def _lines(
         "bold",
         (f"{'leg':<16}{'outcome':<13}{'beats':>5}{'median':>9}{'worst':>9}{'drops':>6}  address"),
     )
-    many = len(observations) > _MANY_LEGS
-    quiet = bad = 0
+    swept = [one for one in observations if one.kind == "tcp"]
+    if len(observations) <= _MANY_LEGS:
+        swept = []
+    bad = [one for one in swept if one.outcome != "passed" or _disagreements(one)]
+    shown = worst(bad, _MANY_BAD, lambda one: badness(_shown_as(one)))
+    left_out = {id(one) for one in swept} - {id(one) for one in shown}
     for seen in observations:
-        if many and seen.kind == "tcp":
-            if seen.outcome == "passed" and not _disagreements(seen):
-                quiet += 1
-                continue
-            bad += 1
-            if bad > _MANY_BAD:
-                continue
-        yield from _leg(run, seen, width)
-    if bad > _MANY_BAD:
-        yield "", f"... and {bad - _MANY_BAD} more like these; the JUnit file has all"
-    if quiet:
-        yield "", f"... and {quiet} TCP legs that passed"
+        if id(seen) not in left_out:
+            yield from _leg(run, seen, width)
+    if len(bad) > len(shown):
+        counts = Counter(_shown_as(one) for one in bad if id(one) in left_out)
+        said = ", ".join(f"{counts[word]} {word}" for word in WORST_FIRST if counts[word])
+        yield "", f"... and {len(bad) - len(shown)} more ({said}); the JUnit file has all"
+    if len(swept) > len(bad):
+        yield "", f"... and {len(swept) - len(bad)} TCP legs that passed"
     yield from _notes(run, width)
     yield "", ""
     yield from _verdict(run, judged, width)
@@ -89,7 +90,7 @@ def _leg(run: RunRecord, seen: Observation, width: int) -> Iterator[Line]:
     share = f" {answered}/{tried}" if tried > 1 else ""
     if seen.kind == "source":
         where = seen.detail.partition(";")[0] if seen.outcome in ("passed", "degraded") else "-"
-    outcome = "planned" if seen.planned else seen.outcome
+    outcome = _shown_as(seen)
     word = outcome.upper() if outcome == "failed" else outcome
     yield (
         _STYLES.get(outcome, "yellow"),
@@ -113,6 +114,10 @@ def _leg(run: RunRecord, seen: Observation, width: int) -> Iterator[Line]:
                 yield from _wrap("", "", drop.evidence.split(" "), width, " ", indent=4)
     for sentence in _disagreements(seen):
         yield from _wrap("yellow", "", sentence.split(" "), width, " ", indent=4)
+
+
+def _shown_as(seen: Observation) -> str:
+    return "planned" if seen.planned else seen.outcome
 
 
 def _worst_drops(seen: Observation) -> list[Drop]:

@@ -13,7 +13,7 @@ from t3probe.compare.difference import (
     SegmentChange,
 )
 from t3probe.markdown import cell, table
-from t3probe.words import glossed
+from t3probe.words import badness, glossed, worst
 
 __all__ = ["decision", "headline", "to_lines", "to_markdown"]
 
@@ -97,7 +97,7 @@ def _lines(found: Comparison) -> Iterator[str]:
     if changed:
         yield ""
         yield "legs that changed"
-        for leg in changed[:_LEGS_LIMIT]:
+        for leg in worst(changed, _LEGS_LIMIT, _rank):
             yield f"  {short(leg.leg, 15):<16}{_outcomes(leg)}".rstrip()
             yield from (f"    {one}" for one in _paces(leg))
         if len(changed) > _LEGS_LIMIT:
@@ -124,7 +124,8 @@ def to_markdown(found: Comparison) -> Iterator[str]:
     changed = [one for one in found.legs if _told(one)]
     if changed:
         yield ""
-        rows = [(one.leg, _outcomes(one), "; ".join(_paces(one))) for one in changed[:_LEGS_LIMIT]]
+        shown = worst(changed, _LEGS_LIMIT, _rank)
+        rows = [(one.leg, _outcomes(one), "; ".join(_paces(one))) for one in shown]
         if len(changed) > _LEGS_LIMIT:
             rows.append((f"and {len(changed) - _LEGS_LIMIT} more", "", ""))
         yield from table(("leg", "outcome", "times"), rows)
@@ -142,6 +143,13 @@ def _mark(one: SegmentChange) -> str:
 def _told(leg: LegChange) -> bool:
     """Whether a leg has anything to say."""
     return leg.before != leg.after or any(one.exceeds_noise for one in leg.paces)
+
+
+def _rank(leg: LegChange) -> tuple[float, ...]:
+    """Those that are worse now first; of these the worst."""
+    before, after = badness(leg.before or "inconclusive"), badness(leg.after or "inconclusive")
+    slower = max((one.difference_seconds for one in leg.paces if one.exceeds_noise), default=0.0)
+    return after >= before, after, -slower
 
 
 def _outcomes(leg: LegChange) -> str:

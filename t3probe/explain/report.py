@@ -36,7 +36,7 @@ from t3probe.explain.pressure import MachineThen
 from t3probe.explain.seen import DropSeen
 from t3probe.explain.words import blind_spots, doubts, headline, send_back, strain
 from t3probe.timing import utc_text
-from t3probe.words import glossed
+from t3probe.words import glossed, worst
 
 __all__ = ["ANSWERED", "Report", "to_dict", "to_lines"]
 
@@ -47,6 +47,7 @@ ANSWERED = frozenset({"ours", "ours_one_of", "last_mile", "shared_blind_spot"})
 """The findings that are answers."""
 LISTED = 30
 NEARBY_LISTED = 3
+SETS = 3
 
 
 class Report(NamedTuple):
@@ -131,13 +132,18 @@ def _legs(report: Report) -> Iterator[str]:
     on_way = [
         one for one in told.legs if not one.clears or not one.path or way.intersection(one.path)
     ]
-    shown = sorted(on_way, key=lambda one: not one.drops)[:LISTED]
-    for leg in [one for one in told.legs if one in shown]:
+    shown = worst(on_way, LISTED, lambda one: (not one.drops, one.clears))
+    for leg in shown:
         name = leg.name if len(leg.name) <= 17 else leg.name[:16] + "~"
         seen = f"{leg.seconds:.0f} of {told.question.seconds:.0f} s"
         yield _cut(f"{name:<18}{_then(leg):<14}{seen:>15}  {_drops(leg, report)}")
     if len(told.legs) > len(shown):
-        yield f"... and {len(told.legs) - len(shown)} more without a drop"
+        names = {one.name for one in shown}
+        rest = [one for one in told.legs if one.name not in names]
+        dropped = sum(bool(one.drops) for one in rest)
+        yield f"... and {len(rest)} more" + (
+            f", of which {dropped} dropped" if dropped else " without a drop"
+        )
     at, looking = report.when.clock(told.question.at), len(told.looking_at)
     if looking:
         whole = "all legs" if looking == len(told.legs) else f"{looking} of {len(told.legs)} legs"
@@ -173,9 +179,11 @@ def _drops(leg: LegThen, report: Report) -> str:
 
 def _segments(report: Report) -> Iterator[str]:
     verdict = report.told.verdict
+    more = len(verdict.at_least_one_of) - SETS
     rows = [
         ("convicted", glossed(verdict.convicted, report.told.gloss)),
-        *(("one of", glossed(one, report.told.gloss)) for one in verdict.at_least_one_of[:3]),
+        *(("one of", glossed(one, report.told.gloss)) for one in verdict.at_least_one_of[:SETS]),
+        ("", [f"and {more} more such sets"] * (more > 0)),
         ("cleared", verdict.exonerated),
         ("masked", verdict.masked),
         ("not observed", verdict.unobserved),
@@ -192,14 +200,19 @@ def _incidents(report: Report) -> Iterator[str]:
     if told.outages:
         yield ""
         yield "What failed in the window:"
-        for one in told.outages[:LISTED]:
+        shown = worst(told.outages, LISTED, lambda one: one is not told.outage)
+        for one in shown:
             yield from _incident(one, report)
+        if len(told.outages) > len(shown):
+            yield f"  ... and {len(told.outages) - len(shown)} more"
     elif told.nearby:
         yield ""
         yield "Nothing failed in the window. What failed nearest to it:"
         nearest = sorted(told.nearby, key=lambda one: one.distance(told.question.at))
         for one in sorted(nearest[:NEARBY_LISTED], key=lambda one: one.began):
             yield from _incident(one, report)
+        if len(nearest) > NEARBY_LISTED:
+            yield f"  ... and {len(nearest) - NEARBY_LISTED} further away"
 
 
 def _incident(outage: Outage, report: Report) -> Iterator[str]:
