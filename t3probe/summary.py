@@ -15,7 +15,7 @@ from t3probe.observation import SYMPTOMS, Drop, Observation, RunRecord
 from t3probe.shards import parts_said
 from t3probe.timing import utc_text
 from t3probe.verdict.evidence import HOW
-from t3probe.words import WORST_FIRST, badness, glossed, worst
+from t3probe.words import WORST_FIRST, badness, glossed, some, worst
 
 if TYPE_CHECKING:
     from t3probe.verdict import Incident, RunVerdict
@@ -250,7 +250,9 @@ def headline(judged: RunVerdict) -> tuple[str, str]:
     if verdict.status == "clean":
         return "green", "clean: every segment is cleared"
     if verdict.status == "incomplete":
-        return "yellow", "nothing failed, but not every segment was observed"
+        untold = ", ".join(some(judged.untold, _MANY_CONVICTED))
+        what = "not every segment was observed" if judged.blind else f"{untold} could not tell"
+        return "yellow", f"nothing failed, but {what}"
     if verdict.status == "inconsistent":
         return "yellow", "inconsistent: at least one outcome is wrong, nobody is convicted"
     if verdict.convicted:

@@ -18,7 +18,7 @@ LABEL_MEANS = {
 }
 STATUS_MEANS = {
     "clean": "nothing failed",
-    "incomplete": "nothing failed, but not every segment was observed",
+    "incomplete": "nothing failed, but not everything was observed",
     "localised": "something failed, and what it was is certain",
     "ambiguous": "something failed, and these legs cannot tell everything about it",
     "inconsistent": "the outcomes contradict each other: at least one is wrong",

@@ -35,9 +35,9 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     status: Status
-    """`clean`: nothing failed; `incomplete`: the same, but a declared segment is unobserved;
-    `localised`: failed, and nothing ambiguous; `ambiguous`; `inconsistent`: at least one
-    outcome is wrong."""
+    """`clean`: nothing failed; `incomplete`: the same, but a declared segment is unobserved or a
+    leg could not tell; `localised`: failed, and nothing ambiguous; `ambiguous`; `inconsistent`: at
+    least one outcome is wrong."""
     exonerated: Names
     """On a leg that passed."""
     convicted: Names

@@ -55,6 +55,9 @@ class _Setting:
         self.paths = record.paths
         self.started_at = record.started_at
         self.judged = [(name, one) for name, one in seen.items() if takes_part(one)]
+        self.untold = tuple(
+            name for name, one in seen.items() if one.outcome == "inconclusive" and not one.planned
+        )
         good = ("passed", "degraded")
         self.passed = tuple(name for name, one in self.judged if one.outcome in good)
 
@@ -256,12 +259,20 @@ class RunVerdict:
         """The segments that each observed leg crosses."""
         self.passed: tuple[str, ...] = setting.passed
         """The legs that take part and passed, degraded or not."""
+        self.untold: tuple[str, ...] = setting.untold
+        """The legs that could not tell; planned downtime is none."""
         self._setting = setting
 
     @property
     def gloss(self) -> Mapping[str, str]:
         """What the file adds to the names of segments."""
         return self._setting.record.gloss
+
+    @property
+    def blind(self) -> tuple[str, ...]:
+        """The declared segments that nobody observed."""
+        declared = set(self._setting.record.segments)
+        return tuple(one for one in self.verdict.unobserved if one in declared)
 
     @property
     def listed(self) -> tuple[Incident, ...]:
@@ -308,7 +319,8 @@ def judge_run(record: RunRecord, observations: Sequence[Observation]) -> RunVerd
     incidents.sort(key=lambda one: one.severity)
     cleared = setting.by_passing.union(*(one.exonerated for one in incidents))
     verdict = setting.verdict(incidents, cleared, (name for name, _ in setting.judged))
-    if verdict.status == "clean" and set(verdict.unobserved) & set(record.segments):
+    blind = setting.untold or set(verdict.unobserved) & set(record.segments)
+    if verdict.status == "clean" and blind:
         verdict = msgspec.structs.replace(verdict, status="incomplete")
     return RunVerdict(verdict, incidents, setting)
 
