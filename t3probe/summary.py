@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from t3probe.columns import cut, fold, plain, short
+from t3probe.columns import cut, distinct, fold, plain
 from t3probe.median import median
 from t3probe.observation import SYMPTOMS, Drop, Observation, RunRecord
 from t3probe.shards import parts_said
@@ -67,9 +67,10 @@ def _lines(
     bad = [one for one in swept if one.outcome != "passed" or _disagreements(one)]
     shown = worst(bad, _MANY_BAD, lambda one: badness(_shown_as(one)))
     left_out = {id(one) for one in swept} - {id(one) for one in shown}
-    for seen in observations:
-        if id(seen) not in left_out:
-            yield from _leg(run, seen, width)
+    listed = [one for one in observations if id(one) not in left_out]
+    names = distinct((one.leg for one in listed), 15)
+    for seen in listed:
+        yield from _leg(run, seen, names[seen.leg], width)
     if len(bad) > len(shown):
         counts = Counter(_shown_as(one) for one in bad if id(one) in left_out)
         said = ", ".join(f"{counts[word]} {word}" for word in WORST_FIRST if counts[word])
@@ -81,7 +82,7 @@ def _lines(
     yield from _verdict(run, judged, width)
 
 
-def _leg(run: RunRecord, seen: Observation, width: int) -> Iterator[Line]:
+def _leg(run: RunRecord, seen: Observation, name: str, width: int) -> Iterator[Line]:
     good = seen.trips
     middle = _seconds(median(good)) if good else "-"
     worst = _seconds(max(good)) if good else "-"
@@ -94,7 +95,7 @@ def _leg(run: RunRecord, seen: Observation, width: int) -> Iterator[Line]:
     word = outcome.upper() if outcome == "failed" else outcome
     yield (
         _STYLES.get(outcome, "yellow"),
-        f"{short(seen.leg, 15):<16}{word:<13}{len(good):>5}{middle:>9}{worst:>9}"
+        f"{name:<16}{word:<13}{len(good):>5}{middle:>9}{worst:>9}"
         f"{sum(not one.lone for one in seen.drops) or '-':>6}  {where}{share}",
     )
     if seen.planned:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from t3probe.columns import WIDTH, cut, fold, plain, short
+from t3probe.columns import WIDTH, cut, distinct, fold, plain
 from t3probe.compare.difference import (
     FLOOR_SECONDS,
     Comparison,
@@ -90,15 +90,17 @@ def to_lines(found: Comparison) -> Iterator[str]:
 def _lines(found: Comparison) -> Iterator[str]:
     width = min(_NAME_WIDTH, max([7, *(len(one.segment) for one in found.segments)]))
     yield f"{'segment':<{width}}  {'before':<12}after"
+    names = distinct((one.segment for one in found.segments), width)
     for one in found.segments:
-        name = short(one.segment, width)
-        yield f"{name:<{width}}  {one.before:<12}{one.after:<12}{_mark(one)}".rstrip()
+        yield f"{names[one.segment]:<{width}}  {one.before:<12}{one.after:<12}{_mark(one)}".rstrip()
     changed = [one for one in found.legs if _told(one)]
     if changed:
         yield ""
         yield "legs that changed"
-        for leg in worst(changed, _LEGS_LIMIT, _rank):
-            yield f"  {short(leg.leg, 15):<16}{_outcomes(leg)}".rstrip()
+        shown = worst(changed, _LEGS_LIMIT, _rank)
+        names = distinct((leg.leg for leg in shown), 15)
+        for leg in shown:
+            yield f"  {names[leg.leg]:<16}{_outcomes(leg)}".rstrip()
             yield from (f"    {one}" for one in _paces(leg))
         if len(changed) > _LEGS_LIMIT:
             yield f"  ... and {len(changed) - _LEGS_LIMIT} more"

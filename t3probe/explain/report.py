@@ -29,6 +29,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from t3probe.columns import distinct
 from t3probe.explain.judge import COVERED_SHARE, Explained, LegThen
 from t3probe.explain.moment import Moment, ago_text
 from t3probe.explain.outages import Outage
@@ -74,7 +75,11 @@ class Report(NamedTuple):
 def to_lines(report: Report) -> Iterator[str]:
     """The answer for people."""
     for line in _lines(report):
-        yield "".join(one if one.isprintable() else "?" for one in line)
+        yield _printable(line)
+
+
+def _printable(text: str) -> str:
+    return "".join(one if one.isprintable() else "?" for one in text)
 
 
 def _lines(report: Report) -> Iterator[str]:
@@ -133,12 +138,11 @@ def _legs(report: Report) -> Iterator[str]:
         one for one in told.legs if not one.clears or not one.path or way.intersection(one.path)
     ]
     shown = worst(on_way, LISTED, lambda one: (not one.drops, one.clears))
+    names = distinct((leg.name for leg in shown), 17, _printable)
     for leg in shown:
-        name = leg.name if len(leg.name) <= 17 else leg.name[:16] + "~"
         seen = f"{leg.seconds:.0f} of {told.question.seconds:.0f} s"
-        yield _cut(f"{name:<18}{_then(leg):<14}{seen:>15}  {_drops(leg, report)}")
+        yield _cut(f"{names[leg.name]:<18}{_then(leg):<14}{seen:>15}  {_drops(leg, report)}")
     if len(told.legs) > len(shown):
-        names = {one.name for one in shown}
         rest = [one for one in told.legs if one.name not in names]
         dropped = sum(bool(one.drops) for one in rest)
         yield f"... and {len(rest)} more" + (
@@ -232,12 +236,13 @@ def _pressure(report: Report) -> Iterator[str]:
         yield "Pressure: Prometheus has no node_pressure_* or swap series for that time."
         return
     yield f"{'pressure':<26}{'io stalled':>16}{'memory stalled':>16}{'swap free':>20}"
+    names = distinct((one.instance for one in report.machines), 25, _printable)
     for one in report.machines:
         swap = _bytes(one.swap_free_bytes)
         if one.swap_total_bytes is not None:
             swap += f" of {_bytes(one.swap_total_bytes)}"
         yield (
-            f"{one.instance[:25]:<26}{_share(one.io_stalled, one.io_stalled_peak):>16}"
+            f"{names[one.instance]:<26}{_share(one.io_stalled, one.io_stalled_peak):>16}"
             f"{_share(one.memory_stalled, one.memory_stalled_peak):>16}{swap:>20}"
         )
     if sentence := strain(report.machines):
