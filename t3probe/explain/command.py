@@ -158,7 +158,7 @@ def _question(arguments: argparse.Namespace, when: Moment, now: float, users: in
     except Wrong as error:
         raise ExplainError(
             "--window: expected a duration such as 60s or 5m, found "
-            f"{arguments.window[:60]!r}; write a number and a unit"
+            f"{arguments.window[:60]!r}; {error.hint or 'write a number and a unit'}"
         ) from error
     if not 1.0 <= window <= LONGEST_WINDOW:
         raise ExplainError(

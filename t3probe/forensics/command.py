@@ -171,7 +171,7 @@ def _seconds(option: str, text: str) -> float:
     except Wrong as error:
         raise _Mistake(
             f"{option}: expected a duration such as 60s or 5m, found {text[:60]!r}; "
-            "write a number and a unit"
+            f"{error.hint or 'write a number and a unit'}"
         ) from error
 
 
