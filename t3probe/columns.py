@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import re
 import textwrap
+from collections.abc import Callable, Iterable
 
-__all__ = ["WIDTH", "cut", "fold", "plain", "short"]
+__all__ = ["WIDTH", "cut", "distinct", "fold", "plain", "short"]
 
 WIDTH = 80
 _SPACES = re.compile(r"[\t\n\v\f\r\u0085\u2028\u2029]+")
@@ -26,9 +27,49 @@ def cut(text: str, width: int = WIDTH) -> str:
     return text if len(text) <= width else text[: width - 3] + "..."
 
 
-def short(name: str, width: int) -> str:
-    """A name in a column of `width` characters; a tilde at its end says that it is longer."""
-    return name if len(name) <= width else name[: width - 1] + "~"
+def distinct(
+    names: Iterable[str], width: int, clean: Callable[[str], str] = plain
+) -> dict[str, str]:
+    """Each name for a column of `width` characters, no two of them alike; `clean` makes it fit to
+    be printed.
+
+    A tilde stands for what is left out: the end, or where that would make two names one, the
+    middle. Names that differ in what is not shown get numbers.
+    """
+    cleaned = {name: clean(name) for name in names}
+    alike: dict[str, list[str]] = {}
+    for name, text in cleaned.items():
+        alike.setdefault(short(text, width), []).append(name)
+    found = {some[0]: text for text, some in alike.items() if len(some) == 1}
+    taken = set(found.values())
+    for some in (one for one in alike.values() if len(one) > 1):
+        texts = _apart([cleaned[one] for one in some], width, taken)
+        taken.update(texts)
+        found |= zip(some, texts, strict=True)
+    return {name: found[name] for name in cleaned}
+
+
+def _apart(names: list[str], width: int, taken: set[str]) -> list[str]:
+    """The longer the end that it takes, the less is left of the beginning."""
+    for end in range(width // 3, width - 1):
+        texts = [short(one, width, end) for one in names]
+        if len(set(texts)) == len(texts) and taken.isdisjoint(texts):
+            return texts
+    texts, number = [], 0
+    for one in names:
+        text = short(one, width)
+        while text in taken or text in texts:
+            number += 1
+            text = f"{one[: width - 1 - len(str(number))]}~{number}"
+        texts.append(text)
+    return texts
+
+
+def short(name: str, width: int, end: int = 0) -> str:
+    """At most `width` characters; of a longer name the beginning and the last `end`."""
+    if len(name) <= width:
+        return name
+    return f"{name[: width - 1 - end]}~{name[-end:] if end else ''}"
 
 
 def fold(text: str, width: int = WIDTH, indent: str = "  ") -> list[str]:

@@ -16,7 +16,7 @@ from t3probe.shards import parts_said
 from t3probe.summary import headline
 from t3probe.timing import utc_text
 from t3probe.verdict import RunVerdict
-from t3probe.words import glossed, sentence
+from t3probe.words import badness, glossed, sentence
 
 __all__ = ["MESSAGE_LIMIT", "cell", "message", "run_markdown", "table"]
 
@@ -99,6 +99,7 @@ def run_markdown(
     yield ""
     yield from table(("", "segments"), [row for row in rows if row[1]])
     bad = [one for one in observations if one.outcome != "passed" and not one.planned]
+    bad.sort(key=lambda one: badness(one.outcome))
     if bad:
         yield ""
         shown = [(one.leg, _outcome(one), sentence(one).partition(": ")[2]) for one in bad]

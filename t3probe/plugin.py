@@ -43,6 +43,7 @@ from t3probe.shipping import Shipping  # noqa: E402
 from t3probe.timing import RunClock, SystemClock  # noqa: E402
 from t3probe.upstreams.items import UpstreamItems, leg_of, own_body  # noqa: E402
 from t3probe.upstreams.sources_run import RunSources  # noqa: E402
+from t3probe.usage import refused_by_system  # noqa: E402
 
 KEY = pytest.StashKey["Checks"]()
 
@@ -142,6 +143,8 @@ class Checks:
         self.gate = options.gate_segments(option.gate, deployment)
         self._judged: Any = None
         self._record: RunRecord | None = None
+        self._unwritten = ""
+        """Why the JUnit file could not be written."""
         self._junit = JUnitFile(config)
         self.own_file = True
         """Whether the JUnit file is where we keep the last record, and not where we were told."""
@@ -248,17 +251,28 @@ class Checks:
             if self.lab is not None and not self.session.interrupted:
                 with suppress(KeyboardInterrupt):
                     with INTERRUPTS.raising(1):
-                        file = self.lab.start(self.config.option.fault)
+                        file = self._lab_started(self.lab)
                     real = load(file, os.environ, now=SystemClock().wall())
                     self.session.use(sharded(real, self.shard, self.session.vantage))
             self.shipping.begin(set(names) == {leg.name for leg in self.session.available})
             self.session.measure(names, progress)
             self.sources.settle(self.session.observations, ask=not self.session.interrupted)
-        except (DeploymentError, RuntimeError, guard.LoopbackOnlyError) as error:
+        except (DeploymentError, guard.LoopbackOnlyError) as error:
             raise pytest.UsageError(str(error)) from None
+        except (OSError, MemoryError, RuntimeError) as error:
+            raise pytest.UsageError(refused_by_system("the run cannot be made", error)) from None
         finally:
             if progress is not None:
                 progress.end()
+
+    def _lab_started(self, lab: Any) -> str:
+        """The lab's deployment file. Raises UsageError."""
+        from t3probe.lab.errors import LabError
+
+        try:
+            return str(lab.start(self.config.option.fault))
+        except LabError as error:
+            raise pytest.UsageError(str(error)) from None
 
     # -- judging -------------------------------------------------------------------------
 
@@ -340,8 +354,14 @@ class Checks:
                 session.exitstatus = EXIT_INTERRUPTED
             if self.own_file and (usage or not (session.testscollected or session.testsfailed)):
                 self._junit.keep_last()
-        with self._junit.written_whole():
-            return (yield)
+        try:
+            with self._junit.written_whole():
+                return (yield)
+        except OSError as error:
+            self._unwritten = refused_by_system("the record cannot be written", error)
+            if session.exitstatus == 0 and not self.config.option.exit_delivered:
+                session.exitstatus = pytest.ExitCode.USAGE_ERROR
+            return None
 
     def pytest_unconfigure(self) -> None:
         INTERRUPTS.over()
@@ -403,5 +423,6 @@ class Checks:
             for line in row("delivery", sentence, whole=True):
                 write(line)
         # A path is never broken: it is there to be copied.
-        files = f"record: {self.config.option.xmlpath}", f"verdict: {self.results / 'verdict.json'}"
+        record = self._unwritten or f"record: {self.config.option.xmlpath}"
+        files = record, f"verdict: {self.results / 'verdict.json'}"
         write("\n" + ("  " if sum(map(len, files)) + 2 <= 80 else "\n").join(files))

@@ -50,21 +50,35 @@ def progress_for(
     return LogProgress(writer, hold) if hold >= LOG_FROM_SECONDS else None
 
 
-def lines(run: Run, width: int) -> list[str]:
-    """What to show now: one line of time, then the legs, as many in a row as fit."""
+def lines(run: Run, width: int, most: int = 13) -> list[str]:
+    """What to show now: one line of time, then the legs, as many in a row as fit.
+
+    Of legs that do not fit into `most` lines those that dropped come first.
+    """
     left = run.hold - run.clock.now()
     head = f"holding, {left:.0f} s left" if left > 0 else "waiting for open beats"
     cells = []
     for leg in run.legs:
         drops = f" {len(leg.book.drops)} drops" if leg.book.drops else ""
         cells.append(f"{leg.leg.name} {sum(b.ok for b in leg.book.beats)}{drops}")
-    rows, row = [], " "
+    rows = _rows(cells, width)
+    if len(rows) >= most:
+        cells.sort(key=lambda one: not one.endswith(" drops"))
+        rows = _rows(cells, width)[: max(0, most - 2)]
+        rows.append([f"... and {len(cells) - sum(map(len, rows))} more"])
+    return [one[: width - 1] for one in [head, *(f"  {'  '.join(row)} " for row in rows)]][:most]
+
+
+def _rows(cells: list[str], width: int) -> list[list[str]]:
+    rows: list[list[str]] = [[]]
+    long = 1
     for cell in cells:
-        if len(row) + len(cell) + 2 > width and row.strip():
-            rows.append(row)
-            row = " "
-        row += f" {cell} "
-    return [one[: width - 1] for one in [head, *rows, row][:13]]
+        if long + len(cell) + 2 > width and rows[-1]:
+            rows.append([])
+            long = 1
+        rows[-1].append(cell)
+        long += len(cell) + 2
+    return rows
 
 
 def log_line(run: Run) -> str:
@@ -90,7 +104,7 @@ class Progress:
     def __call__(self, run: Run) -> None:
         size = shutil.get_terminal_size()
         # What has scrolled out of sight cannot be taken away again.
-        text = lines(run, size.columns)[: max(1, size.lines - 1)]
+        text = lines(run, size.columns, max(1, min(13, size.lines - 1)))
         self._erase()
         self._writer.write("".join(line + "\n" for line in text), flush=True)
         self._drawn = len(text)

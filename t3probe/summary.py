@@ -5,16 +5,17 @@ Fits 80 columns and a log without colour: colour only repeats what the words say
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from t3probe.columns import cut, fold, plain, short
+from t3probe.columns import cut, distinct, fold, plain
 from t3probe.median import median
 from t3probe.observation import SYMPTOMS, Drop, Observation, RunRecord
 from t3probe.shards import parts_said
 from t3probe.timing import utc_text
 from t3probe.verdict.evidence import HOW
-from t3probe.words import glossed
+from t3probe.words import WORST_FIRST, badness, glossed, some, worst
 
 if TYPE_CHECKING:
     from t3probe.verdict import Incident, RunVerdict
@@ -60,27 +61,28 @@ def _lines(
         "bold",
         (f"{'leg':<16}{'outcome':<13}{'beats':>5}{'median':>9}{'worst':>9}{'drops':>6}  address"),
     )
-    many = len(observations) > _MANY_LEGS
-    quiet = bad = 0
-    for seen in observations:
-        if many and seen.kind == "tcp":
-            if seen.outcome == "passed" and not _disagreements(seen):
-                quiet += 1
-                continue
-            bad += 1
-            if bad > _MANY_BAD:
-                continue
-        yield from _leg(run, seen, width)
-    if bad > _MANY_BAD:
-        yield "", f"... and {bad - _MANY_BAD} more like these; the JUnit file has all"
-    if quiet:
-        yield "", f"... and {quiet} TCP legs that passed"
+    swept = [one for one in observations if one.kind == "tcp"]
+    if len(observations) <= _MANY_LEGS:
+        swept = []
+    bad = [one for one in swept if one.outcome != "passed" or _disagreements(one)]
+    shown = worst(bad, _MANY_BAD, lambda one: badness(_shown_as(one)))
+    left_out = {id(one) for one in swept} - {id(one) for one in shown}
+    listed = [one for one in observations if id(one) not in left_out]
+    names = distinct((one.leg for one in listed), 15)
+    for seen in listed:
+        yield from _leg(run, seen, names[seen.leg], width)
+    if len(bad) > len(shown):
+        counts = Counter(_shown_as(one) for one in bad if id(one) in left_out)
+        said = ", ".join(f"{counts[word]} {word}" for word in WORST_FIRST if counts[word])
+        yield "", f"... and {len(bad) - len(shown)} more ({said}); the JUnit file has all"
+    if len(swept) > len(bad):
+        yield "", f"... and {len(swept) - len(bad)} TCP legs that passed"
     yield from _notes(run, width)
     yield "", ""
     yield from _verdict(run, judged, width)
 
 
-def _leg(run: RunRecord, seen: Observation, width: int) -> Iterator[Line]:
+def _leg(run: RunRecord, seen: Observation, name: str, width: int) -> Iterator[Line]:
     good = seen.trips
     middle = _seconds(median(good)) if good else "-"
     worst = _seconds(max(good)) if good else "-"
@@ -89,11 +91,11 @@ def _leg(run: RunRecord, seen: Observation, width: int) -> Iterator[Line]:
     share = f" {answered}/{tried}" if tried > 1 else ""
     if seen.kind == "source":
         where = seen.detail.partition(";")[0] if seen.outcome in ("passed", "degraded") else "-"
-    outcome = "planned" if seen.planned else seen.outcome
+    outcome = _shown_as(seen)
     word = outcome.upper() if outcome == "failed" else outcome
     yield (
         _STYLES.get(outcome, "yellow"),
-        f"{short(seen.leg, 15):<16}{word:<13}{len(good):>5}{middle:>9}{worst:>9}"
+        f"{name:<16}{word:<13}{len(good):>5}{middle:>9}{worst:>9}"
         f"{sum(not one.lone for one in seen.drops) or '-':>6}  {where}{share}",
     )
     if seen.planned:
@@ -113,6 +115,10 @@ def _leg(run: RunRecord, seen: Observation, width: int) -> Iterator[Line]:
                 yield from _wrap("", "", drop.evidence.split(" "), width, " ", indent=4)
     for sentence in _disagreements(seen):
         yield from _wrap("yellow", "", sentence.split(" "), width, " ", indent=4)
+
+
+def _shown_as(seen: Observation) -> str:
+    return "planned" if seen.planned else seen.outcome
 
 
 def _worst_drops(seen: Observation) -> list[Drop]:
@@ -245,6 +251,9 @@ def _few(names: Sequence[str]) -> list[str]:
 def headline(judged: RunVerdict) -> tuple[str, str]:
     """A style word and the verdict in one sentence."""
     verdict = judged.verdict
+    if verdict.status == "clean" and judged.untold:
+        untold = ", ".join(some(judged.untold, _MANY_CONVICTED))
+        return "yellow", f"nothing failed, but {untold} could not tell"
     if verdict.status == "clean":
         return "green", "clean: every segment is cleared"
     if verdict.status == "incomplete":

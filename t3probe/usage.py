@@ -3,14 +3,38 @@
 from __future__ import annotations
 
 import argparse
+import errno
 import json
+import resource
 import sys
 from typing import Any, NoReturn
 
-__all__ = ["EXIT_USAGE", "Parser", "Parsers", "a_run", "print_json", "say"]
+__all__ = [
+    "EXIT_USAGE",
+    "Parser",
+    "Parsers",
+    "a_run",
+    "print_json",
+    "refused_by_system",
+    "room_for_files",
+    "say",
+]
 
 EXIT_USAGE = 4
 """Wrong usage or an unreadable file, as with pytest."""
+
+
+_RAISE = {
+    errno.EMFILE: "raise the limit of open files, such as with ulimit -n 1024",
+    errno.ENFILE: "the whole machine has no more open files: end something, or raise fs.file-max",
+    errno.EAGAIN: "raise the limit of processes and threads, such as with ulimit -u 4096",
+    errno.ENOMEM: "give it more memory",
+    errno.ENOSPC: "make room, or name another folder",
+    errno.EDQUOT: "make room, or name another folder",
+    errno.EFBIG: "raise the limit of a file's size, such as with ulimit -f unlimited",
+    errno.EROFS: "name a folder that can be written",
+    errno.EACCES: "name a folder that can be written",
+}
 
 
 class Parser(argparse.ArgumentParser):
@@ -42,6 +66,33 @@ class Parsers:
         self.made = Parser(prog=f"t3probe {name}", **more)
         self.made.example = self._example
         return self.made
+
+
+def refused_by_system(what: str, error: OSError | RuntimeError | MemoryError) -> str:
+    """One sentence about what the system has not enough of: what failed, why, what to do. Any
+    other RuntimeError says itself what it has to say."""
+    number, why, file = 0, str(error), ""
+    if isinstance(error, OSError):
+        number, why = error.errno or 0, error.strerror or str(error)
+        file = f" ({error.filename})" if error.filename else ""
+    elif isinstance(error, MemoryError):
+        number, why = errno.ENOMEM, "no memory is left"
+    elif "new thread" in why:
+        number, why = errno.EAGAIN, "no new thread can be started"
+    else:
+        return why
+    return f"{what}: {why}{file}; {_RAISE.get(number, 'see what this machine allows')}"
+
+
+def room_for_files(needed: int) -> int:
+    """The limit of open files, raised to `needed` where this process may; -1: there is none."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft == resource.RLIM_INFINITY:
+        return -1
+    if soft < needed:
+        soft = needed if hard == resource.RLIM_INFINITY else min(needed, hard)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    return soft
 
 
 def a_run(which: str) -> str:

@@ -2,11 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import TypeVar
 
 from t3probe.observation import RECORD_VERSION, Observation
 
-__all__ = ["glossed", "of_old", "sentence"]
+__all__ = ["WORST_FIRST", "badness", "glossed", "of_old", "sentence", "some", "worst"]
+
+WORST_FIRST = ("failed", "inconclusive", "degraded", "planned", "passed")
+"""What a leg is shown as. Where there is no room for all, the last ones are left out first."""
+_Thing = TypeVar("_Thing")
+
+
+def badness(outcome: str) -> int:
+    """0 is the worst; a word that is none of `WORST_FIRST` is as bad."""
+    return WORST_FIRST.index(outcome) if outcome in WORST_FIRST else 0
+
+
+def worst(
+    things: Sequence[_Thing], most: int, rank: Callable[[_Thing], int | tuple[float, ...]]
+) -> Sequence[_Thing]:
+    """In their order; of more than `most` those of the lowest rank."""
+    if len(things) <= most:
+        return things
+    kept = sorted(range(len(things)), key=lambda at: rank(things[at]))[:most]
+    return [things[at] for at in sorted(kept)]
+
+
+def some(names: Sequence[str], most: int) -> list[str]:
+    """The names, or the first ones and how many more there are, `most` in all."""
+    if len(names) <= most:
+        return [*names]
+    return [*names[: most - 1], f"{len(names) - most + 1:,} more"]
 
 
 def of_old(*versions: int) -> str:

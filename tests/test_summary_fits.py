@@ -6,7 +6,7 @@ import msgspec
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from t3probe.columns import cut, fold, plain, short
+from t3probe.columns import cut, distinct, fold, plain, short
 from t3probe.observation import AddressTry, Beat, Drop, EnvoyView, Observation, RunRecord
 from t3probe.summary import render, row
 from t3probe.verdict import judge_run
@@ -122,3 +122,39 @@ def test_a_path_in_a_sentence_is_not_broken() -> None:
     path = "/var/lib/" + "x" * 90 + "/t3probe.prom"
     shown = list(row("delivery", f"the textfile {path} cannot be written", whole=True))
     assert [line.strip() for line in shown][1:] == [path, "cannot be written"]
+
+
+NAMES_TOO_LONG = st.lists(
+    st.text("ab-\u00e4", min_size=1, max_size=24)
+    | st.builds("envoy-{}-{}".format, st.text("ab", max_size=20), st.integers(0, 99))
+)
+
+
+@given(NAMES_TOO_LONG, st.integers(6, 20))
+@example(["upstream-orders-primary-eu-1", "upstream-orders-primary-eu-2"], 15)
+@example(["abcdefghijklmnop-same-end", "abcdefghijklmnoq-same-end"], 15)
+@example(["\u00e4", "\u00f6"], 6)
+def test_names_in_a_column_are_told_apart(names: list[str], width: int) -> None:
+    found = distinct(names, width)
+    assert set(found) == set(names)
+    assert len(set(found.values())) == len(set(names))
+    for name, text in found.items():
+        assert 0 < len(text) <= width
+        if len(plain(name)) <= width and sum(plain(one) == plain(name) for one in found) == 1:
+            assert text == plain(name), "what fits is not touched"
+
+
+def test_a_cut_name_keeps_what_differs() -> None:
+    names = ["upstream-orders-primary-eu-1", "upstream-orders-primary-eu-2", "internal"]
+    assert list(distinct(names, 15).values()) == ["upstream-~-eu-1", "upstream-~-eu-2", "internal"]
+    assert distinct(names[1:], 15)[names[1]] == "upstream-order~"
+
+
+def test_two_long_names_of_the_summary_are_told_apart() -> None:
+    names = ["envoy-orders-in-the-north-1", "envoy-orders-in-the-north-2"]
+    seen = [
+        Observation(leg=one, kind="tcp", path=("a",), outcome="passed", ended=1.0) for one in names
+    ]
+    run = RunRecord(segments=("a",))
+    rows = [line for _, line in render(run, seen, judge_run(run, seen)) if "passed" in line]
+    assert len({line.split()[0] for line in rows}) == 2

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from t3probe.columns import WIDTH, cut, fold, plain, short
+from t3probe.columns import WIDTH, cut, distinct, fold, plain
 from t3probe.compare.difference import (
     FLOOR_SECONDS,
     Comparison,
@@ -13,7 +13,7 @@ from t3probe.compare.difference import (
     SegmentChange,
 )
 from t3probe.markdown import cell, table
-from t3probe.words import glossed
+from t3probe.words import badness, glossed, worst
 
 __all__ = ["decision", "headline", "to_lines", "to_markdown"]
 
@@ -90,15 +90,17 @@ def to_lines(found: Comparison) -> Iterator[str]:
 def _lines(found: Comparison) -> Iterator[str]:
     width = min(_NAME_WIDTH, max([7, *(len(one.segment) for one in found.segments)]))
     yield f"{'segment':<{width}}  {'before':<12}after"
+    names = distinct((one.segment for one in found.segments), width)
     for one in found.segments:
-        name = short(one.segment, width)
-        yield f"{name:<{width}}  {one.before:<12}{one.after:<12}{_mark(one)}".rstrip()
+        yield f"{names[one.segment]:<{width}}  {one.before:<12}{one.after:<12}{_mark(one)}".rstrip()
     changed = [one for one in found.legs if _told(one)]
     if changed:
         yield ""
         yield "legs that changed"
-        for leg in changed[:_LEGS_LIMIT]:
-            yield f"  {short(leg.leg, 15):<16}{_outcomes(leg)}".rstrip()
+        shown = worst(changed, _LEGS_LIMIT, _rank)
+        names = distinct((leg.leg for leg in shown), 15)
+        for leg in shown:
+            yield f"  {names[leg.leg]:<16}{_outcomes(leg)}".rstrip()
             yield from (f"    {one}" for one in _paces(leg))
         if len(changed) > _LEGS_LIMIT:
             yield f"  ... and {len(changed) - _LEGS_LIMIT} more"
@@ -124,7 +126,8 @@ def to_markdown(found: Comparison) -> Iterator[str]:
     changed = [one for one in found.legs if _told(one)]
     if changed:
         yield ""
-        rows = [(one.leg, _outcomes(one), "; ".join(_paces(one))) for one in changed[:_LEGS_LIMIT]]
+        shown = worst(changed, _LEGS_LIMIT, _rank)
+        rows = [(one.leg, _outcomes(one), "; ".join(_paces(one))) for one in shown]
         if len(changed) > _LEGS_LIMIT:
             rows.append((f"and {len(changed) - _LEGS_LIMIT} more", "", ""))
         yield from table(("leg", "outcome", "times"), rows)
@@ -142,6 +145,13 @@ def _mark(one: SegmentChange) -> str:
 def _told(leg: LegChange) -> bool:
     """Whether a leg has anything to say."""
     return leg.before != leg.after or any(one.exceeds_noise for one in leg.paces)
+
+
+def _rank(leg: LegChange) -> tuple[float, ...]:
+    """Those that are worse now first; of these the worst."""
+    before, after = badness(leg.before or "inconclusive"), badness(leg.after or "inconclusive")
+    slower = max((one.difference_seconds for one in leg.paces if one.exceeds_noise), default=0.0)
+    return after >= before, after, -slower
 
 
 def _outcomes(leg: LegChange) -> str:

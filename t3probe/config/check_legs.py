@@ -174,7 +174,7 @@ def _check_keys(leg: LegTable, path: KeyPath, source: Source) -> None:
             )
     for key in rule.needs:
         if not source.stated((*path, key)):
-            what = "at least two DoH providers" if key == "doh" else "a URL"
+            what = "a DoH provider, better two" if key == "doh" else "a URL"
             raise source.error((*path, key), f"{what}, which a leg of kind {leg.kind} needs")
 
 
@@ -242,9 +242,9 @@ def _check_doh(leg: LegTable | Public | Walled, path: KeyPath, source: Source) -
         if provider in seen:
             raise source.error(path, "each DoH provider once", shown=f"{quote(text)} twice")
         seen.add(provider)
-    if len(leg.doh) < 2:
+    if not leg.doh:
         hint = "the second one answers when the first does not"
-        raise source.error(path, "at least two DoH providers", leg.doh, hint)
+        raise source.error(path, "a DoH provider, better two", leg.doh, hint)
 
 
 def _check_headers(leg: LegTable | Public | Walled, path: KeyPath, source: Source) -> None:

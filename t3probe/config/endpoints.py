@@ -32,6 +32,9 @@ _LABEL = r"[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?"
 _HOST = re.compile(rf"{_LABEL}(?:\.{_LABEL})*\.?")
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 """RFC 9110, section 5.6.2."""
+_ZEROS = re.compile(r"(?=.*\b0[0-9])[0-9]{1,4}(?:\.[0-9]{1,4}){3}")
+_PORTS = {"http": 80, "https": 443, "ws": 80, "wss": 443, "domain": 53, "ssh": 22, "http-alt": 8080}
+"""The names of `/etc/services` that people write."""
 _DEFAULT_PORTS = {"http": 80, "ws": 80, "https": 443, "wss": 443}
 
 
@@ -94,6 +97,9 @@ def parse_url(text: str, schemes: tuple[str, ...]) -> Url:
     """The parts of a URL with one of `schemes`, without user, password and fragment."""
     expected = f"a URL that starts with {' or '.join(f'{scheme}://' for scheme in schemes)}"
     _refuse_secrets(text)
+    authority = re.split(r"[/?#\\]", text.partition("://")[2], maxsplit=1)[0]
+    if hint := _address_hint(authority):
+        raise Wrong("a URL with a host", hint)
     try:
         parts = urlsplit(text)
         host = parts.hostname or ""
@@ -108,7 +114,7 @@ def parse_url(text: str, schemes: tuple[str, ...]) -> Url:
     except ValueError:
         port = 0
     if port == 0:
-        raise Wrong("a URL with a port from 1 to 65535")
+        raise Wrong("a URL with a port from 1 to 65535", _port_hint(authority.rpartition(":")[2]))
     if not host:
         raise Wrong("a URL with a host")
     try:
@@ -135,6 +141,8 @@ def parse_address(text: str) -> tuple[str, int]:
     expected = "host:port such as 10.0.0.1:443 or [::1]:443"
     if is_address(text):
         raise Wrong(expected, "write [address]:port" if ":" in text else "add the port")
+    if hint := _no_url(text) or _address_hint(text):
+        raise Wrong(expected, hint)
     host, port = _split(text)
     if port is None:
         raise Wrong(expected, "add the port" if host and ":" not in host else "")
@@ -149,8 +157,8 @@ def parse_pin(text: str) -> tuple[str, int | None]:
     """`addr`, `addr:port` or `[IPv6]:port` as address and port (None: the URL's own)."""
     expected = "an IP address, with or without a port, such as 10.0.0.1 or 10.0.0.1:443"
     host, port = (text, None) if is_address(text) else _split(text)
-    if not is_address(host):
-        raise Wrong(expected)
+    if not is_address(host) or "/" in text:
+        raise Wrong(expected, _no_url(text) or _address_hint(text))
     return host, None if port is None else _port(port, expected)
 
 
@@ -164,9 +172,37 @@ def _split(text: str) -> tuple[str, str | None]:
     return (match[1], match[2]) if ":" in match[1] else (text, None)
 
 
+def _address_hint(text: str) -> str:
+    """What to write in place of an address in another form, with or without a port."""
+    if "%" in text and is_address(text.partition("%")[0].strip("[")):
+        return "an address with a zone is this machine's alone: name one without %"
+    bare, _, number = text.rpartition(":")
+    both = ":" in bare and "[" not in text and is_address(bare) and len(number) > 1
+    if is_address(text) and ":" in text:
+        return f"write [{text}]" + (f", or [{bare}]:{number}" if both else "")
+    if both:
+        return f"write [{bare}]:{number}"
+    host, _ = _split(text)
+    if _ZEROS.fullmatch(host):
+        return "write it without zeros in front"
+    return ""
+
+
+def _no_url(text: str) -> str:
+    """What to leave out of a URL or a network where an address is wanted."""
+    if "://" in text:
+        return "leave out the scheme and the path"
+    return "leave out / and what follows it" if "/" in text else ""
+
+
+def _port_hint(text: str) -> str:
+    number = _PORTS.get(text.lower())
+    return "" if number is None else f"write {number}"
+
+
 def _port(text: str, expected: str) -> int:
     if not re.fullmatch(r"[0-9]{1,5}", text):
-        raise Wrong(expected)
+        raise Wrong(expected, _port_hint(text))
     if not 0 < int(text) <= 65535:
         raise Wrong("a port from 1 to 65535")
     return int(text)

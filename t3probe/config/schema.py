@@ -25,7 +25,7 @@ __all__ = ["descriptions", "schema", "schema_text"]
 _DURATION = {"type": "string", "pattern": f"^{PATTERN}$"}
 _NAMES = {"name", "vantage", "vantages", "segments"}
 """Keys whose values are label-safe names, also as items of an array."""
-_TWO_OR_MORE = {"doh": 2, "segments": 1, "path": 1, "addresses": 1}
+_NOT_EMPTY = {"doh", "segments", "path", "addresses"}
 
 
 def schema_text() -> str:
@@ -77,8 +77,8 @@ def _value(key: str, hint: Any, definitions: dict[str, Any]) -> dict[str, Any]:
     if origin is tuple:
         items = _value(key, get_args(hint)[0], definitions)
         made: dict[str, Any] = {"type": "array", "items": items}
-        if key in _TWO_OR_MORE:
-            made["minItems"] = _TWO_OR_MORE[key]
+        if key in _NOT_EMPTY:
+            made["minItems"] = 1
         return made
     if origin is Literal:
         return {"type": "string", "enum": list(get_args(hint))}

@@ -36,8 +36,10 @@ looked at for less than half of the window clears nothing."""
 EXAMPLES = """\
 times:
   14:03 (the newest one, in this machine's zone), '14:03 Europe/Berlin',
-  '2:03 pm +02:00', 2026-11-21T14:03:20Z, 'Nov 21 14:03', 'yesterday 14:03',
-  '5 minutes ago', Unix seconds
+  '2:03 pm +02:00', 'Fri 14:03', 'yesterday 14:03', '2 h 10 min ago', and what
+  logs and this suite write: 2026-11-21T14:03:20.123Z, 'Nov 21 14:03:20',
+  21/Nov/2026:14:03:20 +0000, '2026-11-21 14:03:20 CET (13:03:20 UTC)',
+  Unix seconds, milli-, micro- or nanoseconds
 
 exit codes:
   0  answered: it was us, it was the last mile, or people share something else
@@ -156,7 +158,7 @@ def _question(arguments: argparse.Namespace, when: Moment, now: float, users: in
     except Wrong as error:
         raise ExplainError(
             "--window: expected a duration such as 60s or 5m, found "
-            f"{arguments.window[:60]!r}; write a number and a unit"
+            f"{arguments.window[:60]!r}; {error.hint or 'write a number and a unit'}"
         ) from error
     if not 1.0 <= window <= LONGEST_WINDOW:
         raise ExplainError(

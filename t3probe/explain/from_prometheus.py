@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from t3probe.config.types import Deployment
 from t3probe.explain.prometheus import Prometheus, Sample, Series, quoted, rises
 from t3probe.explain.seen import DropSeen, IncidentSeen, LegSeen, RunSeen
-from t3probe.words import glossed
+from t3probe.words import glossed, some
 
 __all__ = ["runs_from", "selector"]
 
@@ -30,6 +30,7 @@ STATE = "t3probe_segment_state"
 NAMES = (RUN, DURATION, COMPLETE, LAG, CONNECTED, ACCEPTING, PLANNED, DROPS, OBSERVED, LAST, STATE)
 OWN_LABELS = frozenset({"__name__", "leg", "reason", "segment", "state"})
 SLACK_SECONDS = 1.0
+NAMED = 6
 
 Paths = Mapping[str, tuple[str, ...]]
 
@@ -136,7 +137,7 @@ class _Group:
             vantage=self.vantage,
             complete=complete != 0,
             lag_seconds=self._gauge(LAG, since, at) or 0.0,
-            segments=tuple(name for some in states.values() for name in some),
+            segments=tuple(name for names in states.values() for name in names),
             legs=legs,
             incidents=tuple(self._incidents(legs, states, began, stamp)),
             exonerated=states["exonerated"],
@@ -200,11 +201,11 @@ class _Group:
         down = any(one.connected is False for one in bad)
         refusing = [one.name for one in bad if one.refuses]
         names = tuple(one.name for one in bad) or ("a check",)
-        what = f"{', '.join(names[:5])} dropped"
+        what = f"{', '.join(some(names, NAMED))} dropped"
         if refusing:
-            what = f"{', '.join(refusing[:5])} accepted nothing new"
+            what = f"{', '.join(some(refusing, NAMED))} accepted nothing new"
             others = [one for one in names if one not in refusing]
-            what += f" and {', '.join(others[:5])} dropped" if others else ""
+            what += f" and {', '.join(some(others, NAMED))} dropped" if others else ""
         yield IncidentSeen(
             began=began,
             noticed=max(noticed, default=None),
@@ -225,8 +226,8 @@ class _Group:
         return None
 
     def _rise(self, name: str, leg: str, since: float, at: float) -> float | None:
-        some = [self._sum(one, since, at) for one in self[name] if one.labels.get("leg") == leg]
-        known = [one for one in some if one is not None]
+        sums = [self._sum(one, since, at) for one in self[name] if one.labels.get("leg") == leg]
+        known = [one for one in sums if one is not None]
         return sum(known) if known else None
 
     def _sum(self, series: Series, since: float, at: float) -> float | None:

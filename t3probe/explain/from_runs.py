@@ -63,6 +63,7 @@ class Nearby:
         was named and holds none; what else is in a folder is noted."""
         for name in names:
             folder, files = (False, [name]) if name == "-" else record_files(name)
+            others = 0
             for file in files:
                 damage = Damage()
                 try:
@@ -71,10 +72,16 @@ class Nearby:
                 except RecordError as error:
                     if not folder:
                         raise
-                    self.notes.append(str(error))
+                    if isinstance(error.__cause__, OSError):
+                        self.notes.append(str(error))
+                    else:
+                        others += 1
                     continue
                 if damage.count:
                     self.notes.append(f"{file}: {damage}")
+            if others:
+                what = "was no record" if others == 1 else "were no records"
+                self.notes.append(f"{others} of {len(files)} files in {name} {what}")
 
     def runs(self) -> list[RunSeen]:
         """The runs that are kept, by their start."""

@@ -29,6 +29,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from t3probe.columns import distinct
 from t3probe.explain.judge import COVERED_SHARE, Explained, LegThen
 from t3probe.explain.moment import Moment, ago_text
 from t3probe.explain.outages import Outage
@@ -36,7 +37,7 @@ from t3probe.explain.pressure import MachineThen
 from t3probe.explain.seen import DropSeen
 from t3probe.explain.words import blind_spots, doubts, headline, send_back, strain
 from t3probe.timing import utc_text
-from t3probe.words import glossed
+from t3probe.words import glossed, worst
 
 __all__ = ["ANSWERED", "Report", "to_dict", "to_lines"]
 
@@ -47,6 +48,7 @@ ANSWERED = frozenset({"ours", "ours_one_of", "last_mile", "shared_blind_spot"})
 """The findings that are answers."""
 LISTED = 30
 NEARBY_LISTED = 3
+SETS = 3
 
 
 class Report(NamedTuple):
@@ -73,7 +75,11 @@ class Report(NamedTuple):
 def to_lines(report: Report) -> Iterator[str]:
     """The answer for people."""
     for line in _lines(report):
-        yield "".join(one if one.isprintable() else "?" for one in line)
+        yield _printable(line)
+
+
+def _printable(text: str) -> str:
+    return "".join(one if one.isprintable() else "?" for one in text)
 
 
 def _lines(report: Report) -> Iterator[str]:
@@ -131,13 +137,17 @@ def _legs(report: Report) -> Iterator[str]:
     on_way = [
         one for one in told.legs if not one.clears or not one.path or way.intersection(one.path)
     ]
-    shown = sorted(on_way, key=lambda one: not one.drops)[:LISTED]
-    for leg in [one for one in told.legs if one in shown]:
-        name = leg.name if len(leg.name) <= 17 else leg.name[:16] + "~"
+    shown = worst(on_way, LISTED, lambda one: (not one.drops, one.clears))
+    names = distinct((leg.name for leg in shown), 17, _printable)
+    for leg in shown:
         seen = f"{leg.seconds:.0f} of {told.question.seconds:.0f} s"
-        yield _cut(f"{name:<18}{_then(leg):<14}{seen:>15}  {_drops(leg, report)}")
+        yield _cut(f"{names[leg.name]:<18}{_then(leg):<14}{seen:>15}  {_drops(leg, report)}")
     if len(told.legs) > len(shown):
-        yield f"... and {len(told.legs) - len(shown)} more without a drop"
+        rest = [one for one in told.legs if one.name not in names]
+        dropped = sum(bool(one.drops) for one in rest)
+        yield f"... and {len(rest)} more" + (
+            f", of which {dropped} dropped" if dropped else " without a drop"
+        )
     at, looking = report.when.clock(told.question.at), len(told.looking_at)
     if looking:
         whole = "all legs" if looking == len(told.legs) else f"{looking} of {len(told.legs)} legs"
@@ -173,9 +183,11 @@ def _drops(leg: LegThen, report: Report) -> str:
 
 def _segments(report: Report) -> Iterator[str]:
     verdict = report.told.verdict
+    more = len(verdict.at_least_one_of) - SETS
     rows = [
         ("convicted", glossed(verdict.convicted, report.told.gloss)),
-        *(("one of", glossed(one, report.told.gloss)) for one in verdict.at_least_one_of[:3]),
+        *(("one of", glossed(one, report.told.gloss)) for one in verdict.at_least_one_of[:SETS]),
+        ("", [f"and {more} more such sets"] * (more > 0)),
         ("cleared", verdict.exonerated),
         ("masked", glossed(verdict.masked, report.told.gloss)),
         ("not observed", glossed(verdict.unobserved, report.told.gloss)),
@@ -192,14 +204,19 @@ def _incidents(report: Report) -> Iterator[str]:
     if told.outages:
         yield ""
         yield "What failed in the window:"
-        for one in told.outages[:LISTED]:
+        shown = worst(told.outages, LISTED, lambda one: one is not told.outage)
+        for one in shown:
             yield from _incident(one, report)
+        if len(told.outages) > len(shown):
+            yield f"  ... and {len(told.outages) - len(shown)} more"
     elif told.nearby:
         yield ""
         yield "Nothing failed in the window. What failed nearest to it:"
         nearest = sorted(told.nearby, key=lambda one: one.distance(told.question.at))
         for one in sorted(nearest[:NEARBY_LISTED], key=lambda one: one.began):
             yield from _incident(one, report)
+        if len(nearest) > NEARBY_LISTED:
+            yield f"  ... and {len(nearest) - NEARBY_LISTED} further away"
 
 
 def _incident(outage: Outage, report: Report) -> Iterator[str]:
@@ -219,12 +236,13 @@ def _pressure(report: Report) -> Iterator[str]:
         yield "Pressure: Prometheus has no node_pressure_* or swap series for that time."
         return
     yield f"{'pressure':<26}{'io stalled':>16}{'memory stalled':>16}{'swap free':>20}"
+    names = distinct((one.instance for one in report.machines), 25, _printable)
     for one in report.machines:
         swap = _bytes(one.swap_free_bytes)
         if one.swap_total_bytes is not None:
             swap += f" of {_bytes(one.swap_total_bytes)}"
         yield (
-            f"{one.instance[:25]:<26}{_share(one.io_stalled, one.io_stalled_peak):>16}"
+            f"{names[one.instance]:<26}{_share(one.io_stalled, one.io_stalled_peak):>16}"
             f"{_share(one.memory_stalled, one.memory_stalled_peak):>16}{swap:>20}"
         )
     if sentence := strain(report.machines):
@@ -285,7 +303,7 @@ def to_dict(report: Report) -> dict[str, Any]:
         ],
         "blind_spots": blind_spots(told),
         "doubts": doubts(told, when),
-        "notes": list(report.notes),
+        "notes": [*([when.note] if when.note else []), *report.notes],
         "send_back": send_back(told, when, report.users),
     }
 

@@ -45,6 +45,8 @@ class Answers:
     """host:port of each."""
     cdn: Cdn = "auto"
     doh: tuple[str, ...] = field(default=DOH)
+    envoy_admin: tuple[str, ...] = ()
+    """http:// or https:// URLs of Envoys' admin interfaces, which name their upstreams."""
     ca: str = ""
     """A PEM file of certificate authorities; empty: the system's."""
 

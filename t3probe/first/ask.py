@@ -41,7 +41,7 @@ class Question:
     @property
     def flag(self) -> str:
         """Its option."""
-        return "--" + {"ws_path": "ws-path", "upstreams": "upstream"}.get(self.key, self.key)
+        return "--" + {"upstreams": "upstream"}.get(self.key, self.key).replace("_", "-")
 
 
 def _doh(text: str) -> str:
@@ -120,8 +120,12 @@ QUESTIONS = (
 
 FLAGS_ONLY = (
     Question(
-        "doh", "", "resolvers to ask, at least two; default: 1.1.1.1 and 8.8.8.8", "URL", _doh,
+        "doh", "", "resolvers to ask, better two; default: 1.1.1.1 and 8.8.8.8", "URL", _doh,
         many=True, default=lambda said: ",".join(answers.DOH),
+    ),
+    Question(
+        "envoy_admin", "", "admin interface of an Envoy, which names its upstreams itself", "URL",
+        _web, many=True,
     ),
 )  # fmt: skip
 
@@ -164,8 +168,8 @@ def gather(
             "expected --ws-path or --public, found neither; name a path that answers without a "
             "session, or leave --ws-path out for /probe/ws"
         )
-    if len(said["doh"]) < 2:
-        raise Refused("--doh: expected at least two resolvers, found one; name another")
+    if not said["doh"]:
+        raise Refused("--doh: expected a resolver, better two, found none; name one")
     return Answers(**said, cdn=given.cdn, ca=ca)
 
 

@@ -12,8 +12,10 @@ from urllib.parse import urlsplit
 
 from t3probe.first.answers import Answers, name_of
 
-__all__ = ["Draft", "Entry", "draft", "render"]
+__all__ = ["ONE_RESOLVER", "Draft", "Entry", "draft", "render"]
 
+ONE_RESOLVER = "one provider: `doh` cannot be told from it, nor `wan` from both; a second one tells"
+"""What it costs to name one only."""
 TUNNEL_GLOSS = "or what the CDN does with this path"
 Value = str | bool | tuple[str, ...] | tuple[int, ...]
 
@@ -34,7 +36,7 @@ ABOUT = {
 
 @dataclass(frozen=True)
 class Entry:
-    """One `[[leg]]`, `[[public]]`, `[[walled]]` or `[[upstream]]`."""
+    """One `[[leg]]`, `[[public]]`, `[[walled]]`, `[[upstream]]` or `[[upstream_source]]`."""
 
     table: str
     keys: dict[str, Value]
@@ -44,7 +46,12 @@ class Entry:
     @property
     def leg(self) -> str:
         """The name of the leg that it becomes."""
-        start = {"public": "walloff-", "walled": "walled-", "upstream": "envoy-"}
+        start = {
+            "public": "walloff-",
+            "walled": "walled-",
+            "upstream": "envoy-",
+            "upstream_source": "source-",
+        }
         return start.get(self.table, "") + str(self.keys["name"])
 
 
@@ -85,6 +92,13 @@ def draft(given: Answers, cdn: bool) -> Draft:
         Entry("upstream", {"name": name_of(one, taken, "upstream"), "address": one})
         for one in given.upstreams
     ]
+    taken = set()
+    sources = [
+        Entry("upstream_source",
+              {"name": name_of("envoy", taken, "envoy"), "kind": "envoy", "url": one},
+              "read at the start of each run; docs/upstreams.md")
+        for one in given.envoy_admin
+    ]  # fmt: skip
     crossed = {name for one in entries for name in _path_of(one)}
     paths = [(*way.outer, *way.inner), ("wan", "doh")]
     if given.walled and given.serve:
@@ -96,16 +110,21 @@ def draft(given: Answers, cdn: bool) -> Draft:
         (outside, "Legs that can be run from anywhere"),
         (inside, "Legs inside the network"),
         ({one.leg for one in _rules(given, cdn, way)}, "The rules around the SSO"),
-        ({one.leg for one in upstreams}, "Upstreams: each is connected to by itself"),
+        (
+            {one.leg for one in (*upstreams, *sources)},
+            "Upstreams: each is connected to by itself",
+        ),
     ):
-        first = next((one.leg for one in (*entries, *upstreams) if one.leg in names), None)
+        first = next(
+            (one.leg for one in (*entries, *upstreams, *sources) if one.leg in names), None
+        )
         if first is not None:
             groups[first] = heading
     return Draft(
         name=name_of(urlsplit(f"//{given.host}").hostname or "", set(), "deployment"),
         segments=tuple(name for name in ABOUT if name in crossed),
         paths=tuple(path for path in paths if set(path) <= crossed),
-        entries=(*entries, *upstreams),
+        entries=(*entries, *upstreams, *sources),
         sso=given.sso,
         ca=given.ca,
         groups=groups,
@@ -120,13 +139,19 @@ def _path_of(entry: Entry) -> tuple[str, ...]:
 def _outside(given: Answers, cdn: bool, way: _Path) -> list[Entry]:
     resolvers = tuple(dict.fromkeys(_authority(one) for one in given.doh))
     ray: dict[str, Value] = {"headers_present": ("cf-ray",)} if cdn else {}
-    made = [
-        Entry("leg", {"name": "egress", "kind": "tcp", "addresses": resolvers, "any_of": True,
-                      "refused_ok": True, "path": ("wan",), "tcp_ends_at": "wan"}),
+    alone = len(given.doh) == 1
+    made = []
+    if not alone:  # one machine that is gone would look like a broken wan
+        made.append(
+            Entry("leg", {"name": "egress", "kind": "tcp", "addresses": resolvers, "any_of": True,
+                          "refused_ok": True, "path": ("wan",), "tcp_ends_at": "wan"})
+        )  # fmt: skip
+    made.append(
         Entry("leg", {"name": "resolver", "kind": "doh", "doh": given.doh,
                       "query": urlsplit(f"//{given.host}").hostname or "",
-                      "path": ("wan", "doh"), "tcp_ends_at": "doh"}),
-    ]  # fmt: skip
+                      "path": ("wan", "doh"), "tcp_ends_at": "doh"},
+              ONE_RESOLVER if alone else "")
+    )  # fmt: skip
     if cdn:
         made.append(
             Entry("leg", {"name": "edge", "kind": "http",

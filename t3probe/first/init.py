@@ -159,7 +159,13 @@ def _looked(deployment: Deployment) -> dict[str, Finding]:
     from t3probe.first.look import finding, look
 
     _tell(f"trying {len(deployment.legs)} legs, one beat each ...")
-    return {leg: finding(seen) for leg, seen in look(deployment).items()}
+    found = {leg: finding(seen) for leg, seen in look(deployment).items()}
+    if deployment.upstream_source:
+        from t3probe.upstreams.sources_run import RunSources
+
+        sources = RunSources(deployment, deployment.vantage, os.environ).observations
+        found |= {name: finding(seen) for name, seen in sources.items()}
+    return found
 
 
 def _loaded(text: str, file: str) -> Deployment:
@@ -173,6 +179,7 @@ def _loaded(text: str, file: str) -> Deployment:
 
 
 def _tell_about(deployment: Deployment, found: dict[str, Finding], file: str) -> None:
+    from t3probe.first.draft import ONE_RESOLVER
     from t3probe.report.coverage import coverage
     from t3probe.words import glossed
 
@@ -181,6 +188,8 @@ def _tell_about(deployment: Deployment, found: dict[str, Finding], file: str) ->
         _tell(f"{mark}  {leg}: {one.words}" + (f"; {one.advice}" if one.advice else ""))
     if not found:
         _tell("nothing was tried: the file holds what was said, and a CDN only with --cdn")
+    if any(leg.kind == "doh" and len(leg.doh) == 1 for leg in deployment.legs):
+        _tell(f"{ONE_RESOLVER}: add --doh URL")
     for group in coverage(deployment, deployment.legs).inseparable:
         names = ", ".join(glossed(group, deployment.gloss))
         _tell(f"if one of {names} breaks, no leg tells which")

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
-    from zoneinfo import ZoneInfo
 
+    from t3probe.explain.moment import Moment
     from t3probe.forensics.beside import Runs
     from t3probe.forensics.place import Places
     from t3probe.forensics.read import Asked, FileReport
@@ -48,13 +48,16 @@ def add(commands: Any) -> None:
         "--runs", nargs="+", default=[], metavar="RUN",
         help="recorded runs, or folders of them, to lay the bursts beside",
     )  # fmt: skip
-    parser.add_argument("--around", metavar="TIME", help="only what was near that time")
+    parser.add_argument(
+        "--around", metavar="TIME",
+        help="only what was near that time; in the forms that t3probe explain --at takes",
+    )  # fmt: skip
     parser.add_argument(
         "--window", default="60s", metavar="DURATION",
         help="how far --around and a run's incidents may be away; default: %(default)s",
     )  # fmt: skip
-    parser.add_argument("--since", metavar="TIME", help="14:03, 2026-11-20T14:03:07Z, ...")
-    parser.add_argument("--until", metavar="TIME")
+    parser.add_argument("--since", metavar="TIME", help="only what was then or later")
+    parser.add_argument("--until", metavar="TIME", help="only what was then or earlier")
     parser.add_argument(
         "--source", default="auto", choices=("tunnel", "dispatch", "serve", "traefik", "auto"),
         help="whose logs they are; default: told line by line",
@@ -123,49 +126,43 @@ def forensics(arguments: argparse.Namespace, now: float) -> None:
 def _asked(
     arguments: argparse.Namespace, now: float
 ) -> tuple[Asked, str, tuple[float, float] | None, float]:
+    from t3probe.explain.moment import TimeError, read_moment, read_zone
     from t3probe.forensics.read import Asked
-    from t3probe.forensics.stamps import TimeError, moment
     from t3probe.timing import utc_text
 
     if arguments.around and (arguments.since or arguments.until):
         raise _Mistake("expected --around or --since and --until, found both; leave one out")
-    zone = _zone(arguments.timezone)
     window = _seconds("--window", arguments.window)
     since, until = float("-inf"), float("inf")
-    around, sentence = None, ""
+    around: tuple[int, int] | None = None
+    said: list[str] = []
+
+    def read(text: str, word: str = "", *, future: bool = True) -> Moment:
+        when = read_moment(text, now, zone, future=future)
+        verb = f"{word} {when.said}, read" if word else f"{when.said} was read"
+        said.append(f"{verb} as {utc_text(int(when.at))}")
+        if when.note:
+            said.append(when.note)
+        return when
+
     try:
+        zone = None if arguments.timezone is None else read_zone(arguments.timezone)
         if arguments.around:
-            at = moment(arguments.around, now, zone)
-            since, until = at - window, at + window
-            around = (float(at), float(at))
-            sentence = f"{arguments.around} was read as {utc_text(at)}, within {arguments.window}"
+            when = read(arguments.around, future=False)
+            said[0] += f", within {arguments.window}"
+            around = int(when.at - when.vague[0]), int(when.at + when.vague[1])
+            since, until = around[0] - window, around[1] + window
         if arguments.since:
-            since = moment(arguments.since, now, zone)
-            sentence = f"since {arguments.since}, read as {utc_text(since)}"
+            since = int(read(arguments.since, "since").at)
         if arguments.until:
-            until = moment(arguments.until, now, zone)
-            until_text = f"until {arguments.until}, read as {utc_text(until)}"
-            sentence = f"{sentence}; {until_text}" if sentence else until_text
+            until = int(read(arguments.until, "until").at)
     except TimeError as error:
         raise _Mistake(error) from error
+    sentence = "; ".join(said)
     if since > until:
         raise _Mistake(f"expected --since before --until, found {sentence}; swap them")
     slow = _seconds("--slow", arguments.slow)
     return Asked(now, zone, arguments.source, since, until, slow), sentence, around, window
-
-
-def _zone(name: str | None) -> ZoneInfo | None:
-    from zoneinfo import ZoneInfo
-
-    if name is None:
-        return None
-    try:
-        return ZoneInfo(name)
-    except (OSError, ValueError, LookupError) as error:  # ZoneInfoNotFoundError is a KeyError
-        raise _Mistake(
-            f"expected a time zone such as Europe/Berlin, found {name[:60]!r}; "
-            "name one of the machine's zoneinfo"
-        ) from error
 
 
 def _seconds(option: str, text: str) -> float:
@@ -177,7 +174,7 @@ def _seconds(option: str, text: str) -> float:
     except Wrong as error:
         raise _Mistake(
             f"{option}: expected a duration such as 60s or 5m, found {text[:60]!r}; "
-            "write a number and a unit"
+            f"{error.hint or 'write a number and a unit'}"
         ) from error
 
 

@@ -16,7 +16,7 @@ from t3probe.forensics.read import FileReport
 from t3probe.forensics.tally import Histogram, Tally, printable
 from t3probe.shards import parts_said
 from t3probe.timing import utc_text
-from t3probe.words import glossed, of_old
+from t3probe.words import glossed, of_old, some
 
 __all__ = ["Findings", "to_dict", "to_lines"]
 
@@ -169,7 +169,7 @@ def to_lines(found: Findings) -> Iterator[str]:
             f"{_when(tally.forgotten, found.zone)}: narrow it with --since and --until"
         )
     notes += found.of_runs
-    notes += [f"run not read: {one}" for one in found.unread_runs[:3]]
+    notes += [f"run not read: {one}" for one in some(found.unread_runs, 4)]
     for note in notes:
         yield from _wrap(f"({note})")
     yield ""

@@ -7,12 +7,11 @@ by the order of the lines: when the first reading would go back, the second one 
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from zoneinfo import ZoneInfo
 
-__all__ = ["SKEW_SECONDS", "Stamps", "TimeError", "moment"]
+__all__ = ["SKEW_SECONDS", "Stamps"]
 
 SKEW_SECONDS = 60
 """How far in the future a time may lie before a year-less one is taken for last year's."""
@@ -26,10 +25,6 @@ MONTHS = {
          b"Jul", b"Aug", b"Sep", b"Oct", b"Nov", b"Dec"), 1,
     )
 }  # fmt: skip
-
-
-class TimeError(Exception):
-    """A time on the command line that cannot be read; one sentence."""
 
 
 class Stamps:
@@ -135,56 +130,3 @@ class Stamps:
             if begun <= self.now + SKEW_SECONDS:
                 return begun
         return None
-
-
-_FULL = re.compile(
-    r"(?P<date>\d{4}[-/]\d\d[-/]\d\d)[T ](?P<hour>\d\d):(?P<minute>\d\d)(?::(?P<second>\d\d)"
-    r"(?:\.\d+)?)?\s*(?P<zone>Z|UTC|[+-]\d\d:?\d\d)?",
-    re.IGNORECASE,
-)
-_CLOCK = re.compile(r"(\d{1,2}):(\d\d)(?::(\d\d))?\s*(Z|UTC|[+-]\d\d:?\d\d)?", re.IGNORECASE)
-_UNIX = re.compile(r"@?(\d{9,11})(?:\.\d+)?")
-_MONTH = re.compile(r"([A-Z][a-z]{2}) +(\d{1,2}) +(\d\d:\d\d)(:\d\d)?")
-
-
-def moment(text: str, now: float, zone: ZoneInfo | None = None) -> int:
-    """A time from the command line as Unix seconds. Raises TimeError.
-
-    Taken are RFC 3339 (the zone may be left out, the seconds too), `Nov 20 14:03:07`, Unix
-    seconds, and `14:03`: the newest one that does not lie in the future.
-    """
-    text = text.strip()
-    stamps = Stamps(now, zone)
-    found: int | None = None
-    if full := _FULL.fullmatch(text):
-        when = f"{full['date']} {full['hour']}:{full['minute']}:{full['second'] or '00'}"
-        found = stamps.iso(when.encode(), _zone(full["zone"]))
-    elif clock := _CLOCK.fullmatch(text):
-        found = _today(stamps, *clock.groups())
-    elif unix := _UNIX.fullmatch(text):
-        found = int(unix[1])
-    elif month := _MONTH.fullmatch(text):
-        name, day, minutes, seconds = month.groups()
-        found = stamps.short(f"{name} {day:>2} {minutes}{seconds or ':00'}".encode())
-    if found is None:
-        raise TimeError(
-            f"expected a time such as 14:03, 2026-11-20T14:03:07Z or 'Nov 20 14:03:07', "
-            f"found {text[:60]!r}; write it in one of these forms"
-        )
-    return found
-
-
-def _zone(text: str | None) -> bytes | None:
-    return b"Z" if text and text.upper() in ("Z", "UTC") else text.encode() if text else None
-
-
-def _today(
-    stamps: Stamps, hour: str, minute: str, second: str | None, zone: str | None
-) -> int | None:
-    day = datetime.fromtimestamp(stamps.now, stamps.zone or UTC).date() + timedelta(days=1)
-    for _ in range(4):
-        found = stamps.iso(f"{day} {int(hour):02d}:{minute}:{second or '00'}".encode(), _zone(zone))
-        if found is None or found <= stamps.now + SKEW_SECONDS:
-            return found
-        day -= timedelta(days=1)
-    return None

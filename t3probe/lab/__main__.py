@@ -17,7 +17,7 @@ from pathlib import Path
 from t3probe.lab.errors import LabError
 from t3probe.lab.faults import FAULTS, KINDS
 from t3probe.lab.stack import Lab
-from t3probe.usage import Parser
+from t3probe.usage import Parser, room_for_files
 
 __all__ = ["main", "parser"]
 
@@ -34,6 +34,8 @@ a fault:
 """
 USAGE_ERROR = 4
 START_ERROR = 1
+OPEN_FILES = 256
+"""With fewer the lab itself drops connections, and its legs accuse a hop of it."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -48,6 +50,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     except ValueError as error:
         print(f"t3probe lab: {error}", file=sys.stderr)
         return USAGE_ERROR
+    if 0 <= (files := room_for_files(OPEN_FILES)) < OPEN_FILES:
+        print(
+            f"t3probe lab: expected a limit of {OPEN_FILES} open files or more, found {files}; "
+            f"raise it, such as with ulimit -n {OPEN_FILES}",
+            file=sys.stderr,
+        )
+        return START_ERROR
     try:
         asyncio.run(_run(lab, Path(arguments.write), with_parent=arguments.with_parent))
     except (LabError, OSError) as error:

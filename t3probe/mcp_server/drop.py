@@ -110,6 +110,9 @@ def _answer(report: Report, source: SourceInfo) -> DropAnswer:
     asked, pressure = told["source"], told["pressure"]
     facts: dict[str, Any] = {name: told[name] for name in _FACTS}
     facts |= {name: tuple(told[name]) for name in _LISTS}
+    # What does not fit is cut at the end.
+    facts["legs"] = tuple(sorted(facts["legs"], key=lambda one: (not one["drops"], one["clears"])))
+    facts["incidents"] = tuple(sorted(facts["incidents"], key=lambda one: not one["explains"]))
     return DropAnswer(
         source=source,
         resolution=asked["resolution"],

@@ -22,7 +22,7 @@ from t3probe.mcp_server.of_run import health_answer, legs_answer
 from t3probe.metrics.carry import RUN_TIMESTAMP, Family, Group, Histogram, Labels
 from t3probe.metrics.table import STATES
 from t3probe.timing import utc_text
-from t3probe.words import glossed
+from t3probe.words import glossed, some
 
 __all__ = ["OfGroup"]
 
@@ -179,6 +179,11 @@ class OfGroup:
             for labels, value in _numbers(self.own, "t3probe_segment_posterior")
         }
         status, sentence = _said(states, self.gloss)
+        rows = self.legs(source).legs
+        untold = [one.name for one in rows if one.outcome == "inconclusive" and not one.planned]
+        if status == "clean" and untold:
+            names = ", ".join(some(untold, NAMED))
+            sentence = f"nothing is convicted, but {names} could not tell"
         return VerdictAnswer(source=source, sentence=sentence, status=status, probability=likely,
                              **states)  # fmt: skip
 

@@ -28,7 +28,7 @@ from t3probe.summary import headline
 from t3probe.timing import utc_text
 from t3probe.verdict import RunVerdict, judge_run
 from t3probe.verdict.evidence import takes_part
-from t3probe.words import of_old
+from t3probe.words import WORST_FIRST, badness, of_old, some
 
 __all__ = ["INCIDENTS", "OfRun", "health_answer", "legs_answer"]
 
@@ -36,7 +36,6 @@ UPSTREAM = "envoy-"
 SOURCE = "source"
 INCIDENTS = 10
 WARNINGS = 5
-_WORST = ("failed", "inconclusive", "degraded", "planned", "passed")
 
 
 class OfRun:
@@ -68,7 +67,7 @@ class OfRun:
         parts = parts_said((run,))
         said = [*([f"of {parts}"] if parts else []), *filter(None, [of_old(run.version)])]
         said += map(short, notes)
-        said += [short(one) for one in run.warnings[:WARNINGS]]
+        said += [short(one) for one in some(run.warnings, WARNINGS)]
         return source_info(
             "runs", self.name, self.ended_at, now,
             deployment=short(run.deployment), vantage=short(run.vantage),
@@ -81,7 +80,7 @@ class OfRun:
         seen = self.recording.observations
         found = [
             UpstreamSource(name=short(one.leg), outcome=one.outcome, detail=short(one.detail))
-            for one in seen
+            for one in sorted(seen, key=lambda one: badness(one.outcome))
             if one.kind == SOURCE
         ]
         rows = [_upstream(one) for one in seen if one.leg.startswith(UPSTREAM)]
@@ -131,7 +130,9 @@ class OfRun:
             slowness=judged.slowness.text if judged.slowness.slow else "",
             probability={
                 name: round(likely.posterior[name], 6)
-                for name in dict.fromkeys(run.segments)
+                for name in sorted(
+                    dict.fromkeys(run.segments), key=lambda one: -likely.posterior.get(one, 0.0)
+                )
                 if name not in likely.untried
             },
         )
@@ -173,26 +174,26 @@ def health_answer(
 def legs_answer(source: SourceInfo, rows: Sequence[LegRow], upstreams: int) -> LegsAnswer:
     """Legs counted and put in order: the worst first, then as they are declared."""
     counts = Counter(_word(one) for one in rows)
-    known = {word: counts[word] for word in (*_WORST, "unknown") if counts[word]}
+    known = {word: counts[word] for word in (*WORST_FIRST, "unknown") if counts[word]}
     said = ", ".join(f"{number} {word}" for word, number in known.items())
     refusing = [one.name for one in rows if one.connected and one.accepting is False]
     if refusing:
-        some = ", ".join(refusing[:5]) + (f" and {len(refusing) - 5} more" if refusing[5:] else "")
-        said += f"; {some} {'keeps' if len(refusing) == 1 else 'keep'} what is open and "
+        names = ", ".join(refusing[:5]) + (f" and {len(refusing) - 5} more" if refusing[5:] else "")
+        said += f"; {names} {'keeps' if len(refusing) == 1 else 'keep'} what is open and "
         said += f"{'accepts' if len(refusing) == 1 else 'accept'} nothing new"
     return LegsAnswer(
         source=source,
         sentence=f"{len(rows)} legs: {said}" if rows else "no leg is recorded",
         total=len(rows),
         counts=known,
-        legs=tuple(sorted(rows, key=lambda one: (*_WORST, "unknown").index(_word(one)))),
+        legs=tuple(sorted(rows, key=lambda one: (*WORST_FIRST, "unknown").index(_word(one)))),
         not_listed=0,
         upstreams=upstreams,
     )
 
 
 def _word(row: LegRow) -> str:
-    return "planned" if row.planned else row.outcome if row.outcome in _WORST else "unknown"
+    return "planned" if row.planned else row.outcome if row.outcome in WORST_FIRST else "unknown"
 
 
 def _upstream_rank(row: UpstreamRow) -> tuple[int, str, str, str, str]:
@@ -216,7 +217,7 @@ def _upstream(seen: Observation) -> UpstreamRow:
             route=short(one.route), listen_port=short(one.listen_port), opinion=one.opinion,
             detail=short(one.detail), disagreement=one.disagreements,
         )
-        for one in seen.views
+        for one in sorted(seen.views, key=lambda one: not one.disagreements)
     )  # fmt: skip
     compared = [one.disagreements for one in seen.views if one.disagreements is not None]
     return UpstreamRow(

@@ -72,8 +72,8 @@ class _Drop(_Arguments, kw_only=True):
         msgspec.Meta(
             min_length=1,
             max_length=100,
-            description="when: 14:03, '14:03 Europe/Berlin', 2026-11-21T14:03:20Z, 'yesterday "
-            "14:03', '5 minutes ago', or Unix seconds",
+            description="when: 14:03, '14:03 Europe/Berlin', 'Fri 14:03', 2026-11-21T14:03:20Z, "
+            "'yesterday 14:03', '2 h 10 min ago', Unix seconds, or as a log writes it",
         ),
     ]
     users: Annotated[

@@ -7,12 +7,14 @@ is built: 32 ms of CPU by itself, 6 ms in a process that has loaded pytest and a
 from __future__ import annotations
 
 from t3probe.metrics.baselines import baselines
-from t3probe.metrics.build import check_families, families, zeros
+from t3probe.metrics.build import CHECK_NAME_LIMIT, CHECKS_LIMIT, check_families, families, zeros
 from t3probe.metrics.table import BY_NAME, TABLE, Spec
 from t3probe.metrics.text import exposition
 
 __all__ = [
     "BY_NAME",
+    "CHECKS_LIMIT",
+    "CHECK_NAME_LIMIT",
     "TABLE",
     "Spec",
     "baselines",

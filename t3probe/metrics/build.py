@@ -35,9 +35,9 @@ __all__ = ["CHECKS_LIMIT", "CHECK_NAME_LIMIT", "check_families", "families", "ze
 UPSTREAM = "envoy-"
 SOURCE = "source"
 CHECKS_LIMIT = 1000
-"""How many checks of another suite become series; the rest is left out."""
-CHECK_NAME_LIMIT = 200
-"""How many characters of a check's name become its label."""
+"""How many checks of another suite become series: those that failed before those that passed."""
+CHECK_NAME_LIMIT = 120
+"""How many characters of a check's name become its label: the last ones, which differ."""
 
 
 def families(
@@ -84,21 +84,21 @@ def zeros(deployment: Deployment, vantage: str = "") -> list[Metric]:
     return sheet.families()
 
 
-def check_families(checks: Iterable[tuple[str, bool | None, float]]) -> list[Metric]:
+def check_families(checks: Iterable[tuple[str, bool | None, float | None]]) -> list[Metric]:
     """Success and duration of any suite's checks, bounded in number and in label length.
 
-    Each is a name, whether it passed (None: skipped, or could not be run), and its seconds.
+    Each is a name, whether it passed (None: it did not run, and has no series), and its seconds
+    (None: not known). Those that failed come first, so that what is left out is the good ones.
     """
     sheet = Sheet()
     known: set[str] = set()
-    for name, passed, seconds in checks:
-        name = name[:CHECK_NAME_LIMIT]
-        if name not in known and len(known) >= CHECKS_LIMIT:
+    for name, passed, seconds in sorted(checks, key=lambda one: one[1] is not False):
+        name = name[-CHECK_NAME_LIMIT:]
+        if passed is None or (name not in known and len(known) >= CHECKS_LIMIT):
             continue
         known.add(name)
-        if passed is not None:
-            sheet.gauge("t3probe_check_success", (name,), float(passed), min)
-        if seconds >= 0:
+        sheet.gauge("t3probe_check_success", (name,), float(passed), min)
+        if seconds is not None and seconds >= 0:
             sheet.gauge("t3probe_check_duration_seconds", (name,), seconds)
     return sheet.families()
 

@@ -48,7 +48,10 @@ current.
   round trip, alone of all; 0 says that a leg over it is as fast as usual. Two segments that no leg
   tells apart have none: the record and the summary name the group.
 - A test of **another suite**, pushed from its JUnit file, has `t3probe_check_*` alone: at most
-  CHECKS_LIMIT of them, and CHECK_NAME_LIMIT characters of each name.
+  CHECKS_LIMIT of them, those that failed first, and the last CHECK_NAME_LIMIT characters of each
+  name. A test that did not run has neither; one whose file says no number of seconds has no
+  duration. Of several of one name the worst counts, so a try that failed counts beside one that
+  passed, unless the file marks it as made good (`flakyFailure`).
 
 ## The held mode
 

@@ -8,7 +8,7 @@ from t3probe.report.markup import Html, tag
 from t3probe.report.tables import section
 from t3probe.report.view import LegView, View
 from t3probe.report.words import count, listed, span
-from t3probe.words import glossed
+from t3probe.words import glossed, some
 
 __all__ = ["blind_section"]
 
@@ -56,7 +56,7 @@ def _not_run(view: View) -> Iterator[str]:
 
 def _unclear(view: View) -> Iterator[str]:
     silent = [one for one in view.every if one.outcome in ("inconclusive", "planned")]
-    for leg in silent[:NAMED]:
+    for leg in view.drawn(silent, NAMED):
         why = leg.seen.planned or leg.why
         yield f"{leg.name}, {leg.outcome}" + (f": {why}" if why else "")
     if len(silent) > NAMED:
@@ -102,4 +102,4 @@ def _footing(view: View) -> Iterator[str]:
     stalls = sum(len(one.stalls) for one in view.every)
     if stalls:
         yield f"We stood still ourselves in {count(stalls, 'drop')}, which say nothing."
-    yield from run.warnings[:NAMED]
+    yield from some(run.warnings, NAMED)

@@ -9,11 +9,13 @@ from t3probe.report.markup import Child, Html, join, tag
 from t3probe.report.tables import Cell, mono, section, table
 from t3probe.report.view import LegView, View
 from t3probe.report.words import span, utc
+from t3probe.words import badness, some
 
 __all__ = ["certificates_section", "walls_section"]
 
 SOON_SECONDS = 14 * 86400.0
 WALLS_SHOWN = 100
+SENTENCES_SHOWN = 8
 _EXPECTED = {
     "public": "public: past the SSO",
     "walled": "walled: sent to the SSO, or refused",
@@ -23,7 +25,7 @@ _EXPECTED = {
 def walls_section(view: View) -> Html | None:
     """Both ways round: public paths that must stay public, and protected ones."""
     walls = [one for one in view.legs if one.seen.kind in ("walloff", "walled")]
-    walls.sort(key=lambda one: one.outcome == "passed")
+    walls.sort(key=lambda one: badness(one.outcome))
     if not walls:
         return None
     heads = ("check", "path", "must be", "outcome", "its rule", "in words")
@@ -45,7 +47,7 @@ def walls_section(view: View) -> Html | None:
 def _wall(view: View, leg: LegView) -> Sequence[Cell | Child]:
     seen = leg.seen
     rule = seen.path[-1] if seen.path else ""
-    told = [one for one in (leg.why, *seen.evidence[:8]) if one]
+    told = [one for one in (leg.why, *some(seen.evidence, SENTENCES_SHOWN)) if one]
     expected = seen.labels.get("expected", "")
     must = _EXPECTED.get(expected) or _EXPECTED["public" if seen.kind == "walloff" else "walled"]
     state = view.labels.get(rule)

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from t3probe.columns import distinct
 from t3probe.config import Deployment, Leg
 from t3probe.probes import ONE_SHOT
 from t3probe.verdict import Case, solve
@@ -151,18 +152,15 @@ def _block(
     the first block only."""
     for at, name in enumerate(columns):
         room = WIDTH - NAME - 1 - COLUMN * at
-        yield " " * (NAME + 1) + "| " * at + _cut(name, room)
+        yield " " * (NAME + 1) + "| " * at + distinct(columns, room)[name]
     yield " " * (NAME + 1) + ("| " * len(columns)).rstrip()
+    names = distinct(legs, NAME)
     for name, path in legs.items():
         crossed = set(path)
         if not whole and not crossed.intersection(columns):
             continue
         marks = "".join("# " if one in crossed else ". " for one in columns)
-        yield f"{_cut(name, NAME):<{NAME}} {marks}".rstrip()
-
-
-def _cut(text: str, width: int) -> str:
-    return text if len(text) <= width else text[: max(1, width - 1)] + "~"
+        yield f"{names[name]:<{NAME}} {marks}".rstrip()
 
 
 def _few(names: Sequence[str]) -> list[str]:

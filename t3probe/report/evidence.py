@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from t3probe.observation import Drop
+from t3probe.observation import SYMPTOMS, Drop
 from t3probe.report.answer import onset
 from t3probe.report.marks import label
 from t3probe.report.markup import Child, Html, tag
@@ -12,12 +12,14 @@ from t3probe.report.tables import details, section
 from t3probe.report.view import LegView, View
 from t3probe.report.words import LABEL_MEANS, listed, span
 from t3probe.verdict import Incident, Verdict
-from t3probe.words import glossed
+from t3probe.words import glossed, worst
 
 __all__ = ["evidence_section"]
 
 WHOLE_INCIDENTS = 3
 """With more, all but the worst are folded to their finding."""
+ANSWERS_SHOWN = 20
+SETS_SHOWN = 10
 DROPS_SHOWN = 12
 """Drops of one incident that are told in full."""
 HOW_MEANS = {
@@ -101,8 +103,10 @@ def _cleared(view: View, one: Incident) -> Html:
             f": of {leg} clears {listed(path, 20)} ",
             tag("small", "(whoever answered it lies behind these)"),
         )
-        for leg, path in list(one.carried.items())[:20]
+        for leg, path in list(one.carried.items())[:ANSWERS_SHOWN]
     ]
+    if (left := len(one.carried) - ANSWERS_SHOWN) > 0:
+        rows.append(tag("li", f"and the own answers of {left:,} more"))
     if not rows:
         return tag("p", "No other leg tells anything about it.")
     return tag("div", tag("h4", "Evidence"), tag("ul", rows))
@@ -119,13 +123,14 @@ def _drops(view: View, one: Incident) -> Html | None:
     ]
     if not found:
         return None
-    left = len(found) - DROPS_SHOWN
-    items = [tag("li", _drop(view, leg, drop)) for leg, drop in found[:DROPS_SHOWN]]
+    shown = worst(found, DROPS_SHOWN, lambda one: SYMPTOMS.index(one[1].symptom))
+    left = len(found) - len(shown)
+    items = [tag("li", _drop(view, leg, drop)) for leg, drop in shown]
     return tag(
         "div",
         tag("h4", "What dropped"),
         tag("ul", items, class_="drops"),
-        tag("p", f"And {left:,} more.", class_="note") if left > 0 else None,
+        tag("p", f"And {left:,} more, no worse.", class_="note") if left else None,
     )
 
 
@@ -176,8 +181,10 @@ def _unsure(verdict: Verdict, gloss: Mapping[str, str]) -> Html | None:
     """What the legs could not tell, and what would."""
     parts: list[Child] = [
         tag("p", f"At least one of {listed(glossed(group, gloss), 20)} broke.")
-        for group in verdict.at_least_one_of[:10]
+        for group in verdict.at_least_one_of[:SETS_SHOWN]
     ]
+    if (left := len(verdict.at_least_one_of) - SETS_SHOWN) > 0:
+        parts.append(tag("p", f"And {left:,} more such sets."))
     if verdict.at_least_one_of and verdict.simplest:
         parts.append(
             tag("p", f"Simplest explanation: {listed(glossed(verdict.simplest, gloss), 20)}.")
@@ -185,7 +192,8 @@ def _unsure(verdict: Verdict, gloss: Mapping[str, str]) -> Html | None:
     if verdict.contradictions:
         said = f"In conflict: {listed(verdict.contradictions, 20)} failed over cleared segments."
         parts.append(tag("p", said))
-    options = (verdict.repairs or {}).get("options", [])[:10]
+    every = (verdict.repairs or {}).get("options", [])
+    options = every[:SETS_SHOWN]
     if options:
         flips = [
             tag(
@@ -195,6 +203,8 @@ def _unsure(verdict: Verdict, gloss: Mapping[str, str]) -> Html | None:
             )
             for one in options
         ]
+        if len(every) > len(options):
+            flips.append(tag("li", f"or {len(every) - len(options):,} more ways"))
         parts.append(details("The fewest outcomes to disbelieve", tag("ul", flips)))
     if verdict.ambiguous and verdict.extra_leg:
         parts.append(tag("p", f"One more leg would tell: over {' > '.join(verdict.extra_leg)}."))

@@ -11,11 +11,12 @@ from t3probe.report.markup import Child, Html, tag
 from t3probe.report.tables import Cell, mono, row_head, scroll, section, table
 from t3probe.report.view import LegView, View
 from t3probe.report.words import span
+from t3probe.words import some
 
 __all__ = ["legs_section", "phases_section"]
 
 LEGS_SHOWN = 100
-"""Of more, first those that did not pass."""
+"""Of more the worst."""
 PHASES_SHOWN = 40
 SENTENCES_SHOWN = 8
 _NAMES = {"first_echo": "first echo"}
@@ -24,9 +25,7 @@ _NAMES = {"first_echo": "first echo"}
 def legs_section(view: View) -> Html:
     """A row per leg; upstreams have a table of their own."""
     heads = ("leg", "outcome", "median", "worst", "drops", "looked for", "addresses", "in words")
-    legs = view.legs
-    if len(legs) > LEGS_SHOWN:
-        legs = sorted(legs, key=lambda one: one.outcome == "passed")[:LEGS_SHOWN]
+    legs = view.drawn(view.legs, LEGS_SHOWN)
     left = len(view.legs) - len(legs)
     return section(
         "legs",
@@ -51,7 +50,7 @@ def _row(leg: LegView) -> Sequence[Cell | Child]:
             seen.planned,
             leg.why,
             leg.strands,
-            *seen.evidence[:SENTENCES_SHOWN],
+            *some(seen.evidence, SENTENCES_SHOWN),
             place and f"CDN: {place}",
         )
         if one
@@ -75,9 +74,11 @@ def _by(value: float | None) -> float:
 
 def phases_section(view: View) -> Html | None:
     """Stacked bars on one scale, with every number in the table beside them."""
-    legs = [one for one in view.legs if _phases(one)][:PHASES_SHOWN]
-    if not legs:
+    every = [one for one in view.legs if _phases(one)]
+    if not every:
         return None
+    legs = view.drawn(every, PHASES_SHOWN)
+    left = len(every) - len(legs)
     longest = max(sum(_phases(one).values()) for one in legs)
     longest = longest if 0 < longest < math.inf else 1.0
     heads = tag(
@@ -112,6 +113,7 @@ def phases_section(view: View) -> Html | None:
             ),
             class_="key",
         ),
+        tag("p", f"{left:,} more are not shown.", class_="note") if left else None,
     )
 
 

@@ -22,10 +22,11 @@ from t3probe.report.upstreams import upstreams_section
 from t3probe.report.view import View
 from t3probe.report.words import STATUS_MEANS, count, moment, span
 from t3probe.shards import parts_said
-from t3probe.words import of_old
+from t3probe.words import of_old, worst
 
 __all__ = ["render_page"]
 
+SEGMENTS_TOLD = 500
 _SECTIONS = (
     ("history", "History"),
     ("path", "Path"),
@@ -154,9 +155,16 @@ def _footer(view: View) -> Html:
     )
 
 
+def _label_rank(segment: tuple[str, str]) -> int:
+    return ("convicted", "ambiguous", "masked", "unobserved", "exonerated").index(segment[1])
+
+
 def _data(view: View) -> dict[str, object]:
     """The verdict for other tools, declared segments only."""
     run = view.run
+    declared = [one for one in view.labels.items() if one[0] not in view.own]
+    shown = worst(declared, SEGMENTS_TOLD, _label_rank)
+    left = len(declared) - len(shown)
     return {
         "deployment": run.deployment[:200],
         "vantage": run.vantage[:200],
@@ -164,9 +172,6 @@ def _data(view: View) -> dict[str, object]:
         "shards": run.shards,
         "started_at": run.started_at,
         "status": view.verdict.status,
-        "segments": {
-            name[:200]: label
-            for name, label in list(view.labels.items())[:500]
-            if name not in view.own
-        },
+        "segments": {name[:200]: label for name, label in shown},
+        **({"segments_left_out": left} if left else {}),
     }

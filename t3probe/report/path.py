@@ -13,6 +13,7 @@ from t3probe.report.markup import Child, Html, tag
 from t3probe.report.tables import row_head, scroll, section
 from t3probe.report.view import LegView, View
 from t3probe.report.words import count, span
+from t3probe.words import worst
 
 __all__ = ["path_section"]
 
@@ -33,8 +34,8 @@ REST = "\0"
 def path_section(view: View) -> Html:
     """The picture, and what its marks mean."""
     columns = _columns(view)
-    failing = [one for one in view.upstreams if one.outcome != "passed"][:FAILED_SHOWN]
-    drawn = _drawn(view.legs)
+    failing = view.drawn([one for one in view.upstreams if one.outcome != "passed"], FAILED_SHOWN)
+    drawn = view.drawn(view.legs, LANES_SHOWN)
     rows = [_lane(view, columns, leg) for leg in (*drawn, *failing)]
     rest = [one for one in view.upstreams if one not in failing]
     left = len(view.legs) - len(drawn)
@@ -57,15 +58,6 @@ def path_section(view: View) -> Html:
         legend(),
         _key(),
     )
-
-
-def _drawn(legs: Sequence[LegView]) -> list[LegView]:
-    """In their order; of too many those that failed first, then those that did not pass."""
-    if len(legs) <= LANES_SHOWN:
-        return [*legs]
-    ranks = {"failed": 0, "passed": 2}
-    first = sorted(range(len(legs)), key=lambda at: ranks.get(legs[at].outcome, 1))
-    return [legs[at] for at in sorted(first[:LANES_SHOWN])]
 
 
 def _key() -> Html:
@@ -105,14 +97,13 @@ _OUTCOME = tag("th", "outcome", scope="col", class_="end")
 def _columns(view: View) -> list[str]:
     declared = [one for one in view.judged.segments if one not in view.own]
     own = [one for one in view.judged.segments if one in view.own]
-    shown = declared
-    if len(declared) > COLUMNS_SHOWN:
-        ranks = {"convicted": 0, "ambiguous": 1, "exonerated": 3}
-        first = sorted(declared, key=lambda one: ranks.get(view.labels.get(one, ""), 2))
-        kept = set(first[:COLUMNS_SHOWN])
-        shown = [one for one in declared if one in kept]
-    notable = [one for one in own if view.labels.get(one) in ("convicted", "ambiguous")]
-    columns = [*shown, *notable[:OWN_SHOWN]]
+    ranks = {"convicted": 0, "ambiguous": 1, "exonerated": 3}
+
+    def rank(segment: str) -> int:
+        return ranks.get(view.labels.get(segment, ""), 2)
+
+    notable = [one for one in own if rank(one) < 2]
+    columns = [*worst(declared, COLUMNS_SHOWN, rank), *worst(notable, OWN_SHOWN, rank)]
     if len(view.judged.segments) > len(columns):
         columns.append(REST)
     return columns

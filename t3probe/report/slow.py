@@ -6,10 +6,12 @@ from t3probe.report.markup import Child, Html, tag
 from t3probe.report.tables import Cell, section, table
 from t3probe.report.view import View
 from t3probe.report.words import span
+from t3probe.words import worst
 
 __all__ = ["slow_section"]
 
 SUSPECTS_SHOWN = 12
+LEGS_SHOWN = 60
 LIKELY = 0.02
 
 
@@ -30,10 +32,12 @@ def _slow(view: View) -> list[Child]:
                 Cell(span(one.median), one.median, "n"),
                 "slow" if one.slow else "as usual",
             )
-            for name, one in list(legs.items())[:60]
+            for name, one in worst(list(legs.items()), LEGS_SHOWN, lambda leg: not leg[1].slow)
         ]
         heads = ("leg", "usual median", "now", "finding")
         parts.append(table("Round trips against what is usual", heads, rows, sortable=True))
+        if left := len(legs) - len(rows):
+            parts.append(tag("p", f"{left:,} more are not shown.", class_="note"))
     if slowness.latency_text:
         parts.append(tag("p", f"Of the round trips, {slowness.latency_text}."))
     return parts

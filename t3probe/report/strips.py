@@ -6,6 +6,7 @@ gap. What repeats is drawn once as one bar, so a thousand quiet runs are a few b
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from itertools import groupby
 
@@ -15,6 +16,7 @@ from t3probe.report.marks import icon
 from t3probe.report.markup import Child, Html, join, tag
 from t3probe.report.tables import Cell, details, row_head, scroll, section, table
 from t3probe.report.words import clock, count, moment, span, utc
+from t3probe.words import some, worst
 
 __all__ = ["history_section"]
 
@@ -45,7 +47,7 @@ def history_section(history: History) -> Html | None:
     places = dict.fromkeys(one.vantage or "no vantage" for one in runs)
     said = f"{count(len(runs), 'run')} from {since}; something failed in {bad:,}.{older}"
     if len(places) > 1:
-        said += f" Vantages: {', '.join(list(places)[:8])}."
+        said += f" Vantages: {', '.join(some(list(places), 8))}."
     return section(
         "history",
         f"History: {count(len(runs), 'run')}",
@@ -100,9 +102,10 @@ def _with_gaps(strip: Html, gaps: dict[int, float]) -> Html:
 def _states(history: History, runs: Sequence[RunPoint], gaps: dict[int, float]) -> Html:
     segments = history.names(runs, "segments")
     rows = [_status_row(runs, gaps)]
-    rows += [_state_row(runs, one, gaps) for one in segments[:SEGMENTS_SHOWN]]
+    shown = worst(segments, SEGMENTS_SHOWN, lambda one: _how_bad(runs, one))
+    rows += [_state_row(runs, one, gaps) for one in shown]
     caption = "The state of every segment in every run"
-    left = len(segments) - SEGMENTS_SHOWN
+    left = len(segments) - len(shown)
     return join(
         [
             scroll(
@@ -115,9 +118,15 @@ def _states(history: History, runs: Sequence[RunPoint], gaps: dict[int, float]) 
                     class_="strips",
                 ),
             ),
-            tag("p", f"{left:,} segments are not drawn.", class_="note") if left > 0 else None,
+            tag("p", f"{left:,} segments are not drawn.", class_="note") if left else None,
         ]
     )
+
+
+def _how_bad(runs: Sequence[RunPoint], segment: str) -> tuple[float, ...]:
+    """The lower, the more often it was convicted, then ambiguous, then not cleared."""
+    found = Counter(str(one.segments.get(segment)) for one in runs)
+    return tuple(-found[label] for label in _BAD)
 
 
 def _head(runs: Sequence[RunPoint], what: str, *more: str) -> Html:
@@ -195,7 +204,9 @@ def _key() -> Html:
 
 
 def _legs(history: History, runs: Sequence[RunPoint], gaps: dict[int, float]) -> Html:
-    names = history.names(runs, "legs")[:LEGS_SHOWN]
+    every = history.names(runs, "legs")
+    names = worst(every, LEGS_SHOWN, lambda name: -_drops_of(runs, name))
+    left = len(every) - len(names)
     caption = "Drops and median round trips of every leg over the runs"
     heads = tag(
         "tr",
@@ -218,7 +229,12 @@ def _legs(history: History, runs: Sequence[RunPoint], gaps: dict[int, float]) ->
                 class_="strips two",
             ),
         ),
+        tag("p", f"{left:,} legs are not drawn.", class_="note") if left else None,
     )
+
+
+def _drops_of(runs: Sequence[RunPoint], leg: str) -> int:
+    return sum(point.drops for one in runs if (point := one.legs.get(leg)) is not None)
 
 
 def _leg_row(runs: Sequence[RunPoint], leg: str, gaps: dict[int, float]) -> Html:
@@ -284,13 +300,15 @@ def _gaps(runs: Sequence[RunPoint], gaps: dict[int, float]) -> Html | None:
 
 
 def _listing(runs: Sequence[RunPoint]) -> Html:
-    newest = list(reversed(runs))[:RUNS_LISTED]
+    newest = worst(list(reversed(runs)), RUNS_LISTED, lambda one: one.status not in BAD)
     heads = ("began", "vantage", "status", "verdict", "incidents", "upstreams", "legs that dropped")
     left = len(runs) - len(newest)
     return join(
         [
             table("Every run", heads, (list(_listed(one)) for one in newest), sortable=True),
-            tag("p", f"{left:,} older ones are not listed.", class_="note") if left else None,
+            tag("p", f"{left:,} are not listed, first those that were well.", class_="note")
+            if left
+            else None,
         ]
     )
 
@@ -304,4 +322,4 @@ def _listed(one: RunPoint) -> Iterator[Cell | Child]:
     yield one.said
     yield Cell(str(one.incidents), one.incidents, "n")
     yield f"{good:,} of {all_of_them:,}" if all_of_them else "-"
-    yield ", ".join(dropped[:12]) or "-"
+    yield ", ".join(some(dropped, 12)) or "-"

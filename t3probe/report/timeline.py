@@ -9,19 +9,20 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator, Sequence
 
-from t3probe.observation import Drop
+from t3probe.observation import SYMPTOMS, Drop
 from t3probe.report.marks import outcome
 from t3probe.report.markup import Child, Html, join, tag
 from t3probe.report.tables import Cell, details, row_head, scroll, section, table
 from t3probe.report.view import WIDTH, LegView, View
 from t3probe.report.words import clock, count, moment, span
+from t3probe.words import worst
 
 __all__ = ["timeline_section"]
 
 HEIGHT = 30
 """Pixels of a lane."""
 DROPS_DRAWN = 150
-"""Of one leg; more would be one red bar anyway."""
+"""Of one leg, the longest; more would be one red bar anyway."""
 EVENTS_SHOWN = 200
 LANES_SHOWN = 40
 FLAG_ROOM = 18
@@ -33,7 +34,7 @@ LABEL_ROOM = 100
 def timeline_section(view: View) -> Html:
     """The picture, the cursor's place, and the events as a table."""
     lanes = [*view.legs, *(one for one in view.upstreams if one.seen.drops)]
-    shown = lanes[:LANES_SHOWN]
+    shown = view.drawn(lanes, LANES_SHOWN)
     left = len(view.every) - len(shown)
     quiet = sum(not one.seen.drops for one in view.upstreams)
     note = None
@@ -183,7 +184,8 @@ def _bands(view: View) -> Iterator[Html]:
 
 
 def _drops(view: View, leg: LegView) -> Iterator[Html]:
-    for drop in leg.seen.drops[:DROPS_DRAWN]:
+    drops = leg.seen.drops
+    for drop in worst(drops, DROPS_DRAWN, lambda one: (one.stalled, one.began - one.noticed)):
         end = view.span if drop.recovered is None else drop.recovered
         name = "stall" if drop.stalled else "drop"
         yield tag(
@@ -297,18 +299,24 @@ def _events(view: View) -> Html:
     every.sort(key=lambda one: one[1].noticed)
     if not every:
         return tag("p", "No leg dropped.")
-    more = len(every) - EVENTS_SHOWN
+    shown = worst(every, EVENTS_SHOWN, lambda one: _rank(one[1]))
+    more = len(every) - len(shown)
     return join(
         [
             table(
                 "Every drop and its end",
                 ("leg", "last good beat", "noticed", "back", "out for", "what", "reason"),
-                (_event(view, leg, drop) for leg, drop in every[:EVENTS_SHOWN]),
+                (_event(view, leg, drop) for leg, drop in shown),
                 sortable=True,
             ),
-            tag("p", f"And {more:,} more.", class_="note") if more > 0 else None,
+            tag("p", f"And {more:,} more, no worse.", class_="note") if more > 0 else None,
         ]
     )
+
+
+def _rank(drop: Drop) -> tuple[float, ...]:
+    """Those that are not over first, our own stalls last."""
+    return drop.stalled, drop.recovered is not None, SYMPTOMS.index(drop.symptom)
 
 
 def _event(view: View, leg: LegView, drop: Drop) -> Sequence[Cell | Child]:

@@ -11,13 +11,14 @@ from t3probe.report.markup import Child, Html, packed_block, shown, tag
 from t3probe.report.tables import Cell, section, table
 from t3probe.report.view import LegView, View
 from t3probe.report.words import count, span
+from t3probe.words import WORST_FIRST, badness, some
 
 __all__ = ["IN_PAGE", "upstreams_section"]
 
 IN_PAGE = 200
 """Rows that are elements of the page, and so there without scripts."""
 HEADS = ("upstream", "address", "route", "port", "outcome", "connect", "reason")
-WORST_FIRST = ("failed", "degraded", "inconclusive", "planned", "passed")
+VIEWS_SHOWN = 5
 
 
 def upstreams_section(view: View) -> Html | None:
@@ -80,8 +81,7 @@ def _tools(outcomes: Sequence[str]) -> Html:
 
 
 def _worst_first(leg: LegView) -> tuple[int, str]:
-    word = leg.outcome
-    return (WORST_FIRST.index(word) if word in WORST_FIRST else 0), leg.name
+    return badness(leg.outcome), leg.name
 
 
 def _texts(leg: LegView) -> list[str]:
@@ -99,7 +99,8 @@ def _texts(leg: LegView) -> list[str]:
 
 
 def _views(leg: LegView) -> list[str]:
-    return [f"{one.route}: {one.sentence or one.opinion}" for one in leg.seen.views[:5]]
+    views = sorted(leg.seen.views, key=lambda one: not one.sentence)
+    return some([f"{one.route}: {one.sentence or one.opinion}" for one in views], VIEWS_SHOWN)
 
 
 def _cells(leg: LegView, asked: bool) -> Sequence[Cell | Child]:

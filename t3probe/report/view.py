@@ -12,6 +12,7 @@ from t3probe.observation import SYMPTOMS, Observation, Symptom
 from t3probe.record import Recording
 from t3probe.report.words import clock, span
 from t3probe.verdict import Incident, Label, judge_run
+from t3probe.words import badness, worst
 
 __all__ = ["WIDTH", "LegView", "View", "is_upstream"]
 
@@ -130,6 +131,11 @@ class View:
     def brief(self, seconds: float) -> str:
         """The same without the seconds."""
         return clock(self.run.started_at + seconds)
+
+    @staticmethod
+    def drawn(legs: Sequence[LegView], most: int) -> Sequence[LegView]:
+        """In their order; of more than `most` the worst."""
+        return worst(legs, most, lambda one: badness(one.outcome))
 
     def leg_names(self, names: Sequence[str], most: int = 30) -> str:
         """Legs in a row; of many upstreams only how many."""

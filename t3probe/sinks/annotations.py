@@ -29,6 +29,7 @@ MESSAGE_LIMIT = 1000
 """Characters of one message; more of it stands in the summary."""
 SUMMARY_LIMIT_BYTES = 1_000_000
 """GitHub refuses a step's summary of more than 1 MiB."""
+_LEFT_OUT = "\n... and {} more lines, for which a summary has no room\n"
 
 
 def command(kind: str, message: str, **properties: str) -> str:
@@ -93,17 +94,22 @@ def of_comparison(found: Comparison) -> Iterator[str]:
 def append(lines: Iterable[str], environ: Mapping[str, str]) -> bool:
     """Add Markdown to the step's summary, where GitHub names its file. Raises OSError.
 
-    What has no room is left out by whole lines: one byte too many, and GitHub shows nothing.
+    What has no room is left out by whole lines, and counted: one byte too many, and GitHub shows
+    nothing.
     """
     path = environ.get("GITHUB_STEP_SUMMARY")
     if not path:
         return False
     with open(path, "ab") as file:
         room = SUMMARY_LIMIT_BYTES - file.tell()
-        for line in (*lines, ""):  # the empty one keeps the next table apart
-            data = line.encode("utf-8", "replace") + b"\n"
-            room -= len(data)
-            if room < 0:
-                break
-            file.write(data)
+        # The empty line keeps the next table apart.
+        whole = [one.encode("utf-8", "replace") + b"\n" for one in (*lines, "")]
+        kept, note = len(whole), b""
+        if sum(map(len, whole)) > room:
+            kept, room = 0, room - len(_LEFT_OUT.format(len(whole)))
+            while (room := room - len(whole[kept])) >= 0:
+                kept += 1
+            note = _LEFT_OUT.format(len(whole) - 1 - kept).encode()
+        if file.tell() + len(note) <= SUMMARY_LIMIT_BYTES:
+            file.writelines((*whole[:kept], note))
     return True

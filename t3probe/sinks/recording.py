@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import os
-import xml.etree.ElementTree as ElementTree
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import IO, NamedTuple
+from typing import NamedTuple
 
 from t3probe import metrics
 from t3probe.metrics import carry as going
@@ -15,26 +12,12 @@ from t3probe.metrics.carry import Group
 from t3probe.record import Damage, RecordError, Recording, Source, read_recordings, run_key
 from t3probe.sinks import Batch, Report
 from t3probe.sinks.gateway_wire import Gateway
+from t3probe.sinks.other_suite import read_suite
 from t3probe.sinks.pushgateway import Pushgateway
 from t3probe.timing import Clock
 from t3probe.verdict import judge_run
 
-__all__ = ["Check", "junit_checks", "push_recording"]
-
-MAX_FILE_BYTES = 64 << 20
-MAX_CHECKS = 1_000
-"""How many tests of another suite are pushed."""
-LONGEST_NAME = 120
-"""How many characters of a test's name become its label: the last ones, which differ."""
-
-
-class Check(NamedTuple):
-    """One test of another suite."""
-
-    name: str
-    passed: bool | None
-    """None: skipped."""
-    seconds: float
+__all__ = ["push_recording"]
 
 
 def push_recording(path: str | Path, gateway: Gateway, clock: Clock | None = None) -> Report:
@@ -139,7 +122,7 @@ def _stamp(group: Group) -> float:
 def _push_checks(
     source: Source, gateway: Gateway, clock: Clock | None, unreadable: RecordError
 ) -> Report:
-    checks, left_out = junit_checks(source, unreadable)
+    suite = read_suite(source, unreadable)
     push = Pushgateway(gateway, None, clock)
     begun = push.start({})
     if not begun.ok or push.known is None:
@@ -150,82 +133,5 @@ def _push_checks(
             f"{source.name}: job {gateway.job} holds runs of t3probe, which this file would "
             "replace; name another job",
         )
-    families = metrics.check_families(checks)
-    done = push(Batch(families))
-    more = f"; {left_out} tests beyond the first {MAX_CHECKS} were left out" if left_out else ""
-    return Report(done.ok, done.sentence + more)
-
-
-def junit_checks(
-    path: str | Path | Source, unreadable: RecordError | None = None
-) -> tuple[list[Check], int]:
-    """The tests of any suite's JUnit file, and how many more there are.
-
-    Tests of one name are one check: it passed when none of them failed, and lasted as long as
-    all of them. Raises RecordError; `unreadable` is what to raise when there is no test.
-    """
-    if not isinstance(path, Source):
-        with Source(path) as opened:
-            return junit_checks(opened, unreadable)
-    found: dict[str, Check] = {}
-    left_out = 0
-    file = path.name
-    try:
-        stream = path.stream()
-        if stream.seek(0, os.SEEK_END) > MAX_FILE_BYTES:
-            raise RecordError(file, "expected at most 64 MiB", "give a smaller file")
-        for check in _cases(path.stream()):
-            before = found.get(check.name)
-            if before is None and len(found) >= MAX_CHECKS:
-                left_out += 1
-                continue
-            found[check.name] = check if before is None else _both(before, check)
-    except OSError as error:
-        why = error.strerror or type(error).__name__
-        raise RecordError(file, f"cannot be read: {why}", "name a JUnit file") from error
-    except (ElementTree.ParseError, ValueError, LookupError) as error:
-        raise RecordError(
-            file, f"expected a JUnit file, found damaged XML ({error})", "run the tests again"
-        ) from error
-    if not found:
-        raise unreadable or RecordError(
-            file, "expected a JUnit file, found no test case", "name a JUnit file"
-        )
-    return list(found.values()), left_out
-
-
-def _both(one: Check, other: Check) -> Check:
-    known = [passed for passed in (one.passed, other.passed) if passed is not None]
-    return Check(one.name, all(known) if known else None, one.seconds + other.seconds)
-
-
-def _cases(stream: IO[bytes]) -> Iterator[Check]:
-    """The test cases one by one; what was read is let go."""
-    # expat refuses entity bombs itself (since 2.4.1).
-    parents: list[ElementTree.Element] = []
-    for event, node in ElementTree.iterparse(stream, ("start", "end")):  # noqa: S314
-        if event == "start":
-            parents.append(node)
-            continue
-        parents.pop()
-        if node.tag.rpartition("}")[2] == "testcase":
-            tags = {child.tag.rpartition("}")[2] for child in node}
-            bad = bool(tags & {"failure", "error"})
-            name = ".".join(one for one in (node.get("classname", ""), node.get("name", "")) if one)
-            yield Check(
-                "".join(c if c.isprintable() else "?" for c in name)[-LONGEST_NAME:] or "unnamed",
-                None if "skipped" in tags and not bad else not bad,
-                _seconds(node.get("time", "")),
-            )
-        elif parents and parents[-1].tag.rpartition("}")[2] == "testcase":
-            continue  # its parent still needs to see it
-        if parents:
-            parents[-1].remove(node)
-
-
-def _seconds(text: str) -> float:
-    try:
-        seconds = float(text.replace(",", ""))
-    except ValueError:
-        return 0.0
-    return seconds if 0 <= seconds < 1e9 else 0.0
+    done = push(Batch(metrics.check_families(suite.checks)))
+    return Report(done.ok, "; ".join((done.sentence, *suite.sentences)))

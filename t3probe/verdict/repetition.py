@@ -23,6 +23,7 @@ from typing import Any, NamedTuple, Protocol
 
 import msgspec
 
+from t3probe.columns import distinct
 from t3probe.observation import Observation, RunRecord
 from t3probe.shards import parts_said
 from t3probe.verdict.case import Case
@@ -207,13 +208,15 @@ def render(found: Repetition) -> Iterator[str]:
     yield from _wrapped(found.old)
     yield ""
     yield f"{'leg':<32}{'failed':>8}{'tries':>8}"
+    names = distinct(found.counts, 31)
     for leg, (fails, tries) in found.counts.items():
-        yield f"{_cut(leg, 31):<32}{fails:>8}{tries:>8}"
+        yield f"{names[leg]:<32}{fails:>8}{tries:>8}"
     yield ""
     yield f"{'segment':<32}{'broken':>8}{'runs that convict it':>24}"
+    names = distinct(judged.posterior, 31)
     for name in _ranked(judged.posterior):
         yield (
-            f"{_cut(name, 31):<32}{_percent(judged.posterior[name]):>8}"
+            f"{names[name]:<32}{_percent(judged.posterior[name]):>8}"
             f"{found.convicted_in.get(name, 0) or '-':>24}"
         )
     yield ""
@@ -243,10 +246,6 @@ def _wrapped(text: str) -> list[str]:
     import textwrap
 
     return textwrap.wrap(text, _WIDTH, subsequent_indent=" " * 14, break_on_hyphens=False)
-
-
-def _cut(text: str, width: int) -> str:
-    return text if len(text) <= width else text[: width - 1] + "~"
 
 
 def _percent(value: float) -> str:

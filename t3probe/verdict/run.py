@@ -55,6 +55,9 @@ class _Setting:
         self.paths = record.paths
         self.started_at = record.started_at
         self.judged = [(name, one) for name, one in seen.items() if takes_part(one)]
+        self.untold = tuple(
+            name for name, one in seen.items() if one.outcome == "inconclusive" and not one.planned
+        )
         good = ("passed", "degraded")
         self.passed = tuple(name for name, one in self.judged if one.outcome in good)
 
@@ -256,6 +259,8 @@ class RunVerdict:
         """The segments that each observed leg crosses."""
         self.passed: tuple[str, ...] = setting.passed
         """The legs that take part and passed, degraded or not."""
+        self.untold: tuple[str, ...] = setting.untold
+        """The legs that could not tell; planned downtime is none."""
         self._setting = setting
 
     @property

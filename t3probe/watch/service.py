@@ -27,6 +27,7 @@ from t3probe.watch.log import Log
 from t3probe.watch.report import Pending, Reports, drop_facts, incident_of, verdict_facts
 from t3probe.watch.snapshot import Snapshot
 from t3probe.watch.window import WindowBook
+from t3probe.words import some
 
 __all__ = ["RECENT_SECONDS", "Watch"]
 
@@ -327,6 +328,6 @@ class Watch:
                 stayed=stayed,
                 began=began,
                 ended=ended,
-                new=sorted(after - before)[:NAMED],
-                gone=sorted(before - after)[:NAMED],
+                new=some(sorted(after - before), NAMED),
+                gone=some(sorted(before - after), NAMED),
             )

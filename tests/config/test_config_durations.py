@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from t3probe.config import Duration, Wrong, parse_duration
+from t3probe.config.durations import written
 
 
 @pytest.mark.parametrize(
@@ -86,3 +87,40 @@ def test_any_text_is_a_duration_or_refused(text: str) -> None:
         assert 0.0001 <= parse_duration(text) <= 86_400
     except Wrong:
         pass
+
+
+@pytest.mark.parametrize(
+    ("text", "hint"),
+    [
+        ("PT10S", "write 10s"),
+        ("PT1M30S", "write 90s"),
+        ("P1D", "write 24h"),
+        ("pt0.25s", "write 250ms"),
+        ("1m30s", "write 90s"),
+        ("1h30m0s", "write 90m"),
+        ("10 s", "write 10s"),
+        ("10S", "write 10s"),
+        ("2 minutes", "write 2m"),
+        ("1 hour and 30 minutes", "write 90m"),
+        ("1,5s", "write 1.5s"),
+        ("250us", "write 0.25ms"),
+        ("00:01:30", "write 90s"),
+        ("1d", "write 24h"),
+        ("2d", "0.1ms is the shortest, 24h the longest"),
+        ("5", "add a unit: ms, s, m or h"),
+        ("01:30", ""),
+        ("soon", ""),
+        ("+5s", ""),
+        ("P", ""),
+        ("PT", ""),
+    ],
+)
+def test_another_form_is_named(text: str, hint: str) -> None:
+    with pytest.raises(Wrong) as refused:
+        parse_duration(text)
+    assert refused.value.hint == hint
+
+
+@given(st.integers(1, 864_000_000).map(lambda number: number / 10_000))
+def test_what_is_written_is_read(seconds: float) -> None:
+    assert parse_duration(written(seconds)) == pytest.approx(seconds, abs=1e-6)

@@ -196,3 +196,71 @@ def test_every_address_can_be_written_and_read(address: object, port: int) -> No
     assert parse_address(f"{shown}:{port}") == (host, port)
     assert parse_pin(f"{shown}:{port}") == (host, port)
     assert parse_url(f"https://{shown}:{port}/", HTTP).port == port
+
+
+@pytest.mark.parametrize(
+    ("text", "hint"),
+    [
+        ("ws://::1/x", "write [::1]"),
+        ("ws://::1", "write [::1]"),
+        ("ws://2001:db8::1?x", "write [2001:db8::1]"),
+        ("ws://::1:8080/x", "write [::1:8080], or [::1]:8080"),
+        ("ws://1:2:3:4:5:6:7:8:443/", "write [1:2:3:4:5:6:7:8]:443"),
+        ("ws://fe80::1%eth0/x", "an address with a zone is this machine's alone"),
+        ("ws://[fe80::1%25eth0]:80/x", "an address with a zone is this machine's alone"),
+        ("ws://host:http/x", "write 80"),
+        ("ws://host:HTTPS/x", "write 443"),
+        ("ws://010.0.0.1/x", "without zeros in front"),
+        ("ws://1.2.3/x", ""),
+        ("ws://host:99999/", ""),
+    ],
+)
+def test_a_url_of_another_form_is_named(text: str, hint: str) -> None:
+    with pytest.raises(Wrong) as refused:
+        parse_url(text, ("ws", "wss"))
+    assert hint in refused.value.hint if hint else refused.value.hint == ""
+
+
+@pytest.mark.parametrize(
+    ("text", "host"),
+    [
+        ("WS://HOST/x", "host"),
+        ("ws://host./x", "host."),
+        ("Wss://[::FFFF:1.2.3.4]/", "::ffff:1.2.3.4"),
+    ],
+)
+def test_forms_that_mean_the_same_are_taken(text: str, host: str) -> None:
+    found = parse_url(text, ("ws", "wss"))
+    assert (found.scheme, found.host) == (text[:3].lower().rstrip(":"), host)
+
+
+@pytest.mark.parametrize(
+    ("text", "hint"),
+    [
+        ("::1", "write [address]:port"),
+        ("10.0.0.1:https", "write 443"),
+        ("http://10.0.0.1:80/", "leave out the scheme and the path"),
+        ("10.0.0.1:443/x", "leave out / and what follows it"),
+        ("fe80::1%eth0:22", "an address with a zone"),
+        ("[fe80::1%eth0]:22", "an address with a zone"),
+    ],
+)
+def test_an_address_of_another_form_is_named(text: str, hint: str) -> None:
+    with pytest.raises(Wrong) as refused:
+        parse_address(text)
+    assert hint in refused.value.hint
+
+
+@pytest.mark.parametrize(
+    ("text", "hint"),
+    [
+        ("10.0.0.0/24", "leave out / and what follows it"),
+        ("https://10.0.0.1", "leave out the scheme"),
+        ("010.0.0.1:443", "without zeros in front"),
+        ("10.0.0.1:https", "write 443"),
+    ],
+)
+def test_a_pin_of_another_form_is_named(text: str, hint: str) -> None:
+    with pytest.raises(Wrong) as refused:
+        parse_pin(text)
+    assert hint in refused.value.hint

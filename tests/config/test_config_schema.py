@@ -86,7 +86,6 @@ def test_good_files_validate(text: str) -> None:
         "tcp-without-address",
         "tcp-address-and-addresses",
         "doh-empty",
-        "doh-single",
         "doh-missing",
         "expect-status-type",
         "expect-status-kind",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import msgspec
@@ -77,8 +78,18 @@ def test_other_files_in_the_folder_are_noted(tmp_path: Path) -> None:
     for number in range(9):
         (tmp_path / f"bad-{number}.xml").write_text("<half")
     report = ask("--at", WHEN, "--runs", str(tmp_path))
-    assert len(report.notes) == 7
-    assert "5 more files cannot be read" in report.notes
+    assert report.notes == (
+        f"10 of 10 files in {tmp_path} were no records",
+        "no run was found there",
+    )
+
+
+def test_a_record_beside_another_file(runs_folder: Path, tmp_path: Path) -> None:
+    shutil.copytree(runs_folder, tmp_path / "runs")
+    (tmp_path / "runs" / "notes.txt").write_text("nothing")
+    files = sum(one.is_file() for one in (tmp_path / "runs").rglob("*"))
+    report = ask("--at", WHEN, "--runs", str(tmp_path / "runs"))
+    assert f"1 of {files} files in {tmp_path / 'runs'} was no record" in report.notes
 
 
 def test_runs_of_another_day_are_said(runs_folder: Path) -> None:

@@ -9,10 +9,13 @@ from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
-from t3probe.explain.moment import TimeError, ago_text, read_moment
+from t3probe.explain.moment import Moment, TimeError, ago_text, read_moment
+from t3probe.forensics.report import _when
+from t3probe.report import words as report_words
+from t3probe.timing import utc_text
 
 
 def unix(text: str) -> float:
@@ -67,6 +70,59 @@ UTC_ZONE = ZoneInfo("UTC")
         ("@1795267000", "2026-11-21T13:16:40"),
         ("1795267000123", "2026-11-21T13:16:40"),
         ("  13:03  ", "2026-11-21T13:03:00"),
+        # Weekdays; now is a Saturday.
+        ("Fri 12:03", "2026-11-20T12:03:00"),
+        ("friday, 12:03", "2026-11-20T12:03:00"),
+        ("12:03 on Fri", "2026-11-20T12:03:00"),
+        ("Thursday at 2pm", "2026-11-19T14:00:00"),
+        ("Fri 12:03 Europe/Berlin", "2026-11-20T11:03:00"),
+        ("Sat 12:03", "2026-11-21T12:03:00"),
+        ("Sat 14:03", "2026-11-14T14:03:00"),
+        ("last Sat 12:03", "2026-11-14T12:03:00"),
+        ("Sun 12:03", "2026-11-15T12:03:00"),
+        ("Fri 23:30 -05:00", "2026-11-21T04:30:00"),
+        # What logs hold.
+        ("Nov  8 14:03:00", "2026-11-08T14:03:00"),
+        ("Nov 20 14:03:07.123456", "2026-11-20T14:03:07"),
+        ("2026-11-20T14:03:07.123456789Z", "2026-11-20T14:03:07"),
+        ("2026-11-20T14:03:07.123456+01:00", "2026-11-20T13:03:07"),
+        ("2026-11-20T14:03:07+0100", "2026-11-20T13:03:07"),
+        ("20/Nov/2026:14:03:07 +0100", "2026-11-20T13:03:07"),
+        ("[20/Nov/2026:14:03:07 -0100]", "2026-11-20T15:03:07"),
+        ("[20/Nov/2026:14:03:07.123]", "2026-11-20T14:03:07"),
+        ("2026/11/20 14:03:07.123456", "2026-11-20T14:03:07"),
+        ("2026-11-20 14:03:07,123", "2026-11-20T14:03:07"),
+        ("[Fri Nov 20 14:03:07.123456 2026]", "2026-11-20T14:03:07"),
+        ("Fri Nov 20 14:03:07 CET 2026", "2026-11-20T13:03:07"),
+        ("Fri 2026-11-20 14:03:07 CET", "2026-11-20T13:03:07"),
+        ("Fri 20 Nov 2026 02:03:07 PM CET", "2026-11-20T13:03:07"),
+        ("Friday, 20-Nov-26 14:03:07 GMT", "2026-11-20T14:03:07"),
+        ("Fri, 20 Nov 2026 14:03:07 +0100 (CET)", "2026-11-20T13:03:07"),
+        (
+            "Fri Nov 20 2026 14:03:07 GMT+0100 (Central European Standard Time)",
+            "2026-11-20T13:03:07",
+        ),
+        ("2026-11-20T14:03:07+01:00[Europe/Berlin]", "2026-11-20T13:03:07"),
+        ("2026-11-20T14:03:07[Europe/Berlin]", "2026-11-20T13:03:07"),
+        ("2026-11-20 14:03:07.12 +0100 CET m=+0.012", "2026-11-20T13:03:07"),
+        ("20261120T140307Z", "2026-11-20T14:03:07"),
+        ("20261120140307", "2026-11-20T14:03:07"),
+        ("I1120 14:03:07.123456", "2026-11-20T14:03:07"),
+        ("1795267000.123", "2026-11-21T13:16:40"),
+        ("1795267000123456", "2026-11-21T13:16:40"),
+        ("1795267000123456789", "2026-11-21T13:16:40"),
+        ("1.795267e+09", "2026-11-21T13:16:40"),
+        # What people write.
+        ("2pm", "2026-11-20T14:00:00"),
+        ("12:03 yesterday", "2026-11-20T12:03:00"),
+        ("20.11. 14:03", "2026-11-20T14:03:00"),
+        ("11/20/2026, 2:03:07 PM", "2026-11-20T14:03:07"),
+        ("20/11/2026 14:03", "2026-11-20T14:03:00"),
+        ("2026-11-20 24:00", "2026-11-21T00:00:00"),
+        ("2 h 10 min ago", "2026-11-21T11:20:45"),
+        ("2 hours and 10 minutes ago", "2026-11-21T11:20:45"),
+        ("now-1h30m", "2026-11-21T12:00:45"),
+        ("a week ago", "2026-11-14T13:30:45"),
     ],
 )
 def test_read(text: str, expected: str) -> None:
@@ -80,6 +136,7 @@ def test_read(text: str, expected: str) -> None:
         ("13:03:00", (0, 0)), ("2026-11-21T13:03:07.5Z", (0, 0)), ("13:03:07 +02:00", (0, 0)),
         ("1795266000", (0, 0)), ("now", (60, 0)), ("20s ago", (0, 0)),
         ("5 minutes ago", (30, 30)), ("2 hours ago", (1800, 1800)),
+        ("2 h 10 min ago", (30, 30)), ("Fri 14:03", (0, 60)), ("20/Nov/2026:14:03:07", (0, 0)),
     ],
 )  # fmt: skip
 def test_how_exact_a_time_is_meant(text: str, vague: tuple[float, float]) -> None:
@@ -126,6 +183,34 @@ def test_a_time_that_comes_twice_is_said() -> None:
         assert read_moment(clear, NOW, BERLIN).note == ""
 
 
+@pytest.mark.parametrize(("name", "utc"), [("CEST", "00:30"), ("CET", "01:30"), ("cet", "01:30")])
+def test_the_zones_abbreviation_tells_which_of_both_it_was(name: str, utc: str) -> None:
+    found = read_moment(f"2026-10-25 02:30 {name}", NOW, BERLIN)
+    assert (found.at, found.note) == (unix(f"2026-10-25T{utc}:00+00:00"), "")
+
+
+def test_a_time_that_the_clocks_jumped_over_is_said() -> None:
+    found = read_moment("2026-03-29 02:30", NOW, BERLIN)
+    assert found.at == unix("2026-03-29T01:30:00+00:00")
+    assert "jumped over this time; it is read as 03:30:00 CEST" in found.note
+
+
+@pytest.mark.parametrize("short", ["CET", "CEST", "PDT", "JST"])
+def test_an_abbreviation_is_its_own_offset_all_year(short: str) -> None:
+    hours = {"CET": 1, "CEST": 2, "PDT": -7, "JST": 9}[short]
+    for day in ("2026-07-01", "2026-01-01"):
+        found = read_moment(f"{day} 12:00 {short}", NOW, UTC_ZONE)
+        assert found.at == unix(f"{day}T12:00:00+00:00") - 3600 * hours
+        assert found.zone_name == short
+
+
+def test_an_end_may_lie_in_the_future() -> None:
+    assert read_moment("2027-01-01 00:00", NOW, UTC_ZONE, future=True).at == unix(
+        "2027-01-01T00:00:00+00:00"
+    )
+    assert read_moment("14:03", NOW, UTC_ZONE, future=True).at < NOW
+
+
 @pytest.mark.parametrize(
     ("text", "words"),
     [
@@ -140,6 +225,21 @@ def test_a_time_that_comes_twice_is_said() -> None:
         ("999999 days ago", "after 1970"),
         ("14:03\x1b[31m", "expected a time such as"),
         ("in the afternoon", "expected a time such as"),
+        ("Fri Nov 21 12:03", "but 2026-11-21 is a Saturday"),
+        ("Fri, 21 Nov 2026 12:03:00 +0100", "but 2026-11-21 is a Saturday"),
+        ("Fri today 12:03", "but 2026-11-21 is a Saturday"),
+        ("Fri", "found the day 'Fri' alone; add the time of day"),
+        ("2026-11-20", "found the day '2026-11-20' alone; add the time of day"),
+        ("11/12/2025 14:03", "write 2025-11-12 or 2025-12-11"),
+        ("Feb 30 14:03", "a day that no calendar has"),
+        ("tomorrow 14:03", "expected a time in the past"),
+        ("14:03 pm", "expected a time such as"),
+        ("Fri 14:03 Nov 20", "expected a time such as"),
+        ("14:03 IST", "expected a time zone such as"),
+        ("2026-11-20 14:03:00 CET (12:03:00 UTC)", "found two that are not the same"),
+        ("2026-11-20 14:03:00 +0100 (12:03:00 UTC)", "found two that are not the same"),
+        ("half a day ago", "expected a time such as"),
+        ("5 ago", "expected a time such as"),
     ],
 )
 def test_refused_in_one_sentence(text: str, words: str) -> None:
@@ -161,6 +261,74 @@ def test_what_was_written_with_an_offset_comes_back(at: int, zone: str) -> None:
         return  # such an offset cannot be written
     assert read_moment(there.isoformat(), NOW, BERLIN).at == at
     assert read_moment(there.strftime("%d %b %Y %H:%M:%S %z"), NOW, BERLIN).at == at
+
+
+ZONES = ["UTC", "Europe/Berlin", "Asia/Kathmandu", "America/St_Johns", "America/Chicago",
+         "Pacific/Kiritimati", "Pacific/Apia", "Asia/Kolkata", "Europe/London"]  # fmt: skip
+
+
+@given(st.integers(86400, int(NOW)), st.sampled_from(ZONES), st.sampled_from(ZONES))
+@example(int(unix("2026-10-25T00:30:00+00:00")), "Europe/Berlin", "UTC")
+@example(int(unix("2026-10-25T01:30:00+00:00")), "Europe/Berlin", "Europe/Berlin")
+def test_what_is_printed_of_a_time_is_read_again(at: int, zone: str, here: str) -> None:
+    printed = Moment(float(at), ZoneInfo(zone), "")
+    there = printed.local(at)
+    if (there.utcoffset() or timedelta(0)) % timedelta(minutes=1):
+        return  # of before 1972
+    again = read_moment(printed.text, NOW, ZoneInfo(here))
+    assert again.at == at
+    assert again.local(at).isoformat() == there.isoformat()
+    brief = read_moment(printed.brief, NOW, ZoneInfo(here))
+    assert brief.at <= at < brief.at + brief.vague[1]
+    clock = printed.clock(at, at + 86400 * 2)
+    if there.replace(fold=1).timestamp() == there.replace(fold=0).timestamp():
+        assert read_moment(clock, NOW, ZoneInfo(zone)).at == at
+    utc, day = utc_text(at + 0.123), utc_text(at)[:19].replace("T", " ")
+    of_report = report_words.moment(at)
+    for text in (
+        utc, f"{day} UTC", f"{utc.rstrip('Z').replace('T', ' ')} UTC", of_report,
+        there.isoformat(), there.strftime("%Y-%m-%d %H:%M:%S %z"), _when(at, ZoneInfo(zone)),
+    ):  # fmt: skip
+        assert read_moment(text, NOW, ZoneInfo(here)).at == at, text
+
+
+@given(st.integers(0, 86000), st.sampled_from(ZONES))
+def test_a_time_of_the_last_day_is_read_again(seconds: int, here: str) -> None:
+    at = int(NOW) - seconds
+    for text in (f"{report_words.clock(at + 0.5)} UTC", f"{utc_text(at)[11:23]} UTC"):
+        assert read_moment(text, NOW, ZoneInfo(here)).at == at
+        assert read_moment(f"{text} (12.300 s)", NOW, ZoneInfo(here)).at == at
+
+
+@given(st.floats(0, 86400 * 400))
+def test_how_long_ago_is_read_again(seconds: float) -> None:
+    found = read_moment(ago_text(seconds), NOW, UTC_ZONE)
+    before, behind = found.vague
+    assert found.at - before - 0.5 <= NOW - seconds <= found.at + behind + 0.5
+
+
+@given(st.integers(0, 6), st.integers(0, 1439), st.sampled_from(ZONES))
+def test_a_weekday_is_the_newest_such_one(weekday: int, minute: int, zone: str) -> None:
+    name = ["Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"][weekday]
+    clock = f"{minute // 60:02d}:{minute % 60:02d}"
+    for text in (f"{name} {clock}", f"{clock} {name}", f"{name.upper()}. at {clock}"):
+        found = read_moment(text, NOW, ZoneInfo(zone))
+        there = found.local(found.at)
+        assert (there.weekday(), f"{there:%H:%M}") == (weekday, clock)
+        assert -60 <= NOW - found.at < 7 * 86400
+
+
+@given(st.integers(0, int(NOW)), st.integers(0, 6))
+def test_a_weekday_and_a_date_agree_or_are_refused(at: int, weekday: int) -> None:
+    when = datetime.fromtimestamp(at, UTC)
+    name = (when + timedelta(days=weekday)).strftime("%a")
+    for form in ("%d %b %Y %H:%M:%S +0000", "%Y-%m-%d %H:%M:%S UTC"):
+        text = f"{name}, {when.strftime(form)}"
+        if weekday == 0:
+            assert read_moment(text, NOW, BERLIN).at == at
+        else:
+            with pytest.raises(TimeError, match=r"a weekday and a date that agree.*is a "):
+                read_moment(text, NOW, BERLIN)
 
 
 @given(st.integers(0, 86399), st.sampled_from(["UTC", "Europe/Berlin", "Pacific/Kiritimati"]))

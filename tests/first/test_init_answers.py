@@ -26,6 +26,7 @@ GOOD: dict[str, list[str]] = {
     "serve": ["", "http://10.0.0.7:3773/"],
     "machine": ["", "http://10.0.0.7:9100/metrics", "10.0.0.7:22", "[::1]:22"],
     "upstreams": ["10.0.3.7:8080", "db:5432", "[::1]:80"],
+    "envoy_admin": ["http://10.0.0.8:9901", "https://envoy.example/"],
     "doh": [*DOH, "https://[2606:4700::1111]/dns-query"],
 }
 HOSTILE = st.one_of(

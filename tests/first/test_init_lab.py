@@ -70,6 +70,43 @@ def test_the_file_runs_clean_and_convicts_what_is_broken(lab: LabProcess, tmp_pa
     assert (code, found["status"], found["convicted"]) == (1, "localised", ["dispatch"])
 
 
+def test_one_resolver_works_and_it_is_said_what_it_costs(lab: LabProcess, tmp_path: Path) -> None:
+    flags = public_flags(lab)
+    cut = len(flags) - 1 - flags[::-1].index("--doh")
+    assert flags.count("--doh") == 2
+    done = t3probe("init", *flags[:cut], *flags[cut + 2 :], *inside_flags(lab), folder=tmp_path)
+    assert done.returncode == 0, done.stderr
+    said = "one provider: `doh` cannot be told from it, nor `wan` from both; a second one tells"
+    assert f"{said}: add --doh URL" in done.stderr
+    file = tmp_path / "deployment.toml"
+    assert f"# {said}" in file.read_text()
+    code, found = a_run(file, tmp_path / "clean")
+    assert (code, found["status"]) == (0, "clean")
+    lab.switch(["doh:blackhole:1"])
+    code, found = a_run(file, tmp_path / "broken")
+    assert code == 1
+    assert "wan" not in found["convicted"], "the only resolver is not the way out"
+
+
+def test_an_envoy_is_a_source(tmp_path: Path) -> None:
+    words = ("--host", "x.org", "--no-probe", "--envoy-admin", "http://127.0.0.1:9901")
+    done = t3probe("init", *words, "--envoy-admin", "http://127.0.0.1:9902", folder=tmp_path)
+    assert done.returncode == 0, done.stderr
+    found = load(tmp_path / "deployment.toml", {}, now=0.0).upstream_source
+    assert [(one.name, one.kind, one.url) for one in found] == [
+        ("envoy", "envoy", "http://127.0.0.1:9901"),
+        ("envoy-2", "envoy", "http://127.0.0.1:9902"),
+    ]
+
+
+def test_an_envoy_that_does_not_answer_is_a_warning(lab: LabProcess, tmp_path: Path) -> None:
+    words = (*public_flags(lab), "--envoy-admin", "http://127.0.0.1:9")
+    done = t3probe("init", *words, folder=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "warning  source-envoy: " in done.stderr
+    assert "# when this was written: " in (tmp_path / "deployment.toml").read_text()
+
+
 def test_a_broken_leg_is_a_warning_and_the_file_is_written(lab: LabProcess, tmp_path: Path) -> None:
     lab.switch(["dispatch:refuse"])
     done = t3probe("init", *public_flags(lab), *inside_flags(lab), folder=tmp_path)
@@ -135,7 +172,8 @@ def test_a_file_that_is_there_is_kept(tmp_path: Path) -> None:
         (["--host", 'a"\nb'], "init: --host: expected"),
         (["--host", "x.org", "--ws-path", "none"], "expected --ws-path or --public, found neither"),
         (["--host", "x.org", "--internal", "lb"], "init: --internal: expected an IP address"),
-        (["--host", "x.org", "--doh", "https://1.1.1.1/x"], "expected at least two resolvers"),
+        (["--host", "x.org", "--doh", "https://dns.org/x"], "a DoH provider with an IP address"),
+        (["--host", "x.org", "--envoy-admin", "e:9901"], "init: --envoy-admin: expected a URL"),
         (["--host", "x.org", "--ca", "nowhere.pem"], "expected a readable PEM file"),
         (["--host", "x.org", "-o", "no/where.toml"], "no/where.toml: cannot be written"),
     ],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import gzip
 import io
 import json
@@ -10,10 +11,11 @@ from typing import Any
 
 import msgspec
 import pytest
-from forensics_help import AT, access, gone, lost, quiet, refused
+from forensics_help import AT, NOW, access, gone, lost, quiet, refused
 from test_forensics_runs import broken
 
 from t3probe.cli import main
+from t3probe.forensics.command import add, forensics
 from t3probe.record import leg_property, record_line, run_property
 
 Capture = pytest.CaptureFixture[str]
@@ -134,6 +136,19 @@ def test_around_a_time(log: Path, runs: Path, capsys: Capture) -> None:
     whole = answer(*words, "--window", "5s", capsys=capsys)
     assert whole["bursts"] == []
     assert "NOTHING DIED IN BURSTS" in text(*words, "--window", "5s", capsys=capsys)
+
+
+@pytest.mark.parametrize(
+    "time",
+    ["Fri 14:03:20 UTC", "20/Nov/2026:14:03:20 +0000", "2026-11-20 15:03:20 CET (14:03:20 UTC)",
+     "1795183400123", "Fri, 20 Nov 2026 14:03:20 GMT"],
+)  # fmt: skip
+def test_around_takes_what_explain_takes(time: str, log: Path, capsys: Capture) -> None:
+    parser = argparse.ArgumentParser()
+    add(parser.add_subparsers())
+    words = ["forensics", str(log), "--around", time, "--timezone", "UTC", "--json"]
+    forensics(parser.parse_args(words), NOW)
+    assert "was read as 2026-11-20T14:03:20.000Z" in json.loads(capsys.readouterr().out)["asked"]
 
 
 def test_since_and_until(log: Path, capsys: Capture) -> None:

@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 import pytest
 from forensics_help import NOW, UTC_ZONE, read, unix
 
-from t3probe.forensics.stamps import Stamps, TimeError, moment
+from t3probe.forensics.stamps import Stamps
 from t3probe.forensics.tally import CODE_BITS
 
 BERLIN = ZoneInfo("Europe/Berlin")
@@ -107,30 +107,6 @@ def test_a_time_that_cannot_be_counts_as_none(stamp: str) -> None:
 
 def test_a_leap_second_is_a_time() -> None:
     assert seconds("2016-12-31T23:59:60Z" + SAID) == [unix("2017-01-01T00:00:00+00:00")]
-
-
-@pytest.mark.parametrize(
-    ("text", "meant"),
-    [
-        ("14:03", "2026-11-20T14:03:00Z"),
-        ("11:59:30", "2026-11-21T11:59:30Z"),
-        ("12:30+01:00", "2026-11-21T11:30:00Z"),
-        ("2026-11-20T14:03:07Z", "2026-11-20T14:03:07Z"),
-        ("2026-11-20T15:03:07+01:00", "2026-11-20T14:03:07Z"),
-        ("2026-11-20 14:03", "2026-11-20T14:03:00Z"),
-        ("2026-11-20 14:03:07 UTC", "2026-11-20T14:03:07Z"),
-        ("Nov 20 14:03:07", "2026-11-20T14:03:07Z"),
-        ("1795183387", "2026-11-20T14:03:07Z"),
-    ],
-)
-def test_a_time_on_the_command_line(text: str, meant: str) -> None:
-    assert moment(text, NOW, UTC_ZONE) == unix(meant)
-
-
-@pytest.mark.parametrize("text", ["", "noon", "25:00", "14:61", "2026-02-30 10:00", "Foo 1 10:00"])
-def test_a_time_that_is_none_is_one_sentence(text: str) -> None:
-    with pytest.raises(TimeError, match="expected a time such as 14:03"):
-        moment(text, NOW, UTC_ZONE)
 
 
 def test_only_what_lies_in_the_asked_time_counts() -> None:

@@ -217,10 +217,11 @@ def test_an_upstream_takes_the_median_of_its_connects() -> None:
 
 
 def test_another_suites_checks_of_no_length() -> None:
-    found = values(metrics.check_families([("a", None, 0.0), ("b", True, -1.0), ("c", False, 2.0)]))
+    none = ("a", None, 0.0), ("b", True, -1.0), ("d", True, None)
+    found = values(metrics.check_families([*none, ("c", False, 2.0)]))
     assert found == {
-        "t3probe_check_duration_seconds check=a": 0.0,
         "t3probe_check_success check=b": 1.0,
+        "t3probe_check_success check=d": 1.0,
         "t3probe_check_success check=c": 0.0,
         "t3probe_check_duration_seconds check=c": 2.0,
     }

@@ -7,9 +7,12 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from unittest import mock
 
 import msgspec
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from metrics_record import (
     CLOUDFLARE,
     COLLAPSED,
@@ -27,6 +30,7 @@ from metrics_record import (
 )
 
 from t3probe import metrics
+from t3probe.metrics import build
 from t3probe.metrics.build import CHECK_NAME_LIMIT, CHECKS_LIMIT
 from t3probe.metrics.document import page
 from t3probe.observation import REASONS, Baseline, Observation
@@ -273,16 +277,24 @@ def test_another_suites_checks() -> None:
         "t3probe_check_success check=b": 0,
         "t3probe_check_duration_seconds check=a": 1.5,
         "t3probe_check_duration_seconds check=b": 0,
-        "t3probe_check_duration_seconds check=c": 2,
     }
 
 
 def test_another_suites_checks_are_bounded_and_one_failure_of_a_name_counts() -> None:
     many = [(f"check {number}", True, 1.0) for number in range(CHECKS_LIMIT + 50)]
-    long = [("x" * 10_000 + end, end != "b", 1.0) for end in "abc"]
-    found = values(metrics.check_families([*long, *many]))
+    long = [(start + "x" * 10_000, start != "b", 1.0) for start in "abc"]
+    found = values(metrics.check_families([*many, *long]))
     assert len(found) == 2 * CHECKS_LIMIT
     assert found["t3probe_check_success check=" + "x" * CHECK_NAME_LIMIT] == 0
+
+
+@given(st.lists(st.sampled_from([True, False, None]), max_size=60), st.integers(1, 30))
+def test_what_is_cut_of_another_suite_passed(outcomes: list[bool | None], most: int) -> None:
+    checks = [(f"{n}", passed, None) for n, passed in enumerate(outcomes)]
+    with mock.patch.object(build, "CHECKS_LIMIT", most):
+        found = list(values(metrics.check_families(checks)).values())
+    assert len(found) == min(most, len(outcomes) - outcomes.count(None))
+    assert found.count(0) == min(most, outcomes.count(False))
 
 
 def test_what_is_no_number_of_seconds_is_not_published() -> None:
