@@ -31,7 +31,7 @@ _OWN = (
     b"Adding DoH Client thread", b"Not validating response for security",
     b"Error while retrieving the security update", b"Response code '", b"Polled security status",
     b"Opened console connection", b"Closed console connection", b"Accepting control connections",
-    b"Passing a plugin", b"Removing server from", b"Reloaded ",
+    b"No downstream servers defined", b"Passing a plugin", b"Removing server from", b"Reloaded ",
 )  # fmt: skip
 _SENTENCES = _OWN + _HEALTH
 _FAILURES = (b"Had a downstream timeout from ", b"Error sending request to backend ")
