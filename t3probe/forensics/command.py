@@ -34,7 +34,7 @@ EXAMPLES = """\
 examples:
   journalctl -u dispatch -u t3-serve -o short-iso | t3probe forensics -
   t3probe forensics tunnel.log access.log.1.gz --around 14:03 --runs results/
-  t3probe forensics haproxy.log nginx.log --map haproxy=tunnel --map nginx=cf-edge"""
+  t3probe forensics haproxy.log --map haproxy=tunnel"""
 
 
 class _Mistake(Exception):
@@ -63,8 +63,8 @@ def add(commands: Any) -> None:
     parser.add_argument("--since", metavar="TIME", help="14:03, 2026-11-20T14:03:07Z, ...")
     parser.add_argument("--until", metavar="TIME")
     parser.add_argument(
-        "--source", default="auto", choices=(*SOURCES, "auto"),
-        help="whose logs they are; default: told line by line",
+        "--source", default="auto", choices=(*SOURCES, "auto"), metavar="SOURCE",
+        help=f"whose logs they are: {', '.join(SOURCES)}; default: told line by line",
     )  # fmt: skip
     parser.add_argument(
         "--timezone", metavar="NAME",

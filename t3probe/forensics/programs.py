@@ -47,8 +47,9 @@ _DNSDIST = (
     b"Had a downstream ", b"Error ", b"Invalid health ", b"Timeout while waiting for the health",
     b"Got query ", b"Got answer ", b"Query from ", b"Listening on ", b"Read configuration ",
     b"Added downstream ", b"Adding ", b"ACL allowing ", b"Console ACL ", b"Not validating ",
-    b"No downstream ", b"Response code '", b"Polled security ", b"Opened console ", b"Closed console ",
-    b"Accepting control ", b"Removing server ", b"Reloaded ", b"Unable to ", b"Passing a ",
+    b"No downstream ", b"Response code '", b"Polled security ", b"Opened console ",
+    b"Closed console ", b"Accepting control ", b"Removing server ", b"Reloaded ",
+    b"Unable to ", b"Passing a ",
 )  # fmt: skip
 
 FORMS: tuple[Form, ...] = (

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from pathlib import Path
 
 import pytest
 from forensics_help import AT, read, told
@@ -153,3 +154,11 @@ def test_no_line_costs_more_than_in_proportion(line: bytes) -> None:
 
 def test_the_samples_lie_at_the_moment_that_they_name() -> None:
     assert read([one[0] for one in SAMPLES]).began == AT
+
+
+def test_the_document_lists_every_form() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "forensics.md").read_text()
+    for form in (*FORMS, *JSON_FORMS):
+        assert form.name in page
+    for flag in ("DC", "UH", "UF", "UC", "UT", "URX"):
+        assert f"`{flag}`" in page
