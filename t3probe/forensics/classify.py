@@ -29,7 +29,7 @@ _SOURCES = (
 """The first that fits: `t3-dispatch` is dispatch's."""
 _STRANGER = re.compile(
     rb"(?:systemd|kernel|sshd|cron|networkmanager|dhc|dbus|sudo|chronyd|dockerd|containerd"
-    rb"|kubelet|rsyslogd|snapd|polkitd|dnsmasq|avahi)",
+    rb"|kubelet|rsyslogd|snapd|polkitd|dnsmasq|avahi|prometheus|node[-_]exporter|alertmanager)",
     re.IGNORECASE,
 )
 """Units whose `timed out` is none of serve's business."""

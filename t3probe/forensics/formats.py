@@ -236,9 +236,10 @@ class Reader:
                 inner = Peeled(None, b"", b"", None)
         else:
             inner = self._inner(text if isinstance(text, (str, bytes)) else "")
+        _, inside, body, inner_row, _, _, _, _ = inner
         if when is None:
-            return inner._replace(who=who or inner.who)
-        return inner._replace(when=when, outer=when, zoned=True, who=who or inner.who)
+            return inner._replace(who=who or inside)
+        return Peeled(when, who or inside, body, inner_row, True, when)
 
     def _inner(self, text: str | bytes) -> Peeled:
         raw = text.encode(errors="replace") if isinstance(text, str) else text

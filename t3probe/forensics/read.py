@@ -117,7 +117,7 @@ class _Log:
             self.close()
         if line.endswith(b"\r"):
             line = line[:-1]
-        if self.plain_access and b'] "' in line and line.endswith(b"ms"):
+        if line.endswith(b"ms") and b'] "' in line and self.plain_access:
             # Whatever stands before it: such a line bears its own time, with a zone.
             told = read_common(line, self.stamps, self.asked.slow_seconds)
             if told is not None and told.ended is not None:
@@ -129,7 +129,7 @@ class _Log:
         peeled = self.reader.peel(line)
         if peeled.at:
             self.before = peeled
-            if peeled.body[:3] == b"[s=":
+            if not peeled.who and peeled.body.startswith(b"[s="):
                 self.block = begun(peeled.body, peeled.when)
                 if self.block is not None:
                     return
@@ -168,7 +168,7 @@ class _Log:
 
     def judge(self, peeled: Peeled, line: bytes) -> None:
         """Take one line in, without what stood before it."""
-        who, body, row = peeled.who, peeled.body, peeled.row
+        _, who, body, row, _, _, _, _ = peeled
         source = self.forced or (source_of(who) if who else "")
         if source in OWN_LOGS and body[:4] not in LEVELS:
             told = self.program(peeled, source)

@@ -101,6 +101,8 @@ def test_the_tunnel_that_was_killed_and_what_a_run_says(
     burst = found(stack, since, capsys, "--runs", str(tmp_path))["bursts"][0]
     assert burst["sources"] == ["nginx"]
     assert burst["suspects"][0] == "tunnel"
+    # The access log and the error log speak of the same nine requests.
+    assert burst["deaths"] == 9
     assert any("both point at tunnel" in one for one in burst["runs_text"])
 
 
