@@ -24,6 +24,7 @@ LAYERS = [
         "words",
         "columns",
         "shards",
+        "utf16",
     },
     {"pressure", "tcpinfo", "tls", "resolve", "probes"},
     {"run", "verdict", "gate", "record", "judge", "junit", "options", "output", "own_checks"},

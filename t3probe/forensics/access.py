@@ -1,8 +1,9 @@
-"""Traefik's access log: the common format with Traefik's own end, and JSON.
+"""Answered requests: what a status, a duration and whoever ended it say; Traefik's two forms.
 
-A line bears the time at which the request *began*; what matters here is when it ended, so the
-duration is added. In the common format both are cut to a second and a millisecond, so an end
-can be early by a second. See doc.traefik.io, "Access Logs".
+A line of Traefik, haproxy or Envoy bears the time at which the request *began*; what matters here
+is when it ended, so the duration is added. nginx writes the end. In Traefik's common format both
+are cut to a second and a millisecond, so an end can be early by a second. See doc.traefik.io,
+"Access Logs".
 """
 
 from __future__ import annotations
@@ -10,73 +11,118 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
-from t3probe.forensics.formats import Journal
-from t3probe.forensics.kinds import code
+from t3probe.forensics.kinds import BY_NAME, code
+from t3probe.forensics.rows import Row, own_time
 from t3probe.forensics.stamps import Stamps
 
-__all__ = ["Access", "access_kind", "read_common", "read_json"]
+__all__ = [
+    "ENDED", "LONGEST_SECONDS", "TOOK", "Codes", "Told", "answered", "codes_of", "read_common",
+    "read_json",
+]  # fmt: skip
 
 _COMMON = re.compile(
     rb"\[(\d\d/[A-Z][a-z]{2}/\d{4}:\d\d:\d\d:\d\d) ([+-]\d{4})\] "
-    rb'"([A-Z]{1,20}) [^"]*" (\d{1,3}|-) .*" (\d{1,15})ms\s*\Z',
-    re.DOTALL,
+    rb'"([A-Z]{1,20}) [^"]*" (\d{1,3}|-) '
 )
-_ISO = re.compile(rb"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(\.\d{1,9})?(Z|[+-]\d\d:?\d\d)?")
 LONGEST_SECONDS = 10 * 366 * 86_400
 
-GONE = code("traefik_client_gone")
-BAD = code("traefik_bad_gateway")
-UNAVAILABLE = code("traefik_unavailable")
-TIMEOUT = code("traefik_gateway_timeout")
-ENDED = code("traefik_websocket_ended")
-SLOW = code("traefik_slow")
-SERVED = code("traefik_served")
-_STATUS = {101: ENDED, 499: GONE, 502: BAD, 503: UNAVAILABLE, 504: TIMEOUT}
+
+class Codes(NamedTuple):
+    """The numbers of one proxy's kinds."""
+
+    gone: int
+    bad: int
+    unavailable: int
+    timeout: int
+    ended: int
+    slow: int
+    served: int
 
 
-class Access(NamedTuple):
-    """One answered request."""
+def codes_of(source: str) -> Codes:
+    """Of Traefik, haproxy, nginx or Envoy."""
+    names = (
+        "client_gone", "bad_gateway", "unavailable", "gateway_timeout", "websocket_ended",
+        "slow", "served",
+    )  # fmt: skip
+    return Codes(*(code(f"{source}_{name}") for name in names))
+
+
+TRAEFIK = codes_of("traefik")
+ENDED = frozenset(BY_NAME[name] for name in BY_NAME if name.endswith("_websocket_ended"))
+TOOK = frozenset(BY_NAME[name] for name in BY_NAME if name.endswith(("_served", "_slow")))
+
+
+class Told(NamedTuple):
+    """What one line of a program says."""
 
     kind: int
-    ended: int | None
-    """Unix seconds."""
-    seconds: float
+    ended: int | None = None
+    """Unix seconds, when the line itself says them."""
+    seconds: float | None = None
+    """How long it took or lived; None: not said."""
+    begins: bool = False
+    """Whether the times that the line itself holds are those of the begin."""
+    remark: str = ""
+    """What such lines do not say."""
+    zoned: bool = True
+    """Whether `ended` was written with its zone."""
 
 
-def access_kind(status: int, method: bytes | str, seconds: float, slow_seconds: float) -> int:
-    """What a status and a duration say. Status 0 or none on a GET is an upgrade whose status
-    was never seen by the log: Traefik 2 writes WebSockets so."""
-    kind = _STATUS.get(status)
-    if kind is None:
-        if status == 0 and method in (b"GET", "GET"):
-            return ENDED
-        return SLOW if seconds >= slow_seconds else SERVED
-    return kind
+def answered(codes: Codes, status: int, seconds: float | None, slow_seconds: float) -> int:
+    """What a status and a duration say, where nothing else says who ended it."""
+    if status == 101:
+        return codes.ended
+    if status == 502:
+        return codes.bad
+    if status == 503:
+        return codes.unavailable
+    if status == 504:
+        return codes.timeout
+    if status == 499:
+        return codes.gone
+    return codes.slow if seconds is not None and seconds >= slow_seconds else codes.served
 
 
-def read_common(body: bytes, stamps: Stamps, slow_seconds: float) -> Access | None:
-    """A line in the common format; None: it is none."""
+def _traefik(status: int, method: bytes | str, seconds: float, slow_seconds: float) -> int:
+    """Status 0 or none on a GET is an upgrade whose status was never seen by the log: Traefik 2
+    writes WebSockets so."""
+    if status == 0 and method in (b"GET", "GET"):
+        return TRAEFIK.ended
+    return answered(TRAEFIK, status, seconds, slow_seconds)
+
+
+def read_common(body: bytes, stamps: Stamps, slow_seconds: float) -> Told | None:
+    """A line in Traefik's common format; None: it is none."""
+    took = body[body.rfind(b'" ') + 2 :].rstrip()
+    if took[-2:] != b"ms" or not took[:-2].isdigit() or len(took) > 17:
+        return None
     found = _COMMON.search(body)
     if found is None:
         return None
-    text, zone, method, status, took = found.groups()
-    seconds = min(int(took) / 1000, LONGEST_SECONDS)
+    text, zone, method, status = found.groups()
+    seconds = min(int(took[:-2]) / 1000, LONGEST_SECONDS)
     began = stamps.clf(text, zone)
-    kind = access_kind(0 if status == b"-" else int(status), method, seconds, slow_seconds)
-    return Access(kind, None if began is None else began + int(seconds), seconds)
+    kind = _traefik(0 if status == b"-" else int(status), method, seconds, slow_seconds)
+    return Told(kind, None if began is None else began + int(seconds), seconds)
 
 
-def read_json(row: Journal, stamps: Stamps, slow_seconds: float) -> Access | None:
-    """A JSON line, duration in nanoseconds; None: it is none."""
-    took, status = row.duration, row.status
+def read_json(row: Row, stamps: Stamps, slow_seconds: float) -> Told | None:
+    """A JSON line of Traefik, duration in nanoseconds; None: it is none.
+
+    Without a start that can be read the time of writing is the end.
+    """
+    took, status = row.duration_ns, row.downstream
     if not isinstance(took, (int, float)) or not isinstance(status, int):
         return None
     seconds = min(max(took / 1e9, 0.0), LONGEST_SECONDS)
-    ended: int | None = None
-    if isinstance(row.start, str):
-        found = _ISO.match(row.start.encode(errors="replace"))
-        began = stamps.iso(found[1], found[3]) if found else None
-        if found and began is not None:
-            ended = int(began + float(found[2] or 0) + seconds)
+    began = stamps.any(row.start_utc)
+    if began is None:
+        began = stamps.any(row.start_local)
+    if began is None:
+        written, _ = own_time(row, stamps)
+        ended = None if written is None else int(written)
+    else:
+        ended = int(began + seconds)
     method = row.method if isinstance(row.method, str) else ""
-    return Access(access_kind(status, method, seconds, slow_seconds), ended, seconds)
+    return Told(_traefik(status, method, seconds, slow_seconds), ended, seconds)

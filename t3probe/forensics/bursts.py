@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 from t3probe.forensics.kinds import AGAIN, CONN_CODES, KINDS, Kind, Sure
 from t3probe.forensics.place import LAST_MILE, Places
-from t3probe.forensics.tally import Tally
+from t3probe.forensics.tally import CODE_BITS, Tally
 
 __all__ = ["RULE", "Burst", "Part", "find"]
 
@@ -27,12 +27,12 @@ KNOWN_BEFORE = 10
 JOIN_SECONDS = 2
 """Bursting seconds that are no further apart are one burst."""
 CONNECTIONS = "tunnel connections"
-ALONE = {CONNECTIONS: 2, "died": 1, "stopped": 1}
+ALONE = {CONNECTIONS: 2, "died": 1, "stopped": 1, "restarted": 1}
 """Groups in which so many are a burst whatever is usual."""
 RULE = (
     f"at least {LEAST} within a second, and {LEAST} more than {TIMES} times the usual of the "
     f"minute before; {LEAST_TOGETHER} each when two sources agree; two lost tunnel connections; "
-    "any process that died"
+    "any process that died, was stopped or started anew"
 )
 SURENESS: tuple[Sure, ...] = ("guess", "likely", "sure")
 
@@ -47,6 +47,7 @@ class Part(NamedTuple):
     kinds: dict[str, int]
     """Lines per kind."""
     segments: tuple[str, ...]
+    """Empty: nobody said where the source stands, or nothing is known there."""
     sure: Sure
     bursting: bool
     """False: seen in these seconds, but not more than usual."""
@@ -61,12 +62,15 @@ class Burst(NamedTuple):
     deaths: int
     parts: tuple[Part, ...]
     suspects: tuple[str, ...]
-    """The segments that can explain all bursting parts; when none can, all that explain one."""
+    """The segments that can explain all bursting parts whose place is known; when none can, all
+    that explain one; empty: no place is known."""
     one_cause: bool
     """Whether one segment can explain all of it."""
     perhaps_one_person: bool
     """Whether a last mile could explain all of it too, were it all one person's."""
     sure: Sure
+    unplaced: tuple[str, ...] = ()
+    """Sources among them of which nobody said where they stand."""
 
     @property
     def sources(self) -> tuple[str, ...]:
@@ -74,11 +78,16 @@ class Burst(NamedTuple):
         return tuple(dict.fromkeys(part.source for part in self.parts if part.bursting))
 
 
+Key = tuple[str, str]
+"""A group's source and name."""
+
+
 class _Group:
     """The seconds of one group: how many in each, and what is usual."""
 
     def __init__(self, name: str, source: str, seconds: dict[int, int]) -> None:
         self.name, self.source = name, source
+        self.key: Key = (source, name)
         self.seconds = seconds
         self.at = sorted(seconds)
         running = 0
@@ -139,16 +148,16 @@ def find(tally: Tally, places: Places) -> list[Burst]:
     """The bursts in what was counted, by onset."""
     groups = _groups(tally)
     first, last = tally.began or 0, tally.ended
-    hot: dict[str, set[int]] = {}
-    warm: dict[str, set[int]] = {}
+    hot: dict[Key, set[int]] = {}
+    warm: dict[Key, set[int]] = {}
     for group in groups:
-        hot[group.name] = group.hot(ALONE.get(group.name, LEAST), first, last)
-        warm[group.name] = group.hot(ALONE.get(group.name, LEAST_TOGETHER), first, last)
+        hot[group.key] = group.hot(ALONE.get(group.name, LEAST), first, last)
+        warm[group.key] = group.hot(ALONE.get(group.name, LEAST_TOGETHER), first, last)
     _agree(groups, warm, hot)
     out = []
     for began, ended in _joined({one for seconds in hot.values() for one in seconds}):
         parts = _parts(tally, groups, hot, began, ended, places)
-        out.append(_burst(began, ended, parts))
+        out.append(_burst(began, ended, parts, places))
     return out
 
 
@@ -174,12 +183,12 @@ def _sums(tally: Tally, source: str, name: str) -> dict[int, int]:
 
 
 def _agree(
-    groups: Iterable[_Group], warm: Mapping[str, set[int]], hot: dict[str, set[int]]
+    groups: Iterable[_Group], warm: Mapping[Key, set[int]], hot: dict[Key, set[int]]
 ) -> None:
     """Lower counts of different sources in the same window make each other count."""
     by_source: dict[str, set[int]] = {}
     for group in groups:
-        by_source.setdefault(group.source, set()).update(warm[group.name])
+        by_source.setdefault(group.source, set()).update(warm[group.key])
     for group in groups:
         others = {
             near
@@ -188,7 +197,7 @@ def _agree(
             for second in seconds
             for near in (second - 1, second, second + 1)
         }
-        hot[group.name] |= warm[group.name] & others
+        hot[group.key] |= warm[group.key] & others
 
 
 def _joined(seconds: set[int]) -> list[tuple[int, int]]:
@@ -206,7 +215,7 @@ LOSSES = [at for at, kind in enumerate(KINDS) if kind.source == "tunnel" and not
 
 
 def _parts(
-    tally: Tally, groups: Iterable[_Group], hot: Mapping[str, set[int]],
+    tally: Tally, groups: Iterable[_Group], hot: Mapping[Key, set[int]],
     began: int, ended: int, places: Places,
 ) -> tuple[Part, ...]:  # fmt: skip
     out = []
@@ -234,14 +243,14 @@ def _parts(
                 group.source, group.name, count, {kind.name: kinds[kind] for kind in kinds},
                 tuple(sorted(segments, key=lambda one: places.order.get(one, 0))),
                 _surest(kinds),
-                any(began <= second <= ended for second in hot[group.name]),
+                any(began <= second <= ended for second in hot[group.key]),
             )
         )  # fmt: skip
     return tuple(sorted(out, key=lambda part: (not part.bursting, -part.deaths, part.group)))
 
 
 def _lines(tally: Tally, code: int, began: int, ended: int) -> int:
-    return sum(tally.cells.get(at << 6 | code, 0) for at in range(began, ended + 1))
+    return sum(tally.cells.get(at << CODE_BITS | code, 0) for at in range(began, ended + 1))
 
 
 def _surest(kinds: Mapping[Kind, int]) -> Sure:
@@ -251,22 +260,30 @@ def _surest(kinds: Mapping[Kind, int]) -> Sure:
     )
 
 
-def _burst(began: int, ended: int, parts: tuple[Part, ...]) -> Burst:
+def _burst(began: int, ended: int, parts: tuple[Part, ...], places: Places) -> Burst:
     bursting = [part for part in parts if part.bursting]
+    # A source whose place is not known explains nothing, and contradicts nothing.
+    placed = [part for part in bursting if part.segments]
+    unplaced = tuple(
+        dict.fromkeys(part.source for part in bursting if not places.placed(part.source))
+    )
     shared = [
-        one for one in bursting[0].segments if all(one in part.segments for part in bursting)
-    ]  # fmt: skip
+        one
+        for one in (placed[0].segments if placed else ())
+        if all(one in part.segments for part in placed)
+    ]
     one_cause = bool(shared)
-    suspects = shared or list(dict.fromkeys(one for part in bursting for one in part.segments))
+    suspects = shared or list(dict.fromkeys(one for part in placed for one in part.segments))
     # Many at once do not share one person's last mile, unless they were all one person's.
-    perhaps_one_person = suspects[0] == LAST_MILE
+    perhaps_one_person = LAST_MILE in suspects[:1]
     suspects = [one for one in suspects if one != LAST_MILE]
-    level = max(SURENESS.index(part.sure) for part in bursting)
+    level = max(SURENESS.index(part.sure) for part in placed or bursting)
     if not one_cause:
         level = min(level, 1)
-    elif len({part.source for part in bursting}) > 1:
+    elif len({part.source for part in placed}) > 1:
         level = min(level + 1, len(SURENESS) - 1)
     return Burst(
         began, ended, sum(part.deaths for part in bursting), parts,
-        tuple(suspects), one_cause, one_cause and perhaps_one_person, SURENESS[level],
+        tuple(suspects), one_cause and bool(suspects), one_cause and perhaps_one_person,
+        SURENESS[level], unplaced,
     )  # fmt: skip

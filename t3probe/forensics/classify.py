@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 
-from t3probe.forensics.kinds import CONN_CODES, code
+from t3probe.forensics.kinds import CONN_CODES, SOURCES, code
 
 __all__ = ["UNKNOWN", "classify", "connection", "source_of"]
 
@@ -17,6 +17,10 @@ EPHEMERAL_FROM = 32_768
 """Linux gives ports from here on to the end that dials (ip(7), `ip_local_port_range`)."""
 
 _SOURCES = (
+    ("haproxy", re.compile(rb"haproxy", re.IGNORECASE)),
+    ("nginx", re.compile(rb"nginx", re.IGNORECASE)),
+    ("envoy", re.compile(rb"envoy|istio-proxy", re.IGNORECASE)),
+    ("dnsdist", re.compile(rb"dnsdist", re.IGNORECASE)),
     ("tunnel", re.compile(rb"cloudflared|tunnel", re.IGNORECASE)),
     ("traefik", re.compile(rb"traefik", re.IGNORECASE)),
     ("dispatch", re.compile(rb"dispatch", re.IGNORECASE)),
@@ -25,13 +29,17 @@ _SOURCES = (
 """The first that fits: `t3-dispatch` is dispatch's."""
 _STRANGER = re.compile(
     rb"(?:systemd|kernel|sshd|cron|networkmanager|dhc|dbus|sudo|chronyd|dockerd|containerd"
-    rb"|kubelet|rsyslogd|snapd|polkitd|dnsmasq|avahi)",
+    rb"|kubelet|rsyslogd|snapd|polkitd|dnsmasq|avahi|prometheus|node[-_]exporter|alertmanager)",
     re.IGNORECASE,
 )
 """Units whose `timed out` is none of serve's business."""
 _PORTS = re.compile(rb"(?:read|write) tcp \S{1,80}?:(\d{1,5})->\S{1,80}?:(\d{1,5})")
 _CONN = re.compile(rb'connIndex"?[=:]"?(\d{1,3})')
 _LEVEL = re.compile(rb"(?:INF|WRN|ERR|DBG|FTL) ")
+_TRAEFIK = re.compile(
+    rb"(?:entryPoint|router|middleware|service|provider)Name=|[Tt]raefik|providers?\.\w+"
+)
+"""Traefik's own log looks like cloudflared's."""
 _EXITED = re.compile(rb"([\w.@:-]{1,80}): Main process exited")
 
 (
@@ -57,9 +65,7 @@ SERVE = code("serve_timed_out")
 )  # fmt: skip
 LOST = frozenset((T_LOST, T_SILENT, T_EDGE))
 MEMORY = code("machine_out_of_memory")
-_EXITS = {
-    name: code(f"{name}_exited") for name in ("tunnel", "traefik", "dispatch", "serve")
-}  # fmt: skip
+_EXITS = {str(name): code(f"{name}_exited") for name in SOURCES}
 _REMEMBERED: dict[bytes, str] = {}
 
 
@@ -78,10 +84,11 @@ def source_of(who: bytes) -> str:
     return known
 
 
-def classify(body: bytes, source: str = "") -> int:
-    """The kind of a message, or UNKNOWN. Access-log lines are `access`'s business.
+def classify(body: bytes, source: str = "", sure: bool = False) -> int:
+    """The kind of a message, or UNKNOWN. The lines of `programs`' table are its business.
 
-    `source` is whose line it is, when that is known; otherwise the words decide.
+    `source` is whose line it is, when that is known; otherwise the words decide. `sure`: a person
+    said so, and whatever is in it is that source's.
     """
     if source in ("", "dispatch"):
         if b"proxy error" in body or b"ReverseProxy" in body:
@@ -89,8 +96,8 @@ def classify(body: bytes, source: str = "") -> int:
         if source and (kind := _dispatch(body)) != D_OTHER:
             return kind
     if source == "tunnel" or (source == "" and (b"connIndex" in body or b"originService" in body)):
-        return _tunnel(body, source == "tunnel")
-    if source == "" and _LEVEL.match(body):
+        return _tunnel(body, sure)
+    if source == "" and _LEVEL.match(body) and not _TRAEFIK.search(body):
         return _tunnel(body, False)
     if source in ("", "serve") and (b"imed out" in body or b"ETIMEDOUT" in body):
         return SERVE

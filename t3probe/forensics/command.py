@@ -6,6 +6,8 @@ import argparse
 import sys
 from typing import TYPE_CHECKING, Any
 
+from t3probe.forensics.kinds import SOURCES
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
@@ -17,17 +19,22 @@ if TYPE_CHECKING:
 
 __all__ = ["add"]
 
+EXIT_CANNOT_TELL = 1
 EXIT_USAGE = 4
 ABOUT = """\
 Reads server-side logs and says which side died, and what died in the same
-second. Sources are told apart by what is in them: the tunnel's (cloudflared),
-Traefik's access log, dispatch's proxy errors, serve's time-outs; from
-journalctl (short, short-iso, short-precise, json), docker, kubectl, plain or
-gzip. Memory stays bounded whatever their size."""
+second. Sources are told apart by what is in their lines, never by a file's
+name: cloudflared, Traefik's and nginx's access logs, nginx's error log,
+haproxy, Envoy, dnsdist, dispatch's proxy errors, serve's time-outs; as
+journalctl, syslog, docker, kubectl, containerd and logcli give them; plain,
+gzip, xz, bzip2, UTF-8 or UTF-16. docs/forensics.md lists all forms. Memory
+stays bounded whatever their size. The exit code is 1 when more than half of
+the lines could not be read or have no time: then nobody can tell."""
 EXAMPLES = """\
 examples:
   journalctl -u dispatch -u t3-serve -o short-iso | t3probe forensics -
-  t3probe forensics tunnel.log access.log.1.gz --around 14:03 --runs results/"""
+  t3probe forensics tunnel.log access.log.1.gz --around 14:03 --runs results/
+  t3probe forensics haproxy.log --map haproxy=tunnel"""
 
 
 class _Mistake(Exception):
@@ -59,8 +66,8 @@ def add(commands: Any) -> None:
     parser.add_argument("--since", metavar="TIME", help="only what was then or later")
     parser.add_argument("--until", metavar="TIME", help="only what was then or earlier")
     parser.add_argument(
-        "--source", default="auto", choices=("tunnel", "dispatch", "serve", "traefik", "auto"),
-        help="whose logs they are; default: told line by line",
+        "--source", default="auto", choices=(*SOURCES, "auto"), metavar="SOURCE",
+        help=f"whose logs they are: {', '.join(SOURCES)}; default: told line by line",
     )  # fmt: skip
     parser.add_argument(
         "--timezone", metavar="NAME",
@@ -73,7 +80,7 @@ def add(commands: Any) -> None:
     parser.add_argument("--deployment", metavar="FILE", help="take the segments' order from it")
     parser.add_argument(
         "--map", action="append", default=[], metavar="SOURCE=SEGMENT",
-        help="what a source is called in the deployment, such as tunnel=cloudflared",
+        help="where a source stands, or what it is called in the deployment: haproxy=tunnel",
     )  # fmt: skip
     parser.add_argument("--json", action="store_true", help="the whole as JSON")
     parser.set_defaults(run=_run)
@@ -83,17 +90,20 @@ def _run(arguments: argparse.Namespace) -> int:
     from t3probe.timing import SystemClock
 
     try:
-        forensics(arguments, SystemClock().wall())
+        told = forensics(arguments, SystemClock().wall())
     except _Mistake as error:
         print(f"t3probe: forensics: {error}", file=sys.stderr)
         return EXIT_USAGE
-    return 0
+    return 0 if told else EXIT_CANNOT_TELL
 
 
-def forensics(arguments: argparse.Namespace, now: float) -> None:
-    """Read, judge and print. `now` is Unix seconds. Raises _Mistake."""
+def forensics(arguments: argparse.Namespace, now: float) -> bool:
+    """Read, judge and print. `now` is Unix seconds. Whether enough could be read to tell.
+
+    Raises _Mistake.
+    """
     from t3probe.forensics.bursts import find
-    from t3probe.forensics.report import Findings, to_dict, to_lines
+    from t3probe.forensics.report import Findings, cannot_tell, to_dict, to_lines
 
     asked, sentence, around, window = _asked(arguments, now)
     places, gloss = _places(arguments, now)
@@ -112,6 +122,7 @@ def forensics(arguments: argparse.Namespace, now: float) -> None:
     found = Findings(
         tally, files, bursts, beside, runs, tuple(unread), places, asked.zone, sentence, around,
         gloss,
+        asked.windowed,
     )  # fmt: skip
     if arguments.json:
         import json
@@ -121,6 +132,7 @@ def forensics(arguments: argparse.Namespace, now: float) -> None:
     else:
         for line in to_lines(found):
             print(line)
+    return not cannot_tell(found)
 
 
 def _asked(
@@ -180,7 +192,6 @@ def _seconds(option: str, text: str) -> float:
 
 def _places(arguments: argparse.Namespace, now: float) -> tuple[Places, dict[str, str]]:
     """Where sources lie, and what the deployment file adds to the names of segments."""
-    from t3probe.forensics.kinds import SOURCES
     from t3probe.forensics.place import REFERENCE, Places
 
     names = {}
@@ -194,7 +205,14 @@ def _places(arguments: argparse.Namespace, now: float) -> tuple[Places, dict[str
         names[source] = segment
     if arguments.deployment is None:
         paths = [tuple(names.get(one, one) for one in path) for path in REFERENCE]
-        return Places(paths, names), {}
+        places = Places(paths, names)
+        if nowhere := [names[one] for one in places.unplaced if one in names]:
+            known = ", ".join(dict.fromkeys(one for path in paths for one in path))
+            raise _Mistake(
+                f"--map: expected a segment of the reference deployment ({known}), found "
+                f"{nowhere[0][:60]!r}; name one of these, or your file with --deployment"
+            )
+        return places, {}
     from t3probe.config import DeploymentError, load
 
     try:

@@ -5,6 +5,10 @@ between the person and the source; `link` is what carries the source's own conne
 itself included and the person's last mile not; `peer` is the segment just before it; `after` is
 what lies behind it, `self` the source. (The segment `tunnel` is the way from the CDN to the
 cluster, so a tunnel connection that falls silent does point at it.)
+
+`tunnel`, `traefik`, `dispatch` and `serve` have a place of their own in the reference deployment.
+haproxy, nginx, Envoy and dnsdist stand where somebody put them: their sides mean segments once
+`--map` or the deployment says where that is.
 """
 
 from __future__ import annotations
@@ -24,12 +28,21 @@ __all__ = [
     "code",
 ]
 
-Source = Literal["tunnel", "traefik", "dispatch", "serve", "devvm"]
+Source = Literal[
+    "tunnel", "traefik", "dispatch", "serve", "haproxy", "nginx", "envoy", "dnsdist", "devvm"
+]
 Side = Literal["before", "link", "peer", "self", "after"]
 Sure = Literal["guess", "likely", "sure"]
 
-SOURCES: tuple[Source, ...] = ("tunnel", "traefik", "dispatch", "serve")
+SOURCES: tuple[Source, ...] = (
+    "tunnel", "traefik", "dispatch", "serve", "haproxy", "nginx", "envoy", "dnsdist",
+)  # fmt: skip
 """Whose logs are read; `devvm` only shows in the kernel's lines."""
+PROXIES: tuple[Source, ...] = ("haproxy", "nginx", "envoy")
+
+
+AGAIN = " again"
+"""A group of this ending holds second lines about what the group before it told already."""
 
 
 class Kind(NamedTuple):
@@ -43,6 +56,45 @@ class Kind(NamedTuple):
     meaning: str
     group: str = ""
     """Lines of one group are counted together when bursts are looked for; empty: not at all."""
+
+
+def _proxy(source: Source) -> tuple[Kind, ...]:
+    """What any proxy can say of a request, a connection, and of itself."""
+    client, backend, own = (f"{source} {one}" for one in ("client side", "backend", "own"))
+    rows: tuple[tuple[str, tuple[Side, ...], Sure, str, str], ...] = (
+        ("client_gone", ("before",), "likely", "the client side went away", client),
+        ("client_gave_up", ("before", "after"), "guess",
+         "the client side went away while what lies behind had not answered", client),
+        ("client_error", ("before",), "likely",
+         "the client side went away (the program's error log)", client + AGAIN),
+        ("bad_gateway", ("after",), "likely",
+         "what lies behind could not be reached, or broke off", backend),
+        ("unavailable", ("after",), "likely", "no server behind was available", backend),
+        ("gateway_timeout", ("after",), "likely", "what lies behind did not answer in time",
+         backend),
+        ("backend_error", ("after",), "likely",
+         "what lies behind failed (the program's error log)", backend + AGAIN),
+        ("backend_down", ("after",), "likely",
+         "its health check found a server behind it down", f"{source} health checks"),
+        ("idle", ("before", "after"), "guess", "a connection carried nothing for too long",
+         f"{source} idle"),
+        ("full", ("self", "after"), "guess", "it had no room: a limit or a queue was full", own),
+        ("own_error", ("self",), "likely", "an error of its own", own),
+        ("refused", ("before", "self"), "guess",
+         "it turned down what the client side sent, or nothing whole came", ""),
+        ("websocket_ended", ("before", "self", "after"), "guess",
+         "a WebSocket or a long connection ended, whoever ended it", f"{source} WebSockets"),
+        ("slow", ("self", "after"), "guess", "a request took long", f"{source} slow requests"),
+        ("served", (), "sure", "a request was answered", ""),
+        ("info", (), "sure", "it says how it is", ""),
+        ("stopped", ("self",), "sure", "it was told to stop, or to end connections", "stopped"),
+        ("restarted", ("self",), "likely", "it started anew: it had ended before", "restarted"),
+        ("exited", ("self",), "sure", "its process died", "died"),
+    )  # fmt: skip
+    return tuple(
+        Kind(f"{source}_{name}", source, sides, sure, meaning, group)
+        for name, sides, sure, meaning, group in rows
+    )
 
 
 KINDS: tuple[Kind, ...] = (
@@ -106,6 +158,16 @@ KINDS: tuple[Kind, ...] = (
     Kind("traefik_exited", "traefik", ("self",), "sure", "its process died", "died"),
     Kind("dispatch_exited", "dispatch", ("self",), "sure", "its process died", "died"),
     Kind("serve_exited", "serve", ("self",), "sure", "its process died", "died"),
+    *(kind for source in PROXIES for kind in _proxy(source)),
+    # What stands behind dnsdist is the resolver's own: with it, it is one segment.
+    Kind("dnsdist_backend_down", "dnsdist", ("self",), "likely",
+         "its health check found a resolver behind it down", "dnsdist health checks"),
+    Kind("dnsdist_failed", "dnsdist", ("self",), "guess",
+         "it answered that it could not find out (SERVFAIL), or nothing", "dnsdist failures"),
+    Kind("dnsdist_info", "dnsdist", (), "sure", "it says how it is"),
+    Kind("dnsdist_restarted", "dnsdist", ("self",), "likely",
+         "it started anew: it had ended before", "restarted"),
+    Kind("dnsdist_exited", "dnsdist", ("self",), "sure", "its process died", "died"),
     Kind("machine_out_of_memory", "devvm", ("self",), "sure",
          "the kernel killed a process for want of memory", "died"),
 )  # fmt: skip
@@ -113,8 +175,6 @@ KINDS: tuple[Kind, ...] = (
 BY_NAME = {kind.name: number for number, kind in enumerate(KINDS)}
 CONN_CODES = range(len(KINDS), len(KINDS) + 16)
 """Beyond the kinds: one code for each connection that the tunnel can lose."""
-AGAIN = " again"
-"""A group of this ending holds second lines about what the group before it told already."""
 
 
 def code(name: str) -> int:

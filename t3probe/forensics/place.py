@@ -12,8 +12,9 @@ LAST_MILE = "last-mile"
 """The person's own way to the CDN: no leg of the suite crosses it."""
 REFERENCE: tuple[tuple[str, ...], ...] = (
     ("wan", "cf-edge", "tunnel", "traefik", "devvm", "dispatch", "serve"),
+    ("wan", "doh"),
 )
-"""The reference deployment's way from the CDN to the app."""
+"""The reference deployment's way from the CDN to the app, and that to the resolvers."""
 
 
 class Places:
@@ -30,8 +31,12 @@ class Places:
         self.paths = [tuple(path) for path in paths]
         self.names = dict(names or {})
         declared = dict.fromkeys((*segments, *(one for path in self.paths for one in path)))
-        self.missing = [source for source in SOURCES if self.name(source) not in declared]
+        home = {name for path in REFERENCE for name in path}
+        absent = [source for source in SOURCES if self.name(source) not in declared]
+        self.missing = [source for source in absent if source in home]
         """Sources that are no declared segment: their sides stay the reference's."""
+        self.unplaced = [source for source in absent if source not in home]
+        """Sources of which nobody said where they stand: their sides mean no segment."""
         known = dict.fromkeys((LAST_MILE, *declared, *(one for way in REFERENCE for one in way)))
         self.order = {name: at for at, name in enumerate(known)}
         self._declared = declared
@@ -41,6 +46,10 @@ class Places:
     def name(self, source: str) -> str:
         """The segment that a source is."""
         return self.names.get(source, source)
+
+    def placed(self, source: str) -> bool:
+        """Whether it is known where a source stands."""
+        return source not in self.unplaced
 
     def segments(self, source: str, sides: Iterable[Side]) -> tuple[str, ...]:
         """The segments that some sides of a source mean, in the order of the way."""
@@ -53,6 +62,8 @@ class Places:
         return tuple(sorted(found, key=lambda one: (self.order.get(one, 99), one)))
 
     def _side(self, source: str, side: Side) -> tuple[str, ...]:
+        if not self.placed(source):
+            return ()
         out = self._own(source, side) if source not in self.missing else ()
         if not out and self._reference is not None:
             out = self._reference.segments(source, (side,))

@@ -10,15 +10,16 @@ from zoneinfo import ZoneInfo
 
 from t3probe.forensics.beside import Beside, Runs, as_json
 from t3probe.forensics.bursts import RULE, Burst
-from t3probe.forensics.kinds import KINDS
+from t3probe.forensics.kinds import KINDS, Side
 from t3probe.forensics.place import LAST_MILE, Places
 from t3probe.forensics.read import FileReport
+from t3probe.forensics.stream import LONGEST_LINE
 from t3probe.forensics.tally import Histogram, Tally, printable
 from t3probe.shards import parts_said
 from t3probe.timing import utc_text
 from t3probe.words import glossed, of_old, some
 
-__all__ = ["Findings", "to_dict", "to_lines"]
+__all__ = ["Findings", "cannot_tell", "to_dict", "to_lines"]
 
 WIDTH = 80
 SHOWN_BURSTS = 12
@@ -45,6 +46,8 @@ class Findings(NamedTuple):
     """The moment asked about, as its first and last Unix seconds."""
     gloss: Mapping[str, str] = {}
     """What the deployment file and the runs add to the names of segments."""
+    windowed: bool = False
+    """Whether only some time was asked for."""
 
     @property
     def of_runs(self) -> list[str]:
@@ -103,8 +106,74 @@ def faults(tally: Tally) -> int:
     )
 
 
+def headline(found: Findings) -> str:
+    """What was read, and what could not be, in one sentence."""
+    tally = found.tally
+    out = (
+        f"{_some(tally.lines, 'line')} of {_some(len(found.files), 'source')}: "
+        f"{tally.known:,} known, of them {faults(tally):,} tell of a fault; "
+        f"{tally.unknown:,} unknown"
+    )
+    if tally.unread:
+        out += f", {tally.unread:,} of which could not be read"
+    if tally.timeless:
+        out += f"; {tally.timeless:,} without a time that could be read"
+    return out
+
+
+def cannot_tell(found: Findings) -> str:
+    """Why the logs cannot tell what died, in one sentence; empty: they can."""
+    tally = found.tally
+    nothing = [one.name for one in found.files if one.damaged and not one.lines]
+    if nothing:
+        return f"{_listed(nothing, 'and')} could not be read"
+    if not tally.cannot_tell:
+        return ""
+    asked = tally.lines - tally.outside - tally.aside
+    if not asked:
+        return "no line lies in the time that was asked for"
+    return (
+        f"of {_some(asked, 'line')}{' that may lie in that time' if found.asked else ''}, "
+        f"{tally.unread:,} could not be read and {tally.timeless:,} have no time"
+    )
+
+
+def remarks(found: Findings) -> list[str]:
+    """What was left out, could not be decoded, or is not in such lines, in sentences."""
+    out = []
+    for one in found.files:
+        if one.damaged:
+            out.append(f"{one.name} is damaged: {one.damaged}")
+        if one.encoding:
+            lost = f"; {_some(one.replaced, 'character')} could not be" if one.replaced else ""
+            out.append(f"{one.name} was decoded from {one.encoding.upper()}{lost}")
+        if one.holes:
+            out.append(f"{one.name}: {one.holes:,} bytes of zeros were left out")
+        if one.cut:
+            out.append(
+                f"{one.name}: of {_some(one.cut, 'line')} only the first {LONGEST_LINE >> 10} KiB "
+                "were looked at"
+            )
+        if one.strange_zone:
+            out.append(
+                f"{one.name}: times in the zone {printable(one.strange_zone.encode())} could not "
+                "be read: name it with --timezone"
+            )
+    ranked = sorted(found.tally.remarks.items(), key=lambda one: (-one[1], one[0]))
+    return out + [f"{_some(count, 'line')}: {sentence}" for sentence, count in ranked]
+
+
 def cause(burst: Burst, gloss: Mapping[str, str]) -> str:
     """Who broke, in one sentence."""
+    if not burst.suspects:
+        if not burst.unplaced:
+            return "which segment broke cannot be told: none is known on that side"
+        first = burst.unplaced[0]
+        return (
+            f"which segment broke cannot be told: nobody said where "
+            f"{_listed(burst.unplaced, 'and')} {'stands' if len(burst.unplaced) == 1 else 'stand'}"
+            f"; say it with --map {first}=SEGMENT"
+        )
     suspects = glossed(burst.suspects, gloss)
     who = _listed(suspects, "or")
     if not burst.one_cause:
@@ -149,20 +218,17 @@ def beside_text(suspects: Sequence[str], beside: Beside, gloss: Mapping[str, str
 def to_lines(found: Findings) -> Iterator[str]:
     """The short text, at most 80 columns."""
     tally = found.tally
-    yield from _wrap(
-        f"{_some(tally.lines, 'line')} of {_some(len(found.files), 'source')}: "
-        f"{tally.known:,} known, of them {faults(tally):,} tell of a fault; "
-        f"{tally.unknown:,} unknown"
-    )
+    yield from _wrap(headline(found))
     if tally.began is not None:
         yield f"from {_when(tally.began, found.zone)} to {_when(tally.ended, found.zone)}"
     notes = [found.asked] if found.asked else []
     notes += reading(found)
-    notes += [f"{one.name} is damaged: {one.damaged}" for one in found.files if one.damaged]
+    notes += remarks(found)
     if tally.outside:
         notes.append(f"{_some(tally.outside, 'line')} outside the time asked for")
     if tally.untimed:
-        notes.append(f"{_some(tally.untimed, 'fault')} without a time: counted, in no burst")
+        where = "not in the time asked for, and " if found.windowed else "counted, "
+        notes.append(f"{_some(tally.untimed, 'fault')} without a time: {where}in no burst")
     if tally.forgotten >= 0:
         notes.append(
             f"so many faults that bursts were sought only after "
@@ -181,8 +247,14 @@ def to_lines(found: Findings) -> Iterator[str]:
 
 def _bursts(found: Findings) -> Iterator[str]:
     bursts = found.bursts
+    why = cannot_tell(found)
+    if why:
+        yield from _wrap(f"CANNOT TELL{' WHAT ELSE DIED' if bursts else ''}: {why}")
     if not bursts:
-        yield "NOTHING DIED IN BURSTS"
+        if not why and not found.tally.lines:
+            yield "NOTHING TO READ"
+        elif not why:
+            yield "NOTHING DIED IN BURSTS"
         yield from _wrap(f"(a burst: {RULE})", "  ")
         if found.around is not None and found.runs is not None:
             beside = found.beside.get((int(found.around[0]), int(found.around[1])))
@@ -202,6 +274,9 @@ def _bursts(found: Findings) -> Iterator[str]:
             what = "; ".join(dict.fromkeys(kind.meaning for kind in kinds))
             also = "" if part.bursting else "also, no more than usual: "
             yield from _wrap(f"{also}{part.source}, {part.deaths:,}: {what}", "    ")
+            if not found.places.placed(part.source):
+                sides = dict.fromkeys(side for kind in kinds for side in kind.sides)
+                yield from _wrap(_sides(part.source, tuple(sides)), "      ")
         if burst.perhaps_one_person:
             yield from _wrap("or a last mile, if all of these were one person's", "    ")
         beside = found.beside.get((burst.began, burst.ended))
@@ -224,6 +299,8 @@ def _kinds(found: Findings) -> Iterator[str]:
     yield "WHAT THE LINES SAY"
     for count, kind, at in sorted(told, key=lambda one: (-one[0], one[1].name)):
         where = "/".join(glossed(found.places.segments(kind.source, kind.sides), found.gloss))
+        if not found.places.placed(kind.source):
+            where = _sides(kind.source, kind.sides)
         if set(kind.sides) == {"before", "self", "after"}:
             where = "anywhere"
         first = tally.first[at]
@@ -232,6 +309,12 @@ def _kinds(found: Findings) -> Iterator[str]:
         yield from _wrap(f"points at {where} ({kind.sure})", " " * 9)
     if any("before" in kind.sides for _, kind, _ in told):
         yield f"  ({LAST_MILE}: the person's own way to the CDN)"
+
+
+def _sides(source: str, sides: Sequence[Side]) -> str:
+    """Where it broke, as seen from a source whose place nobody named."""
+    words = {"before": f"before {source}", "after": f"behind {source}"}
+    return "/".join(dict.fromkeys(words.get(side, source) for side in sides))
 
 
 def _access(tally: Tally) -> Iterator[str]:
@@ -316,6 +399,11 @@ def to_dict(found: Findings) -> dict[str, Any]:
         "faults": faults(tally),
         "outside": tally.outside,
         "untimed": tally.untimed,
+        "without_time": tally.timeless,
+        "unread": tally.unread,
+        "folded": tally.folded,
+        "cannot_tell": cannot_tell(found),
+        "remarks": remarks(found),
         "span": span,
         "asked": found.asked,
         "around": around,
@@ -358,6 +446,7 @@ def _burst(burst: Burst, found: Findings) -> dict[str, Any]:
         "sources": list(burst.sources),
         "suspects": list(burst.suspects),
         "one_cause": burst.one_cause,
+        "unplaced": list(burst.unplaced),
         "perhaps_one_person": burst.perhaps_one_person,
         "sure": burst.sure,
         "text": cause(burst, found.gloss),

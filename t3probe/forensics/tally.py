@@ -12,7 +12,7 @@ __all__ = ["AGES", "MOST_SECONDS", "TOOK", "Histogram", "Tally", "printable"]
 
 MOST_SECONDS = 120_000
 """How many pairs of a second and a kind are kept: the newest ones."""
-CODE_BITS = 6
+CODE_BITS = 7
 MOST_SHAPES = 128
 EXAMPLE_CHARACTERS = 200
 AGES = (1, 10, 30, 60, 300, 900, 3600, 14_400, 86_400)
@@ -74,13 +74,19 @@ class Tally:
         self.lines = self.known = self.outside = self.untimed = 0
         """All lines; those of a known kind; known ones outside the asked time; faults whose
         line bears no time that can be read."""
+        self.timeless = self.others = self.aside = self.folded = 0
+        """Known lines without a time that can be read; unknown ones of other programs, which tell
+        nothing here; unknown ones outside the asked time; lines that were part of an entry of
+        several, which is counted as one."""
+        self.remarks: dict[str, int] = {}
+        """What could not be read or told, and in how many lines: sentences of this program."""
         self.counts = [0] * len(KINDS)
         """Lines per kind, inside the asked time."""
         self.first: list[tuple[int, bytes] | None] = [None] * len(KINDS)
         """Each kind's first moment and its line."""
         self.last = [0] * len(KINDS)
         self.cells: dict[int, int] = {}
-        """(second << 6 | code) to a count: what bursts are found in."""
+        """(second << CODE_BITS | code) to a count: what bursts are found in."""
         self.forgotten = -1
         """The newest second that was let go; -1: none was."""
         self.began: int | None = None
@@ -95,6 +101,21 @@ class Tally:
     def unknown(self) -> int:
         """Lines that no rule knows."""
         return self.lines - self.known
+
+    @property
+    def unread(self) -> int:
+        """Lines that could not be read, as far as they may lie in the asked time."""
+        return self.unknown - self.others - self.aside
+
+    @property
+    def cannot_tell(self) -> bool:
+        """Whether more than half of what was asked for could not be read or has no time."""
+        asked = self.lines - self.outside - self.aside
+        return 2 * (self.unread + self.timeless) > asked or bool(self.lines and not asked)
+
+    def remark(self, sentence: str) -> None:
+        """Count a line about which something has to be said."""
+        self.remarks[sentence] = self.remarks.get(sentence, 0) + 1
 
     def at(self, when: int) -> None:
         """Widen the time that the lines cover."""
@@ -145,7 +166,9 @@ class Tally:
 
     def merge(self, other: Tally) -> None:
         """Add another's counts."""
-        for name in ("lines", "known", "outside", "untimed"):
+        for name in (
+            "lines", "known", "outside", "untimed", "timeless", "others", "aside", "folded",
+        ):  # fmt: skip
             setattr(self, name, getattr(self, name) + getattr(other, name))
         self.counts = [one + two for one, two in zip(self.counts, other.counts, strict=True)]
         self.last = [max(one, two) for one, two in zip(self.last, other.last, strict=True)]
@@ -166,6 +189,8 @@ class Tally:
             self.at(other.ended)
         self.lived.merge(other.lived)
         self.took.merge(other.took)
+        for sentence, count in other.remarks.items():
+            self.remarks[sentence] = self.remarks.get(sentence, 0) + count
         for shape, count in other.shapes.items():
             self.shapes[shape] = self.shapes.get(shape, 0) + count
 

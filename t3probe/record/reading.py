@@ -1,6 +1,7 @@
 """Recorded runs out of whatever file holds them: JUnit, a log, or standard input.
 
-What a file is is decided by how it begins, not by its name.
+What a file is is decided by how it begins, not by its name. UTF-16, which PowerShell's `>` writes,
+is read as text.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from t3probe.record.facts import RecordError, Recording, Wanted
 from t3probe.record.junit import parse_junit
 from t3probe.record.line import DamagedLineError
 from t3probe.record.log import found_lines
+from t3probe.utf16 import Utf8, encoding_of
 
 __all__ = [
     "Damage",
@@ -38,6 +40,11 @@ RunKey = tuple[float, str, str, int]
 
 _XML = re.compile(rb"(?:\xef\xbb\xbf)?\s*<[?!A-Za-z]")
 _HEAD_BYTES = 4096
+_DECLARATION = re.compile(rb"\A\s{0,99}<\?xml [^>]{0,200}\?>")
+_PACKED = (
+    (b"\x1f\x8b", "a gzip file"), (b"\xfd7zXZ", "an xz file"), (b"BZh", "a bzip2 file"),
+    (b"\x28\xb5\x2f\xfd", "a zstd file"), (b"PK\x03\x04", "a zip file"),
+)  # fmt: skip
 _EXPECTED = "expected a JUnit file written by this suite, or a log with record lines"
 _EXAMPLES = 3
 
@@ -88,8 +95,14 @@ class Source:
                 raise RecordError(self.name, "cannot be read: it is closed", "name a file")
             else:
                 self._stream = sys.stdin.buffer
+            self._file = self._stream
             self._start = self._stream.tell() if self._stream.seekable() else None
             self._head = self._stream.read(_HEAD_BYTES)
+            self._encoding = encoding_of(self._head)
+            if self._encoding:
+                decoded = Utf8(self._head, self._file, self._encoding)
+                self._stream, self._start = io.BufferedReader(decoded, 1 << 18), None
+                self._head = self._stream.read(_HEAD_BYTES)
         except (OSError, ValueError) as error:
             raise _unreadable(self.name, error) from error
         self.xml = _XML.match(self._head) is not None
@@ -100,8 +113,8 @@ class Source:
         return self
 
     def __exit__(self, *error: object) -> None:
-        if self._stream is not getattr(sys.stdin, "buffer", None):
-            self._stream.close()
+        if self._file is not getattr(sys.stdin, "buffer", None):
+            self._file.close()
 
     def stream(self) -> IO[bytes]:
         """The content from its beginning; what is no file can be had twice only when XML.
@@ -119,6 +132,8 @@ class Source:
             rest = facts.MAX_RECORD_BYTES + 1 - len(self._head)
             self._kept = self._head + self._stream.read(max(0, rest))
             self._limit(len(self._kept))
+            if self._encoding:  # it is no longer in the encoding that it declares
+                self._kept = _DECLARATION.sub(b"", self._kept, count=1)
         return io.BytesIO(self._kept)
 
     def _limit(self, size: int) -> None:
@@ -132,8 +147,9 @@ class Source:
 
     def nothing(self) -> RecordError:
         """What to raise when no record is in it."""
-        if self._head.startswith(b"\x1f\x8b"):
-            return RecordError(self.name, f"{_EXPECTED}, found a gzip file", "unpack it first")
+        for magic, kind in _PACKED:
+            if self._head.startswith(magic):
+                return RecordError(self.name, f"{_EXPECTED}, found {kind}", "unpack it first")
         return RecordError(
             self.name,
             f"{_EXPECTED}, found {'neither' if self._head.strip() else 'nothing in it'}",

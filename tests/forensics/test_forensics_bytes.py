@@ -10,6 +10,7 @@ from unittest.mock import patch
 
 import pytest
 from forensics_help import AT, NOW, UTC_ZONE, access, gone, lost, read, refused, told
+from forensics_samples import SAMPLES
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from test_forensics_lines import FORMS, MESSAGES, UNKNOWN
@@ -22,6 +23,7 @@ from t3probe.forensics.stream import CHUNK_BYTES, LONGEST_LINE, Damaged, Lines
 from t3probe.forensics.tally import Tally
 
 LINES = [line for line, _ in MESSAGES] + [line for _, line in FORMS] + UNKNOWN[:7] + UNKNOWN[8:]
+LINES += [line for line, _, _ in SAMPLES]
 ASKED = Asked(NOW, UTC_ZONE)
 
 
@@ -39,9 +41,12 @@ ANY = st.lists(st.one_of(st.binary(max_size=200), NEARLY), max_size=30).map(b"\n
 @settings(max_examples=300, deadline=None)
 def test_any_bytes_are_counted(raw: bytes) -> None:
     tally, report = read_log("any", io.BytesIO(b"." + raw), ASKED)
-    assert tally.lines == len((b"." + raw).removesuffix(b"\n").split(b"\n")) == report.lines
+    whole = len((b"." + raw).removesuffix(b"\n").split(b"\n"))
+    assert tally.lines + tally.folded == whole
+    assert tally.lines == report.lines
     assert tally.known + tally.unknown == tally.lines
     assert sum(tally.counts) + tally.outside == tally.known
+    assert 0 <= tally.unread <= tally.unknown
     find(tally, Places())
 
 

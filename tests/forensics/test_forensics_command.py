@@ -204,7 +204,7 @@ def test_a_damaged_archive_is_said_and_not_fatal(
 
 def test_control_characters_never_reach_the_terminal(tmp_path: Path, capsys: Capture) -> None:
     file = tmp_path / "evil.log"
-    file.write_bytes(b"\x1b[2Jhello \x07\xff\n" * 3)
+    file.write_bytes((gone(AT) + "\n").encode() * 4 + b"\x1b[2Jhello \x07\xff\n" * 3)
     assert "\x1b" not in text(file, capsys=capsys)
     assert "\x1b" not in json.dumps(answer(file, capsys=capsys), ensure_ascii=False)
 

@@ -6,6 +6,7 @@ import json
 
 import pytest
 from forensics_help import AT, access, read, told
+from forensics_samples import SAMPLES
 
 from t3probe.forensics.kinds import KINDS
 from t3probe.forensics.tally import CODE_BITS
@@ -96,8 +97,18 @@ def test_what_a_line_says(line: str, kind: str) -> None:
 
 
 def test_every_kind_has_a_line() -> None:
-    missing = {kind.name for kind in KINDS} - {kind for _, kind in MESSAGES}
-    assert missing == {"tunnel_client_request_failed", "tunnel_exited", "traefik_exited"}
+    said = {kind for _, kind in MESSAGES} | {kind for _, kind, _ in SAMPLES}
+    missing = {kind.name for kind in KINDS} - said
+    assert missing == {
+        "tunnel_client_request_failed", "tunnel_exited", "traefik_exited",
+        # haproxy and Envoy have one log for both, nginx names no health check and no gap.
+        "haproxy_client_error", "haproxy_backend_error", "envoy_client_error",
+        "envoy_backend_error", "envoy_backend_down", "envoy_client_gave_up",
+        "nginx_backend_down", "nginx_client_gave_up",
+        # A start is one only behind something else.
+        "haproxy_restarted", "nginx_restarted", "envoy_restarted", "dnsdist_restarted",
+        "haproxy_slow", "envoy_slow", "dnsdist_exited",
+    }  # fmt: skip
 
 
 UNKNOWN = [
@@ -191,12 +202,16 @@ def test_the_source_can_be_named_and_is_then_the_only_one() -> None:
     assert told(read([access(AT, 502)], source="tunnel")) == {"tunnel_info": 1}
 
 
-def test_a_file_name_is_only_a_hint() -> None:
+def test_a_file_name_says_nothing() -> None:
     reset = "2026/11/20 14:03:07 upstream: connection reset by peer"
-    assert told(read([reset], name="/var/log/dispatch.log")) == {"dispatch_backend_reset": 1}
-    assert told(read([reset])) == {}
+    assert told(read([reset], name="/var/log/dispatch.log")) == {}
+    assert told(read([reset], source="dispatch")) == {"dispatch_backend_reset": 1}
     assert told(read([access(AT, 502)], name="dispatch.log")) == {"traefik_bad_gateway": 1}
     assert told(read([f"{EDGE}INF x connIndex=1"], name="serve.log")) == {"tunnel_info": 1}
+    (session, kind, _) = next(one for one in SAMPLES if one[1] == "haproxy_unavailable")
+    for name in ("tunnel.log", "cloudflared.log", "traefik.log"):
+        assert told(read([session], name=name)) == {kind: 1}
+        assert read(["whatever it is"], name=name).unread == 1
 
 
 def test_how_long_websockets_lived() -> None:

@@ -267,3 +267,43 @@ def test_an_error_at_the_very_end_is_the_ends_own(behind: int, words: str) -> No
     text = '{"t3probe":{"record":1,"run":' + "]" + "x" * behind
     with pytest.raises(DamagedLineError, match=words):
         parse_record(text)
+
+
+ENCODINGS = ["utf-16", "utf-16-be", "utf-16-le", "utf-8-sig", "utf-32"]
+
+
+@pytest.mark.parametrize("encoding", ENCODINGS)
+@pytest.mark.parametrize("declared", ["utf-8", "utf-16", ""])
+def test_what_powershell_wrote_is_read(tmp_path: Path, encoding: str, declared: str) -> None:
+    head = f'<?xml version="1.0" encoding="{declared}"?>' if declared else ""
+    if encoding == "utf-8-sig" and declared == "utf-16":
+        pytest.skip("no writer does that")
+    text = junit_of(some_run(1.0), some_legs())
+    xml = tmp_path / "run.xml"
+    xml.write_bytes((head + text[text.index("<testsuite") :]).encode(encoding))
+    log = tmp_path / "job.log"
+    log.write_bytes(("\r\n" + lines(2.0, 3.0).replace("\n", "\r\n")).encode(encoding))
+    assert starts(read_recordings(xml)) == [1.0]
+    assert starts(read_recordings(log)) == [2.0, 3.0]
+    assert starts(read_recordings(xml, wanted=lambda run: False)) == []
+
+
+@pytest.mark.parametrize("encoding", ENCODINGS[:3])
+def test_utf_16_comes_through_a_pipe_too(monkeypatch: pytest.MonkeyPatch, encoding: str) -> None:
+    raw = lines(2.0).encode(encoding)
+    monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=io.BytesIO(raw)))
+    assert starts(read_recordings("-")) == [2.0]
+
+
+def test_a_half_character_at_the_end_loses_only_itself(tmp_path: Path) -> None:
+    (tmp_path / "job.log").write_bytes(lines(2.0).encode("utf-16") + b"\xff")
+    assert starts(read_recordings(tmp_path / "job.log")) == [2.0]
+
+
+@pytest.mark.parametrize(
+    ("head", "kind"), [(b"\xfd7zXZ\x00", "an xz file"), (b"\x28\xb5\x2f\xfd", "a zstd file")]
+)
+def test_what_is_packed_is_named(tmp_path: Path, head: bytes, kind: str) -> None:
+    (tmp_path / "job.log").write_bytes(head + b"whatever")
+    with pytest.raises(RecordError, match=f"found {kind}; unpack it first"):
+        list(read_recordings(tmp_path / "job.log"))
