@@ -216,7 +216,7 @@ async def test_a_fresh_connection_closed_unanswered_is_a_drop() -> None:
 
 
 async def test_a_request_that_dies_unanswered_is_never_repeated_in_silence() -> None:
-    """aiohttp would ask again on a new connection, and nobody would know."""
+    """A library would ask again on a new connection, and nobody would know."""
 
     async def handler(reader: Reader, writer: Writer) -> None:
         await head(reader, writer)
