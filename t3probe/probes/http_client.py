@@ -350,7 +350,10 @@ def _request(method: str, url: str, headers: Mapping[str, str], data: bytes | No
     parts = urlsplit(url)
     login, at, host = parts.netloc.rpartition("@")
     host = host.removesuffix(":443" if parts.scheme == "https" else ":80")
-    fields = {"host": ("Host", host if host.isascii() else host_of(host))}
+    if not host.isascii():
+        name, colon, port = host.partition(":")
+        host = host_of(name) + colon + port
+    fields = {"host": ("Host", host)}
     given = {"Accept": "*/*", "Accept-Encoding": "identity", **headers}
     if at:
         user = b":".join(unquote_to_bytes(one) for one in (login + ":").split(":")[:2])

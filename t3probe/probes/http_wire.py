@@ -162,7 +162,7 @@ class AnswerReader:
         if begins and (not newline or _STATUS_LINE.match(line)):
             return True
         shown = line[:40].rstrip(b"\r").decode("latin-1")
-        self.no_http = f"the answer begins with {shown!r}"
+        self.no_http = f"the answer begins with {shown!a}"
         return False
 
     def _fields(self, lines: Iterable[bytes]) -> list[tuple[str, str]]:

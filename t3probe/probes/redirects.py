@@ -109,7 +109,7 @@ def host_of(name: str) -> str:
     """A host in the one form in which hosts are compared; empty when no host is called so."""
     if name.startswith("["):
         try:
-            address = ipaddress.IPv6Address(name[1:].removesuffix("]"))
+            address = ipaddress.IPv6Address(name[1:-1] if name.endswith("]") else "")
         except ValueError:
             return ""
         return str(address.ipv4_mapped or f"[{address}]")

@@ -22,7 +22,9 @@ _REALM_CHARACTERS = 40
 _MOST_WANTED = 4
 _WORD = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
 _PARAMETER = re.compile(rf"({_WORD})\s*=\s*(?:\"((?:[^\"\\]|\\.)*)\"?|([^\s,\"]*))", re.DOTALL)
-_SCHEME = re.compile(rf"({_WORD})(?:\s+(?!=)|\s*(?=,|$))(?:[A-Za-z0-9._~+/-]+=*\s*(?=,|$))?")
+_SCHEME = re.compile(
+    rf"([A-Za-z]{_WORD}|[A-Za-z])(?:\s+(?!=)|\s*(?=,|$))(?:[A-Za-z0-9._~+/-]+=*\s*(?=,|$))?"
+)
 _NAMES = {one.lower(): one for one in ("Basic", "Bearer", "Digest", "Negotiate", "NTLM")}
 
 

@@ -32,7 +32,7 @@ from t3probe.probes.escapes import ways_out
 from t3probe.probes.http_client import Answer, HttpClient
 from t3probe.probes.http_wire import AnswerReader
 from t3probe.probes.marks import asked_apart, asking, new_nonce
-from t3probe.probes.redirects import leads_on, onward, parse
+from t3probe.probes.redirects import Url, leads_on, onward, parse
 from t3probe.probes.sso import hides, is_html, sso_answer, wants
 
 __all__ = ["open_walled", "open_walloff"]
@@ -110,7 +110,7 @@ class WallLine(Line):
         cookies, been, limit = Cookies(), set[tuple[str, str]](), self.probing.timing.watchdog
         try:
             async with asyncio.timeout(limit):
-                for _ in range(_MAX_REDIRECTS + 1):
+                while True:
                     url, status = answer.url, answer.status
                     wall = self.wall(answer)
                     to = onward(status, answer.headers, answer.body, url)
@@ -118,11 +118,11 @@ class WallLine(Line):
                         return Chain(answer, wall)
                     if to is None or url is None:
                         raise _neither(answer, f"HTTP {status} names no place to go to")
-                    if to.origin not in self._own:
+                    if to.origin not in self._own or self.ends_before(to):
                         return Chain(answer, None, away=True)
                     cookies.take(answer.headers, url)
                     cookie = cookies.given(to)
-                    if (to.target, cookie) in been:
+                    if (to.target, cookie) in been or len(been) == _MAX_REDIRECTS:
                         break
                     been.add((to.target, cookie))
                     answer = await self._ask_kept(client, to.target, cookie)
@@ -130,6 +130,10 @@ class WallLine(Line):
         except TimeoutError as error:
             raise _neither(answer, f"redirects without an end within {limit:g} s") from error
         raise _neither(answer, f"redirects without an end, one of them to {printable(to, 60)}")
+
+    def ends_before(self, to: Url) -> bool:
+        """Whether what this place serves would say nothing about the leg's path."""
+        return False
 
     async def _ask_kept(self, client: HttpClient, target: str, cookie: str = "") -> Answer:
         if client.closed_by_peer:
@@ -218,16 +222,23 @@ class WalloffLine(WallLine):
     ) -> tuple[Answer, bool]:
         """The answer at the end of the redirects, and whether it surely came past the rule: a 404
         that nobody expects, and a redirect to elsewhere, may be anybody's. Raises ProbeError."""
-        if answer.status in expect:
+        first = answer.status
+        if first in expect and not leads_on(first):
             return answer, True
         answer.check_busy()
-        first = answer.status
-        answer, wall, away = await self.follow(client, answer)
+        try:
+            answer, wall, away = await self.follow(client, answer)
+        except ProbeError:
+            if first not in expect:
+                raise
+            return answer, True  # a redirect was expected, and this one leads to no SSO
         if wall is not None and answer.behind:
             said = f"{what}{wall}, from behind the rule: it says nothing about that"
             raise answer.error(http_reason(answer.status), said)
         if wall is not None:
             raise answer.error("walled_off", what + wall)
+        if first in expect:
+            return answer, True
         if expect:
             raise answer.error(http_reason(first), f"HTTP {first}")
         if answer.status >= 500:
@@ -264,6 +275,11 @@ class WalledLine(WallLine):
         # Neither served nor walled: whoever it was, it need not have been the rule.
         clears = None if self._refused(last) else self.nearby(last)
         return Echo(sent=first.sent, ended=first.ended, clears=clears)
+
+    def ends_before(self, to: Url) -> bool:
+        """A public path may serve what it likes."""
+        heads = ("/" + one.strip("/") for one in self.leg.public_prefixes)
+        return any(to.path == one or to.path.startswith(one + "/") for one in heads)
 
     def _refused(self, answer: Answer) -> bool:
         return self.wall(answer) is not None or answer.status == 403
@@ -374,7 +390,8 @@ class Chain(NamedTuple):
     wall: str | None = None
     """How that answer is the SSO's, in words."""
     away: bool = False
-    """It leads to another origin, which is not the SSO's."""
+    """It leads to where no answer is about this path: another origin that is not the SSO's, or,
+    from a walled path, a public one."""
 
 
 def _neither(answer: Answer, said: str) -> ProbeError:
