@@ -33,7 +33,7 @@ from t3probe.probes.marks import asking, new_nonce
 from t3probe.probes.redirects import Url, host_of
 from t3probe.tls import not_after, tls_error
 
-__all__ = ["BODY_SHARE", "Answer", "HttpClient", "beyond_us", "no_http"]
+__all__ = ["BODY_SHARE", "Answer", "HttpClient", "answer_of", "beyond_us", "no_http"]
 
 BODY_SHARE = 0.25
 """For so much of its limit an answer's body is awaited where its status says enough."""
@@ -214,7 +214,7 @@ class HttpClient:
                 self._hang_up()
             raise failed
         assert reader is not None
-        answer = _answer(reader, nonce)
+        answer = answer_of(reader, nonce)
         answer.unfinished = not reader.over and not wire.ended
         self.used = True
         answer.sent, answer.first_byte, answer.ended = self._sent, first_byte, clock.now()
@@ -282,7 +282,9 @@ class HttpClient:
                 return _no_tls(timing.connect_timeout)
             if status:
                 return _heard("rtt_timeout", f"HTTP {status}, and no end of it within {limit:g} s")
-            return ProbeError("rtt_timeout", "ask", f"no answer within {limit:g} s")
+            late = ProbeError("rtt_timeout", "ask", f"no answer within {limit:g} s")
+            late.heard = reader is not None and reader.begun
+            return late
         assert wire is not None
         if reader is not None and reader.beyond:
             return beyond_us(reader)
@@ -376,7 +378,8 @@ def _judged_by_its_head(reader: AnswerReader | None, whole: Container[int]) -> b
     return reader.status not in whole or ((reader.whole or reader.enough) and not reader.flaw)
 
 
-def _answer(reader: AnswerReader, nonce: str) -> Answer:
+def answer_of(reader: AnswerReader, nonce: str = "") -> Answer:
+    """What was read, its body decoded."""
     answer = Answer(reader.status, reader.headers, b"", nonce)
     answer.body, answer.unread = decoded(reader.headers, bytes(reader.body))
     return answer

@@ -90,6 +90,11 @@ class AnswerReader:
         self._broken = False
 
     @property
+    def begun(self) -> bool:
+        """Whether anything of it came."""
+        return bool(self.status or self._buffer or self._head_bytes)
+
+    @property
     def over(self) -> bool:
         """Whether nothing more of it is to be read."""
         return bool(self.whole or self.enough or self.beyond or self.no_http) or self._broken
@@ -186,7 +191,7 @@ class AnswerReader:
             self._left = 0
             return
         codings = [one.strip().lower() for one in values_of(self.headers, "transfer-encoding")]
-        if codings:
+        if set(codings) - {"identity"}:
             self._chunked = codings[-1] == "chunked"
             return
         lengths = {one.strip() for one in values_of(self.headers, "content-length")}

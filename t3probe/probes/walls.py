@@ -11,6 +11,7 @@ import asyncio
 import re
 import secrets
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
@@ -26,10 +27,9 @@ from t3probe.probes.base import (
     http_reason,
     printable,
 )
-from t3probe.probes.bodies import decoded
 from t3probe.probes.cookies import Cookies
 from t3probe.probes.escapes import ways_out
-from t3probe.probes.http_client import Answer, HttpClient
+from t3probe.probes.http_client import BODY_SHARE, Answer, HttpClient, answer_of, beyond_us
 from t3probe.probes.http_wire import AnswerReader
 from t3probe.probes.marks import asked_apart, asking, new_nonce
 from t3probe.probes.redirects import Url, leads_on, onward, parse
@@ -220,8 +220,11 @@ class WalloffLine(WallLine):
     async def _judge(
         self, client: HttpClient, answer: Answer, what: str, expect: Sequence[int] = ()
     ) -> tuple[Answer, bool]:
-        """The answer at the end of the redirects, and whether it surely came past the rule: a 404
-        that nobody expects, and a redirect to elsewhere, may be anybody's. Raises ProbeError."""
+        """The answer at the end of the redirects, and whether it surely came past the rule.
+
+        A 404 that nobody expects, and a 3xx that leads nowhere or elsewhere, may be anybody's.
+        Raises ProbeError.
+        """
         first = answer.status
         if first in expect and not leads_on(first):
             return answer, True
@@ -245,7 +248,7 @@ class WalloffLine(WallLine):
             said = f"{what}HTTP {answer.status} says nothing about the rule"
             raise answer.error(http_reason(answer.status), said)
         self.check_body(answer)
-        return answer, answer.status != 404 and not away
+        return answer, not away and answer.status != 404 and not 300 <= answer.status < 400
 
 
 class WalledLine(WallLine):
@@ -313,14 +316,23 @@ class WalledLine(WallLine):
                     for _ in range(2)
                 ]
                 own.append(await self._ask_kept(client, f"{start}/"))
+                doubt: ProbeError | None = None
                 for name, target in ways.items():
                     answer: Answer | None
-                    if target.startswith("/") and "?" not in target:
-                        answer = await self._ask_kept(client, target)
-                    else:
-                        answer = await self._ask_raw(target)
-                    if answer is not None:
-                        self._judge_way(name, target, answer, own)
+                    try:
+                        if target.startswith("/") and "?" not in target:
+                            answer = await self._ask_kept(client, target)
+                        else:
+                            answer = await self._ask_raw(target)
+                        if answer is not None:
+                            self._judge_way(name, target, answer, own)
+                    except ProbeError as error:
+                        if error.reason == "not_walled":
+                            raise
+                        doubt = doubt or error
+                        client.renew()
+                if doubt is not None:
+                    raise doubt
         except TimeoutError as error:
             raise ProbeError("rtt_timeout", "ask", "the watchdog ended it") from error
         finally:
@@ -341,11 +353,11 @@ class WalledLine(WallLine):
 
         None when it was not answered.
         """
-        secure = self.origin.startswith("https:")
+        secure, limit = self.origin.startswith("https:"), self.probing.timing.watchdog
         host = self.leg.host_header or urlsplit(self.origin).netloc
         writer: asyncio.StreamWriter | None = None
         try:
-            async with asyncio.timeout(self.probing.timing.watchdog):
+            async with asyncio.timeout(limit):
                 reader, writer = await asyncio.open_connection(
                     self.target.address,
                     self.target.port,
@@ -356,7 +368,7 @@ class WalledLine(WallLine):
                 lines = [f"GET {target} HTTP/1.1", *(f"{key}: {fields[key]}" for key in fields)]
                 request = "\r\n".join([*lines, "", ""])
                 writer.write(request.encode("ascii", "replace"))
-                return await _read_answer(reader)
+                return await _read_answer(reader, limit * BODY_SHARE)
         except (OSError, TimeoutError, EOFError):
             return None  # refused, or broken off: not served
         finally:
@@ -364,22 +376,26 @@ class WalledLine(WallLine):
                 writer.transport.abort()
 
 
-async def _read_answer(stream: asyncio.StreamReader) -> Answer | None:
-    """What comes, as far as it can be read; None when it is no answer."""
-    reader = AnswerReader()
-    try:
-        while not reader.over:
-            data = await stream.read(65536)
-            if not data:
-                reader.eof()
-                break
-            reader.feed(data)
-    except ConnectionError:
-        pass  # what a reset leaves of it
+async def _read_answer(stream: asyncio.StreamReader, patience: float) -> Answer | None:
+    """What comes, as far as it can be read, its body for `patience` seconds; None when it is no
+    answer. Raises ProbeError when it exceeds a limit of ours."""
+    reader, clock = AnswerReader(), asyncio.get_running_loop()
+    with suppress(ConnectionError, TimeoutError):
+        async with asyncio.timeout(None) as deadline:
+            while not reader.over:
+                data = await stream.read(65536)
+                if not data:
+                    reader.eof()
+                    break
+                reader.feed(data)
+                if reader.status and deadline.when() is None:
+                    deadline.reschedule(clock.time() + patience)
+    if reader.beyond:
+        raise beyond_us(reader)
     if not reader.status:
         return None
-    answer = Answer(reader.status, reader.headers, b"")
-    answer.body, answer.unread = decoded(reader.headers, bytes(reader.body))
+    answer = answer_of(reader)
+    answer.unfinished = deadline.expired()
     return answer
 
 

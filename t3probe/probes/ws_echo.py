@@ -63,6 +63,7 @@ class _Connection(ClientConnection):
     lines that concern it: of others it reads some versions and sizes, and wants their whole body.
     """
 
+    answer: AnswerReader
     patience: float = 0.0
     """How long the body of a refusal is awaited, in seconds."""
     connected_at: float = 0.0
@@ -75,7 +76,6 @@ class _Connection(ClientConnection):
 
     def connection_made(self, transport: Any) -> None:
         self.connected_at = self.loop.time()
-        self.answer = AnswerReader()
         super().connection_made(transport)
 
     def data_received(self, data: bytes) -> None:
@@ -168,7 +168,7 @@ class WsLine(Line):
 
         def factory(*args: Any, **kwargs: Any) -> _Connection:
             made.append(_Connection(*args, **kwargs))
-            made[0].patience = timing.watchdog * BODY_SHARE
+            made[0].patience, made[0].answer = timing.watchdog * BODY_SHARE, AnswerReader()
             return made[0]
 
         tls: dict[str, Any] = {}
@@ -201,7 +201,10 @@ class WsLine(Line):
             ):
                 self._ws = await dialling  # type: ignore[assignment]
         except ProbeError as error:
+            if made and made[0].answer.status:  # its head came late, and its body not at all
+                raise self._rejected(leg, made[0].answer) from error
             error.tcp = tcpinfo.sample(witness)
+            error.heard = bool(made and made[0].answer.begun)
             raise
         except InvalidHandshake as error:
             raise await self._refusal(leg, made[0], error) from error

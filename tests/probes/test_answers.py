@@ -132,6 +132,30 @@ async def test_a_body_that_is_wrong_or_does_not_end_costs_no_watchdog(name: str,
     assert (drop.answered, drop.accused, drop.carried) == (True, "back", ("front",))
 
 
+@LEGS
+async def test_a_head_that_comes_late_is_an_answer_too(make: Any) -> None:
+    async def handler(reader: Reader, writer: Writer) -> None:
+        await head(reader, writer)
+        await asyncio.sleep(0.9 * WATCHDOG)
+        writer.write(START + b"Content-Length: 10\r\n\r\nhalf")
+        await silent(reader, writer)
+
+    async with serve(handler) as server:
+        seen = await probe(make(server), watchdog=WATCHDOG)
+    reason = "http_4xx" if make is http_leg else "upgrade_rejected"
+    assert (seen.outcome, seen.reason) == ("failed", reason), seen.detail
+
+
+@LEGS
+async def test_half_a_head_is_something(make: Any) -> None:
+    """It is late; but nobody says that the far end took our bytes and did not answer."""
+    async with serve(said(b"HTTP/1.1 200 OK\r\nA: b")) as server:
+        seen = await probe(make(server, tcp_ends_at="back"), watchdog=0.4)
+    assert (seen.outcome, seen.reason) == ("failed", "rtt_timeout")
+    assert "did not answer" not in seen.drops[0].evidence
+    assert seen.drops[0].carried == ("front",)
+
+
 @pytest.mark.parametrize(
     ("status", "expected", "outcome"),
     [("302 Found", (), "passed"), ("403 No", (403,), "failed"), ("200 OK", (), "failed")],

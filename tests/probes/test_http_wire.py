@@ -115,6 +115,7 @@ def test_headers_as_they_are() -> None:
         (b"Content-Length: 5\r\nContent-Length: 5", ""),
         (b"Content-Length: 5, 5", ""),
         (b"Content-Length: 9\r\nTransfer-Encoding: chunked", ""),
+        (b"Content-Length: 9\r\nTransfer-Encoding: identity", ""),
     ],
 )
 def test_a_wrong_head_is_a_flaw_and_its_status_known(line: bytes, flaw: str) -> None:

@@ -270,6 +270,17 @@ async def test_another_origin_is_not_followed_and_clears_little(
     assert len(asked) == (2 if make is public else 1)
 
 
+@pytest.mark.parametrize("status", ["300 Choose", "304 Same", "305 Proxy", "306 Unused"])
+@pytest.mark.parametrize("location", [None, "/in"])
+async def test_a_3xx_that_leads_nobody_on_clears_little(status: str, location: str | None) -> None:
+    page = to(location, status) if location else response(status, b"")
+    pages: Pages = {"/app": page, "/probe/healthz": page, "/in": SERVED}
+    for make in (public, walled):
+        seen, asked, _ = await looked_at(make, pages)
+        assert (seen.outcome, seen.clears) == ("passed", ("edge",)), seen.detail
+        assert "/in" not in asked
+
+
 @pytest.mark.parametrize(
     "location",
     [
@@ -470,6 +481,54 @@ async def test_a_way_out_that_nobody_can_read_is_only_mentioned() -> None:
         seen = await probe(walled(server))
     assert seen.outcome == "passed", seen.detail
     assert "cannot be read" in seen.evidence[0]
+
+
+@pytest.mark.parametrize("odd", ["unread", "long", "busy", "endless"])
+async def test_one_way_out_that_tells_nothing_hides_no_other(odd: str) -> None:
+    """The trailing question mark is asked by hand, the others on one kept-alive connection."""
+    strange = {
+        "unread": response("200 OK", b"\x1f?", [("Content-Encoding", "br"), HTML]),
+        "long": b"HTTP/1.1 200 OK\r\n" + b"A: b\r\n" * 50_000,
+        "busy": response("429 Later"),
+        "endless": b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\n\r\nsome of it",
+    }[odd]
+
+    async def handler(reader: Reader, writer: Writer) -> None:
+        while True:
+            target = target_of(await head(reader, writer))
+            if target == "/app":
+                writer.write(TO_SSO)
+            elif target in {"/probe/../app", "/probe//..//app"}:
+                writer.write(strange)
+            else:
+                writer.write(SERVED if target.endswith("?") else NOT_THERE)
+            await writer.drain()
+
+    async with serve(handler) as server:
+        seen = await probe(walled(server))
+    assert (seen.outcome, seen.reason) == ("failed", "not_walled"), seen.detail
+    assert "(trailing question mark)" in seen.detail
+
+
+@pytest.mark.parametrize(
+    "page",
+    [
+        b"HTTP/1.0 200 OK\r\n\r\nthe app, and it goes on",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 999\r\n\r\nthe app",
+        b"HTTP/1.1 200\r\nTransfer-Encoding: chunked\r\n\r\n7\r\nthe app\r\nzz",
+    ],
+)
+async def test_a_way_out_without_an_end_is_one(page: bytes) -> None:
+    async def handler(reader: Reader, writer: Writer) -> None:
+        while True:
+            target = target_of(await head(reader, writer))
+            leaks = target.endswith("?")
+            writer.write(page if leaks else TO_SSO if target == "/app" else NOT_THERE)
+            await writer.drain()
+
+    async with serve(handler) as server:
+        seen = await probe(walled(server))
+    assert (seen.outcome, seen.reason) == ("failed", "not_walled"), seen.detail
 
 
 @pytest.mark.parametrize(
