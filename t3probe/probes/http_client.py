@@ -128,7 +128,8 @@ class _Wire(asyncio.Protocol):
     def ask(self, request: bytes) -> AnswerReader:
         """Send a request, whose answer is then read."""
         assert self.transport is not None
-        self.reader = AnswerReader()
+        if self.reader.status:
+            self.reader = AnswerReader()
         self.transport.write(request)
         return self.reader
 
@@ -199,6 +200,9 @@ class HttpClient:
                         deadline.reschedule(min(share, deadline.when() or share))
                     # A wrong head spoils what would else be good; no body makes it better.
                     await wire.until(lambda one: bool(one.flaw) and one.status in whole)
+                elif first:
+                    reader = wire.reader  # it spoke, and hung up, before it was asked
+                    first_byte = clock.now()
         except TimeoutError as error:
             if reader is None or not reader.status or reader.status in whole:
                 failed = await self._explain(error, began, limit, reader)

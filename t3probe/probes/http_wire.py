@@ -130,8 +130,8 @@ class AnswerReader:
     def _read_head(self) -> bool:
         """Read a head that is there; False when more bytes are needed."""
         buffer = self._buffer
-        blank = len(buffer) - len(buffer.lstrip(b"\r\n"))
-        if blank:
+        if buffer[0] in b"\r\n":
+            blank = len(buffer) - len(buffer.lstrip(b"\r\n"))
             del buffer[:blank]
             self._head_bytes += blank
             self._scanned = 0

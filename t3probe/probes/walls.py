@@ -229,13 +229,14 @@ class WalloffLine(WallLine):
         if first in expect and not leads_on(first):
             return answer, True
         answer.check_busy()
+        behind = answer.behind  # then the rule let it through, wherever it leads from there
         try:
             answer, wall, away = await self.follow(client, answer)
         except ProbeError:
             if first not in expect:
                 raise
             return answer, True  # a redirect was expected, and this one leads to no SSO
-        if wall is not None and answer.behind:
+        if wall is not None and (behind or answer.behind):
             said = f"{what}{wall}, from behind the rule: it says nothing about that"
             raise answer.error(http_reason(answer.status), said)
         if wall is not None:

@@ -330,6 +330,44 @@ async def test_what_cannot_be_read_is_no_good_beat_where_it_matters(
         )
 
 
+async def test_a_machine_whose_page_nobody_can_read_is_there() -> None:
+    headers = [("Content-Encoding", "compress"), ("Content-Type", "text/html")]
+    async with serve(answering(response("200 OK", b"\x1f\x9d?", headers))) as server:
+        seen = await probe(http_leg(server, refused_ok=True))
+    assert (seen.outcome, seen.reason) == ("passed", None), seen.detail
+
+
+# -- who speaks first ----------------------------------------------------------------------------
+
+
+@LEGS
+@pytest.mark.parametrize("hangs_up", [True, False])
+@pytest.mark.parametrize(
+    ("greeting", "reason", "words"),
+    [
+        (b"SSH-2.0-OpenSSH_9.7\r\n", "protocol_error", "begins with 'SSH-2.0-OpenSSH_9.7'"),
+        (b"220 mail.example ESMTP\r\n", "protocol_error", "begins with '220 mail.example ESMTP'"),
+        (b"J\0\0\0\n8.0.36\0", "protocol_error", "begins with"),
+        (b"HTTP/1.0 503 Full\r\n\r\nlater", "", "HTTP 503"),
+    ],
+)
+async def test_who_speaks_before_it_is_asked_is_heard(
+    greeting: bytes, reason: str, words: str, hangs_up: bool, make: Any
+) -> None:
+    async def handler(reader: Reader, writer: Writer) -> None:
+        writer.write(greeting)
+        await writer.drain()
+        if hangs_up:
+            writer.write_eof()
+        await silent(reader, writer)
+
+    async with serve(handler) as server:
+        seen = await probe(make(server), watchdog=WATCHDOG)
+    reason = reason or ("http_5xx" if make is http_leg else "upgrade_rejected")
+    assert (seen.outcome, seen.reason) == ("failed", reason), seen.detail
+    assert words in seen.detail
+
+
 # -- 401 without an SSO --------------------------------------------------------------------------
 
 
