@@ -12,7 +12,8 @@ from t3probe.config.types import Leg
 from t3probe.probes.base import (
     ProbeError,
 )
-from t3probe.probes.http_client import HttpClient
+from t3probe.probes.http_client import Answer, HttpClient
+from t3probe.probes.redirects import parse
 from t3probe.probes.walls import WalledLine, WalloffLine, served_alike
 
 # -- walls ---------------------------------------------------------------------------------------
@@ -98,6 +99,29 @@ async def test_what_says_something_about_a_public_path(status: int, reason: str 
         await line._judge(client, answer(status), "what: ")
     assert caught.value.reason == reason
     assert caught.value.detail.startswith("what: HTTP ")
+
+
+@pytest.mark.parametrize(("first", "last"), [(True, False), (False, True), (False, False)])
+async def test_where_the_application_itself_sends_on_the_rule_is_not_accused(
+    first: bool, last: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`first`, `last`: which answer of the chain has the mark of what lies behind the rule."""
+    line = WalloffLine(wall_leg("walloff"), FOUR, probing())
+    client = HttpClient(FOUR, line.probing, line.facts)
+
+    async def ask(client: HttpClient, target: str, cookie: str) -> Answer:
+        assert (target, cookie) == ("/oauth2/start", "")
+        found = answer(302, location="https://sso.example/")
+        found.url, found.behind = parse(f"https://{HOST}{target}"), last
+        return found
+
+    monkeypatch.setattr(line, "_ask_kept", ask)
+    began = answer(302, location="/oauth2/start")
+    began.url, began.behind = parse(f"https://{HOST}/app"), first
+    with pytest.raises(ProbeError) as caught:
+        await line._judge(client, began, "")
+    assert caught.value.reason == ("http_other" if first or last else "walled_off")
+    assert ("from behind the rule" in caught.value.detail) is (first or last)
 
 
 @pytest.mark.parametrize(
