@@ -135,6 +135,14 @@ def read(data: bytes) -> AnswerReader:
     return reader
 
 
+async def test_what_it_said_before_it_was_asked_counts_though_it_hung_up() -> None:
+    client, wire = wired()
+    wire.reader.feed(b"HTTP/1.0 503 Full\r\n\r\nlater")
+    answer = await client.ask("GET", f"http://{HOST}/", limit=60)
+    await client.close()
+    assert (answer.status, answer.body) == (503, b"later")
+
+
 PART = b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhalf"
 
 

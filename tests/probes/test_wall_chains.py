@@ -510,6 +510,21 @@ async def test_one_way_out_that_tells_nothing_hides_no_other(odd: str) -> None:
     assert "(trailing question mark)" in seen.detail
 
 
+async def test_a_page_that_does_not_end_may_be_the_wall_when_asked_by_hand_too() -> None:
+    async def handler(reader: Reader, writer: Writer) -> None:
+        while True:
+            target = target_of(await head(reader, writer))
+            page = b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\n\r\n<html>"
+            leaks = target.endswith("?")
+            writer.write(page if leaks else TO_SSO if target == "/app" else NOT_THERE)
+            await writer.drain()
+
+    async with serve(handler) as server:
+        seen = await probe(walled(server))
+    assert seen.outcome == "passed", seen.detail
+    assert "a page that does not end" in seen.evidence[0]
+
+
 @pytest.mark.parametrize(
     "page",
     [
