@@ -21,7 +21,7 @@ from t3probe.lab.process import LabProcess
 ROOT = Path(__file__).resolve().parent.parent
 PYTEST = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider"]
 IMPORTS = """
-import aiohttp, dns.message, msgspec, pytest_asyncio, pytest_timeout
+import dns.message, msgspec, prometheus_client, pytest_asyncio, pytest_timeout
 import websockets.asyncio.client
 import argparse, asyncio, difflib, ipaddress, json, ssl, tomllib, urllib.parse
 """

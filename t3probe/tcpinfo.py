@@ -20,7 +20,6 @@ __all__ = [
     "SYN_SENT",
     "UNANSWERED",
     "Claim",
-    "bytes_sent",
     "claim",
     "handshake_seconds",
     "parse",
@@ -39,7 +38,6 @@ _UNACKED, _LAST_DATA_RECV, _LAST_ACK_RECV, _RTT, _TOTAL_RETRANS = 4, 11, 12, 15,
 # Offsets in bytes of what came later, with the kernel that brought it.
 _BYTES_ACKED = 120  # 4.1
 _NOT_SENT = 144  # 4.6
-_BYTES_SENT, _BYTES_SENT_AGAIN = 200, 208  # 4.19
 _OUT_OF_ORDER = 224  # 5.4
 _PEER_WINDOW = 228  # 5.4
 _ROOM = 512
@@ -79,27 +77,14 @@ def sample(sock: object) -> TcpSample | None:
 
     None where the system has no `TCP_INFO` or the descriptor is gone.
     """
-    return parse(_raw(sock))
-
-
-def bytes_sent(sock: object) -> int | None:
-    """How many bytes of ours have gone out on `sock` so far, those that were sent again not
-    counted; a reset leaves the number. None where the kernel does not say."""
-    raw = _raw(sock)
-    sent, again = _later(raw, "=Q", _BYTES_SENT), _later(raw, "=Q", _BYTES_SENT_AGAIN)
-    return None if sent is None or again is None else sent - again
-
-
-def _raw(sock: object) -> bytes:
-    """The kernel's `struct tcp_info`, empty where there is none."""
     option = getattr(socket, "TCP_INFO", None)
     if option is None or sock is None:
-        return b""
+        return None
     try:
         raw: bytes = sock.getsockopt(socket.IPPROTO_TCP, option, _ROOM)  # type: ignore[attr-defined]
     except (OSError, ValueError):
-        return b""
-    return raw
+        return None
+    return parse(raw)
 
 
 def handshake_seconds(sock: object) -> float | None:

@@ -7,11 +7,12 @@ monotonic clock, and stores the wall time of that start once.
 
 from __future__ import annotations
 
+import math
 import time
 from datetime import UTC, datetime
 from typing import Protocol
 
-__all__ = ["Clock", "FakeClock", "RunClock", "SystemClock", "utc_text"]
+__all__ = ["Clock", "FakeClock", "RunClock", "SystemClock", "next_beat", "utc_text"]
 
 
 class Clock(Protocol):
@@ -106,3 +107,12 @@ def utc_text(unix_seconds: float) -> str:
     """Unix seconds as RFC 3339 text in UTC with milliseconds: 2026-01-31T12:00:00.000Z."""
     moment = datetime.fromtimestamp(unix_seconds, UTC)
     return moment.strftime("%Y-%m-%dT%H:%M:%S.") + f"{moment.microsecond // 1000:03d}Z"
+
+
+def next_beat(now: float, heartbeat: float) -> float:
+    """The next multiple of `heartbeat` after `now`, so that beats do not drift by their length.
+
+    What lies less than a millionth of a heartbeat ahead counts as now: a clock that rounds must
+    not make two beats of one.
+    """
+    return round((math.floor(now / heartbeat + 1e-6) + 1) * heartbeat, 6)

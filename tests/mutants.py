@@ -50,9 +50,11 @@ ROOMS: dict[str, dict[str, str]] = {
     "probes": {
         "resolve.py probes/doh.py": "probes/test_probe*.py probes/test_resolve*.py",
         "probes/tcp.py probes/dial.py": "probes/test_[pt]*.py probes/test_drop*.py",
-        "probes/http.py probes/http_client.py": "probes/test_probe*.py probes/test_http*.py",
+        "probes/http.py probes/http_client.py": "probes/test_probe*.py probes/test_[ah][nt]*.py",
         "probes/ws_echo.py probes/base.py": "probes/test_[pw][rs]*.py probes/*.py",
         "probes/walls.py probes/sso.py": "probes/test_probe*.py probes/test_wall*.py",
+        "probes/redirects.py probes/cookies.py": "probes/test_redirects.py",
+        "probes/bodies.py probes/http_wire.py": "probes/test_bodies.py probes/test_http_wire.py",
     },
     "verdict": {
         "verdict/labels.py verdict/hitting.py verdict/search.py verdict/repairs.py": SOLVING,

@@ -72,7 +72,7 @@ class Sso(Table, frozen=True):
     """How to recognise the single sign-on."""
 
     hosts: tuple[str, ...] = ()
-    """A redirect to one of these hosts is the SSO's answer."""
+    """A redirect to one of these hosts, or to one that sends on to it, is the SSO's answer."""
     login_markers: tuple[str, ...] = ()
     """Text that only the SSO's login page has; a 2xx or 4xx with it is the SSO's answer."""
 

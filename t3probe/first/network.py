@@ -180,7 +180,7 @@ async def _date(leg: Leg, probing: Probing) -> float | None:
             await client.close()
         here = probing.clock.wall_at((answer.sent + answer.ended) / 2)
         # In the middle of the second that it names.
-        return here - parsedate_to_datetime(str(answer.headers["Date"])).timestamp() - 0.5
+        return here - parsedate_to_datetime(str(answer.headers["date"])).timestamp() - 0.5
     except (ProbeError, ResolveError, Collapsed, LoopbackOnlyError):
         return None
     except (KeyError, ValueError, TypeError, IndexError, OverflowError):

@@ -1,6 +1,6 @@
 """The probes: one file per kind, one signature (`base.Open`), and this registry.
 
-Modules are imported when a run first needs them; a run over TCP legs never loads aiohttp.
+Modules are imported when a run first needs them; a run over TCP legs never loads websockets.
 """
 
 from __future__ import annotations

@@ -245,7 +245,7 @@ _SECRET_VALUE = re.compile(
     r"|signature)[\w.-]*[\"']?\s*[:=]\s*(?:bearer\s|basic\s)?\s*)[^\s,;&]+",
     re.IGNORECASE,
 )
-_SECRET_WORD = re.compile(r"\b(bearer|basic)\s+[^\s,;]+", re.IGNORECASE)
+_SECRET_WORD = re.compile(r"\b(bearer|basic)\s+[^\s,;(][^\s,;]*", re.IGNORECASE)
 _USERINFO = re.compile(r"//[^/\s@]*@")
 _MASK = "***"
 

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import ast
-import re
 from typing import NamedTuple
 
 from t3probe.tls import CLIENT_CERTIFICATE, HTTP2_ONLY
 
-__all__ = ["Foreign", "quoted", "refusal", "spoken"]
+__all__ = ["Foreign", "refusal", "spoken"]
 
 _TLS_RECORDS = (0x15, 0x16)
 """An alert or a handshake (RFC 8446, section 5.1)."""
 _HTTP2_FIRST = (0x04, 0x07)
 """SETTINGS or GOAWAY (RFC 9113, section 6)."""
 _HTTP2_HEAD = 9
-_QUOTED = re.compile(r"b'(?:[^'\\]|\\.)*'|b\"(?:[^\"\\]|\\.)*\"")
 _IN_PLAIN = (
     b"plain HTTP request was sent to HTTPS port",
     b"HTTP request to an HTTPS server",
@@ -44,16 +41,6 @@ def spoken(first: bytes) -> Foreign | None:
     if len(first) > 2 and first[0] in _TLS_RECORDS and first[1] == 3 and first[2] <= 4:
         return Foreign("speaks TLS at this port: ask it by https:// or wss://")
     return None
-
-
-def quoted(words: str) -> bytes:
-    """The bytes that a library's sentence quotes; empty when it quotes none."""
-    found = _QUOTED.search(words)
-    try:
-        value = ast.literal_eval(found.group()) if found else b""
-    except (ValueError, SyntaxError):
-        return b""
-    return value if isinstance(value, bytes) else b""
 
 
 def refusal(status: int, body: bytes) -> Foreign | None:

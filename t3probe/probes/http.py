@@ -21,7 +21,8 @@ from t3probe.probes.base import (
 from t3probe.probes.foreign import refusal
 from t3probe.probes.http_client import Answer, HttpClient
 from t3probe.probes.marks import asked_apart, nearby, new_nonce, replayed
-from t3probe.probes.sso import sso_answer
+from t3probe.probes.redirects import Url, parse
+from t3probe.probes.sso import hides, sso_answer, wants
 from t3probe.tcpinfo import claim
 
 __all__ = ["HttpLine", "open"]
@@ -40,6 +41,7 @@ class HttpLine(Line):
         self.leg = leg
         self.client = HttpClient(target, probing, self.facts)
         self.client.watch = self._ended
+        self._asked: Url | None = None
 
     def _ended(self, state: TcpSample | None) -> None:
         if self.client.closed_by_peer or self.leg.refused_ok:
@@ -85,7 +87,7 @@ class HttpLine(Line):
     ) -> Echo | None:
         """What a failed beat is to a leg that asks for the machine only; None: a failure."""
         ours = error.stage == "connect" or error.status is not None  # our limits, and "come later"
-        if (not error.tells and ours) or error.reason == "walled_off":
+        if error.reason == "walled_off" or (ours and not (error.tells or error.heard)):
             return None
         held, now = before is not None, self.probing.clock.now()
         echo = Echo(sent=sent, ended=now)
@@ -113,33 +115,39 @@ class HttpLine(Line):
         """The one request of a beat."""
         headers = {"Host": self.leg.host_header} if self.leg.host_header else None
         nonce = new_nonce()
+        url = asked_apart(self.leg.url or "", nonce)
+        self._asked = parse(url)
         return await self.client.ask(
             "GET",
-            asked_apart(self.leg.url or "", nonce),
+            url,
             limit=self.probing.timing.watchdog,
             headers=headers,
             nonce=nonce,
+            whole=self.leg.expect_status or range(200, 300),
         )
 
     def judge(self, answer: Answer) -> None:
         """Is this the answer that the leg expects? Raises ProbeError."""
-        status = answer.status
-        if self.leg.expect_status:
-            if status in self.leg.expect_status:
-                return
-            answer.check_busy()
-        else:
-            answer.check_busy()
-            wall = sso_answer(status, answer.headers, answer.body, self.probing.sso)
+        status, sso = answer.status, self.probing.sso
+        if status in self.leg.expect_status:
+            return
+        answer.check_busy()
+        login = f": {asked}" if status == 401 and (asked := wants(answer.headers)) else ""
+        if not self.leg.expect_status:
+            wall = sso_answer(status, answer.headers, answer.body, sso, self._asked)
             if wall is not None:
                 raise answer.error("walled_off", wall)
+            hidden = answer.unread and status < 300 and hides(status, answer.headers, sso)
+            if hidden and not self.leg.refused_ok:
+                words = f"HTTP {status} with a body that is {answer.unread}"
+                raise answer.error(http_reason(status), words, tells=False)
             if 200 <= status < 400:
                 return
         foreign = refusal(status, answer.body)
         if foreign is not None and not self.leg.refused_ok:
             detail = f"HTTP {status}: {self.target.host} {foreign.words}"
             raise answer.error(http_reason(status), detail, tells=foreign.tells)
-        raise answer.error(http_reason(status), f"HTTP {status}")
+        raise answer.error(http_reason(status), f"HTTP {status}{login}")
 
     def tcp(self) -> TcpSample | None:
         return self.client.tcp()

@@ -1,20 +1,20 @@
 """HTTP over exactly one kept-alive connection to one chosen address.
 
-aiohttp talks HTTP; the connection itself is watched through a second descriptor of the same
-socket, because a client library forgets an idle connection that died without saying how it
-died. A polite close (FIN) between beats is the server's right; a reset is a drop.
+The connection is watched between the requests, too. A polite close (FIN) is the server's right
+then; a reset is a drop. No library does the talking: one would ask again by itself on a new
+connection, which hides a drop, and call a limit of its own the peer's fault.
 """
 
 from __future__ import annotations
 
 import asyncio
+import base64
 import contextlib
-import errno
 import socket
 import ssl
+from collections.abc import Callable, Container, Mapping
 from typing import Any
-
-from yarl import URL
+from urllib.parse import unquote_to_bytes, urlsplit
 
 from t3probe import tcpinfo
 from t3probe.observation import Reason, TcpSample
@@ -27,72 +27,47 @@ from t3probe.probes.base import (
     http_reason,
     printable,
 )
-from t3probe.probes.foreign import quoted, spoken
-from t3probe.probes.light_aiohttp import AbstractResolver, ResolveResult, aiohttp
+from t3probe.probes.bodies import decoded
+from t3probe.probes.foreign import spoken
+from t3probe.probes.http_wire import AnswerReader
 from t3probe.probes.marks import asking, new_nonce
-from t3probe.probes.sso import BODY_BYTES
+from t3probe.probes.redirects import Url, host_of
 from t3probe.tls import ENDED, not_after, tls_error, unanswered
 
-__all__ = ["MAX_BODY_BYTES", "Answer", "HttpClient"]
+__all__ = ["BODY_SHARE", "Answer", "HttpClient", "answer_of", "beyond_us", "no_http"]
 
-MAX_BODY_BYTES = 1 << 20
-"""A body is read and thrown away up to here; a longer one costs the connection."""
+BODY_SHARE = 0.25
+"""For so much of its limit an answer's body is awaited where its status says enough."""
 _POLITE_RACE_SECONDS = 0.05
 """A request that crosses the server's polite close hears of it this soon, plus round trips."""
-
-
-class _Pinned(AbstractResolver):
-    """Answers every name with the one address that was chosen."""
-
-    def __init__(self, target: Target) -> None:
-        self._target = target
-
-    async def resolve(
-        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC
-    ) -> list[ResolveResult]:
-        return [
-            ResolveResult(
-                hostname=host,
-                host=self._target.address,
-                port=self._target.port,
-                family=self._target.family,
-                proto=0,
-                flags=socket.AI_NUMERICHOST,
-            )
-        ]
-
-    async def close(self) -> None:
-        pass
-
-
-class _Response(aiohttp.ClientResponse):
-    """Looks at the certificate while it can: a short answer's connection is let go at once."""
-
-    cert_not_after: float | None = None
-
-    async def start(self, connection: aiohttp.connector.Connection) -> aiohttp.ClientResponse:
-        self.cert_not_after = not_after(connection.transport)
-        return await super().start(connection)
+_SERVED = range(200, 300)
 
 
 class Answer:
-    """One response, its body bounded to `BODY_BYTES`."""
+    """One response, its body decoded and bounded to `BODY_BYTES`."""
 
     __slots__ = (
         *("behind", "body", "ended", "first_byte", "headers", "marked", "nonce", "sent"),
-        "status",
+        *("status", "unfinished", "unread", "url"),
     )
 
     def __init__(self, status: int, headers: Any, body: bytes, nonce: str = "") -> None:
         self.status = status
         self.headers = headers
+        """By lower-case name."""
         self.body = body
         self.nonce = nonce
         """That of the request."""
         self.marked = ""
+        """The last segment of the leg's path whose mark it carries."""
         self.behind = False
         """It has the mark of something behind the leg's whole path."""
-        """The last segment of the leg's path whose mark it carries."""
+        self.url: Url | None = None
+        """What was asked for, where that matters."""
+        self.unread = ""
+        """Why nobody can read its body, in words; the body is then as it came."""
+        self.unfinished = False
+        """More of its body may come, and nobody waits for it."""
         self.sent = self.first_byte = self.ended = 0.0
 
     def error(self, reason: Reason, detail: str, *, tells: bool = True) -> ProbeError:
@@ -107,9 +82,67 @@ class Answer:
             raise self.error(http_reason(self.status), detail, tells=False)
 
 
+class _Wire(asyncio.Protocol):
+    """Our end of the connection: what comes goes to the answer that is awaited."""
+
+    def __init__(self, on_idle_end: Callable[[], None]) -> None:
+        self.transport: asyncio.Transport | None = None
+        self.reader = AnswerReader()
+        self.ended = False
+        self.error: Exception | None = None
+        """Why it ended, where the peer did not close it politely."""
+        self.idle = False
+        self._on_idle_end = on_idle_end
+        self._changed = asyncio.Event()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self.transport = transport
+
+    def data_received(self, data: bytes) -> None:
+        if self.idle:
+            self._end()  # nobody asked: whatever it is, the connection is of no more use
+        else:
+            self.reader.feed(data)
+            self._changed.set()
+
+    def eof_received(self) -> None:
+        self._end()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        # After a polite end our own late bytes break the pipe; and a TCP end without the one of
+        # TLS is a close as well.
+        if not isinstance(exc, (BrokenPipeError, ssl.SSLEOFError)) and not self.ended:
+            self.error = exc
+        self._end()
+
+    def _end(self) -> None:
+        if self.ended:
+            return
+        self.ended = True
+        if self.error is None:
+            self.reader.eof()
+        self._changed.set()
+        if self.idle:
+            self._on_idle_end()
+
+    def ask(self, request: bytes) -> AnswerReader:
+        """Send a request, whose answer is then read."""
+        assert self.transport is not None
+        if self.reader.status:
+            self.reader = AnswerReader()
+        self.transport.write(request)
+        return self.reader
+
+    async def until(self, there: Callable[[AnswerReader], bool]) -> None:
+        """Wait until `there` is true of the answer, or nothing more of it will come."""
+        while not (there(self.reader) or self.reader.over or self.ended):
+            self._changed.clear()
+            await self._changed.wait()
+
+
 class HttpClient:
-    """One TCP connection to one address, over which aiohttp talks; never a second one unless
-    told to `renew`."""
+    """One TCP connection to one address; never a second one unless told to `renew`."""
 
     def __init__(self, target: Target, probing: Probing, facts: Any) -> None:
         self.target = target
@@ -118,64 +151,13 @@ class HttpClient:
         self.used = False
         self.closed_by_peer = False
         self.renewed = False
-        self.watch: Any = None
+        self.watch: Callable[[TcpSample | None], None] = lambda state: None
         """Called when the idle connection ends; set by the owner."""
+        self._wire: _Wire | None = None
         self._copy: socket.socket | None = None
-        self._refused_second = False
-        self._secure = self._connected = False
-        self._reset: bool | None = None
-        self._sent_bytes: int | None = None
-        """How many bytes the kernel had sent when the last answer was there."""
-        self._dialled_at = self._sent = 0.0
-        trace = aiohttp.TraceConfig()
-        trace.on_connection_create_end.append(self._note_connected)
-        trace.on_request_headers_sent.append(self._headers_sent)
-        self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(
-                resolver=_Pinned(target),
-                ssl=probing.tls.context(),
-                limit=1,
-                keepalive_timeout=86400,
-                use_dns_cache=False,
-                socket_factory=self._socket,
-            ),
-            cookie_jar=aiohttp.DummyCookieJar(),
-            trace_configs=[trace],
-            trust_env=False,
-            auto_decompress=False,
-            response_class=_Response,
-            read_bufsize=2**16,
-        )
-
-    def _socket(self, address: Any) -> socket.socket:
-        if self._copy is not None:
-            # aiohttp repeats a GET by itself on a new connection; that would hide a drop.
-            self._refused_second = True
-            raise ConnectionAbortedError("one connection only")
-        sock = socket.socket(address[0], socket.SOCK_STREAM)
-        try:
-            sock.setblocking(False)
-            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            self._copy = sock.dup()
-        except OSError:
-            sock.close()
-            raise
-        self._dialled_at = self.probing.clock.now()
-        return sock
-
-    async def _note_connected(self, session: Any, context: Any, params: Any) -> None:
-        self._connected = True
-        took = self.probing.clock.now() - self._dialled_at
-        handshake = tcpinfo.handshake_seconds(self._copy)
-        phases = self.facts.phases
-        phases["connect"] = round(took if handshake is None else min(handshake, took), 6)
-        if self._secure:
-            phases["tls"] = round(took - phases["connect"], 6)
-        if self._copy is not None:
-            dial.note_addresses(self.facts, self._copy, self.target)
-
-    async def _headers_sent(self, session: Any, context: Any, params: Any) -> None:
-        self._sent = self.probing.clock.now()
+        """A second descriptor: the kernel is asked through it what became of the connection."""
+        self._secure = False
+        self._sent = 0.0
 
     def tcp(self) -> TcpSample | None:
         """The kernel's numbers about the connection."""
@@ -190,204 +172,256 @@ class HttpClient:
         headers: Any = None,
         data: bytes | None = None,
         nonce: str = "",
+        whole: Container[int] = _SERVED,
     ) -> Answer:
         """One exchange within `limit` seconds, the target kept as written, no redirect followed.
 
-        It carries a nonce, this one where one is given. Raises ProbeError.
+        It carries a nonce, this one where one is given. An answer is its head; the body of one
+        with a status in `whole` must come, too, and that of another is awaited for a share of the
+        limit. Raises ProbeError.
         """
         nonce = nonce or new_nonce()
-        self._unwatch()
-        timing, clock = self.probing.timing, self.probing.clock
+        clock = self.probing.clock
         began = self._sent = clock.now()
         first = not self.used
-        self._secure = url.startswith("https:")
+        reader: AnswerReader | None = None
+        failed: ProbeError | None = None
+        first_byte = 0.0
         try:
-            async with self._session.request(
-                method,
-                URL(url, encoded=True),
-                data=data,
-                headers={
-                    "Accept-Encoding": "identity",
-                    "User-Agent": "t3probe",
-                    **asking(nonce),
-                    **(headers or {}),
-                },
-                allow_redirects=False,
-                timeout=aiohttp.ClientTimeout(
-                    total=limit, sock_connect=timing.connect_timeout, ceil_threshold=86400
-                ),
-            ) as response:
-                first_byte = clock.now()
-                if first and isinstance(response, _Response):
-                    self.facts.cert_not_after = response.cert_not_after
-                kept, whole = await self._read(response)
-                answer = Answer(response.status, response.headers, kept, nonce)
-                self.used = True
-                if not whole or not _keeps(response):
-                    self.closed_by_peer = True
-        except (aiohttp.ClientError, OSError, TimeoutError, ssl.SSLError, ValueError) as error:
-            if self._copy is not None and not self._connected:
-                dial.note_addresses(self.facts, self._copy, self.target)
-            failed = await self._explain(error, began, limit)
+            async with asyncio.timeout(limit) as deadline:
+                wire = self._wire or await self._connect(url.startswith("https:"), limit)
+                wire.idle = False
+                if not wire.ended:
+                    asked = {"User-Agent": "t3probe", **asking(nonce), **(headers or {})}
+                    self._sent = clock.now()
+                    reader = wire.ask(_request(method, url, asked, data))
+                    await wire.until(lambda answer: answer.status > 0)
+                    first_byte = clock.now()
+                    if reader.status not in whole:
+                        share = asyncio.get_running_loop().time() + limit * BODY_SHARE
+                        deadline.reschedule(min(share, deadline.when() or share))
+                    # A wrong head spoils what would else be good; no body makes it better.
+                    await wire.until(lambda one: bool(one.flaw) and one.status in whole)
+                elif first:
+                    reader = wire.reader  # it spoke, and hung up, before it was asked
+                    first_byte = clock.now()
+        except TimeoutError as error:
+            if reader is None or not reader.status or reader.status in whole:
+                failed = await self._explain(error, began, limit, reader)
+                failed.__cause__ = error
+        except ProbeError as error:
+            failed = error
+        if failed is None and not _judged_by_its_head(reader, whole):
+            failed = await self._explain(None, began, limit, reader)
+            failed.__cause__ = self._wire.error if self._wire is not None else None
+        if failed is not None:
             failed.tcp = failed.tcp or self.tcp()
-            raise failed from error
+            if reader is not None:
+                self._hang_up()
+            raise failed
+        assert reader is not None
+        answer = answer_of(reader, nonce)
+        answer.unfinished = not reader.over and not wire.ended
+        self.used = True
         answer.sent, answer.first_byte, answer.ended = self._sent, first_byte, clock.now()
         if first:
             self.facts.phases["first_echo"] = round(answer.ended - answer.sent, 6)
-        if self.closed_by_peer:
-            self._hang_up()
+        if reader.keeps and not wire.ended:
+            wire.idle = True
         else:
-            self._watch()
+            self.closed_by_peer = wire.error is None
+            self._hang_up()
         return answer
+
+    async def _connect(self, secure: bool, limit: float) -> _Wire:
+        """The one connection. Raises ProbeError, TimeoutError."""
+        facts, clock, loop = self.facts, self.probing.clock, asyncio.get_running_loop()
+        patience = self.probing.timing.connect_timeout
+        sock, _ = await dial.connect(self.target, self.probing, facts, min(limit, patience))
+        try:
+            self._copy = sock.dup()
+        except OSError as error:
+            sock.close()
+            raise dial.connect_error(error, self.target) from error
+        tls: dict[str, Any] = {}
+        if secure:
+            tls = {
+                "ssl": self.probing.tls.context(),
+                "server_hostname": self.target.host,
+                "ssl_handshake_timeout": patience,
+            }
+        began = clock.now()
+        try:
+            transport, wire = await loop.create_connection(
+                lambda: _Wire(self._idle_ended), sock=sock, **tls
+            )
+        except OSError as error:
+            if isinstance(error, ConnectionAbortedError):  # asyncio's handshake timeout
+                raise _no_tls(patience) from error
+            state = self.tcp()
+            reset = state is not None and state.state == tcpinfo.CLOSED
+            cause: BaseException = error
+            if isinstance(error, ConnectionResetError) and not reset:
+                cause = EOFError()  # asyncio's word for a close during the handshake
+            self._hang_up()  # a server that takes one connection at a time has to see its end
+            failed = await tls_error(cause, self.target, facts, self.probing.tls, patience)
+            failed.tcp = state
+            raise failed from error
+        self._wire, self._secure = wire, secure
+        if secure:
+            facts.phases["tls"] = round(clock.now() - began, 6)
+        if not self.used:
+            facts.cert_not_after = not_after(transport)
+        return wire
+
+    async def _explain(
+        self, error: TimeoutError | None, began: float, limit: float, reader: AnswerReader | None
+    ) -> ProbeError:
+        """What went wrong, in the closed list's words."""
+        failed = await self._cause(error, began, limit, reader)
+        heard = reader is not None and reader.begun
+        if self._secure and not (self.used or heard) and failed.reason in ENDED:
+            failed.tcp = self.tcp()
+            self._hang_up()
+            patience = self.probing.timing.connect_timeout
+            failed = await unanswered(failed, self.target, self.probing.tls, patience)
+        return failed
+
+    async def _cause(
+        self, error: TimeoutError | None, began: float, limit: float, reader: AnswerReader | None
+    ) -> ProbeError:
+        timing, wire, state = self.probing.timing, self._wire, self.tcp()
+        status = reader.status if reader is not None else 0
+        if error is not None:
+            if self._copy is None:
+                what = f"no TCP connection to {self.target} within {limit:g} s"
+                return ProbeError("connect_timeout", "connect", what)
+            if wire is None:
+                return _no_tls(timing.connect_timeout)
+            if status:
+                return _heard("rtt_timeout", f"HTTP {status}, and no end of it within {limit:g} s")
+            late = ProbeError("rtt_timeout", "ask", f"no answer within {limit:g} s")
+            late.heard = reader is not None and reader.begun
+            return late
+        assert wire is not None
+        if reader is not None and reader.beyond:
+            return beyond_us(reader)
+        if reader is not None and reader.no_http:
+            return no_http(reader, self.target.host)
+        if reader is not None and status and reader.flaw:
+            return _heard("protocol_error", f"HTTP {status} with {reader.flaw}")
+        said = f"HTTP {status}, but " if status else ""
+        if isinstance(wire.error, ConnectionResetError):
+            return ProbeError("connection_reset", "ask", f"{said}connection reset")
+        if isinstance(wire.error, ssl.SSLError) and not status:
+            return await tls_error(
+                wire.error, self.target, self.facts, self.probing.tls, timing.connect_timeout
+            )
+        if wire.error is not None:
+            words = printable(wire.error) or type(wire.error).__name__
+            return ProbeError("io_error", "ask", f"{said}connection lost: {words}")
+        if status:
+            return ProbeError("io_error", "ask", f"{said}the answer broke off")
+        # Within a moment of sending on an idle connection: it was closed before we asked.
+        soon = _POLITE_RACE_SECONDS + 2 * (state.rtt_seconds if state is not None else 0)
+        if self.used and self.probing.clock.now() - began < soon:
+            self.closed_by_peer = True
+        return ProbeError("closed_by_peer", "ask", "closed by the peer before it answered")
+
+    def _idle_ended(self) -> None:
+        state = self.tcp()
+        if self._wire is not None and self._wire.error is None:
+            self.closed_by_peer = True
+        self._hang_up()
+        self.watch(state)
 
     def renew(self) -> None:
         """Let the next request make a new connection, after the peer closed this one."""
         self._hang_up()
         if self._copy is not None:
             self._copy.close()
-        self._copy, self._reset = None, None
-        self.used = self.closed_by_peer = self._connected = self._refused_second = False
+        self._copy = self._wire = None
+        self.used = self.closed_by_peer = False
         self.renewed = True
 
     def _hang_up(self) -> None:
         """Close the connection in both directions; our second descriptor would keep it open."""
-        self._unwatch()
+        if self._wire is not None and self._wire.transport is not None:
+            self._wire.idle = False
+            self._wire.transport.close()  # says goodbye, with TLS
         if self._copy is not None:
-            try:
+            with contextlib.suppress(OSError):
                 self._copy.shutdown(socket.SHUT_RDWR)
-            except OSError:
-                pass
-
-    def _was_reset(self) -> bool:
-        """Whether the connection ended by a reset, and not by a polite close before it.
-
-        After a FIN from the peer, a reset that our own late bytes provoke leaves EPIPE as the
-        socket's error (Linux, `tcp_reset`); reading the error clears it, so it is kept here.
-        """
-        state = self.tcp()
-        if self._copy is None or state is None or state.state != tcpinfo.CLOSED:
-            return False
-        if self._reset is None:
-            pending = self._copy.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
-            self._reset = pending != errno.EPIPE
-        return self._reset
-
-    def _said_goodbye(self) -> bool:
-        """Whether bytes of ours went out since the last answer. On an idle connection that is our
-        reply to the server's close_notify: it closed politely, and its kernel says reset where
-        nobody reads that reply any more."""
-        sent = tcpinfo.bytes_sent(self._copy)
-        before = self._sent_bytes
-        return self._secure and sent is not None and before is not None and sent > before
-
-    async def _read(self, response: aiohttp.ClientResponse) -> tuple[bytes, bool]:
-        kept, size = bytearray(), 0
-        async for chunk in response.content.iter_chunked(65536):
-            size += len(chunk)
-            if len(kept) < BODY_BYTES:
-                kept += chunk[: BODY_BYTES - len(kept)]
-            if size > MAX_BODY_BYTES:
-                response.close()
-                return bytes(kept), False
-        return bytes(kept), True
-
-    async def _explain(self, error: Exception, began: float, limit: float) -> ProbeError:
-        """What went wrong, in the closed list's words."""
-        fresh = not self.used
-        failed = await self._cause(error, began, limit)
-        if fresh and self._secure and self._connected and failed.reason in ENDED:
-            failed.tcp = self.tcp()
-            self._hang_up()
-            failed = await unanswered(
-                failed, self.target, self.probing.tls, self.probing.timing.connect_timeout
-            )
-        return failed
-
-    async def _cause(self, error: Exception, began: float, limit: float) -> ProbeError:
-        state, fresh, reset = self.tcp(), not self.used, self._was_reset()
-        timing = self.probing.timing
-        if isinstance(error, TimeoutError):
-            if state is not None and state.state == tcpinfo.SYN_SENT:
-                what = f"no TCP connection to {self.target} within {timing.connect_timeout:g} s"
-                return ProbeError("connect_timeout", "connect", what)
-            if self._secure and not self._connected:
-                return ProbeError(
-                    "tls_failed", "ask", f"no TLS within {timing.connect_timeout:g} s"
-                )
-            return ProbeError("rtt_timeout", "ask", f"no answer within {limit:g} s")
-        if isinstance(error, aiohttp.ClientConnectorError) and not self._refused_second:
-            cause = getattr(error, "certificate_error", None) or error.os_error
-            if isinstance(cause, (ssl.SSLError, ConnectionResetError, ConnectionAbortedError)):
-                if isinstance(cause, ConnectionResetError) and not reset:
-                    cause = EOFError()  # asyncio's word for a close during the handshake
-                self._hang_up()  # a server that takes one connection at a time has to see its end
-                failed = await tls_error(
-                    cause, self.target, self.facts, self.probing.tls, timing.connect_timeout
-                )
-                failed.tcp = state
-                return failed
-            return dial.connect_error(cause, self.target)
-        if isinstance(error, (aiohttp.ClientResponseError, ValueError)):
-            # Its own text would show the URL, where a password may stand.
-            said = str(getattr(error, "message", ""))
-            foreign = spoken(quoted(said))
-            if foreign is not None:
-                detail = f"{self.target.host} {foreign.words}"
-                return ProbeError("protocol_error", "ask", detail, tells=foreign.tells)
-            words = printable(said or type(error).__name__)
-            return ProbeError("protocol_error", "ask", f"not HTTP: {words}")
-        if reset:
-            return ProbeError("connection_reset", "ask", "connection reset")
-        if isinstance(error, aiohttp.ServerDisconnectedError) or self._refused_second:
-            # Within a moment of sending on an idle connection: it was closed before we asked.
-            soon = _POLITE_RACE_SECONDS + 2 * (state.rtt_seconds if state is not None else 0)
-            if not fresh and self.probing.clock.now() - began < soon:
-                self.closed_by_peer = True
-            return ProbeError("closed_by_peer", "ask", "closed by the peer before it answered")
-        if isinstance(error, aiohttp.ClientPayloadError):
-            return ProbeError("io_error", "ask", "the answer broke off")
-        return ProbeError("io_error", "ask", printable(error) or type(error).__name__)
-
-    def _watch(self) -> None:
-        if self._copy is not None and self.watch is not None:
-            self._sent_bytes = tcpinfo.bytes_sent(self._copy)
-            asyncio.get_running_loop().add_reader(self._copy.fileno(), self._readable)
-
-    def _unwatch(self) -> None:
-        if self._copy is not None and self._copy.fileno() >= 0:
-            asyncio.get_running_loop().remove_reader(self._copy.fileno())
-
-    def _readable(self) -> None:
-        state = self.tcp()
-        if state is not None and state.state == tcpinfo.ESTABLISHED:
-            return  # data for aiohttp, such as a TLS session ticket
-        self._unwatch()
-        if not self._was_reset() or self._said_goodbye():
-            self.closed_by_peer = True
-        if self.watch is not None:
-            self.watch(state)
+        if self._wire is not None and self._wire.transport is not None:
+            # A goodbye that the peer never answers would keep the transport alive.
+            self._wire.transport.abort()
 
     async def close(self) -> None:
         """Close the connection. Never raises."""
-        self._unwatch()
-        try:
-            async with asyncio.timeout(1.0):
-                await self._session.close()
-        except TimeoutError:
-            pass
-        finally:
-            if self._copy is not None:
-                # A TLS goodbye that the peer never answers would keep the transport alive.
-                with contextlib.suppress(OSError):
-                    self._copy.shutdown(socket.SHUT_RDWR)
-                self._copy.close()
-        for _ in range(3):
-            await asyncio.sleep(0)  # lets the transport see its end
+        self._hang_up()
+        if self._copy is not None:
+            self._copy.close()
+            for _ in range(3):
+                await asyncio.sleep(0)  # lets the transport see its end
 
 
-def _keeps(response: aiohttp.ClientResponse) -> bool:
-    """Whether the server keeps the connection open after this answer (RFC 9112 section 9.3)."""
-    words = {one.strip() for one in response.headers.get("connection", "").lower().split(",")}
-    version = response.version
-    old = version is not None and version < aiohttp.HttpVersion11
-    return "close" not in words and (not old or "keep-alive" in words)
+def _request(method: str, url: str, headers: Mapping[str, str], data: bytes | None) -> bytes:
+    """A request's bytes; the URL's target stands in it as written."""
+    parts = urlsplit(url)
+    login, at, host = parts.netloc.rpartition("@")
+    host = host.removesuffix(":443" if parts.scheme == "https" else ":80")
+    if not host.isascii():
+        name, colon, port = host.partition(":")
+        host = host_of(name) + colon + port
+    fields = {"host": ("Host", host)}
+    given = {"Accept": "*/*", "Accept-Encoding": "identity", **headers}
+    if at:
+        user = b":".join(unquote_to_bytes(one) for one in (login + ":").split(":")[:2])
+        given["Authorization"] = f"Basic {base64.b64encode(user).decode()}"
+    if data is not None:
+        given["Content-Length"] = str(len(data))
+    fields |= {name.lower(): (name, value) for name, value in given.items()}
+    target = parts._replace(scheme="", netloc="", fragment="").geturl()
+    if url.partition("#")[0].endswith("?") and not parts.query:
+        target += "?"
+    lines = [f"{method} {target if target.startswith('/') else f'/{target}'} HTTP/1.1"]
+    lines += [f"{name}: {value}" for name, value in fields.values()]
+    return "\r\n".join([*lines, "", ""]).encode() + (data or b"")
+
+
+def _judged_by_its_head(reader: AnswerReader | None, whole: Container[int]) -> bool:
+    """Whether there is an answer: a head, and a whole body where it must be."""
+    if reader is None or not reader.status or reader.beyond:
+        return False
+    return reader.status not in whole or ((reader.whole or reader.enough) and not reader.flaw)
+
+
+def answer_of(reader: AnswerReader, nonce: str = "") -> Answer:
+    """What was read, its body decoded."""
+    answer = Answer(reader.status, reader.headers, b"", nonce)
+    answer.body, answer.unread = decoded(reader.headers, bytes(reader.body))
+    return answer
+
+
+def _heard(reason: Reason, detail: str, *, tells: bool = True) -> ProbeError:
+    error = ProbeError(reason, "ask", detail, tells=tells)
+    error.heard = True
+    return error
+
+
+def beyond_us(reader: AnswerReader) -> ProbeError:
+    """An answer that exceeds a limit of ours: it says nothing about the peer."""
+    words = f"the answer has {reader.beyond}, and t3probe reads no more: nobody can tell"
+    return _heard("protocol_error", words, tells=False)
+
+
+def no_http(reader: AnswerReader, host: str) -> ProbeError:
+    """An answer that is not HTTP, from this host."""
+    foreign = spoken(reader.begins)
+    if foreign is not None:
+        return _heard("protocol_error", f"{host} {foreign.words}", tells=foreign.tells)
+    return _heard("protocol_error", f"not HTTP: {printable(reader.no_http)}")
+
+
+def _no_tls(limit: float) -> ProbeError:
+    return ProbeError("tls_failed", "ask", f"no TLS within {limit:g} s")

@@ -10,7 +10,9 @@ from __future__ import annotations
 import asyncio
 import re
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from contextlib import suppress
+from typing import NamedTuple
 from urllib.parse import urlsplit
 
 from t3probe.config.types import Leg
@@ -25,14 +27,18 @@ from t3probe.probes.base import (
     http_reason,
     printable,
 )
+from t3probe.probes.cookies import Cookies
 from t3probe.probes.escapes import ways_out
-from t3probe.probes.http_client import Answer, HttpClient
+from t3probe.probes.http_client import BODY_SHARE, Answer, HttpClient, answer_of, beyond_us
+from t3probe.probes.http_wire import AnswerReader
 from t3probe.probes.marks import asked_apart, asking, nearby, new_nonce, replayed
-from t3probe.probes.sso import BODY_BYTES, sso_answer
+from t3probe.probes.redirects import Url, leads_on, onward, parse
+from t3probe.probes.sso import hides, is_html, sso_answer, wants
 
 __all__ = ["open_walled", "open_walloff"]
 
-_MAX_REDIRECTS = 5
+_MAX_REDIRECTS = 20
+"""As a browser (fetch.spec.whatwg.org, "HTTP-redirect fetch")."""
 _UPGRADE = {
     "Connection": "Upgrade",
     "Upgrade": "websocket",
@@ -49,25 +55,38 @@ class WallLine(Line):
         parts = urlsplit(leg.url or "")
         # Without user and password, if the URL has them: nobody is to be let in by them here.
         self.origin = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"
+        # Whoever answers knows itself by the Host that it is sent.
+        self._seen = f"{parts.scheme}://{leg.host_header}" if leg.host_header else self.origin
+        self._own = {one.origin for one in map(parse, (self.origin, self._seen)) if one is not None}
         self.path = parts.path or "/"
 
     async def ask(
-        self, client: HttpClient, target: str, upgrade: bool = False, apart: bool = False
+        self,
+        client: HttpClient,
+        target: str,
+        upgrade: bool = False,
+        apart: bool = False,
+        cookie: str = "",
     ) -> Answer:
-        """One request for a target in origin form, without cookies, from the leg's own route;
-        `apart`: with a query of its own."""
+        """One request for a target in origin form, from the leg's own route; `apart`: with a
+        query of its own. Without cookies but those that the same chain of redirects set."""
         nonce = new_nonce()
         url = self.origin + target
         headers = {"Host": self.leg.host_header} if self.leg.host_header else {}
+        if cookie:
+            headers["Cookie"] = cookie
         if upgrade:
             headers |= {**_UPGRADE, "Sec-WebSocket-Key": secrets.token_urlsafe(12) + "AAAAAA=="}
+        url = asked_apart(url, nonce) if apart else url
         answer = await client.ask(
             "GET",
-            asked_apart(url, nonce) if apart else url,
+            url,
             limit=self.probing.timing.watchdog,
             headers=headers,
             nonce=nonce,
+            whole=(),
         )
+        answer.url = parse(self._seen + url.removeprefix(self.origin))
         marks = self.probing.marks
         answer.marked = check_route(self.leg, answer.headers, self.facts, marks, nonce)
         answer.behind = marks.behind(self.leg, marks.counting(answer.headers, nonce))
@@ -75,7 +94,68 @@ class WallLine(Line):
 
     def wall(self, answer: Answer) -> str | None:
         """How this answer is the SSO's, in words; None when it is not."""
-        return sso_answer(answer.status, answer.headers, answer.body, self.probing.sso)
+        status, headers = answer.status, answer.headers
+        found = sso_answer(status, headers, answer.body, self.probing.sso, answer.url)
+        if found is None and status == 401:
+            login = wants(headers)
+            return f"HTTP 401{': ' if login else ''}{login}"
+        return found
+
+    async def follow(self, client: HttpClient, answer: Answer) -> Chain:
+        """From an answer on, where a browser ends up that goes on within the origin.
+
+        It ends at the SSO, at an answer that leads nowhere else, or at one that leads to another
+        origin. What a browser could not follow to an answer proves nothing: raises ProbeError.
+        """
+        cookies, been, limit = Cookies(), set[tuple[str, str]](), self.probing.timing.watchdog
+        try:
+            async with asyncio.timeout(limit):
+                while True:
+                    url, status = answer.url, answer.status
+                    wall = self.wall(answer)
+                    to = onward(status, answer.headers, answer.body, url)
+                    if wall is not None or (to is None and not leads_on(status)):
+                        return Chain(answer, wall)
+                    if to is None or url is None:
+                        raise _neither(answer, f"HTTP {status} names no place to go to")
+                    if to.origin not in self._own or self.ends_before(to):
+                        return Chain(answer, None, away=True)
+                    cookies.take(answer.headers, url)
+                    cookie = cookies.given(to)
+                    if (to.target, cookie) in been or len(been) == _MAX_REDIRECTS:
+                        break
+                    been.add((to.target, cookie))
+                    answer = await self._ask_kept(client, to.target, cookie)
+                    answer.check_busy()
+        except TimeoutError as error:
+            raise _neither(answer, f"redirects without an end within {limit:g} s") from error
+        raise _neither(answer, f"redirects without an end, one of them to {printable(to, 60)}")
+
+    def ends_before(self, to: Url) -> bool:
+        """Whether what this place serves would say nothing about the leg's path."""
+        return False
+
+    async def _ask_kept(self, client: HttpClient, target: str, cookie: str = "") -> Answer:
+        if client.closed_by_peer:
+            client.renew()
+        try:
+            return await self.ask(client, target, cookie=cookie)
+        except ProbeError:
+            if not client.closed_by_peer:
+                raise
+            client.renew()
+            return await self.ask(client, target, cookie=cookie)
+
+    def check_body(self, answer: Answer) -> None:
+        """Raises ProbeError, one that tells nothing, when the body may be a wall's and could not
+        be read."""
+        status = answer.status
+        if answer.unread and hides(status, answer.headers, self.probing.sso):
+            said = f"HTTP {status} with a body that is {answer.unread}"
+            raise _neither(answer, said)
+        page = is_html(answer.headers) and (200 <= status < 300 or 400 <= status < 500)
+        if answer.unfinished and page:
+            raise _neither(answer, f"HTTP {status} with a page that does not end")
 
     async def beat(self) -> Echo:
         try:
@@ -105,13 +185,15 @@ class WalloffLine(WallLine):
         client = HttpClient(self.target, self.probing, self.facts)
         try:
             plain = await self.ask(client, self.path, apart=self._apart)
+            last, sure = await self._judge(client, plain, "", self.leg.expect_status)
+            # What a cache kept is the cache's.
+            sure = sure and not any(replayed(one.headers, one.nonce) for one in (plain, last))
         finally:
             await client.close()
-        self._judge(plain, "", self.leg.expect_status)
         client = HttpClient(self.target, self.probing, Facts())
         try:
             upgraded = await self.ask(client, self.path, upgrade=True, apart=self._apart)
-            self._judge(upgraded, "the WebSocket upgrade: ")
+            await self._judge(client, upgraded, "the WebSocket upgrade: ")
         except ProbeError as error:
             if error.reason == "walled_off":
                 raise
@@ -122,34 +204,44 @@ class WalloffLine(WallLine):
         return Echo(
             sent=plain.sent,
             ended=plain.ended,
-            clears=None if self._sure(plain) else nearby(self.leg, plain.marked),
+            clears=None if sure else nearby(self.leg, last.marked),
         )
 
     def expected(self, error: ProbeError) -> bool:
         return bool(self.leg.expect_status) and error.status is not None and error.tells
 
-    def _sure(self, answer: Answer) -> bool:
-        """Whether it came past the rule. What nobody expects may be anybody's: a CDN refuses and
-        redirects, too; and what a cache kept is the cache's."""
-        if replayed(answer.headers, answer.nonce):
-            return False
-        return 200 <= answer.status < 300 or bool(self.leg.expect_status)
+    async def _judge(
+        self, client: HttpClient, answer: Answer, what: str, expect: Sequence[int] = ()
+    ) -> tuple[Answer, bool]:
+        """The answer at the end of the redirects, and whether it surely came past the rule.
 
-    def _judge(self, answer: Answer, what: str, expect: Sequence[int] = ()) -> None:
-        if answer.status in expect:
-            return
+        What nobody expects may be anybody's: a CDN refuses and redirects, too. Raises ProbeError.
+        """
+        first = answer.status
+        if first in expect and not leads_on(first):
+            return answer, True
         answer.check_busy()
-        wall = self.wall(answer)
-        if wall is not None and answer.behind:
+        behind = answer.behind  # then the rule let it through, wherever it leads from there
+        try:
+            answer, wall, away = await self.follow(client, answer)
+        except ProbeError:
+            if first not in expect:
+                raise
+            return answer, True  # a redirect was expected, and this one leads to no SSO
+        if wall is not None and (behind or answer.behind):
             said = f"{what}{wall}, from behind the rule: it says nothing about that"
             raise answer.error(http_reason(answer.status), said)
         if wall is not None:
             raise answer.error("walled_off", what + wall)
+        if first in expect:
+            return answer, True
         if expect:
-            raise answer.error(http_reason(answer.status), f"HTTP {answer.status}")
+            raise answer.error(http_reason(first), f"HTTP {first}")
         if answer.status >= 500:
             said = f"{what}HTTP {answer.status} says nothing about the rule"
             raise answer.error(http_reason(answer.status), said)
+        self.check_body(answer)
+        return answer, not away and 200 <= answer.status < 300
 
 
 class WalledLine(WallLine):
@@ -158,7 +250,9 @@ class WalledLine(WallLine):
     async def look(self) -> Echo:
         client = HttpClient(self.target, self.probing, self.facts)
         try:
-            first, last = await self._follow(client)
+            first = await self.ask(client, self.path)
+            first.check_busy()
+            last = await self._judge(client, first)
         finally:
             await client.close()
         for prefix in self.leg.public_prefixes:
@@ -179,41 +273,28 @@ class WalledLine(WallLine):
         clears = None if sure else nearby(self.leg, last.marked)
         return Echo(sent=first.sent, ended=first.ended, clears=clears)
 
+    def ends_before(self, to: Url) -> bool:
+        """A public path may serve what it likes."""
+        heads = ("/" + one.strip("/") for one in self.leg.public_prefixes)
+        return any(to.path == one or to.path.startswith(one + "/") for one in heads)
+
     def _refused(self, answer: Answer) -> bool:
         return self.wall(answer) is not None or answer.status == 403
 
-    async def _follow(self, client: HttpClient) -> tuple[Answer, Answer]:
-        """The first answer, and that at the end of redirects within the host."""
-        path, first = self.path, None
-        for _ in range(_MAX_REDIRECTS):
-            answer = await self.ask(client, path)
-            first = first or answer
-            answer.check_busy()
-            if self._refused(answer):
-                return first, answer
-            if answer.status >= 500:
-                said = f"HTTP {answer.status} says nothing about the rule"
-                raise answer.error(http_reason(answer.status), said)
-            onward = self._onward(answer)
-            if onward is None:
-                if 200 <= answer.status < 300 and answer.body.strip():
-                    said = f"{printable(path)} is served without a session: HTTP {answer.status}"
-                    raise answer.error("not_walled", said)
-                return first, answer
-            path = onward
-        assert first is not None
-        return first, answer
-
-    def _onward(self, answer: Answer) -> str | None:
-        """The path of a redirect within the same host, such as `/` to `/app`."""
-        location = str(answer.headers.get("location", ""))
-        if not 300 <= answer.status < 400 or not location:
-            return None
-        parts = urlsplit(location)
-        if parts.netloc and parts.netloc != urlsplit(self.origin).netloc:
-            return None
-        path = parts.path or "/"
-        return path if path.startswith("/") and path != self.path else None
+    async def _judge(self, client: HttpClient, first: Answer) -> Answer:
+        """The answer at the end of redirects within the origin. Raises ProbeError."""
+        answer, wall, away = await self.follow(client, first)
+        if wall is not None or away or answer.status == 403:
+            return answer
+        if answer.status >= 500:
+            said = f"HTTP {answer.status} says nothing about the rule"
+            raise answer.error(http_reason(answer.status), said)
+        if 200 <= answer.status < 300 and answer.body.strip():
+            self.check_body(answer)
+            at = printable(answer.url.path if answer.url else self.path)
+            said = f"{at} is served without a session: HTTP {answer.status}"
+            raise answer.error("not_walled", said)
+        return answer
 
     async def _try_ways_out(self, prefix: str) -> None:
         """None of the ways out of `prefix` may serve the walled path."""
@@ -233,29 +314,27 @@ class WalledLine(WallLine):
                 if broken is not None:  # some of the time, perhaps: a page may then be its own
                     said = f"HTTP {broken.status} does not say what it serves itself"
                     raise broken.error(http_reason(broken.status), said)
+                doubt: ProbeError | None = None
                 for name, target in ways.items():
                     answer: Answer | None
-                    if target.startswith("/") and "?" not in target:
-                        answer = await self._ask_kept(client, target)
-                    else:
-                        answer = await self._ask_raw(target)
-                    if answer is not None:
-                        self._judge_way(name, target, answer, own)
+                    try:
+                        if target.startswith("/") and "?" not in target:
+                            answer = await self._ask_kept(client, target)
+                        else:
+                            answer = await self._ask_raw(target)
+                        if answer is not None:
+                            self._judge_way(name, target, answer, own)
+                    except ProbeError as error:
+                        if error.reason == "not_walled":
+                            raise
+                        doubt = doubt or error
+                        client.renew()
+                if doubt is not None:
+                    raise doubt
         except TimeoutError as error:
             raise ProbeError("rtt_timeout", "ask", "the watchdog ended it") from error
         finally:
             await client.close()
-
-    async def _ask_kept(self, client: HttpClient, target: str) -> Answer:
-        if client.closed_by_peer:
-            client.renew()
-        try:
-            return await self.ask(client, target)
-        except ProbeError:
-            if not client.closed_by_peer:
-                raise
-            client.renew()
-            return await self.ask(client, target)
 
     def _judge_way(self, name: str, target: str, answer: Answer, own: Sequence[Answer]) -> None:
         answer.check_busy()
@@ -263,6 +342,7 @@ class WalledLine(WallLine):
             return
         if not answer.body.strip() or served_alike(target, answer, own):
             return
+        self.check_body(answer)
         said = f"{printable(target)} ({name}) leads past the wall: HTTP {answer.status}"
         raise answer.error("not_walled", said)
 
@@ -271,74 +351,66 @@ class WalledLine(WallLine):
 
         None when it was not answered.
         """
-        secure = self.origin.startswith("https:")
+        secure, limit = self.origin.startswith("https:"), self.probing.timing.watchdog
         host = self.leg.host_header or urlsplit(self.origin).netloc
         writer: asyncio.StreamWriter | None = None
         try:
-            async with asyncio.timeout(self.probing.timing.watchdog):
+            async with asyncio.timeout(limit):
                 reader, writer = await asyncio.open_connection(
                     self.target.address,
                     self.target.port,
                     ssl=self.probing.tls.context() if secure else None,
                     server_hostname=self.target.host if secure else None,
-                    limit=BODY_BYTES,
                 )
                 fields = {"Host": host, "Connection": "close", **asking(new_nonce())}
                 lines = [f"GET {target} HTTP/1.1", *(f"{key}: {fields[key]}" for key in fields)]
                 request = "\r\n".join([*lines, "", ""])
                 writer.write(request.encode("ascii", "replace"))
-                head = _parse(await reader.readuntil(b"\r\n\r\n"))
-                if head is not None:
-                    head.body = await _read_body(reader, head.headers)
-                return head
-        except (OSError, TimeoutError, EOFError, asyncio.LimitOverrunError):
+                return await _read_answer(reader, limit * BODY_SHARE)
+        except (OSError, TimeoutError, EOFError):
             return None  # refused, or broken off: not served
         finally:
             if writer is not None:
                 writer.transport.abort()
 
 
-def _parse(head: bytes) -> Answer | None:
-    lines = head.decode("latin-1").split("\r\n")
-    words = lines[0].split(" ", 2)
-    if len(words) < 2 or not words[1].isdigit():
+async def _read_answer(stream: asyncio.StreamReader, patience: float) -> Answer | None:
+    """What comes, as far as it can be read, its body for `patience` seconds; None when it is no
+    answer. Raises ProbeError when it exceeds a limit of ours."""
+    reader, clock = AnswerReader(), asyncio.get_running_loop()
+    with suppress(ConnectionError, TimeoutError):
+        async with asyncio.timeout(None) as deadline:
+            while not reader.over:
+                data = await stream.read(65536)
+                if not data:
+                    reader.eof()
+                    break
+                reader.feed(data)
+                if reader.status and deadline.when() is None:
+                    deadline.reschedule(clock.time() + patience)
+    if reader.beyond:
+        raise beyond_us(reader)
+    if not reader.status:
         return None
-    pairs = (line.partition(":") for line in lines[1:] if ":" in line)
-    return Answer(int(words[1]), {k.strip().lower(): v.strip() for k, _, v in pairs}, b"")
+    answer = answer_of(reader)
+    answer.unfinished = deadline.expired()
+    return answer
 
 
-async def _read_body(reader: asyncio.StreamReader, headers: Mapping[str, str]) -> bytes:
-    """The body to its end, at most `BODY_BYTES` of it; what a reset leaves of it."""
-    chunked = "chunked" in headers.get("transfer-encoding", "").lower()
-    length = headers.get("content-length", "")
-    most = BODY_BYTES if chunked or not length.isdecimal() else min(BODY_BYTES, int(length[:9]))
-    body = bytearray()
-    try:
-        # The request said close, but not every server then does.
-        while len(body) < most and not (chunked and body.endswith(b"0\r\n\r\n")):
-            more = await reader.read(most - len(body))
-            if not more:
-                break
-            body += more
-    except ConnectionError:
-        pass
-    return _unchunked(bytes(body)) if chunked else bytes(body)
+class Chain(NamedTuple):
+    """Where a chain of redirects ends."""
+
+    answer: Answer
+    wall: str | None = None
+    """How that answer is the SSO's, in words."""
+    away: bool = False
+    """It leads to where no answer is about this path: another origin that is not the SSO's, or,
+    from a walled path, a public one."""
 
 
-def _unchunked(body: bytes) -> bytes:
-    """A chunked body (RFC 9112 section 7.1) made whole, as far as it can be read."""
-    whole = bytearray()
-    while body:
-        size, _, body = body.partition(b"\r\n")
-        try:
-            length = int(size.partition(b";")[0], 16)
-        except ValueError:
-            break
-        if length <= 0:
-            break
-        whole += body[:length]
-        body = body[length + 2 :]
-    return bytes(whole)
+def _neither(answer: Answer, said: str) -> ProbeError:
+    words = f"{said}: it proves neither that the path is public nor that it is walled"
+    return answer.error(http_reason(answer.status), words, tells=False)
 
 
 _WORDS = re.compile(rb"[A-Za-z0-9]+")

@@ -13,14 +13,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from websockets.asyncio.client import ClientConnection, connect
-from websockets.exceptions import (
-    ConnectionClosed,
-    InvalidHandshake,
-    InvalidMessage,
-    InvalidStatus,
-    NegotiationError,
-)
-from websockets.http11 import Response
+from websockets.exceptions import ConnectionClosed, InvalidHandshake, NegotiationError
 from websockets.protocol import State
 
 from t3probe import tcpinfo
@@ -38,10 +31,14 @@ from t3probe.probes.base import (
     check_route,
     printable,
 )
-from t3probe.probes.foreign import Foreign, refusal, spoken
+from t3probe.probes.bodies import decoded
+from t3probe.probes.foreign import refusal
+from t3probe.probes.http_client import BODY_SHARE, beyond_us, no_http
+from t3probe.probes.http_wire import AnswerReader, Headers
 from t3probe.probes.marks import asking, new_nonce
 from t3probe.probes.messages import answers, described
-from t3probe.probes.sso import BODY_BYTES, sso_answer
+from t3probe.probes.redirects import onward, parse
+from t3probe.probes.sso import sso_answer, wants
 from t3probe.tcpinfo import claim
 from t3probe.tls import not_after, tls_error, unanswered
 
@@ -60,25 +57,34 @@ _TOO_BIG = 1009
 """With this close code we end a connection whose message is longer than we read."""
 _OUR_COMPLAINTS = {1002, 1003, 1007, 1010}
 """Close codes with which we end a connection whose peer broke the protocol."""
+_UPGRADE = (
+    *("upgrade", "connection", "sec-websocket-accept", "sec-websocket-extensions"),
+    "sec-websocket-protocol",
+)
+"""The header lines of a 101 that concern WebSocket."""
 _QUIET = logging.getLogger("t3probe.websockets")
 _QUIET.addHandler(logging.NullHandler())
 _QUIET.propagate = False
 
 
 class _Connection(ClientConnection):
-    """Notes when TLS was done, and how the connection ended."""
+    """Reads the answer to the upgrade itself, notes when TLS was done, and how it ended.
 
+    An answer that can be read is judged by its status. websockets gets only a 101, with the header
+    lines that concern it: of others it reads some versions and sizes, and wants their whole body.
+    """
+
+    answer: AnswerReader
+    patience: float = 0.0
+    """How long the body of a refusal is awaited, in seconds."""
     connected_at: float = 0.0
     cert_not_after: float | None = None
-    foreign: Foreign | None = None
-    """What it speaks in place of HTTP/1.1."""
-    heard: bool = False
     ended_by: Exception | None = None
-    ended: bool = False
-    """The peer hung up before it gave an answer to the upgrade, good or bad."""
     flooded: bool = False
     leaving: bool = False
     """We end it ourselves, and politely."""
+    upgraded: bool = False
+    _late: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: Any) -> None:
         self.connected_at = self.loop.time()
@@ -86,12 +92,10 @@ class _Connection(ClientConnection):
         super().connection_made(transport)
 
     def data_received(self, data: bytes) -> None:
-        if not self.heard:
-            # In one of these no line may ever end: websockets would wait for it.
-            self.heard, self.foreign = True, spoken(data)
-            if self.foreign is not None:
-                self.transport.abort()
-                return
+        if not self.upgraded:
+            self.answer.feed(data)
+            self._look()
+            return
         super().data_received(data)
         # After a close frame or a broken one nothing more is to come: websockets would wait for
         # the peer to hang up, and a peer that does not would look like a silent one.
@@ -102,20 +106,46 @@ class _Connection(ClientConnection):
             self.flooded = True
             self.transport.abort()
 
+    def _look(self) -> None:
+        """Go on from what has come of the answer."""
+        answer = self.answer
+        if answer.status == 101 and answer.version >= (1, 1):
+            self.upgraded = True
+            lines = [
+                f"{name}: {answer.headers[name]}" for name in _UPGRADE if name in answer.headers
+            ]
+            start = "\r\n".join(["HTTP/1.1 101 Switching Protocols", *lines, "", ""])
+            self.data_received(start.encode("latin-1") + answer.rest)
+            if self.protocol.handshake_exc is not None:
+                self._refused()
+        elif answer.over:
+            self._refused()
+        elif answer.status and self._late is None:
+            self._late = self.loop.call_later(self.patience, self._refused)
+
+    def _refused(self) -> None:
+        """There will be no upgrade: do not wait for what else may come."""
+        self.protocol.handshake_exc = self.protocol.handshake_exc or _Refused("no upgrade")
+        if not self.response_rcvd.done():
+            self.response_rcvd.set_result(None)
+
     def eof_received(self) -> None:
-        # A broken answer makes websockets hang up, and the peer's end then follows from it.
-        self.ended = self.protocol.handshake_exc is None
+        self.answer.eof()
+        if self.answer.status and not self.upgraded:
+            self._refused()
         super().eof_received()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.ended_by = exc
+        if self._late is not None:
+            self._late.cancel()
+        if self.answer.status and not self.upgraded:
+            self._refused()
         super().connection_lost(exc)
 
 
-class _Dial(connect):
-    def process_redirect(self, exc: Exception) -> Exception | str:
-        """Never follow: where a redirect points is the finding."""
-        return exc
+class _Refused(InvalidHandshake):
+    """The answer to the upgrade is another one than 101."""
 
 
 class WsLine(Line):
@@ -158,6 +188,7 @@ class WsLine(Line):
 
         def factory(*args: Any, **kwargs: Any) -> _Connection:
             made.append(_Connection(*args, **kwargs))
+            made[0].patience, made[0].answer = timing.watchdog * BODY_SHARE, AnswerReader()
             return made[0]
 
         tls: dict[str, Any] = {}
@@ -168,7 +199,7 @@ class WsLine(Line):
                 "server_hostname": self.target.tls_name,
                 "ssl_handshake_timeout": timing.connect_timeout,
             }
-        dialling = _Dial(
+        dialling = connect(
             _with_host(leg.url or "", leg.host_header),
             sock=sock,
             **tls,
@@ -190,27 +221,13 @@ class WsLine(Line):
             ):
                 self._ws = await dialling  # type: ignore[assignment]
         except ProbeError as error:
+            if made and made[0].answer.status:  # its head came late, and its body not at all
+                raise self._rejected(leg, made[0].answer) from error
             error.tcp = tcpinfo.sample(witness)
+            error.heard = bool(made and made[0].answer.begun)
             raise
-        except InvalidStatus as error:
-            raise self._rejected(leg, error) from error
-        except NegotiationError as error:
-            raise _unasked(made[0].response if made else None, error) from error
-        except (InvalidHandshake, InvalidMessage) as error:
-            if made and made[0].foreign is not None:
-                words, tells = made[0].foreign
-                detail = f"{self.target.host} {words}"
-                raise ProbeError("protocol_error", "ask", detail, tells=tells) from error
-            ended_by = made[0].ended_by if made else None
-            if isinstance(ended_by, ConnectionResetError):
-                raise await self._unanswered(secure, reset=True) from error
-            # websockets calls a line without CRLF an early end as well.
-            early = isinstance(error.__cause__, EOFError) and made and made[0].ended
-            if early or isinstance(ended_by, ssl.SSLError):
-                raise await self._unanswered(secure) from error
-            raise ProbeError(
-                "protocol_error", "ask", f"broken answer to the upgrade: {printable(error)}"
-            ) from error
+        except InvalidHandshake as error:
+            raise await self._refusal(leg, made[0], error) from error
         except (OSError, EOFError) as error:
             if not made or not made[0].connected_at:
                 if isinstance(error, ConnectionAbortedError):  # asyncio's handshake timeout
@@ -239,10 +256,8 @@ class WsLine(Line):
                     facts.phases["upgrade"] = round(loop.time() - made[0].connected_at, 6)
                 facts.cert_not_after = made[0].cert_not_after
         assert self._ws is not None
-        assert self._ws.response is not None
         try:
-            headers = _first_values(self._ws.response.headers)
-            check_route(leg, headers, facts, self.probing.marks, self._asked)
+            self._check_route(leg, self._ws.answer.headers)
         except Collapsed:
             await self.close()
             raise
@@ -258,25 +273,57 @@ class WsLine(Line):
         limit = self.probing.timing.connect_timeout
         return await unanswered(failed, self.target, self.probing.tls, limit)
 
-    def _rejected(self, leg: Leg, error: InvalidStatus) -> ProbeError:
-        response, headers = error.response, _first_values(error.response.headers)
-        status = response.status_code
-        marked = check_route(leg, headers, self.facts, self.probing.marks, self._asked)
-        body = bytes(response.body or b"")[:BODY_BYTES]
-        wall = sso_answer(status, headers, body, self.probing.sso)
+    async def _refusal(self, leg: Leg, ws: _Connection, error: InvalidHandshake) -> ProbeError:
+        """Why there is no WebSocket. Raises Collapsed."""
+        answer, ended_by = ws.answer, ws.ended_by
+        if answer.beyond:
+            return beyond_us(answer)
+        if answer.no_http:
+            return no_http(answer, self.target.host)
+        if answer.status and answer.status != 101:
+            return self._rejected(leg, answer)
+        if isinstance(error, NegotiationError) and (picked := _unasked(answer.headers)):
+            marked = self._check_route(leg, answer.headers)
+            return ProbeError("protocol_error", "ask", picked).by_answer(101, marked)
+        if answer.status:
+            why = f"{error}" if answer.version >= (1, 1) else "HTTP/1.0 knows no upgrade"
+            if error.__cause__ is not None:
+                why = f"{why}: {error.__cause__}"
+            words = f"broken answer to the upgrade: HTTP 101, {printable(why)}"
+            marked = self._check_route(leg, answer.headers)
+            return ProbeError("protocol_error", "ask", words).by_answer(101, marked)
+        secure = (leg.url or "").startswith("wss:")
+        if isinstance(ended_by, ConnectionResetError):
+            return await self._unanswered(secure, reset=True)
+        if isinstance(ended_by, ssl.SSLError) and not isinstance(ended_by, ssl.SSLEOFError):
+            limit = self.probing.timing.connect_timeout
+            return await tls_error(ended_by, self.target, self.facts, self.probing.tls, limit)
+        return await self._unanswered(secure)
+
+    def _check_route(self, leg: Leg, headers: Headers) -> str:
+        return check_route(leg, headers, self.facts, self.probing.marks, self._asked)
+
+    def _rejected(self, leg: Leg, answer: AnswerReader) -> ProbeError:
+        status, headers, sso = answer.status, answer.headers, self.probing.sso
+        marked = self._check_route(leg, headers)
+        body, _ = decoded(headers, bytes(answer.body))
+        asked = parse(leg.url or "")
+        wall = sso_answer(status, headers, body, sso, asked)
         foreign = refusal(status, body)
         if foreign is not None:
-            detail = f"HTTP {status} instead of 101: {self.target.host} {foreign.words}"
-            failed = ProbeError("upgrade_rejected", "ask", detail, tells=foreign.tells)
+            words = f"HTTP {status} instead of 101: {self.target.host} {foreign.words}"
+            failed = ProbeError("upgrade_rejected", "ask", words, tells=foreign.tells)
         elif wall is not None and not busy(status, headers):
             failed = ProbeError("walled_off", "ask", f"upgrade: {wall}")
         else:
-            failed = ProbeError(
-                "upgrade_rejected",
-                "ask",
-                f"HTTP {status} instead of 101",
-                tells=not busy(status, headers),
-            )
+            words = f"HTTP {status} instead of 101"
+            to = onward(status, headers, b"", asked)
+            if to is not None:
+                words += f", a redirect to {printable(to, 80)}"
+            if status == 401 and (login := wants(headers)):
+                words += f": {login}"
+            tells = not busy(status, headers)
+            failed = ProbeError("upgrade_rejected", "ask", words, tells=tells)
         return failed.by_answer(status, marked)
 
     async def _read(self, ws: _Connection) -> None:
@@ -402,23 +449,13 @@ async def _message(ws: _Connection) -> str | bytes | None:
     return whole
 
 
-def _first_values(headers: Any) -> dict[str, str]:
-    """Headers by lower-case name; of a repeated one the first, where websockets would raise."""
-    found: dict[str, str] = {}
-    for name, value in headers.raw_items():
-        found.setdefault(name.lower(), value)
-    return found
-
-
-def _unasked(response: Response | None, error: NegotiationError) -> ProbeError:
-    """The server's answer names what our request did not offer (RFC 6455, section 4.1)."""
-    headers = _first_values(response.headers) if response is not None else {}
+def _unasked(headers: Headers) -> str:
+    """What the server's answer names that our request did not offer (RFC 6455, section 4.1)."""
     for name, what in (("protocol", "a subprotocol"), ("extensions", "an extension")):
         value = headers.get(f"sec-websocket-{name}", "")
         if value:
-            words = f"the server picks {what} that nobody asked for: {printable(value, 60)}"
-            return ProbeError("protocol_error", "ask", words)
-    return ProbeError("protocol_error", "ask", f"broken answer to the upgrade: {printable(error)}")
+            return f"the server picks {what} that nobody asked for: {printable(value, 60)}"
+    return ""
 
 
 def _why_closed(error: ConnectionClosed, ws: _Connection) -> ProbeError:

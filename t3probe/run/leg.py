@@ -22,11 +22,12 @@ from t3probe.probes import ONE_SHOT
 from t3probe.probes.base import Collapsed, Line, ProbeError
 from t3probe.resolve import ResolveError
 from t3probe.run.attempt import Attempts, Tried, addresses, attempt_of
+from t3probe.timing import next_beat
 
 if TYPE_CHECKING:
     from t3probe.run.engine import Engine
 
-__all__ = ["LegRun", "next_beat"]
+__all__ = ["LegRun"]
 
 SECOND_LOOK_SECONDS = 0.25
 """A second look waits for the other legs' fresh beats to be over, but no longer than this. What was
@@ -533,8 +534,9 @@ class LegRun:
             held_failed = book.drops[-1].strand == "held"
             self._keep_or_close(kept, call, second_look=True)
             symptom = "cut" if held_failed else "blip"
-            blip = not held_failed
-            book.amend(symptom=symptom, attempt=attempt, recovered=kept.ended, lone=blip)
+            book.amend(
+                symptom=symptom, attempt=attempt, recovered=kept.ended, lone=not held_failed
+            )
             book.decided()
             if held_failed and self._strikes > 1 and self._line is not None:
                 # A connection that keeps dying: do not reconnect as fast as it dies.
@@ -553,9 +555,9 @@ class LegRun:
         book.looked_again(attempt, kept.error, held=self._line is not None)
         self._wait_before_retry()
         if self._line is not None:
-            await self._refusing(kept.ended)
+            await self._refusing()
 
-    async def _refusing(self, since: float) -> None:
+    async def _refusing(self) -> None:
         """Whether the held connection answers a beat that was sent after fresh ones failed."""
         run, book = self.run, self.book
         while self._line is not None and not self.over:
@@ -598,12 +600,3 @@ class LegRun:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         await self._attempts.close_all()
-
-
-def next_beat(now: float, heartbeat: float) -> float:
-    """The next multiple of `heartbeat` after `now`, so that beats do not drift by their length.
-
-    What lies less than a millionth of a heartbeat ahead counts as now: a clock that rounds must
-    not make two beats of one.
-    """
-    return round((math.floor(now / heartbeat + 1e-6) + 1) * heartbeat, 6)

@@ -2,8 +2,8 @@
 
 The whole exchange, name look-up and TLS handshake too, ends by one deadline; a body beyond
 its bound is never read; redirects are not followed; proxies of the environment are not used;
-certificate and host name are always checked. Written on `http.client`, which a run has loaded
-already (aiohttp imports it), so that it works without an event loop.
+certificate and host name are always checked. Written on `http.client`, so that it works without
+an event loop.
 """
 
 from __future__ import annotations

@@ -17,8 +17,7 @@ from t3probe.metrics.sheet import Sheet
 from t3probe.observation import RECORD_VERSION, Drop, Observation, RunRecord
 from t3probe.probes import ONE_SHOT, preload
 from t3probe.run.conclude import settled
-from t3probe.run.leg import next_beat
-from t3probe.timing import RunClock, utc_text
+from t3probe.timing import RunClock, next_beat, utc_text
 from t3probe.tls import small_buffers
 from t3probe.verdict.run import RunVerdict, judge_run
 from t3probe.watch.health import Health, beat_limit

@@ -92,7 +92,7 @@ START = {
     "dispatch:new-502": "localised | dispatch | - | - | -",
     "dispatch:new-404": "localised | dispatch | - | - | -",
     "dispatch:new-sso": "localised | dispatch | - | - | -",
-    "dispatch:wrong-echo": "localised | dispatch | - | - | -",
+    "dispatch:wrong-echo": "localised | dispatch | - | tunnel carve-out | -",
     "serve:refuse": "localised | serve | - | - | -",
     "serve:blackhole": "localised | serve | - | - | -",
     "serve:reset": "localised | serve | - | - | -",

@@ -24,7 +24,7 @@ from probes.servers import (
     until,
 )
 
-from t3probe.probes.http_client import HttpClient
+from t3probe.probes.http_client import Answer, HttpClient
 from t3probe.run import controller
 
 # -- one connection ------------------------------------------------------------------------
@@ -138,13 +138,14 @@ async def test_a_tls_server_that_hangs_up_all_at_once_is_polite(
 
     listener = socket.create_server(("127.0.0.1", 0))
     over, idle = threading.Event(), threading.Event()
-    watch = HttpClient._watch
+    ask = HttpClient.ask
 
-    def watches(client: HttpClient) -> None:
-        watch(client)
+    async def asks(*given: Any, **more: Any) -> Answer:
+        answer = await ask(*given, **more)
         idle.set()
+        return answer
 
-    monkeypatch.setattr(HttpClient, "_watch", watches)
+    monkeypatch.setattr(HttpClient, "ask", asks)
     accepted = 0
 
     def work() -> None:
@@ -234,7 +235,7 @@ async def test_a_fresh_connection_closed_unanswered_is_a_drop() -> None:
 
 
 async def test_a_request_that_dies_unanswered_is_never_repeated_in_silence() -> None:
-    """aiohttp would ask again on a new connection, and nobody would know."""
+    """A library would ask again on a new connection, and nobody would know."""
 
     async def handler(reader: Reader, writer: Writer) -> None:
         await head(reader, writer)

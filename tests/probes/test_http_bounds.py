@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import socket
 
-import aiohttp
 import pytest
 from probe_parts import probing
 from probes.servers import HOST, Server, answering, response, serve
@@ -13,8 +12,8 @@ from t3probe.config.types import Leg
 from t3probe.observation import TcpSample
 from t3probe.probes import doh
 from t3probe.probes.base import Facts, ProbeError, Target
-from t3probe.probes.http_client import Answer, HttpClient
-from t3probe.probes.sso import BODY_BYTES
+from t3probe.probes.http_client import Answer, HttpClient, _Wire
+from t3probe.probes.http_wire import BODY_BYTES, AnswerReader
 from t3probe.timing import FakeClock
 
 MIB = 1 << 20
@@ -111,85 +110,85 @@ async def test_a_close_that_crossed_our_question_is_polite(
 ) -> None:
     """Two round trips after it was sent nobody can have closed without having read it."""
     fake = FakeClock()
-    client = HttpClient(Target(HOST, "127.0.0.1", 1), probing(fake), Facts())
+    client, _ = wired(fake)
     sample = None if rtt is None else TcpSample(state=8, rtt_seconds=rtt)
     monkeypatch.setattr(client, "tcp", lambda: sample)
     client.used = used
     fake.advance(waited)
-    failed = await client._explain(aiohttp.ServerDisconnectedError(), 0.0, 60.0)
+    failed = await client._explain(None, 0.0, 60.0, AnswerReader())
     await client.close()
     assert (failed.reason, failed.stage) == ("closed_by_peer", "ask")
     assert client.closed_by_peer is polite
 
 
-@pytest.mark.parametrize(
-    ("error", "reason", "stage", "words"),
-    [
-        (TimeoutError(), "rtt_timeout", "ask", "no answer within 60 s"),
-        (aiohttp.ClientPayloadError(), "io_error", "ask", "the answer broke off"),
-        (ValueError("secret"), "protocol_error", "ask", "not HTTP: ValueError"),
-        (OSError("odd"), "io_error", "ask", "odd"),
-        (OSError(), "io_error", "ask", "OSError"),
-    ],
-)
-async def test_what_went_wrong_in_words(
-    error: Exception, reason: str, stage: str, words: str
-) -> None:
-    client = HttpClient(Target(HOST, "127.0.0.1", 1), probing(), Facts())
-    failed = await client._explain(error, 0.0, 60.0)
+def wired(fake: FakeClock | None = None) -> tuple[HttpClient, _Wire]:
+    """A client whose connection ended."""
+    client = HttpClient(Target(HOST, "127.0.0.1", 1), probing(fake or FakeClock()), Facts())
+    client._wire = _Wire(lambda: None)
+    client._wire.ended = True
+    return client, client._wire
+
+
+def read(data: bytes) -> AnswerReader:
+    reader = AnswerReader()
+    reader.feed(data)
+    return reader
+
+
+async def test_what_it_said_before_it_was_asked_counts_though_it_hung_up() -> None:
+    client, wire = wired()
+    wire.reader.feed(b"HTTP/1.0 503 Full\r\n\r\nlater")
+    answer = await client.ask("GET", f"http://{HOST}/", limit=60)
     await client.close()
-    assert (failed.reason, failed.stage, failed.detail) == (reason, stage, words)
+    assert (answer.status, answer.body) == (503, b"later")
+
+
+PART = b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhalf"
 
 
 @pytest.mark.parametrize(
-    ("state", "secure", "connected", "reason", "stage"),
+    ("error", "data", "reason", "words"),
     [
-        (2, False, False, "connect_timeout", "connect"),
-        (2, True, False, "connect_timeout", "connect"),
-        (1, True, False, "tls_failed", "ask"),
-        (1, True, True, "rtt_timeout", "ask"),
-        (1, False, False, "rtt_timeout", "ask"),
+        (None, PART, "io_error", "HTTP 200, but the answer broke off"),
+        (ConnectionResetError(), PART, "connection_reset", "HTTP 200, but connection reset"),
+        (ConnectionResetError(), b"", "connection_reset", "connection reset"),
+        (OSError("odd"), b"", "io_error", "connection lost: odd"),
+        (OSError(), b"", "io_error", "connection lost: OSError"),
+        (None, b"junk", "protocol_error", "not HTTP: the answer begins with 'junk'"),
+        (None, b"HTTP/1.1 200 OK\r\nodd\r\n\r\n", "protocol_error",
+         "HTTP 200 with a header line without a name"),
+    ],
+)  # fmt: skip
+async def test_what_went_wrong_in_words(
+    error: Exception | None, data: bytes, reason: str, words: str
+) -> None:
+    client, wire = wired()
+    wire.error = error
+    failed = await client._explain(None, 0.0, 60.0, read(data))
+    await client.close()
+    assert (failed.reason, failed.stage, failed.detail) == (reason, "ask", words)
+
+
+@pytest.mark.parametrize(
+    ("dialled", "connected", "data", "reason", "stage"),
+    [
+        (False, False, b"", "connect_timeout", "connect"),
+        (True, False, b"", "tls_failed", "ask"),
+        (True, True, b"", "rtt_timeout", "ask"),
+        (True, True, PART, "rtt_timeout", "ask"),
     ],
 )
 async def test_where_the_time_went(
-    state: int, secure: bool, connected: bool, reason: str, stage: str,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:  # fmt: skip
-    client = HttpClient(Target(HOST, "127.0.0.1", 1), probing(), Facts())
-    monkeypatch.setattr(client, "tcp", lambda: TcpSample(state=state, rtt_seconds=0.0))
-    client._secure, client._connected = secure, connected
-    failed = await client._explain(TimeoutError(), 0.0, 60.0)
+    dialled: bool, connected: bool, data: bytes, reason: str, stage: str
+) -> None:
+    client, wire = wired()
+    with socket.socket() as sock:
+        client._copy = sock.dup() if dialled else None
+    client._wire = wire if connected else None
+    failed = await client._explain(TimeoutError(), 0.0, 60.0, read(data) if data else None)
     await client.close()
     assert (failed.reason, failed.stage) == (reason, stage)
-
-
-@pytest.mark.parametrize(
-    ("kernel", "secure", "phases"),
-    [
-        (None, False, {"connect": 3.0}),
-        (None, True, {"connect": 3.0, "tls": 0.0}),
-        (1.0, False, {"connect": 1.0}),
-        (1.0, True, {"connect": 1.0, "tls": 2.0}),
-        (9.0, True, {"connect": 3.0, "tls": 0.0}),
-    ],
-)
-async def test_how_long_the_connection_took(
-    kernel: float | None,
-    secure: bool,
-    phases: dict[str, float],
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    """The kernel's own time where it has one, but never more than passed; the rest is TLS."""
-    fake, facts = FakeClock(), Facts()
-    client = HttpClient(Target(HOST, "127.0.0.1", 1), probing(fake), facts)
-    monkeypatch.setattr("t3probe.tcpinfo.handshake_seconds", lambda sock: kernel)
-    fake.advance(5.0)
-    client._socket((socket.AF_INET,)).close()
-    fake.advance(3.0)
-    client._secure = secure
-    await client._note_connected(None, None, None)
-    await client.close()
-    assert facts.phases == phases
+    assert failed.heard is bool(data)
 
 
 @pytest.mark.parametrize(

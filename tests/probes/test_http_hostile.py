@@ -23,7 +23,7 @@ from probes.servers import (
     until,
 )
 
-from t3probe.probes.http_client import HttpClient
+from t3probe.probes.http_wire import AnswerReader
 
 # -- statuses ------------------------------------------------------------------------------
 
@@ -107,8 +107,8 @@ async def one_long_header(reader: Reader, writer: Writer) -> None:
     [
         (endless_body, "passed"),
         (endless_chunks, "passed"),
-        (endless_headers, "failed"),
-        (one_long_header, "failed"),
+        (endless_headers, "inconclusive"),
+        (one_long_header, "inconclusive"),
     ],
 )
 async def test_floods_cost_no_memory(flood: Any, outcome: str) -> None:
@@ -125,29 +125,30 @@ async def test_floods_cost_no_memory(flood: Any, outcome: str) -> None:
         seen = await probe(http_leg(server), watchdog=60)
         watching.cancel()
     assert seen.outcome == outcome, seen.detail
-    if outcome == "failed":
+    if outcome == "inconclusive":
         assert seen.reason == "protocol_error"
+        assert "headers of more than 256 KiB" in seen.detail
     assert most - before < 48 << 20
 
 
 async def test_a_long_body_costs_the_connection_and_no_cpu(monkeypatch: pytest.MonkeyPatch) -> None:
     """Its rest must neither keep the event loop spinning nor the server sending."""
-    looked = 0
-    look = HttpClient._readable
+    taken = 0
+    take = AnswerReader.feed
 
-    def count(client: HttpClient) -> None:
-        nonlocal looked
-        looked += 1
-        look(client)
+    def count(reader: AnswerReader, data: bytes) -> None:
+        nonlocal taken
+        taken += len(data)
+        take(reader, data)
 
-    monkeypatch.setattr(HttpClient, "_readable", count)
+    monkeypatch.setattr(AnswerReader, "feed", count)
     async with serve(endless_body) as server:
         running = asyncio.ensure_future(probe(http_leg(server), hold=0.5, heartbeat=60))
         await until(lambda: server.closed > 0)
         seen = await running
     assert seen.outcome == "passed", seen.detail
     assert server.connections <= 3
-    assert looked < 50
+    assert taken < server.connections * (4 << 20)
 
 
 async def test_slow_headers_end_with_the_watchdog() -> None:
@@ -208,7 +209,9 @@ async def test_garbage_ends_in_a_sentence() -> None:
         assert "itself broke" not in leg.detail, garbage
         assert leg.detail.isascii(), garbage
         assert leg.detail == "" or leg.detail.isprintable(), garbage
-        assert leg.outcome in {"passed", "failed"}, garbage
+        # Whether a page that nobody can read is the SSO's is not known.
+        unread = b"Content-Encoding" in garbage
+        assert leg.outcome in ({"inconclusive"} if unread else {"passed", "failed"}), garbage
         assert server.connections < 40, garbage
 
 

@@ -12,34 +12,15 @@ from t3probe.config.types import Leg
 from t3probe.probes.base import (
     ProbeError,
 )
-from t3probe.probes.walls import WalledLine, WalloffLine, _parse, _unchunked, served_alike
+from t3probe.probes.http_client import Answer, HttpClient
+from t3probe.probes.redirects import parse
+from t3probe.probes.walls import WalledLine, WalloffLine, served_alike
 
 # -- walls ---------------------------------------------------------------------------------------
 
 
 def wall_leg(kind: Any = "walled", url: str = f"https://{HOST}/app", **more: Any) -> Leg:
     return Leg(name="wall", kind=kind, path=("w",), url=url, **more)
-
-
-@pytest.mark.parametrize(
-    ("status", "location", "onward"),
-    [
-        (302, "/app/", "/app/"),
-        (302, f"https://{HOST}/in", "/in"),
-        (302, f"https://{HOST}", "/"),
-        (302, "https://other.example/in", None),
-        (302, "/app", None),
-        (302, "in", None),
-        (302, "", None),
-        (200, "/in", None),
-        (300, "/in", "/in"),
-        (399, "/in", "/in"),
-        (400, "/in", None),
-    ],
-)
-def test_which_redirects_stay_inside(status: int, location: str, onward: str | None) -> None:
-    line = WalledLine(wall_leg(), FOUR, probing())
-    assert line._onward(answer(status, location=location)) == onward
 
 
 def test_a_password_in_the_url_is_not_part_of_the_origin() -> None:
@@ -104,49 +85,43 @@ def test_nonsense_that_is_not_served_is_no_page() -> None:
 
 
 @pytest.mark.parametrize(
-    ("head", "status", "headers"),
-    [
-        (b"HTTP/1.1 200 OK\r\nA: b: c\r\nX-Y:z\r\n\r\n", 200, {"a": "b: c", "x-y": "z"}),
-        (b"HTTP/1.1 404\r\n\r\n", 404, {}),
-        (b"HTTP/1.1 abc\r\n\r\n", None, {}),
-        (b"HTTP/1.1\r\n\r\n", None, {}),
-    ],
-)
-def test_a_head_read_by_hand(head: bytes, status: int | None, headers: dict[str, str]) -> None:
-    found = _parse(head)
-    assert (None if found is None else found.status) == status
-    assert found is None or found.headers == headers
-
-
-@pytest.mark.parametrize(
-    ("body", "whole"),
-    [
-        (b"3\r\nabc\r\n2;x=y\r\nde\r\n0\r\n\r\n", b"abcde"),
-        (b"1\r\na\r\n0\r\n\r\n1\r\nb\r\n", b"a"),
-        (b"a\r\n0123456789\r\n", b"0123456789"),
-        (b"5\r\nab", b"ab"),
-        (b"3\r\nabc\r\nzz\r\nde", b"abc"),
-        (b"-1\r\nabc", b""),
-        (b"", b""),
-    ],
-)
-def test_chunks(body: bytes, whole: bytes) -> None:
-    assert _unchunked(body) == whole
-
-
-@pytest.mark.parametrize(
     ("status", "reason"),
     [(200, None), (404, None), (499, None), (500, "http_5xx"), (401, "walled_off")],
 )
-def test_what_says_something_about_a_public_path(status: int, reason: str | None) -> None:
+async def test_what_says_something_about_a_public_path(status: int, reason: str | None) -> None:
     line = WalloffLine(wall_leg("walloff"), FOUR, probing())
+    client = HttpClient(FOUR, line.probing, line.facts)
     if reason is None:
-        line._judge(answer(status), "")
+        found, sure = await line._judge(client, answer(status), "")
+        assert (found.status, sure) == (status, status == 200)
         return
     with pytest.raises(ProbeError) as caught:
-        line._judge(answer(status), "what: ")
+        await line._judge(client, answer(status), "what: ")
     assert caught.value.reason == reason
     assert caught.value.detail.startswith("what: HTTP ")
+
+
+@pytest.mark.parametrize(("first", "last"), [(True, False), (False, True), (False, False)])
+async def test_where_the_application_itself_sends_on_the_rule_is_not_accused(
+    first: bool, last: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`first`, `last`: which answer of the chain has the mark of what lies behind the rule."""
+    line = WalloffLine(wall_leg("walloff"), FOUR, probing())
+    client = HttpClient(FOUR, line.probing, line.facts)
+
+    async def ask(client: HttpClient, target: str, cookie: str) -> Answer:
+        assert (target, cookie) == ("/oauth2/start", "")
+        found = answer(302, location="https://sso.example/")
+        found.url, found.behind = parse(f"https://{HOST}{target}"), last
+        return found
+
+    monkeypatch.setattr(line, "_ask_kept", ask)
+    began = answer(302, location="/oauth2/start")
+    began.url, began.behind = parse(f"https://{HOST}/app"), first
+    with pytest.raises(ProbeError) as caught:
+        await line._judge(client, began, "")
+    assert caught.value.reason == ("http_other" if first or last else "walled_off")
+    assert ("from behind the rule" in caught.value.detail) is (first or last)
 
 
 @pytest.mark.parametrize(

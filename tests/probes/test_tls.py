@@ -32,7 +32,7 @@ from probes.ws_helpers import Reader, Writer
 
 from t3probe.config.types import Leg
 from t3probe.observation import Observation
-from t3probe.probes.foreign import quoted, refusal, spoken
+from t3probe.probes.foreign import refusal, spoken
 from t3probe.tls import TlsStore
 from t3probe.verdict import judge_run
 
@@ -387,13 +387,6 @@ async def test_nobody_is_convicted_for_http2(authority: Authority) -> None:
 )
 def test_what_is_nothing_known(first: bytes) -> None:
     assert spoken(first) is None
-
-
-def test_bytes_that_a_sentence_quotes() -> None:
-    assert quoted("bad: b'\\x00\\'a' here") == b"\x00'a"
-    assert quoted('bad: b"it\'s"') == b"it's"
-    assert quoted("bad: nothing") == b""
-    assert quoted("b'\\xzz'") == b""
 
 
 def test_a_400_that_is_about_tls() -> None:

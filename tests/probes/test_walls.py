@@ -28,9 +28,9 @@ INTACT: list[tuple[str, bytes]] = [
     ("405", response("405 Method Not Allowed")),
     ("426", response("426 Upgrade Required")),
     ("403", response("403 Forbidden", b"no")),
-    ("redirect elsewhere", response("302 Found", b"", [("Location", "/elsewhere")])),
+    ("redirect elsewhere", response("302 F", b"", [("Location", "https://other.example/")])),
     ("like the SSO", response("302 F", b"", [("Location", "https://sso.example.evil.example/")])),
-    ("SSO in the query", response("302 F", b"", [("Location", "/x?to=https://sso.example/")])),
+    ("SSO in the query", response("302 F", b"", [("Location", "//b.c/x?to=https://sso.example/")])),
     ("no HTML", response("200 OK", b'<input type="password">', [("Content-Type", "text/plain")])),
     ("empty", response("204 No Content", b"")),
 ]

@@ -59,7 +59,7 @@ async def test_nobody_listens() -> None:
         (b"SSH-2.0-OpenSSH_9.7\r\n\r\n", "protocol_error"),
         (b"\x00\xff\x16\x03\x01" * 50 + b"\n", "protocol_error"),
         (b"HTTP/1.1 101 \xff\r\n" + b"a: b\r\n" * 500 + b"\r\n", "protocol_error"),
-        (b"HTTP/1.1 404 Not Found\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n", "protocol_error"),
+        (b"HTTP/1.1 404 Not Found\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n", "upgrade_rejected"),
         (b"x" * 100_000, "protocol_error"),
     ],
 )

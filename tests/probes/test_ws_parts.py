@@ -9,11 +9,12 @@ from typing import Any
 import pytest
 from probe_parts import FOUR, probing
 from probes.servers import ws_leg
-from websockets.exceptions import ConnectionClosedError, InvalidStatus
+from websockets.exceptions import ConnectionClosedError
 from websockets.frames import Close
 
 from t3probe.probes.base import Echo, ProbeError
-from t3probe.probes.ws_echo import WsLine, _first_values, _why_closed, _with_host
+from t3probe.probes.http_wire import AnswerReader
+from t3probe.probes.ws_echo import WsLine, _why_closed, _with_host
 
 RESET, PIPE, ODD = ConnectionResetError(), BrokenPipeError(), OSError("odd")
 
@@ -70,12 +71,6 @@ def test_why_a_connection_closed(
 def test_the_url_as_the_server_is_to_see_it(host: str | None, url: str) -> None:
     assert _with_host("wss://me:pw@h.example:8443/ws?x", host) == url
     assert _with_host("ws://h.example/", "o:1") == "ws://o:1/"
-
-
-def test_of_a_repeated_header_the_first() -> None:
-    pairs = [("CF-Ray", "a"), ("cf-ray", "b"), ("X", "")]
-    headers = SimpleNamespace(raw_items=lambda: iter(pairs))
-    assert _first_values(headers) == {"cf-ray": "a", "x": ""}
 
 
 class Fake:
@@ -173,11 +168,9 @@ async def test_no_echo_in_time() -> None:
     ],
 )
 def test_a_rejection_is_an_answer(status: int, reason: str, detail: str) -> None:
-    response: Any = SimpleNamespace(
-        status_code=status, body=None, headers=SimpleNamespace(raw_items=lambda: iter([]))
-    )
-    line = WsLine(FOUR, probing())
-    found = line._rejected(ws_leg(url="ws://h.example/"), InvalidStatus(response))
+    answer = AnswerReader()
+    answer.feed(f"HTTP/1.1 {status} x\r\nContent-Length: 0\r\n\r\n".encode())
+    found = WsLine(FOUR, probing())._rejected(ws_leg(url="ws://h.example/"), answer)
     assert (found.reason, found.stage, found.detail, found.answered) == (
         reason, "ask", detail, True,
     )  # fmt: skip

@@ -28,7 +28,7 @@ from probes.servers import (
 from run_servers import OK, Reader, Writer, answers_late, tcp_leg
 
 from t3probe.config.types import Leg
-from t3probe.run.leg import next_beat
+from t3probe.timing import next_beat
 
 # -- together ------------------------------------------------------------------------------
 

@@ -1,0 +1,279 @@
+"""An HTTP/1 response, read from its bytes as a browser reads it (RFC 9112). Pure.
+
+A head that can be read is read: an old or odd version, no reason phrase or one in any bytes, bare
+line feeds, folded lines. What is wrong with it beyond that is kept as a `flaw`, and what exceeds
+this reader's own limits as `beyond`: a limit of ours says nothing about the peer.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+__all__ = [
+    "BODY_BYTES",
+    "MAX_BODY_BYTES",
+    "MAX_HEAD_BYTES",
+    "AnswerReader",
+    "Headers",
+    "values",
+    "values_of",
+]
+
+MAX_HEAD_BYTES = 256 << 10
+"""Of all header lines of an answer together, those of interim answers too; as in a browser."""
+MAX_BODY_BYTES = 1 << 20
+"""A body is read and thrown away up to here; a longer one costs the connection."""
+BODY_BYTES = 65536
+"""How much of a body is looked at."""
+_SHOWN_BYTES = 40
+_MAX_LINE_BYTES = 64 << 10
+"""Of a chunk's size with its extensions, and of all trailers."""
+
+_STATUS_LINE = re.compile(rb"HTTP(?:/([0-3])(?:\.(\d))?)?[ \t]+([1-9]\d\d)(?!\d)", re.IGNORECASE)
+_HEAD_END = re.compile(rb"\n\r?\n")
+_CHUNK_SIZE = re.compile(rb"[ \t]*([0-9A-Fa-f]{1,15})[ \t]*(?:;.*)?", re.DOTALL)
+
+
+class Headers(dict[str, str]):
+    """Header values by lower-case name; the values of a repeated one are joined by commas."""
+
+    def __init__(self, lines: Iterable[tuple[str, str]] = ()) -> None:
+        super().__init__()
+        self.lines: list[tuple[str, str]] = []
+        """Every line as it came, in order: lower-case name and value."""
+        for name, value in lines:
+            name = name.lower()
+            self.lines.append((name, value))
+            self[name] = f"{self[name]}, {value}" if name in self else value
+
+
+def values(headers: Mapping[str, Any], name: str) -> list[str]:
+    """All values of a header, one for each line that it stands on. `name` is lower-case."""
+    if isinstance(headers, Headers):
+        return [value for one, value in headers.lines if one == name]
+    return [str(headers[name])] if name in headers else []
+
+
+class AnswerReader:
+    """Takes the bytes of one response as they come; interim ones (1xx but 101) are skipped."""
+
+    def __init__(self) -> None:
+        self.status = 0
+        """0 until the head is read."""
+        self.version = (1, 1)
+        self.headers = Headers()
+        self.body = bytearray()
+        """Its first `BODY_BYTES`."""
+        self.whole = False
+        """It came to its end."""
+        self.flaw = ""
+        """What is wrong with it, though its status is known; a wrong body ends there."""
+        self.beyond = ""
+        """The limit of ours that it exceeds."""
+        self.begins = b""
+        """Its first bytes, where it is not HTTP."""
+        self.no_http = ""
+        """Why it is not HTTP at all."""
+        self.enough = False
+        """Its body is longer than anybody wants to read."""
+        self.rest = b""
+        """What came after its end."""
+        self._buffer = bytearray()
+        self._scanned = 0
+        self._head_bytes = 0
+        self._body_bytes = 0
+        self._left: int | None = None
+        """Bytes that the body, or this chunk of it, still has; None: until the peer closes."""
+        self._chunked = False
+        self._part = "size"
+        """Of a chunked body, what comes next: size, data, end, trailer."""
+        self._trailer_bytes = 0
+        self._broken = False
+
+    @property
+    def begun(self) -> bool:
+        """Whether anything of it came."""
+        return bool(self.status or self._buffer or self._head_bytes)
+
+    @property
+    def over(self) -> bool:
+        """Whether nothing more of it is to be read."""
+        return bool(self.whole or self.enough or self.beyond or self.no_http) or self._broken
+
+    @property
+    def keeps(self) -> bool:
+        """Whether the connection stays open after it (RFC 9112 section 9.3)."""
+        words = {one.strip().lower() for one in self.headers.get("connection", "").split(",")}
+        old = self.version < (1, 1)
+        sound = self.whole and not (self.enough or self.flaw or self.rest or self.status == 101)
+        ends = not self._chunked and self._left is None
+        return sound and not ends and "close" not in words and (not old or "keep-alive" in words)
+
+    def feed(self, data: bytes) -> None:
+        """More bytes."""
+        if self.over:
+            self.rest += data[: _MAX_LINE_BYTES - len(self.rest)]
+            return
+        self._buffer += data
+        while not self.status and not self.over and self._buffer:
+            if not self._read_head():
+                return
+        if self.status and not self.over:
+            self._read_body()
+
+    def eof(self) -> None:
+        """The peer sends no more."""
+        if self.status and not self._chunked and self._left is None:
+            self.whole = True
+
+    # -- the head ----------------------------------------------------------------------
+
+    def _read_head(self) -> bool:
+        """Read a head that is there; False when more bytes are needed."""
+        buffer = self._buffer
+        if buffer[0] in b"\r\n":
+            blank = len(buffer) - len(buffer.lstrip(b"\r\n"))
+            del buffer[:blank]
+            self._head_bytes += blank
+            self._scanned = 0
+        if not self._could_be_http():
+            return False
+        found = _HEAD_END.search(buffer, max(0, self._scanned - 3))
+        self._scanned = len(buffer)
+        size = found.end() if found else len(buffer)
+        if self._head_bytes + size > MAX_HEAD_BYTES:
+            self.beyond = f"headers of more than {MAX_HEAD_BYTES >> 10} KiB"
+            return False
+        if found is None:
+            return False
+        lines = bytes(buffer[: found.start()]).split(b"\n")
+        del buffer[:size]
+        self._head_bytes += size
+        self._scanned = 0
+        start = _STATUS_LINE.match(lines[0])
+        assert start is not None
+        status = int(start[3])
+        if 100 <= status < 200 and status != 101:
+            return True
+        self.version = (int(start[1] or 1), int(start[2] or 0))
+        self.headers = Headers(self._fields(lines[1:]))
+        self.status = status
+        self._frame()
+        return True
+
+    def _could_be_http(self) -> bool:
+        line, newline, _ = self._buffer[:256].partition(b"\n")
+        known = b"HTTP"
+        begins = line[:4].upper() == known[: len(line[:4])]
+        if begins and (not newline or _STATUS_LINE.match(line)):
+            return True
+        self.begins = bytes(self._buffer[:_SHOWN_BYTES])
+        shown = line[:_SHOWN_BYTES].rstrip(b"\r").decode("latin-1")
+        self.no_http = f"the answer begins with {shown!a}"
+        return False
+
+    def _fields(self, lines: Iterable[bytes]) -> list[tuple[str, str]]:
+        found: list[tuple[str, str]] = []
+        for raw in lines:
+            line = raw.rstrip(b"\r").decode("latin-1")
+            if line[:1] in " \t" and found:
+                name, value = found[-1]
+                found[-1] = name, f"{value} {line.strip()}".strip()
+                continue
+            name, colon, value = line.partition(":")
+            if not colon or not name.strip():
+                self.flaw = "a header line without a name"
+                continue
+            found.append((name.strip(), value.strip(" \t\r")))
+        return found
+
+    def _frame(self) -> None:
+        """How the body's end is known (RFC 9112 section 6.3)."""
+        if self.status in {101, 204, 304}:
+            self._left = 0
+            return
+        codings = [one.strip().lower() for one in values_of(self.headers, "transfer-encoding")]
+        if set(codings) - {"identity"}:
+            self._chunked = codings[-1] == "chunked"
+            return
+        lengths = {one.strip() for one in values_of(self.headers, "content-length")}
+        length = min(lengths, default="")
+        if len(lengths) == 1 and re.fullmatch(r"\d{1,15}", length, re.ASCII):
+            self._left = int(length)
+        elif lengths:
+            self.flaw = "a Content-Length that is none"
+
+    # -- the body ----------------------------------------------------------------------
+
+    def _read_body(self) -> None:
+        data, self._buffer = bytes(self._buffer), bytearray()
+        self._body_bytes += len(data)
+        if self._chunked:
+            self._read_chunks(data)
+        elif self._left is None:
+            self._keep(data)
+        else:
+            self._keep(data[: self._left])
+            self.rest = data[self._left :]
+            self._left = max(0, self._left - len(data))
+            self.whole = self._left == 0
+        self.enough = self._body_bytes - len(self.rest) > MAX_BODY_BYTES
+
+    def _keep(self, data: bytes) -> None:
+        self.body += data[: max(0, BODY_BYTES - len(self.body))]
+
+    def _read_chunks(self, data: bytes) -> None:
+        at = 0
+        while at < len(data) and not self._broken and not self.beyond:
+            if self._part == "data":
+                assert self._left is not None
+                piece = data[at : at + self._left]
+                self._keep(piece)
+                at += len(piece)
+                self._left -= len(piece)
+                if not self._left:
+                    self._part = "end"
+                continue
+            end = data.find(b"\n", at)
+            line = data[at : end if end >= 0 else len(data)]
+            if len(line) + self._trailer_bytes > _MAX_LINE_BYTES:
+                what = "trailers" if self._part == "trailer" else "chunk extensions"
+                self.beyond = f"{what} of more than {_MAX_LINE_BYTES >> 10} KiB"
+                return
+            if end < 0:
+                if self._part == "end" and line not in {b"\r", b""}:
+                    self._break("a chunk longer than it says")
+                self._buffer = bytearray(line)
+                self._body_bytes -= len(line)
+                return
+            at = end + 1
+            self._take_line(line.rstrip(b"\r"))
+            if self.whole:
+                self.rest = data[at:]
+                return
+
+    def _take_line(self, line: bytes) -> None:
+        if self._part == "end":
+            if line:
+                self._break("a chunk longer than it says")
+            self._part = "size"
+        elif self._part == "trailer":
+            self._trailer_bytes += len(line)
+            self.whole = not line
+        else:
+            size = _CHUNK_SIZE.fullmatch(line)
+            if size is None:
+                self._break("a chunk without a size")
+                return
+            self._left = int(size[1], 16)
+            self._part = "data" if self._left else "trailer"
+
+    def _break(self, flaw: str) -> None:
+        self.flaw, self._broken = flaw, True
+
+
+def values_of(headers: Mapping[str, Any], name: str) -> list[str]:
+    """The members of a header that is a list, over all lines that it stands on."""
+    return [one for one in ",".join(values(headers, name)).split(",") if one.strip()]
