@@ -44,6 +44,13 @@ async def connect(
     except OSError as error:
         _give_up(facts, sock, target)
         raise connect_error(error, target) from error
+    except ProbeError as error:
+        state = tcpinfo.sample(sock)
+        _give_up(facts, sock, target)
+        if state is None or state.state != tcpinfo.ESTABLISHED:
+            raise
+        words = f"connected to {target}, and too late ourselves to see it"
+        raise ProbeError("prober_stalled", "connect", words, tells=False) from error
     except BaseException:
         _give_up(facts, sock, target)
         raise

@@ -198,6 +198,7 @@ class Book:
         error.tcp = error.tcp or tcp
         proof = self._evidence(error, conn)
         began = min(began, noticed)
+        answered = error.reason in ANSWERS or error.answered
         self.collapsed = self.broken = ""
         self.undecided = True
         self.note_drop(
@@ -210,7 +211,7 @@ class Book:
                 call=call,
                 strand=strand,
                 asked=sent,
-                answered=error.reason in ANSWERS or error.answered,
+                answered=answered,
                 accused=proof.accused,
                 detail=error.detail,
                 conn=conn,
@@ -222,7 +223,7 @@ class Book:
                 colo=facts.colo,
                 carried=proof.carried,
                 evidence=proof.words,
-                stalled=self.footing.stalled(max(sent, began), noticed),
+                stalled=self.footing.stalled(max(sent, began), noticed, silent=not answered),
                 tcp=error.tcp,
             )
         )

@@ -7,16 +7,21 @@ failed meanwhile says nothing about the path.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from t3probe.config.types import Timing
 from t3probe.pressure import Throttling
 from t3probe.timing import RunClock
 
-__all__ = ["CLOCK_STEP_SECONDS", "THROTTLED_SHARE", "Footing", "stall_threshold"]
+__all__ = ["CLOCK_STEP_SECONDS", "LATE_SHARE", "THROTTLED_SHARE", "Footing", "stall_threshold"]
 
 STEP_SECONDS = 0.1
 """How often a run samples; a held mode that lasts for days need not look as often."""
 THROTTLED_SHARE = 0.25
 """Throttled for more than this share of a drop's interval, we count as having stood still."""
+LATE_SHARE = 0.25
+"""Late for more than this share of an interval that ended by no answer, we may have caused it:
+what takes many turns of a loop is late by all of them."""
 CLOCK_STEP_SECONDS = 0.5
 """The wall clock was set when it and the monotonic one part by more than this between two
 samples; what is slewed parts by far less."""
@@ -58,6 +63,8 @@ class Footing:
         """The largest step of the wall clock; positive when it was set forward."""
         self._squeezes: list[tuple[float, float, float]] = []
         """Intervals in which we were throttled, and for how many seconds of each."""
+        self._delays: list[tuple[float, float, float]] = []
+        """The same of our loop's lateness."""
         self.use(timing, keep)
 
     def use(self, timing: Timing, keep: float | None) -> None:
@@ -75,8 +82,11 @@ class Footing:
     def look(self) -> None:
         """Judge the time since the last sample; also called at the very end of a run."""
         now = self._clock.now()
-        self.worst_seconds = max(self.worst_seconds, round(now - self._last - self._step, 6))
+        late = now - self._last - self._step
+        self.worst_seconds = max(self.worst_seconds, round(late, 6))
         self.stalls += self._unseen(now)
+        if late > 0:
+            self._delays.append((self._last, now, late))
         self._last = now
         self._count_throttling(now)
         self._compare_clocks()
@@ -84,16 +94,23 @@ class Footing:
             oldest = now - self._keep
             if self.stalls and self.stalls[0][1] < oldest:
                 self.stalls = [one for one in self.stalls if one[1] >= oldest]
-            if self._squeezes and self._squeezes[0][1] < oldest:
-                self._squeezes = [one for one in self._squeezes if one[1] >= oldest]
+            for some in (self._squeezes, self._delays):
+                if some and some[0][1] < oldest:
+                    some[:] = [one for one in some if one[1] >= oldest]
 
-    def stalled(self, began: float, ended: float) -> bool:
+    def stalled(self, began: float, ended: float, silent: bool = False) -> bool:
         """Whether we stood still at some time in [began, ended] or just before its end, or were
-        throttled for too much of it."""
+        throttled for too much of it, or late for too much of one that ended by no answer."""
         if any(start <= ended and end + _EDGE_SECONDS >= began for start, end in self._all()):
             return True
-        self._count_throttling(self._clock.now())
-        return self._throttled_share(began, ended) > THROTTLED_SHARE
+        now = self._clock.now()
+        self._count_throttling(now)
+        began = min(began, ended - self._step)
+        if silent:
+            newest = (self._last, now, max(0.0, now - self._last - self._step))
+            if _share([*self._delays, newest], began, ended) > LATE_SHARE:
+                return True
+        return _share(self._squeezes, began, ended) > THROTTLED_SHARE
 
     def stood_still(self, began: float, ended: float) -> float:
         """For how long of [began, ended] we stood still, in seconds."""
@@ -118,18 +135,18 @@ class Footing:
         # What is throttled on several processors at once may count more than has passed.
         self._squeezes.append((since, now, min(grown, now - since)))
 
-    def _throttled_share(self, began: float, ended: float) -> float:
-        """The share of [began, ended], or of one step before its end, that we were throttled."""
-        began = min(began, ended - self._step)
-        total = 0.0
-        for start, end, throttled in self._squeezes:
-            both = min(end, ended) - max(start, began)
-            if both > 0:
-                total += throttled * both / (end - start)
-        return total / (ended - began)
-
     def _compare_clocks(self) -> None:
         now = self._clock.wall_at(0.0)
         step, self._start_by_wall = now - self._start_by_wall, now
         if abs(step) > max(CLOCK_STEP_SECONDS, abs(self.clock_step_seconds)):
             self.clock_step_seconds = round(step, 3)
+
+
+def _share(some: Iterable[tuple[float, float, float]], began: float, ended: float) -> float:
+    """The share of [began, ended] that intervals with so many bad seconds each take of it."""
+    total = 0.0
+    for start, end, bad in some:
+        both = min(end, ended) - max(start, began)
+        if both > 0:
+            total += bad * both / (end - start)
+    return total / (ended - began)

@@ -30,8 +30,8 @@ if TYPE_CHECKING:
 __all__ = ["LegRun"]
 
 SECOND_LOOK_SECONDS = 0.25
-"""A second look waits for the other legs' fresh beats to be over, but no longer than this. What was
-good by then was good between two failures, whatever comes after."""
+"""A second look waits for others' fresh beats at most: what is good by then was good between two
+failures, whatever comes after."""
 MOST_OPEN = 4
 """So many fresh attempts of one leg are under way at most."""
 
@@ -209,6 +209,7 @@ class LegRun:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         task.add_done_callback(lambda _: working.close())
+        task.add_done_callback(lambda _: work.close())  # it may have been cut before it began
 
     async def _work(self, work: Coroutine[Any, Any, None]) -> None:
         try:
@@ -534,13 +535,10 @@ class LegRun:
             held_failed = book.drops[-1].strand == "held"
             self._keep_or_close(kept, call, second_look=True)
             symptom = "cut" if held_failed else "blip"
-            book.amend(
-                symptom=symptom, attempt=attempt, recovered=kept.ended, lone=not held_failed
-            )
+            book.amend(symptom=symptom, attempt=attempt, recovered=kept.ended, lone=not held_failed)
             book.decided()
             if held_failed and self._strikes > 1 and self._line is not None:
-                # A connection that keeps dying: do not reconnect as fast as it dies.
-                await self._let_go(self._line)
+                await self._let_go(self._line)  # do not reconnect as fast as connections die
                 self._wait_before_retry()
             return
         if self._gives_up:

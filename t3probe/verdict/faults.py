@@ -94,6 +94,10 @@ class Fault:
         """The segments that its own answers clear."""
         drop, second = self.drop, self.drop.attempt
         found = dict.fromkeys(drop.carried)
+        if second is not None and second.reason == "connect_timeout" and not drop.answered:
+            # Bytes were acknowledged, and then not even a connect got through: the outage may have
+            # begun in between.
+            found.clear()
         # A second look that failed where no answer came first proves nothing about the drop.
         if second is None or second.ok or not drop.answered:
             second = None

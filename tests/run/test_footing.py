@@ -11,7 +11,7 @@ from steady_loop import stand_still
 
 from t3probe.config.types import Duration, Timing
 from t3probe.pressure import Throttling, stat_files
-from t3probe.run.footing import CLOCK_STEP_SECONDS, THROTTLED_SHARE, Footing
+from t3probe.run.footing import CLOCK_STEP_SECONDS, LATE_SHARE, THROTTLED_SHARE, Footing
 from t3probe.session import Session
 from t3probe.timing import FakeClock, RunClock
 
@@ -191,6 +191,42 @@ def test_clock_steps(set_by: list[float], expected: float) -> None:
     assert footing.clock_step_seconds == pytest.approx(expected)
     assert footing.stalls == []
     assert CLOCK_STEP_SECONDS == 0.5
+
+
+# -- a loop that is late by a little, and often ------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("late", "silent", "answered"), [(0.02, False, False), (0.05, True, False)]
+)
+def test_who_is_late_all_the_time_may_have_caused_a_silence(
+    late: float, silent: bool, answered: bool
+) -> None:
+    """What takes many turns of the loop is late by all of them; an answer is an answer."""
+    clock = FakeClock()
+    footing = Footing(RunClock(clock), Timing())
+    for _ in range(20):
+        clock.advance(0.1 + late)
+        footing.look()
+    ended = footing._clock.now()
+    assert footing.stalls == []
+    assert footing.stalled(0.0, ended, silent=True) == silent
+    assert footing.stalled(0.0, ended) == answered
+    # What was late before and after does not count.
+    for _ in range(20):
+        clock.advance(0.1)
+        footing.look()
+    assert not footing.stalled(ended + 0.1, ended + 2.0, silent=True)
+    assert LATE_SHARE == 0.25
+
+
+def test_lateness_is_forgotten_with_the_rest() -> None:
+    clock = FakeClock()
+    footing = Footing(RunClock(clock), Timing(), keep=1.0)
+    for _ in range(100):
+        clock.advance(0.15)
+        footing.look()
+    assert len(footing._delays) < 10
 
 
 # -- in a run ----------------------------------------------------------------------------------
