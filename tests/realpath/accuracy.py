@@ -25,7 +25,7 @@ sys.path[:0] = [str(HERE.parent), str(HERE.parents[1])]
 
 from realpath.line import Line  # noqa: E402 - it is a script beside a package of tests
 from realpath.programs import missing  # noqa: E402
-from realpath.runner import ROOT, Pool, Result  # noqa: E402
+from realpath.runner import ROOT, Pool, Result, TooLateError  # noqa: E402
 from realpath.table import LINES  # noqa: E402
 
 FOLDER = ROOT / "results" / "accuracy"
@@ -105,15 +105,19 @@ def busy(count: int) -> Iterator[None]:
             one.wait()
 
 
-def rounds(lines: Sequence[Line], times: int, many: int) -> Iterator[Result]:
-    """Every line, `times` times; from the middle on beside `many` busy processes."""
+def rounds(lines: Sequence[Line], times: int, many: int) -> Iterator[Result | str]:
+    """Every line, `times` times, or why a run says nothing; from the middle on beside `many` busy
+    processes."""
     pool = Pool(FOLDER)
     try:
         for at in range(times):
             with busy(many if at >= (times + 1) // 2 else 0):
                 begun = [pool.submit(one, f"{at}-{one.key}") for one in lines]
                 for future in begun:
-                    yield future.result()
+                    try:
+                        yield future.result()
+                    except TooLateError as error:
+                        yield str(error)
     finally:
         pool.close()
 
@@ -131,9 +135,13 @@ def main() -> int:
     tally = Tally()
     lines = [one for one in LINES if asked.only in one.key]
     for number, result in enumerate(rounds(lines, asked.times, asked.busy), start=1):
-        tally.take(result)
-        if result.wrong:
+        if isinstance(result, str):
+            tally.counts["not measured"] += 1
             print(result, flush=True)
+        else:
+            tally.take(result)
+            if result.wrong:
+                print(result, flush=True)
         if number % len(lines) == 0:
             print(f"== after round {number // len(lines)}\n{tally.text()}", flush=True)
     figures = {"lines": len(lines), "times": asked.times, **tally.counts}

@@ -22,7 +22,7 @@ from t3probe.gate import blocked
 from t3probe.record import Recording, read_junit
 from t3probe.verdict import RunVerdict, judge_run
 
-__all__ = ["Pool", "Result", "judge", "run_line"]
+__all__ = ["Pool", "Result", "TooLateError", "judge", "run_line"]
 
 ROOT = Path(__file__).resolve().parents[2]
 STACKS = int(os.environ.get("REALPATH_STACKS", "4"))

@@ -144,13 +144,14 @@ BALANCER_LINES: list[Line] = [
 
 
 def refusing(at: str, fault: Fault, gate: str = "", hold: str = "3500ms") -> Line:
-    """A line of a dispatch that refuses, or answers with a status of its own."""
+    """A line of a dispatch that refuses, or answers with a status of its own. One that comes back
+    may be back at a later leg's second look."""
     return line(
         at,
         fault,
         convicted="dispatch",
         closed=HELD,
-        chance=BEFORE,
+        chance=f"{BEFORE} {HELD}" if fault.end else BEFORE,
         why=CHANCE_ORDER,
         gate=gate,
         hold=hold,

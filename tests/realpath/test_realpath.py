@@ -23,11 +23,8 @@ def running(request: pytest.FixtureRequest) -> Iterator[dict[str, Future[Result]
     needs_programs()
     folder = Path(os.environ.get("CI_ARTIFACTS", ROOT / "results"), "realpath")
     shutil.rmtree(folder, ignore_errors=True)
-    wanted = [
-        item.callspec.params["line"]
-        for item in request.session.items
-        if isinstance(item, pytest.Function) and "line" in item.callspec.params
-    ]
+    asked = [getattr(item, "callspec", None) for item in request.session.items]
+    wanted = [one.params["line"] for one in asked if one is not None and "line" in one.params]
     pool = Pool(folder)
     try:
         yield {line.key: pool.submit(line) for line in wanted}
