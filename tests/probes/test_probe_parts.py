@@ -300,3 +300,22 @@ async def test_how_long_the_first_byte_took(
     echo = await line.beat()
     await line.close()
     assert (echo.sent, echo.ended, echo.first_byte_seconds) == (1.0, 2.0, seconds)
+
+
+async def test_a_connection_that_we_saw_too_late_is_our_own_doing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The kernel has what our loop did not get to in time."""
+    loop = asyncio.get_running_loop()
+    connect = loop.sock_connect
+
+    async def late(sock: socket.socket, address: Any) -> None:
+        await connect(sock, address)
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(loop, "sock_connect", late)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        target = Target(HOST, "127.0.0.1", server.getsockname()[1])
+        with pytest.raises(ProbeError) as caught:
+            await dial.connect(target, probing(), Facts(), 0.1)
+    assert (caught.value.reason, caught.value.tells) == ("prober_stalled", False)

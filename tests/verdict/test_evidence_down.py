@@ -528,3 +528,16 @@ def test_bytes_that_were_lost_are_words_only() -> None:
     x = leg("x", "wan a b", usual(until=15), down(evidence=words))
     plain = leg("x", "wan a b", usual(until=15), down())
     assert judge(x).to_dict() == judge(plain).to_dict()
+
+
+@pytest.mark.parametrize(
+    ("stage", "reason", "found"),
+    [("ask", "rtt_timeout", "a"), ("connect", "connect_timeout", "wan|a")],
+)
+def test_bytes_that_were_acknowledged_before_a_silent_connect_clear_nobody(
+    stage: Any, reason: str, found: str
+) -> None:
+    """A network fell silent between the acknowledgment and the answer; a proxy behind a network
+    that works has a kernel that takes the second look's connect."""
+    drop = down(first_own="wan", first_stage="ask", stage=stage, second=5.0, second_reason=reason)
+    assert suspects(judge(leg("x", "wan a", usual(until=15), drop))) == found
