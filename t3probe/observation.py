@@ -201,6 +201,9 @@ class Drop(Fact, frozen=True):
     """That beat ended in an answer: a refusal, a reset, a close, a status."""
     accused: str = ""
     """That answer was an HTTP one: the segment from which on somebody made it."""
+    fell_silent: bool = False
+    """The first attempt ended in an answer, and a later one of the same outage in none: something
+    else may have broken, too."""
     lone: bool = False
     """A blip that stands alone in its run: shown, and no drop that counts."""
     detail: str = ""

@@ -162,6 +162,9 @@ class Book:
         """Note a beat or an attempt that did not work, or told nothing."""
         if not error.tells:
             self.doubts[strand] = (error.reason, error.detail)
+        elif self.down and not self.undecided and self.drops[-1].answered and not _told(error):
+            silent = not self.footing.stalled(sent, ended, silent=True)
+            self.amend(fell_silent=silent or self.drops[-1].fell_silent)
         self.note_beat(
             Beat(
                 sent=sent,
@@ -198,7 +201,7 @@ class Book:
         error.tcp = error.tcp or tcp
         proof = self._evidence(error, conn)
         began = min(began, noticed)
-        answered = error.reason in ANSWERS or error.answered
+        answered = _told(error)
         self.collapsed = self.broken = ""
         self.undecided = True
         self.note_drop(
@@ -411,3 +414,8 @@ def continued(first: Observation, second: Observation) -> Observation:
         baseline=first.baseline,
         views=first.views,
     )
+
+
+def _told(error: ProbeError) -> bool:
+    """Whether somebody answered, if only by a refusal or an end."""
+    return error.reason in ANSWERS or error.answered

@@ -83,6 +83,7 @@ class _Setting:
         sound = [one for one in incidents if not one.contradicts]
         rest = [one for one in incidents if one.contradicts]
         sets = dict.fromkeys(one for incident in sound for one in incident.suspect_sets)
+        sets |= dict.fromkeys(one for incident in sound for one in incident.later_sets)
         return solve_together(
             Case(segments=self.segments, legs=self.legs, paths=self.paths, passed=tuple(legs)),
             sets=sets,
@@ -128,6 +129,17 @@ class Incident:
         return [
             tuple(name for name in fault.path if name not in found.segments)
             for fault, found in zip(self.faults, self._cleared, strict=True)
+        ]
+
+    @cached_property
+    def later_sets(self) -> list[Names]:
+        """Of each drop that fell silent when it had gone on for a while: what else may have broken
+        then. Nobody compared that; only legs that passed all the time clear something of it."""
+        passing = self._setting.by_passing
+        return [
+            tuple(name for name in fault.path if name in suspects or name not in passing)
+            for fault, suspects in zip(self.faults, self.suspect_sets, strict=True)
+            if fault.drop.fell_silent
         ]
 
     @property

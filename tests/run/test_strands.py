@@ -503,3 +503,13 @@ async def test_a_beat_whose_close_takes_long_ends_no_later_outage(
     bad = (await scene.play(4.5))["bad"]
     assert told(bad) == ("fresh", "connect_refused", "refusing")
     assert bad.drops[0].recovered is None
+
+
+async def test_an_outage_that_falls_silent_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its first attempts were answered; what is silent later may be something else."""
+    for later, silent in ((REFUSED, False), (error("rtt_timeout"), True)):
+        scene = Scene(monkeypatch, leg("bad"))
+        scene.set(0.1, "bad", fresh=REFUSED)
+        scene.set(1.3, "bad", fresh=later)
+        (drop,) = (await scene.play(2.5))["bad"].drops
+        assert drop.fell_silent == silent

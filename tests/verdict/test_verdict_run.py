@@ -489,3 +489,18 @@ def test_a_thousand_legs_that_share_a_segment_are_judged_soon() -> None:
 
 def held_one() -> Observation:
     return leg("h", "rack", held(0, 10))
+
+
+def test_what_may_have_broken_later_in_an_outage_is_not_cleared() -> None:
+    """A leg that is down already cannot say what else broke on its path; when its attempts fall
+    silent, something may have. Who passed all the time clears that, and the conviction stays."""
+    well_all_along = leg("y", "wan b", well())
+    told = {"first_own": "wan b", "answered": True}
+    for silent in (False, True):
+        x = leg("x", "wan b c a", usual(until=15), down(**told, own="c", fell_silent=silent))
+        found = judge(x, leg("z", "wan", well()), segments="wan a b c").verdict
+        assert found.convicted == ("a",), found
+        assert found.masked == (("b", "c") if silent else ())
+        assert found.exonerated == (("wan",) if silent else ("wan", "b", "c"))
+        found = judge(x, well_all_along, segments="wan a b c").verdict
+        assert (found.convicted, found.masked) == (("a",), ("c",) if silent else ())
