@@ -1,4 +1,4 @@
-"""The parts of `bench/upstreams.py` that look into a process: each runs in one of its own.
+"""The parts of `bench/upstreams_cost.py` that look into a process: each runs in one of its own.
 
 A line `KEY<tab>words<tab>number` on standard output is a figure with a limit; other lines are
 shown as they are. By itself this file measures nothing.

@@ -247,7 +247,7 @@ class HttpClient:
         if secure:
             tls = {
                 "ssl": self.probing.tls.context(),
-                "server_hostname": self.target.host,
+                "server_hostname": self.target.tls_name,
                 "ssl_handshake_timeout": patience,
             }
         began = clock.now()

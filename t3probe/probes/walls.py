@@ -360,7 +360,7 @@ class WalledLine(WallLine):
                     self.target.address,
                     self.target.port,
                     ssl=self.probing.tls.context() if secure else None,
-                    server_hostname=self.target.host if secure else None,
+                    server_hostname=self.target.tls_name if secure else None,
                 )
                 fields = {"Host": host, "Connection": "close", **asking(new_nonce())}
                 lines = [f"GET {target} HTTP/1.1", *(f"{key}: {fields[key]}" for key in fields)]

@@ -23,7 +23,7 @@ CLOUDFLARED = (
     '{"level":"error","time":"2026-11-20T14:03:07Z",'
     '"error":"stream 13 canceled by remote with error code 0"}\n'
 )
-DISPATCH = "2026-11-20T14:03:07Z websocket closed: code=1006 client=10.0.0.9\n"
+DISPATCH = "2026/11/20 14:03:07 http: proxy error: context canceled\n"
 
 
 class Scratch:

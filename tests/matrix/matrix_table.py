@@ -6,8 +6,6 @@ the fault is there before the legs; `MID`: it begins while they are held.
 Rows that are no plain conviction, and why:
 
 - a cut wan: its legs cannot tell it from doh and cf-edge, but it is the only simplest explanation;
-- doh that answers nothing from the start: by the time the resolver looks a second time no other leg
-  that asks something over the wan is up;
 - doh whose providers all know no address: they answer, and speak about the name;
 - a tunnel whose 404 or redirect has no mark but the CDN's: the CDN may have made it;
 - traefik's own 404 for everything new is the traefik leg's proof, too, so it may be the rule;
@@ -22,7 +20,7 @@ START = {
     "doh:refuse": "localised | doh | - | - | tunnel",
     "doh:blackhole": "localised | doh | - | - | tunnel",
     "doh:reset": "localised | doh | - | - | tunnel",
-    "doh:stall": "ambiguous | - | wan doh | - | tunnel",
+    "doh:stall": "localised | doh | - | - | tunnel",
     "doh:exit": "localised | doh | - | - | tunnel",
     "doh:drain": "localised | doh | - | - | tunnel",
     "doh:new-502": "localised | doh | - | - | tunnel",

@@ -23,6 +23,7 @@ from t3probe.record import Recording
 from t3probe.sinks.gateway_json import read_group
 from t3probe.verdict import judge_run
 from t3probe.verdict.slowness import Slowness
+from t3probe.words import glossed
 
 TIMING = {"hold": "1600ms", "heartbeat": "200ms", "slow_floor": "60ms"}
 SHARED = {**TIMING, "slow_floor": "200ms"}
@@ -31,6 +32,7 @@ its floor is over what that adds."""
 SLOW = ("wan", "doh", "cf-edge", "tunnel", "traefik", "carve-out", "devvm", "dispatch", "serve")
 DELAY = 0.15
 FAULT = "{}:slow:150ms"
+GLOSS = {"tunnel": "or what the CDN does with this path"}
 
 
 @dataclass
@@ -159,7 +161,8 @@ def test_what_these_legs_cannot_tell_apart_is_a_group(
     (told,) = found.explained.sure
     assert told.segments == group
     assert told.seconds == pytest.approx(DELAY, rel=0.3)
-    assert found.text.startswith(f"one of {', '.join(group)} is slow and adds ")
+    named = ", ".join(glossed(group, GLOSS))
+    assert found.text.startswith(f"one of {named} is slow and adds ")
 
 
 def test_two_slow_segments_are_two(setting: Setting) -> None:

@@ -296,7 +296,7 @@ def test_a_session_dials_nothing_for_it() -> None:
     )
     session = Session(made, vantage="", hold=0.0)
     session.measure(["envoy-c-80-no-host"], None)
-    session.look_again()
+    session.look_again("envoy-c-80-no-host")  # as after a check of one's own
     (seen,) = session.recorded()
     assert (seen.outcome, seen.reason, seen.connected) == ("failed", "connect_failed", False)
     assert NO_HOST in seen.detail

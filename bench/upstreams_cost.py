@@ -8,7 +8,7 @@ process and count for nobody. Everything is on loopback, in turns, medians over 
 
 Needs `prometheus-blackbox-exporter`; without it, one sentence stands in place of that ratio.
 
-    python bench/upstreams.py [ROUNDS]
+    python bench/upstreams_cost.py [ROUNDS]
 """
 
 from __future__ import annotations
