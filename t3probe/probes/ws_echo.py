@@ -221,7 +221,11 @@ class WsLine(Line):
             ):
                 self._ws = await dialling  # type: ignore[assignment]
         except ProbeError as error:
-            if made and made[0].answer.status:  # its head came late, and its body not at all
+            status = made[0].answer.status if made else 0
+            if status == 101:
+                words = "upgraded, and too late ourselves to see it"
+                raise ProbeError("prober_stalled", "ask", words, tells=False) from error
+            if status:  # its head came late, and its body not at all
                 raise self._rejected(leg, made[0].answer) from error
             error.tcp = tcpinfo.sample(witness)
             error.heard = bool(made and made[0].answer.begun)

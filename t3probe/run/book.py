@@ -162,8 +162,8 @@ class Book:
         """Note a beat or an attempt that did not work, or told nothing."""
         if not error.tells:
             self.doubts[strand] = (error.reason, error.detail)
-        elif self.down and not self.undecided and self.drops[-1].answered and not _told(error):
-            silent = not self.footing.stalled(sent, ended, silent=True)
+        elif self.down and not self.undecided and self.drops[-1].answered:
+            silent = not _told(error) and not self.own_doing(error, sent, ended)
             self.amend(fell_silent=silent or self.drops[-1].fell_silent)
         self.note_beat(
             Beat(
@@ -176,6 +176,10 @@ class Book:
                 tells=error.tells,
             )
         )
+
+    def own_doing(self, error: ProbeError, started: float, ended: float) -> bool:
+        """Whether nobody answered an attempt while we stood still, or were late all the time."""
+        return not _told(error) and self.footing.stalled(started, ended, silent=True)
 
     def cut_short(self, sent: float, ended: float, conn: int, call: int, strand: Strand) -> None:
         """Note a beat that the run's end cut: no pass and no drop, but no sign of life either."""

@@ -545,7 +545,7 @@ class LegRun:
             book.cut_short(kept.started, kept.ended, kept.conn, call, "fresh")
             return
         book.bad(kept.started, kept.ended, kept.conn, kept.error, call, "fresh")
-        if not kept.error.tells:
+        if not kept.error.tells or book.own_doing(kept.error, kept.started, kept.ended):
             book.amend(attempt=attempt)
             book.decided()
             self._wait_before_retry()

@@ -27,6 +27,8 @@ from probes.servers import (
 )
 from probes.ws_helpers import Reader, Writer
 
+from t3probe.probes.ws_echo import _Connection
+
 # -- peers that break before the first echo ------------------------------------------------
 
 
@@ -199,3 +201,14 @@ async def test_a_peer_that_never_answers_the_close_frame_is_left() -> None:
             seen = await probe(ws_leg(server))
         assert seen.outcome == "passed"
         await until(lambda: server.closed == server.connections)
+
+
+async def test_an_upgrade_that_we_saw_too_late_is_our_own_doing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The 101 is there, and our loop did not get to it within the watchdog."""
+    monkeypatch.setattr(_Connection, "_look", lambda self: None)
+    async with serve(echo) as server:
+        seen = await probe(ws_leg(server), watchdog=0.3)
+    assert (seen.outcome, seen.reason) == ("inconclusive", "prober_stalled")
+    assert "too late ourselves" in seen.detail

@@ -10,6 +10,7 @@ from strands import REFUSED, Scene, leg, of
 
 from t3probe.observation import Observation, TcpSample
 from t3probe.probes.base import Facts
+from t3probe.run.footing import Footing
 
 
 def told(seen: Observation) -> tuple[Any, ...]:
@@ -513,3 +514,17 @@ async def test_an_outage_that_falls_silent_says_so(monkeypatch: pytest.MonkeyPat
         scene.set(1.3, "bad", fresh=later)
         (drop,) = (await scene.play(2.5))["bad"].drops
         assert drop.fell_silent == silent
+
+
+async def test_a_second_look_that_got_no_answer_while_we_were_late_says_nothing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def stalled(self: Footing, began: float, ended: float, silent: bool = False) -> bool:
+        return silent
+
+    monkeypatch.setattr(Footing, "stalled", stalled)
+    for second, symptom in ((REFUSED, "refusing"), (error("rtt_timeout"), "unknown")):
+        scene = Scene(monkeypatch, leg("bad"))
+        scene.set(0.5, "bad", next=[REFUSED, second])
+        (drop,) = (await scene.play(1.5))["bad"].drops
+        assert drop.symptom == symptom
