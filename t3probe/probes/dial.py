@@ -71,7 +71,8 @@ def connect_error(error: OSError, target: Target) -> ProbeError:
     unroutable = error.errno in _NO_ROUTE and target.family == socket.AF_INET6
     return ProbeError(
         reason_of_os_error(error),
-        "connect",
+        # Linux says reset only of a connection that stood: a connect is refused.
+        "ask" if isinstance(error, ConnectionResetError) else "connect",
         # asyncio puts the address in place of the system's own words.
         f"TCP connect to {target}: {os.strerror(error.errno) if error.errno else 'failed'}",
         unroutable=unroutable,

@@ -319,3 +319,9 @@ async def test_a_connection_that_we_saw_too_late_is_our_own_doing(
         with pytest.raises(ProbeError) as caught:
             await dial.connect(target, probing(), Facts(), 0.1)
     assert (caught.value.reason, caught.value.tells) == ("prober_stalled", False)
+
+
+def test_a_reset_is_of_a_connection_that_stood() -> None:
+    """Linux refuses a connect; what it calls a reset came after the handshake."""
+    for error, stage in ((ConnectionResetError(), "ask"), (ConnectionRefusedError(), "connect")):
+        assert dial.connect_error(error, FOUR).stage == stage

@@ -62,6 +62,8 @@ class Result:
     folder: Path
     lag_seconds: float = 0.0
     """How late the prober's own event loop was, at the worst."""
+    undecided: bool = False
+    """A second look told nothing of some drop."""
     wrong: list[str] = field(default_factory=list)
     """How it differs from the line, a sentence each."""
 
@@ -115,6 +117,7 @@ def judge(line: Line, code: int, recording: Recording, output: str, folder: Path
         shut=shut,
         status=verdict.status,
         lag_seconds=recording.run.loop_lag_seconds,
+        undecided=any(one.symptom == "unknown" for each in judged.incidents for one in each.faults),
         output=output,
         folder=folder,
     )
@@ -175,7 +178,8 @@ def run_line(line: Line, stack: Stack, folder: Path) -> Result:
             result = _run_once(line, stack, folder)
         except TooLateError:
             continue
-        if not result.wrong or result.unjust or result.lag_seconds < LATE_SECONDS:
+        shaky = result.lag_seconds >= LATE_SECONDS or result.undecided
+        if not result.wrong or result.unjust or not shaky:
             return result
     return _run_once(line, stack, folder)
 

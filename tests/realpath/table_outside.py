@@ -32,6 +32,10 @@ from realpath.line import MID, START, Line, line
 __all__ = ["CDN", "RESOLVERS", "TUNNEL"]
 
 BOTH = ("dnsdist-1", "dnsdist-2")
+NAME = (
+    "first written: doh convicted. Providers that all know no such name speak about the name, not"
+    " about themselves: the legs are inconclusive, and nobody is convicted"
+)
 
 RESOLVERS: list[Line] = [
     line(START),
@@ -62,8 +66,8 @@ RESOLVERS: list[Line] = [
     line(START, resolvers(SERVFAIL, 1)),
     line(MID, resolvers(SERVFAIL, 1), convicted="doh"),
     line(MID, resolvers(SERVFAIL, 2)),
-    line(START, resolvers(NXDOMAIN), convicted="doh", closed="tunnel"),
-    line(MID, resolvers(NXDOMAIN), convicted="doh"),
+    line(START, resolvers(NXDOMAIN), closed="doh cf-edge tunnel", code=1, why=NAME),
+    line(MID, resolvers(NXDOMAIN), closed="doh", code=1, why=NAME),
     line(START, resolvers(BALANCER), closed="doh cf-edge tunnel", code=1),
     line(MID, resolvers(BALANCER), closed="doh", code=1),
     line(START, resolvers(BALANCER, 2), closed="doh", code=1),
