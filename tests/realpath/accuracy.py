@@ -148,6 +148,8 @@ def busy(count: int) -> Iterator[None]:
 def differs(result: Result) -> str:
     """What blackbox_exporter's probes make of a run, where that is not what is broken."""
     line, named = result.line, result.blamed or frozenset()
+    if line.or_clean and not named:
+        return ""
     missed = (line.convicted | line.suspect) - named
     missed |= frozenset(one for group in line.one_of if not group & named for one in group)
     if not missed and not innocents(result):

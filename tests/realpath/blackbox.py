@@ -36,7 +36,17 @@ from realpath.configs import Places
 from realpath.programs import Program, find, until
 from realpath.stack import Stack
 
-__all__ = ["COMMAND", "Leg", "Sampler", "blame", "install", "installed", "legs", "works"]
+__all__ = [
+    "COMMAND",
+    "Leg",
+    "Sampler",
+    "blame",
+    "install",
+    "installed",
+    "legs",
+    "probe_all",
+    "works",
+]
 
 COMMAND = "prometheus-blackbox-exporter"
 PORT = 9115
@@ -44,6 +54,8 @@ _NAME = "blackbox"
 EVERY_SECONDS = 1.0
 """From the begin of one round of probes to that of the next, unless a round takes longer."""
 ASK_SECONDS = 5.0
+MANY = 16
+"""Probes at the same time: all of a round."""
 TIMEOUT = configs.TIMING["watchdog"]
 """What a probe may take: as long as a beat of the same leg."""
 
@@ -228,14 +240,25 @@ def _get(at: str, path: str) -> str | None:
     return body
 
 
-def probe(places: Places, leg: Leg) -> bool | None:
-    """One probe of a leg: whether it succeeded; None: nobody could tell."""
-    found: list[bool] = []
-    for target in leg.targets:
-        said = _get(_at(places), f"/probe?{urlencode({'module': leg.module, 'target': target})}")
-        if said is not None:
-            found.append("\nprobe_success 1\n" in said)
-    return any(found) if len(found) == len(leg.targets) or any(found) else None
+def probe(places: Places, module: str, target: str) -> bool | None:
+    """Whether one probe succeeds; None: nobody could tell."""
+    said = _get(_at(places), f"/probe?{urlencode({'module': module, 'target': target})}")
+    return None if said is None else "\nprobe_success 1\n" in said
+
+
+def probe_all(places: Places, probed: Sequence[Leg], pool: ThreadPoolExecutor) -> dict[str, bool]:
+    """Probe every address of every leg at once: which are up. A leg of which nobody could tell is
+    not in it."""
+    asked = {
+        leg.name: [pool.submit(probe, places, leg.module, target) for target in leg.targets]
+        for leg in probed
+    }
+    found: dict[str, bool] = {}
+    for name, several in asked.items():
+        answers = [one.result() for one in several]
+        if any(answers) or None not in answers:
+            found[name] = any(answers)
+    return found
 
 
 class Sampler:
@@ -258,13 +281,11 @@ class Sampler:
             self._thread.join(ASK_SECONDS * 4)
 
     def _run(self) -> None:
-        with ThreadPoolExecutor(len(self.legs)) as pool:
+        with ThreadPoolExecutor(MANY) as pool:
             while not self._end.is_set():
                 begun = time.monotonic()
-                results = pool.map(lambda leg: probe(self._places, leg), self.legs)
-                for leg, good in zip(self.legs, results, strict=True):
-                    if good is not None:
-                        self.samples[leg.name].append(good)
+                for name, good in probe_all(self._places, self.legs, pool).items():
+                    self.samples[name].append(good)
                 self._end.wait(max(0.0, begun + EVERY_SECONDS - time.monotonic()))
 
     def blamed(self) -> frozenset[str]:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from realpath import accuracy, blackbox
-from realpath.blackbox import Leg, blame, legs, works
+from realpath.blackbox import Leg, blame, legs, probe_all, works
 from realpath.configs import Places
 from realpath.conftest import needs_programs
 from realpath.faults import SERVFAIL, behave, kill, resolvers, rules
@@ -104,16 +105,14 @@ def stack(tmp_path: Path) -> Stack:
 @pytest.mark.timeout(200)
 def test_probes_see_what_answers_and_what_does_not(stack: Stack) -> None:
     def down(both: bool = False) -> set[str]:
-        return {
-            leg.name
-            for leg in legs(stack.places, both)
-            if blackbox.probe(stack.places, leg) is not True
-        }
+        with ThreadPoolExecutor(blackbox.MANY) as pool:
+            found = probe_all(stack.places, legs(stack.places, both), pool)
+        return {name for name, good in found.items() if not good}
 
     try:
         stack.start()
         blackbox.install(stack)
-        assert down() == set()
+        assert down(both=True) == set()
         kill("node_exporter", "orders", "second").begin(stack)
         assert down(both=True) == {"devvm", "envoy-orders", "envoy-dispatch"}
         stack.reset()
@@ -133,7 +132,8 @@ def test_probes_see_what_answers_and_what_does_not(stack: Stack) -> None:
         assert all(sampler.samples.values())
         assert sampler.blamed() == {"tunnel"}
         stack.programs["blackbox"].kill()
-        assert blackbox.probe(stack.places, sampler.legs[0]) is None
+        with ThreadPoolExecutor(blackbox.MANY) as pool:
+            assert probe_all(stack.places, sampler.legs, pool) == {}
     finally:
         stack.close()
 
