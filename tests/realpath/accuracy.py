@@ -184,7 +184,7 @@ def main() -> int:
     parser.add_argument("--times", type=int, default=10)
     parser.add_argument("--busy", type=int, default=4, help="busy processes beside half of it")
     parser.add_argument("--only", default="", help="lines whose name holds this")
-    parser.add_argument("--every", type=int, default=1, help="each so manieth of these only")
+    parser.add_argument("--every", type=int, default=1, help="every Nth of these only", metavar="N")
     parser.add_argument(
         "--blackbox", action="store_true", help="have blackbox_exporter probe the same outages"
     )
