@@ -14,6 +14,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from realpath import blackbox
 from realpath.configs import SEGMENTS
 from realpath.line import ALL, MID, START, Line
 from realpath.stack import Stack
@@ -66,6 +67,8 @@ class Result:
     """A second look told nothing of some drop."""
     wrong: list[str] = field(default_factory=list)
     """How it differs from the line, a sentence each."""
+    blamed: frozenset[str] | None = None
+    """Whom the rule of thumb names by blackbox_exporter's probes; None: they were not asked for."""
 
     @property
     def broken(self) -> frozenset[str]:
@@ -192,6 +195,7 @@ def _run_once(line: Line, stack: Stack, folder: Path) -> Result:
     if line.at == START:
         for fault in line.faults:
             fault.begin(stack)
+    sampler = blackbox.Sampler(stack, line.both) if blackbox.installed(stack) else None
     words = ["--deployment", str(stack.deployment(line.both)), "--hold", line.hold]
     words += ["--results", str(folder), *(["--gate", line.gate] if line.gate else [])]
     with (folder / "output.txt").open("wb") as output:
@@ -206,9 +210,16 @@ def _run_once(line: Line, stack: Stack, folder: Path) -> Result:
         )
     stack.keeper.tell("+", process.pid)
     try:
+        if sampler is not None and line.at == MID:
+            sampler.start()
         _break_on_the_way(line, stack, process, marks)
+        # Before, what the probes ask would be taken for the moment of a fault that ends.
+        if sampler is not None and line.at == START:
+            sampler.start()
         code = process.wait(RUN_SECONDS)
     finally:
+        if sampler is not None:
+            sampler.stop()
         if process.poll() is None:
             process.kill()
             process.wait()
@@ -216,7 +227,11 @@ def _run_once(line: Line, stack: Stack, folder: Path) -> Result:
     for name, text in stack.written(marks).items():
         (folder / name).write_bytes(text)
     recording = read_junit(folder / "junit.xml")
-    return judge(line, code, recording, (folder / "output.txt").read_text(), folder)
+    result = judge(line, code, recording, (folder / "output.txt").read_text(), folder)
+    if sampler is not None:
+        sampler.write(folder / "blackbox.json")
+        result.blamed = sampler.blamed()
+    return result
 
 
 def _break_on_the_way(
@@ -271,8 +286,10 @@ def _held(written: dict[str, bytes]) -> bool:
 class Pool:
     """Several stacks, each of which runs one line after another."""
 
-    def __init__(self, folder: Path, stacks: int = STACKS) -> None:
+    def __init__(self, folder: Path, stacks: int = STACKS, probed: bool = False) -> None:
+        """`probed`: each stack has a blackbox_exporter, which probes it during the runs."""
         self.folder = folder
+        self._probed = probed
         self._free: queue.SimpleQueue[Stack | None] = queue.SimpleQueue()
         self._all: list[Stack] = []
         for _ in range(stacks):
@@ -295,6 +312,8 @@ class Pool:
                 stack = Stack(self.folder / f"stack-{len(self._all)}-{os.urandom(3).hex()}")
                 self._all.append(stack)
                 stack.start()
+                if self._probed:
+                    blackbox.install(stack)
             return run_line(line, stack, folder)
         except BaseException:
             # Whatever state it is in, the next line gets a new one.
