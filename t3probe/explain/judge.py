@@ -42,6 +42,8 @@ COVERED_SHARE = 0.5
 """A leg clears its segments when it was looked at for at least this share of the window."""
 CLOCK_SECONDS = 5.0
 """By so much a person's clock, or a glance at it, may be wrong."""
+READ_SECONDS = 1.0
+"""The exactest time is read to the second: it may be any moment of it."""
 SEVERAL = 3
 """So many people at once are no coincidence of last miles."""
 MOST_PEOPLE = 20
@@ -182,18 +184,20 @@ class Explained:
 
     @cached_property
     def _by_outage(self) -> list[tuple[Outage, Verdict]]:
-        """The outages that can explain the drop, the best explanation first."""
-        way = set(self.way.segments)
-        found: list[tuple[tuple[bool, bool, float, float], Outage, Verdict]] = []
+        """The outages that can explain the drop, the best explanation first: one of the very time
+        goes before a surer one of another."""
+        way, at = set(self.way.segments), self.question.at
+        early, late = self.question.vague
+        found: list[tuple[tuple[bool, bool, bool, float, float], Outage, Verdict]] = []
         for outage in self.outages:
+            then = outage.overlaps(at - early, at + max(late, READ_SECONDS))
             for part in outage.parts(self.question.began, self.question.ended):
                 if not _touches(part, way):
                     continue
                 verdict = self.judged(part.paths, part.exonerated)
                 open_ = bool(self._people.intersection(verdict.ambiguous))
                 convicted = bool(way.intersection(verdict.convicted))
-                distance = outage.distance(self.question.at)
-                key = (open_, not convicted, distance, outage.began)
+                key = (open_, not then, not convicted, outage.distance(at), outage.began)
                 found.append((key, outage, verdict))
         found.sort(key=lambda one: one[0])
         return [(outage, verdict) for _, outage, verdict in found]

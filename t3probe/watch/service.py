@@ -10,6 +10,8 @@ from importlib import import_module
 from pkgutil import iter_modules
 from typing import Any
 
+from msgspec.structs import replace
+
 from t3probe import verdict
 from t3probe.config import DeploymentError, legs_for
 from t3probe.config.types import Deployment, Leg
@@ -183,12 +185,24 @@ class Watch:
             seen.append(self._book(leg.leg).present(since))
             if number % MANY_LEGS == 0:
                 await asyncio.sleep(0)
-        record, seen = self._record(), settled(seen)
+        record, seen = self._record(), self._settled(since, seen)
         judged = await asyncio.to_thread(judge_run, record, seen)
         self._show(record, seen, judged)
 
     def _present(self, since: float) -> list[Observation]:
-        return settled([self._book(leg.leg).present(since) for leg in self.held.legs])
+        return self._settled(since, [self._book(leg.leg).present(since) for leg in self.held.legs])
+
+    def _settled(self, since: float, seen: Sequence[Observation]) -> list[Observation]:
+        """What is seen as a whole. A leg clears no more than each of its beats proved, from the
+        first of these drops on: what the newest one proves says nothing about an outage before."""
+        oldest = min([since, *(drop.began for one in seen for drop in one.drops)])
+        proved = {name: book.proved(oldest) for name, book in self.held.books.items()}
+        return settled(
+            [
+                one if (clears := proved.get(one.leg)) is None else replace(one, clears=clears)
+                for one in seen
+            ]
+        )
 
     def _book(self, leg: Leg) -> WindowBook:
         return self.held.books[leg.name]

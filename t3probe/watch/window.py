@@ -100,6 +100,8 @@ class WindowBook(Book):
         self.failures: deque[Failure] = deque(maxlen=MAX_FAILURES)
         """The newest fresh attempts that failed."""
         self.connections: deque[Connection] = deque(maxlen=MAX_CONNECTIONS)
+        self._partial: dict[tuple[str, ...], float] = {}
+        """What good beats proved that was less than the whole path, and when the newest did."""
         self._keep = keep
         self._heartbeat = heartbeat
         self._planned = planned
@@ -130,7 +132,14 @@ class WindowBook(Book):
         self._listener.changed()
 
     def note_answer(self, echo: Echo) -> None:
-        self.short, self.clears = echo.short, echo.clears  # of the newest beat
+        self.short = echo.short  # of the newest beat
+        if echo.clears is not None:
+            self._partial[echo.clears] = echo.ended
+
+    def proved(self, since: float) -> tuple[str, ...] | None:
+        """The least that a good beat since then proved; None: the leg's whole path."""
+        some = (clears for clears, at in self._partial.items() if at >= since)
+        return min(some, key=len, default=None)
 
     def note_drop(self, drop: Drop) -> None:
         self.count_rest()

@@ -212,10 +212,32 @@ def test_the_nearest_of_two_outages_is_the_explanation() -> None:
     assert len(answer.outages) == 2
 
 
-def test_a_conviction_goes_before_a_nearer_doubt() -> None:
+def test_a_conviction_goes_before_a_nearer_doubt_that_is_of_another_time_too() -> None:
     sure = incident("ws", cleared="wan edge", began=-50, ended=-45)
-    near = incident("cdn", began=-3, ended=2)
+    near = incident("cdn", began=8, ended=12)
     answer = told(run(failing("ws"), failing("cdn"), incidents=(sure, near)))
+    assert (answer.finding, answer.convicted) == ("ours", ("app",))
+
+
+@pytest.mark.parametrize("onset", [-3, 0.9])
+@pytest.mark.parametrize(("began", "ended"), [(-50, -45), (-6, -4), (3, 5), (40, 50)])
+def test_a_doubt_of_the_very_second_goes_before_a_conviction_of_another_time(
+    began: float, ended: float, onset: float
+) -> None:
+    """Whoever dropped in the second of two outages is not told that the first one was it."""
+    sure = incident("ws", cleared="wan edge", began=began, ended=ended)
+    then = incident("cdn", began=onset, ended=2)
+    answer = told(run(failing("ws"), failing("cdn"), incidents=(sure, then)))
+    assert (answer.finding, answer.suspects) == ("ours_one_of", ("wan", "edge"))
+    assert len(answer.outages) == 2
+
+
+def test_of_two_outages_in_a_time_that_is_vague_the_surer_is_told() -> None:
+    sure = incident("ws", cleared="wan edge", began=40, ended=45)
+    near = incident("cdn", began=-3, ended=2)
+    found = run(failing("ws"), failing("cdn"), incidents=(sure, near))
+    question = Question(AT, 60, AT + 3600, vague=(0.0, 59.0))
+    answer = explain(question, [found], Way(segments=tuple(WAY), source=""))
     assert (answer.finding, answer.convicted) == ("ours", ("app",))
 
 

@@ -11,8 +11,11 @@ import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
 from realpath import blackbox
 from realpath.configs import SEGMENTS
@@ -23,7 +26,12 @@ from t3probe.gate import blocked
 from t3probe.record import Recording, read_junit
 from t3probe.verdict import RunVerdict, judge_run
 
-__all__ = ["Pool", "Result", "TooLateError", "judge", "run_line"]
+__all__ = [
+    *("Pool", "Result", "TooLateError", "await_event", "beside", "fresh", "held", "judge"),
+    "run_line",
+]
+
+T = TypeVar("T")
 
 ROOT = Path(__file__).resolve().parents[2]
 STACKS = int(os.environ.get("REALPATH_STACKS", "4"))
@@ -189,8 +197,7 @@ def run_line(line: Line, stack: Stack, folder: Path) -> Result:
 
 def _run_once(line: Line, stack: Stack, folder: Path) -> Result:
     stack.reset(line.both)
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
+    fresh(folder)
     marks = stack.sizes()
     if line.at == START:
         for fault in line.faults:
@@ -198,32 +205,18 @@ def _run_once(line: Line, stack: Stack, folder: Path) -> Result:
     sampler = blackbox.Sampler(stack, line.both) if blackbox.installed(stack) else None
     words = ["--deployment", str(stack.deployment(line.both)), "--hold", line.hold]
     words += ["--results", str(folder), *(["--gate", line.gate] if line.gate else [])]
-    with (folder / "output.txt").open("wb") as output:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "pytest", *words],
-            cwd=ROOT,
-            env=ENVIRON,
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=output,
-            process_group=0,
-        )
-    stack.keeper.tell("+", process.pid)
     try:
-        if sampler is not None and line.at == MID:
-            sampler.start()
-        _break_on_the_way(line, stack, process, marks)
-        # Before, what the probes ask would be taken for the moment of a fault that ends.
-        if sampler is not None and line.at == START:
-            sampler.start()
-        code = process.wait(RUN_SECONDS)
+        with beside(stack, folder / "output.txt", "pytest", *words) as process:
+            if sampler is not None and line.at == MID:
+                sampler.start()
+            _break_on_the_way(line, stack, process, marks)
+            # Before, what the probes ask would be taken for the moment of a fault that ends.
+            if sampler is not None and line.at == START:
+                sampler.start()
+            code = process.wait(RUN_SECONDS)
     finally:
         if sampler is not None:
             sampler.stop()
-        if process.poll() is None:
-            process.kill()
-            process.wait()
-        stack.keeper.tell("-", process.pid)
     for name, text in stack.written(marks).items():
         (folder / name).write_bytes(text)
     recording = read_junit(folder / "junit.xml")
@@ -234,6 +227,38 @@ def _run_once(line: Line, stack: Stack, folder: Path) -> Result:
     return result
 
 
+def fresh(folder: Path) -> None:
+    """Make a folder; what was there is gone."""
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+
+
+@contextmanager
+def beside(stack: Stack, said: Path, module: str, *words: str) -> Iterator[subprocess.Popen[bytes]]:
+    """A Python module as a program beside a stack, until the end of the block at the latest.
+
+    What it writes goes to the file `said`.
+    """
+    with said.open("wb") as output:
+        process = subprocess.Popen(
+            [sys.executable, "-m", module, *words],
+            cwd=ROOT,
+            env=ENVIRON,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            process_group=0,
+        )
+    stack.keeper.tell("+", process.pid)
+    try:
+        yield process
+    finally:
+        if process.poll() is None:
+            process.kill()
+            process.wait()
+        stack.keeper.tell("-", process.pid)
+
+
 def _break_on_the_way(
     line: Line, stack: Stack, process: subprocess.Popen[bytes], marks: dict[str, int]
 ) -> None:
@@ -241,23 +266,28 @@ def _break_on_the_way(
 
     def event(written: dict[str, bytes]) -> bool:
         if line.at == MID:
-            return _held(written)
+            return held(written)
         return _begun(written) and all(
             one.met[1].encode() in written.get(one.met[0], b"") for one in line.faults if one.met[0]
         )
 
     if line.at == START and all(fault.end is None for fault in line.faults):
         return
-    end = time.monotonic() + RUN_SECONDS
-    while not event(stack.written(marks)):
-        if process.poll() is not None or time.monotonic() > end:
-            raise TooLateError(f"{line.key}: the run was over before the moment of its fault")
-        time.sleep(0.02)
+    await_event(lambda: event(stack.written(marks)), process, line.key)
     for fault in line.faults:
         if line.at == MID:
             fault.begin(stack)
         if fault.end is not None:
             stack.later(fault.lasts, _ending(fault.end, stack))
+
+
+def await_event(event: Callable[[], bool], process: subprocess.Popen[bytes], key: str) -> None:
+    """Return at an event of a run; raise TooLateError when the run is over before."""
+    end = time.monotonic() + RUN_SECONDS
+    while not event():
+        if process.poll() is not None or time.monotonic() > end:
+            raise TooLateError(f"{key}: the run was over before the moment of its fault")
+        time.sleep(0.02)
 
 
 def _ending(end: Callable[[Stack], object], stack: Stack) -> Callable[[], object]:
@@ -273,7 +303,7 @@ def _begun(written: dict[str, bytes]) -> bool:
 _ECHO = re.compile(rb" (\w+) echo (\d+)\n")
 
 
-def _held(written: dict[str, bytes]) -> bool:
+def held(written: dict[str, bytes]) -> bool:
     """Whether three WebSockets, one for each leg, have echoed a few times each."""
     counts: dict[tuple[bytes, bytes], int] = {}
     for name in ("dispatch.out", "second.out"):
@@ -284,7 +314,7 @@ def _held(written: dict[str, bytes]) -> bool:
 
 
 class Pool:
-    """Several stacks, each of which runs one line after another."""
+    """Several stacks, each of which does one thing after another."""
 
     def __init__(self, folder: Path, stacks: int = STACKS, probed: bool = False) -> None:
         """`probed`: each stack has a blackbox_exporter, which probes it during the runs."""
@@ -298,14 +328,18 @@ class Pool:
 
     def submit(self, line: Line, name: str = "") -> Future[Result]:
         """Run a line as soon as a stack is free; `name`: its folder."""
-        return self._threads.submit(self._run, line, self.folder / (name or line.key)[:120])
+        return self.do(partial(run_line, line), name or line.key)
+
+    def do(self, what: Callable[[Stack, Path], T], name: str) -> Future[T]:
+        """Do something with a stack and a folder of this name as soon as a stack is free."""
+        return self._threads.submit(self._do, what, self.folder / name[:120])
 
     def run(self, lines: Sequence[Line]) -> Iterator[Result]:
         """Run lines, in their order."""
         for one in [self.submit(line) for line in lines]:
             yield one.result()
 
-    def _run(self, line: Line, folder: Path) -> Result:
+    def _do(self, what: Callable[[Stack, Path], T], folder: Path) -> T:
         stack = self._free.get()
         try:
             if stack is None:
@@ -314,9 +348,9 @@ class Pool:
                 stack.start()
                 if self._probed:
                     blackbox.install(stack)
-            return run_line(line, stack, folder)
+            return what(stack, folder)
         except BaseException:
-            # Whatever state it is in, the next line gets a new one.
+            # Whatever state it is in, the next one gets a new one.
             if stack is not None:
                 stack.close()
                 self._all.remove(stack)

@@ -18,7 +18,7 @@ from test_watch_held import (
     walled,
     ws,
 )
-from watch_clock import JumpClock, Script, Trouble, run, use_scripts
+from watch_clock import JumpClock, Partial, Script, Trouble, run, use_scripts
 from watch_helpers import Kept, disconnects
 
 from t3probe.config.types import Deployment
@@ -157,14 +157,48 @@ def test_what_falls_short_is_that_of_the_newest_beat() -> None:
     def beats(at: float, **more: Any) -> tuple[Any, ...]:
         book.good(Echo(sent=at, ended=at + 0.1, **more), 0, 0, None, "fresh")
         seen = book.observation("")
-        return seen.outcome, seen.reason, seen.clears
+        return seen.outcome, seen.reason
 
-    assert beats(1.0) == ("passed", None, None)
+    assert beats(1.0) == ("passed", None)
     silent = ("rtt_timeout", "its page does not answer")
-    assert beats(2.0, short=silent, clears=("front",)) == ("degraded", "rtt_timeout", ("front",))
-    # In a run it would stay so: there the least that was seen counts.
-    assert beats(3.0, clears=("front", "back")) == ("passed", None, ("front", "back"))
-    assert beats(4.0) == ("passed", None, None)
+    assert beats(2.0, short=silent) == ("degraded", "rtt_timeout")
+    # In a run it would stay so.
+    assert beats(3.0) == ("passed", None)
+
+
+def test_what_a_leg_proved_is_the_least_of_a_time() -> None:
+    kept = Kept(deployment([WHOLE], **TIMES), clock=JumpClock())
+    book = kept.watch.held.books["whole"]
+    for at, clears in ((1.0, None), (2.0, ("front",)), (3.0, ("front", "back")), (4.0, None)):
+        echo = Echo(sent=at, ended=at + 0.1, clears=clears)
+        book.good(echo, 0, 0, None, "fresh")
+    assert book.proved(0.0) == book.proved(2.1) == ("front",)
+    assert book.proved(2.2) == ("front", "back")
+    assert book.proved(3.2) is None
+
+
+@pytest.mark.parametrize("lasts", [25.0, 80.0])
+def test_a_leg_that_proves_its_whole_path_again_clears_nobody_of_the_outage_before(
+    lasts: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A public path that somebody before the rule answers meanwhile; within the window it begins,
+    or before it."""
+    only = Partial(105.0, 105.0 + lasts, ("front",))
+    scripts = {
+        "whole": Script([refused(105.0, lasts)]), "front": Script(),
+        "public": Script(partial=only),
+    }  # fmt: skip
+    legs = [WHOLE, FRONT, walled("public", "front", "back")]
+
+    def sweeps_often(made: Deployment) -> Deployment:
+        return replace(made, timing=replace(made.timing, sweep_interval=10))
+
+    over = 105.0 + lasts
+    moments: Moments = dict.fromkeys([100.0, over - 1, over + 15, over + 50, over + 90], look)
+    _, seen = hold(monkeypatch, scripts, legs, moments, sweeps_often)
+    assert [one[2] for one in seen.values()] == [
+        "exonerated", "convicted", "convicted", "convicted", "exonerated"
+    ]  # fmt: skip
 
 
 def test_a_reload_gives_the_books_the_glosses_of_the_new_file() -> None:

@@ -67,6 +67,15 @@ class Trouble:
 
 
 @dataclass
+class Partial:
+    """Good beats between two times prove only these segments."""
+
+    began: float
+    ended: float
+    clears: tuple[str, ...]
+
+
+@dataclass
 class Script:
     """What happens to one leg, and what its lines have seen."""
 
@@ -80,6 +89,7 @@ class Script:
     """Of a connection's first beat; None: as all."""
     slow_every: int = 0
     slow: float = 0.7
+    partial: Partial | None = None
     sent: list[float] = field(default_factory=list)
     trips: list[float] = field(default_factory=list)
     """Round trips of good beats on held connections; of a leg that holds none, of all."""
@@ -135,7 +145,9 @@ class ScriptedLine(Line):
             raise self.lost
         counts = self._answered or not self.holds
         self._answered = True
-        echo = Echo(sent=sent, ended=clock.now())
+        part = script.partial
+        clears = part.clears if part and part.began <= sent < part.ended else None
+        echo = Echo(sent=sent, ended=clock.now(), clears=clears)
         if counts:
             script.trips.append(round(echo.ended - echo.sent, 6))
         return echo

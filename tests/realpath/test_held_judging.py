@@ -1,0 +1,84 @@
+"""Whether the table of the held mode notices what is wrong: made-up gauges, no program."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from realpath.configs import SEGMENTS
+from realpath.held import HeldResult, Shown, differs, judge_shown
+from realpath.table_held import HELD, LEGS, HeldLine
+
+BY_KEY = {one.key: one for one in HELD}
+SERVE = BY_KEY["kill-serve-1.5-s"]
+ROUTE = BY_KEY["envoy-404-for-the-public-path-1.5-s"]
+EITHER = BY_KEY["haproxy-disable-server-cluster-balancer-1.5-s"]
+CALM = Shown(100.0, dict.fromkeys(SEGMENTS, "exonerated"), *(dict.fromkeys(LEGS, 1.0),) * 2, 0.0)
+
+
+def shown(convicted: str = "", doubt: str = "", *, down: str = "", at: float = 101.0) -> Shown:
+    """All is well but for these segments and legs."""
+    states = {
+        **CALM.states,
+        **dict.fromkeys(doubt.split(), "ambiguous"),
+        **dict.fromkeys(convicted.split(), "convicted"),
+    }
+    legs = {leg: float(leg not in down.split()) for leg in LEGS}
+    return Shown(at, states, legs, legs, 0.0)
+
+
+@pytest.mark.parametrize(
+    ("line", "found", "said"),
+    [
+        (SERVE, shown("serve", down="t3serve"), ()),
+        (SERVE, shown("serve"), ("connected of t3serve: 1.0", "accepting of t3serve: 1.0")),
+        (SERVE, shown(down="t3serve"), ("convicted: -, not serve", "exonerated: serve")),
+        (
+            SERVE,
+            shown("devvm serve", down="t3serve"),
+            ("convicted: devvm serve, not serve", "in doubt beyond that: devvm"),
+        ),
+        (SERVE, shown("serve", "devvm", down="t3serve"), ("in doubt beyond that: devvm",)),
+        (
+            SERVE,
+            shown("serve", down="t3serve devvm"),
+            ("connected of devvm: 0.0", "accepting of devvm: 0.0"),
+        ),
+        (EITHER, shown("", "cf-edge tunnel"), ("accepting of cloudflare: 1.0",)),
+        (
+            EITHER,
+            shown("", "tunnel"),
+            (
+                "in doubt: tunnel, not cf-edge tunnel",
+                "exonerated: cf-edge",
+                "accepting of cloudflare: 1.0",
+            ),
+        ),
+    ],
+)
+def test_a_difference_is_said(line: HeldLine, found: Shown, said: tuple[str, ...]) -> None:
+    assert tuple(differs(line, found)) == said
+
+
+def test_whoever_must_not_be_cleared_is_looked_at() -> None:
+    line = BY_KEY["kill-nginx-1.5-s"]
+    down = "edge cloudflare"
+    found = shown("cf-edge", down=down)
+    assert differs(line, found) == ["exonerated: tunnel"]
+    masked = replace(found, states={**found.states, "tunnel": "masked"})
+    assert differs(line, masked) == []
+
+
+def test_an_innocent_that_is_convicted_for_a_moment_is_unjust() -> None:
+    result = HeldResult(SERVE, Path(), [CALM, shown("serve devvm"), shown("serve")])
+    judge_shown(result, 110.0)
+    assert result.unjust == ["101.0: convicted: devvm"]
+    assert result.wrong == result.unjust
+
+
+def test_a_broken_one_that_is_cleared_before_its_window_is_over_is_unjust() -> None:
+    some = [CALM, shown("carve-out", at=101), shown(at=102), shown(at=111)]
+    result = HeldResult(ROUTE, Path(), some)
+    judge_shown(result, 110.0)
+    assert result.unjust == ["102.0: cleared: carve-out"]
