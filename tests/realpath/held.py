@@ -238,11 +238,14 @@ def _outage(
     if must_show and (missing := _guilty(line) - back.named):
         wrong.append(f"forgotten before its window is over: {' '.join(sorted(missing))}")
     clear = gauges.until(lambda one: one.clear and one.up, window + SHOWS_SECONDS)
+    ended = repaired
+    if written.both:  # what works before the repair met the other machine: its outage is over
+        ended = max((one.at for one in result.shown if not one.up and one.at < repaired), default=0)
     if clear is None:
         wrong.append("after the window not every segment is exonerated")
-    elif must_show and clear.at < repaired + window:
-        wrong.append(f"forgotten {clear.at - repaired:.1f} s after the repair")
-    judge_shown(result, repaired + window)
+    elif must_show and clear.at < ended + window:
+        wrong.append(f"forgotten {clear.at - ended:.1f} s after the outage")
+    judge_shown(result, ended + window)
 
 
 def _watch_it_go_on(line: HeldLine, gauges: Gauges, result: HeldResult) -> None:
