@@ -346,15 +346,16 @@ class HttpClient:
 
     def _hang_up(self) -> None:
         """Close the connection in both directions; our second descriptor would keep it open."""
-        if self._wire is not None and self._wire.transport is not None:
+        transport = self._wire.transport if self._wire is not None else None
+        if self._wire is not None and transport is not None:
             self._wire.idle = False
-            self._wire.transport.close()  # says goodbye, with TLS
+            if not transport.is_closing():
+                transport.close()  # says goodbye, with TLS; a second one breaks Python 3.11.2
         if self._copy is not None:
             with contextlib.suppress(OSError):
                 self._copy.shutdown(socket.SHUT_RDWR)
-        if self._wire is not None and self._wire.transport is not None:
-            # A goodbye that the peer never answers would keep the transport alive.
-            self._wire.transport.abort()
+        if transport is not None:
+            transport.abort()  # a goodbye that the peer never answers would keep it alive
 
     async def close(self) -> None:
         """Close the connection. Never raises."""

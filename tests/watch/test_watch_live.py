@@ -37,8 +37,8 @@ def test_closed_tls_connections_leave_no_large_buffers(
         await asyncio.sleep(1)
         sizes = [len(one._ssl_buffer) for one in gc.get_objects() if type(one) is SSLProtocol
                  and one._sslcontext is kept.watch.held.probing.tls.context()]  # fmt: skip
-        serving.cancel()
-        await asyncio.gather(serving, return_exceptions=True)
+        kept.watch.stop()
+        await serving
         return sizes
 
     sizes = lab.run(main())
