@@ -415,6 +415,18 @@ async def test_without_fresh_beats_there_are_openings_and_second_looks_only(
     assert look.started - seen["other"].drops[0].noticed < 0.05
 
 
+async def test_without_fresh_beats_a_slow_opening_is_the_only_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Heartbeats that come while it is under way open nothing beside it."""
+    scene = Scene(monkeypatch, leg("rare", fresh_every=0))
+    scene.ends["rare"].takes = 0.35
+    rare = (await scene.play(0.95, heartbeat=0.1))["rare"]
+    assert len(scene.ends["rare"].lines) == 1
+    assert [beat.sent for beat in of(rare, "fresh")] == [pytest.approx(0.0, abs=0.001)]
+    assert (rare.outcome, rare.connected) == ("passed", True)
+
+
 async def test_every_third_heartbeat_a_fresh_beat(monkeypatch: pytest.MonkeyPatch) -> None:
     scene = Scene(monkeypatch, leg("third", fresh_every=3))
     third = (await scene.play(0.95, heartbeat=0.1))["third"]

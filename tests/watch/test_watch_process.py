@@ -143,8 +143,10 @@ async def test_an_invalid_file_changes_nothing(tmp_path: Path) -> None:
                 assert words in line["error"]
             seen = count((await kept.get("/metrics"))[1], "one")
             await kept.beats("one", seen + 3)
-            assert server.connections == 1
+            assert len(server.requests) == 1
             assert await kept.end() == 0
+            await kept.line("stop")
+            assert "drop" not in {one["event"] for one in kept.said}, kept.said
 
 
 async def test_each_drop_is_one_line_with_its_verdict(tmp_path: Path) -> None:
