@@ -11,20 +11,16 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from t3probe.bounds import HTTP_BODY_BYTES, HTTP_HEADERS_BYTES
+
 __all__ = [
     "BODY_BYTES",
-    "MAX_BODY_BYTES",
-    "MAX_HEAD_BYTES",
     "AnswerReader",
     "Headers",
     "values",
     "values_of",
 ]
 
-MAX_HEAD_BYTES = 256 << 10
-"""Of all header lines of an answer together, those of interim answers too; as in a browser."""
-MAX_BODY_BYTES = 1 << 20
-"""A body is read and thrown away up to here; a longer one costs the connection."""
 BODY_BYTES = 65536
 """How much of a body is looked at."""
 _SHOWN_BYTES = 40
@@ -143,8 +139,8 @@ class AnswerReader:
         found = _HEAD_END.search(buffer, max(0, self._scanned - 3))
         self._scanned = len(buffer)
         size = found.end() if found else len(buffer)
-        if self._head_bytes + size > MAX_HEAD_BYTES:
-            self.beyond = f"headers of more than {MAX_HEAD_BYTES >> 10} KiB"
+        if self._head_bytes + size > HTTP_HEADERS_BYTES:
+            self.beyond = f"headers of more than {HTTP_HEADERS_BYTES >> 10} KiB"
             return False
         if found is None:
             return False
@@ -219,7 +215,7 @@ class AnswerReader:
             self.rest = data[self._left :]
             self._left = max(0, self._left - len(data))
             self.whole = self._left == 0
-        self.enough = self._body_bytes - len(self.rest) > MAX_BODY_BYTES
+        self.enough = self._body_bytes - len(self.rest) > HTTP_BODY_BYTES
 
     def _keep(self, data: bytes) -> None:
         self.body += data[: max(0, BODY_BYTES - len(self.body))]

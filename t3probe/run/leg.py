@@ -283,7 +283,6 @@ class LegRun:
             self._slot += 1
             self._next_at = self._next_slot()
         every = self.leg.fresh_every
-        # While the opening is under way there is no held connection yet, and none is missing.
         gone = self.settled if self._line is None else self._line.left_politely
         fresh = every > 0 and (called or self._slot % every == 0)
         wanted = fresh or gone or self.book.down

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import runpy
 from pathlib import Path
 
 import pytest
@@ -51,6 +52,13 @@ def test_paths_in_the_text_exist(path: Path) -> None:
 def test_the_page_of_the_deployment_file_is_current() -> None:
     page = (ROOT / "docs" / "deployment-file.md").read_text(encoding="utf-8")
     assert page == text(), "python -m t3probe.config.document > docs/deployment-file.md"
+
+
+def test_the_table_of_bounds_is_current() -> None:
+    page = (ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
+    made = runpy.run_path(str(ROOT / "docs" / "make" / "bounds.py"))
+    assert page == made["place"](page), "python docs/make/bounds.py"
+    assert page.count("\n| ") > 3
 
 
 @pytest.mark.parametrize("heading", ["", *EXAMPLES])

@@ -8,10 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from t3probe.bounds import HTTP_BODY_BYTES, HTTP_HEADERS_BYTES
 from t3probe.probes.http_wire import (
     BODY_BYTES,
-    MAX_BODY_BYTES,
-    MAX_HEAD_BYTES,
     AnswerReader,
     Headers,
     values,
@@ -135,8 +134,8 @@ def test_heads_up_to_256_kib_are_read_and_no_more(pieces: int) -> None:
         last = b"B: " + b"y" * (room - len(lines) - 5) + b"\r\n"
         return start + lines + last + end
 
-    assert MAX_HEAD_BYTES == 262144
-    for size, fits in ((MAX_HEAD_BYTES, True), (MAX_HEAD_BYTES + 1, False)):
+    assert HTTP_HEADERS_BYTES == 262144
+    for size, fits in ((HTTP_HEADERS_BYTES, True), (HTTP_HEADERS_BYTES + 1, False)):
         data = head(size)
         assert len(data) == size
         step = len(data) // pieces + 1
@@ -236,7 +235,7 @@ def test_of_a_long_body_the_beginning_is_kept(framing: bytes) -> None:
     assert (len(reader.body), reader.over) == (BODY_BYTES, False)
     reader.feed(b"x")
     assert (reader.enough, reader.over, reader.whole, reader.keeps) == (True, True, False, False)
-    assert MAX_BODY_BYTES == 1 << 20
+    assert HTTP_BODY_BYTES == 1 << 20
 
 
 ANSWERS = [
