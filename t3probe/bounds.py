@@ -17,3 +17,30 @@ HTTP_HEADERS_BYTES = 256 * KIB
 inconclusive and names the limit."""
 HTTP_BODY_BYTES = 1 * MIB
 """The body of one answer, read and thrown away. The connection is closed."""
+
+# -- Served pages
+
+SERVED_CONNECTIONS = 32
+"""Connections to the held mode's pages at once. The oldest that has not asked goes, not the newest;
+when all have asked, the oldest of them."""
+SERVED_HEAD_BYTES = 8 * KIB
+"""A request to these pages. The connection is closed."""
+SERVED_REQUEST_SECONDS = 5.0
+"""From its accept to the end of the answer. The connection is closed."""
+SERVED_BACKLOG = 128
+"""Connections that the kernel keeps for a served page, and that are accepted in one turn. A client
+beyond it tries again by itself."""
+MCP_CONNECTIONS = 64
+"""Connections to MCP over HTTP at once. The oldest without a request goes, not the newest; when all
+have one, the oldest of them."""
+MCP_IDLE_SECONDS = 10.0
+"""How long a connection may be without a request. It is closed after one to two times as long."""
+MCP_REQUEST_BYTES = 256 * KIB
+"""A request's body. The client is told that it is too large."""
+
+# -- The lab's control socket
+
+CONTROL_LINE_BYTES = 64 * KIB
+"""An order to the lab. The connection is closed."""
+CONTROL_ORDER_SECONDS = 10.0
+"""How long a connection may be without an order. It is closed."""

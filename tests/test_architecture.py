@@ -12,6 +12,7 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 LAYERS = [
     {
         "bounds",
+        "room",
         "timing",
         "observation",
         "median",

@@ -5,6 +5,9 @@
     {"clear": true}                 ends all
     {"status": true}                changes nothing
 
+Each order also holds `"token"`, which the lab's deployment file names before the address
+(`TOKEN@127.0.0.1:PORT`): only who may read that file gives orders, and no web page.
+
 The answer is `{"ok": true, "faults": [...], "active": [...], ...}` or
 `{"ok": false, "error": "one sentence"}`. This module is the client and imports little.
 """
@@ -16,16 +19,16 @@ import socket
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from t3probe.bounds import CONTROL_LINE_BYTES
 from t3probe.lab.errors import ControlError
 
 __all__ = ["ask", "switch"]
 
-MAX_LINE_BYTES = 65536
 ANSWER_SECONDS = 10.0
 
 
 def switch(control: str, faults: Sequence[str]) -> dict[str, Any]:
-    """Replace the faults of the lab whose control socket is `control` (host:port).
+    """Replace the faults of the lab whose control socket is `control` (token@host:port).
 
     Returns when those without AFTER are in force. Raises ControlError.
     """
@@ -35,14 +38,17 @@ def switch(control: str, faults: Sequence[str]) -> dict[str, Any]:
 
 def ask(control: str, message: Mapping[str, object]) -> dict[str, Any]:
     """Send one message to a lab and return its answer. Raises ControlError."""
+    token, _, control = control.rpartition("@")
     host, _, port = control.rpartition(":")
     if not host.startswith("127.") or not port.isdecimal():
-        raise ControlError(f"expected a lab's control socket as 127.x.x.x:port, got {control!r}.")
+        raise ControlError(
+            f"expected a lab's control socket as TOKEN@127.x.x.x:port, got {control!r}."
+        )
     try:
         with socket.create_connection((host, int(port)), timeout=ANSWER_SECONDS) as sock:
-            sock.sendall(json.dumps(message).encode("ascii") + b"\n")
+            sock.sendall(json.dumps({**message, "token": token}).encode("ascii") + b"\n")
             with sock.makefile("rb") as file:
-                line = file.readline(MAX_LINE_BYTES)
+                line = file.readline(CONTROL_LINE_BYTES)
     except OSError as error:
         raise ControlError(f"no lab answers at {control} ({error}); is it still running?") from None
     try:

@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import asyncio
+import hmac
 import json
+import secrets
 from collections.abc import Sequence
 from typing import Protocol
 
-from t3probe.lab.control import MAX_LINE_BYTES
+from t3probe.bounds import CONTROL_LINE_BYTES, CONTROL_ORDER_SECONDS
 from t3probe.lab.faults import Fault, FaultError, parse_fault
 from t3probe.lab.streams import Keeper, Stream
 
 __all__ = ["ControlServer", "Switchable"]
 
 _EXPECTED = 'one of {"faults": [...]}, {"add": [...]}, {"clear": true} and {"status": true}'
+_REFUSED: dict[str, object] = {
+    "ok": False,
+    "error": "expected an order in JSON with the token that the lab's deployment file holds.",
+}
 
 
 class Switchable(Protocol):
@@ -29,17 +35,23 @@ class Switchable(Protocol):
 
 
 class ControlServer:
-    """A loopback listener that takes orders, a line each."""
+    """A loopback listener that takes orders, a line each, from whoever knows its token.
+
+    A line that is no JSON object or has another token ends the connection: what follows may be
+    the body of a web page's request.
+    """
 
     def __init__(self, lab: Switchable, keeper: Keeper) -> None:
         self._lab = lab
         self._keeper = keeper
         self._server: asyncio.Server | None = None
+        self.token = secrets.token_urlsafe(16)
+        """What every order must hold."""
 
     async def start(self) -> tuple[str, int]:
         """Listen on a free port and return the address."""
         self._server = await asyncio.start_server(
-            self._accepted, "127.0.0.1", 0, limit=MAX_LINE_BYTES
+            self._accepted, "127.0.0.1", 0, limit=CONTROL_LINE_BYTES
         )
         name = self._server.sockets[0].getsockname()
         return (name[0], name[1])
@@ -54,22 +66,29 @@ class ControlServer:
 
     async def _serve(self, stream: Stream) -> None:
         try:
-            while line := await stream.reader.readline():
-                answer = await self._obey(line)
+            while line := await self._line(stream):
+                order = _order(line)
+                token = order.pop("token", None) if order is not None else None
+                known = isinstance(token, str) and hmac.compare_digest(
+                    token.encode("utf-8", "replace"), self.token.encode()
+                )
+                answer = await self._obey(order) if order is not None and known else _REFUSED
                 stream.writer.write(json.dumps(answer).encode("ascii") + b"\n")
                 await stream.writer.drain()
-        except (OSError, ValueError):  # gone, or a line beyond the limit
+                if not known:
+                    return
+        except (OSError, ValueError, TimeoutError):  # gone, silent, or a line beyond the limit
             pass
         finally:
             stream.writer.close()
 
-    async def _obey(self, line: bytes) -> dict[str, object]:
-        try:
-            order = json.loads(line)
-        except ValueError:
-            order = None
-        if not isinstance(order, dict) or len(order) != 1:
-            return {"ok": False, "error": f"expected {_EXPECTED}, got {line[:80]!r}."}
+    async def _line(self, stream: Stream) -> bytes:
+        async with asyncio.timeout(CONTROL_ORDER_SECONDS):
+            return await stream.reader.readline()
+
+    async def _obey(self, order: dict[str, object]) -> dict[str, object]:
+        if len(order) != 1:
+            return {"ok": False, "error": f"expected {_EXPECTED}, got {json.dumps(order)[:80]}."}
         ((name, value),) = order.items()
         try:
             if name in ("faults", "add"):
@@ -82,6 +101,14 @@ class ControlServer:
         except (FaultError, TypeError) as error:
             return {"ok": False, "error": str(error)}
         return {"ok": True, **self._lab.status()}
+
+
+def _order(line: bytes) -> dict[str, object] | None:
+    try:
+        order = json.loads(line)
+    except (ValueError, RecursionError):
+        return None
+    return order if isinstance(order, dict) else None
 
 
 def _texts(value: object) -> list[str]:

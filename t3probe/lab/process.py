@@ -53,7 +53,7 @@ class LabProcess:
 
     @property
     def control(self) -> str:
-        """The control socket, host:port."""
+        """The control socket, token@host:port."""
         return self._control
 
     def start(self) -> LabProcess:

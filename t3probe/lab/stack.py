@@ -176,7 +176,7 @@ class Lab:
             dispatch=_text(dispatch),
             serve=_text(serve),
             upstreams=tuple(_text(one) for one in upstreams),
-            control=_text(control),
+            control=f"{self._control.token}@{_text(control)}",
             pid=os.getpid(),
             ca=str(certificates.ca_file),
         )

@@ -18,15 +18,18 @@ from mcp.server.lowlevel import Server
 from mcp.server.transport_security import TransportSecuritySettings
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from t3probe.mcp_server.serve import REQUEST_BYTES
+from t3probe.bounds import (
+    MCP_CONNECTIONS,
+    MCP_IDLE_SECONDS,
+    MCP_REQUEST_BYTES,
+    SERVED_BACKLOG,
+)
 from t3probe.mcp_server.tools import CALL_SECONDS
+from t3probe.room import Room
 
 __all__ = ["PATH", "serve_http"]
 
 PATH = "/mcp"
-CONNECTIONS = 64
-IDLE_SECONDS = 10.0
-"""A connection without a request is closed after one to two times as long."""
 REQUEST_SECONDS = CALL_SECONDS + 10.0
 """From a request's headers to the end of its answer."""
 END_SECONDS = 2
@@ -39,20 +42,32 @@ _Application = Callable[[_Event, _Receive, _Send], Awaitable[None]]
 
 
 class _Connection(H11Protocol):
-    """Closed when it idles: silent connections would use up those there may be."""
+    """Closed when it idles, or when it is the oldest that does and another one comes."""
+
+    room: Room[_Connection]
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
-        self.loop.call_later(IDLE_SECONDS, self._look, None)
+        self.room.enter(self)
+        self.room.heed_descriptors(self.loop)
+        self.loop.call_later(MCP_IDLE_SECONDS, self._look, None)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.room.leave(self)
+        super().connection_lost(exc)
+
+    @property
+    def idle(self) -> bool:
+        """Whether no request is under way."""
+        return self.cycle is None or self.cycle.response_complete
 
     def _look(self, before: object) -> None:
         if self.transport.is_closing():
             return
-        idle = self.cycle is None or self.cycle.response_complete
-        if idle and self.cycle is before:
+        if self.idle and self.cycle is before:
             self.transport.abort()
         else:
-            self.loop.call_later(IDLE_SECONDS, self._look, self.cycle)
+            self.loop.call_later(MCP_IDLE_SECONDS, self._look, self.cycle)
 
 
 def serve_http(server: Server[Any], listening: socket.socket) -> int:
@@ -70,16 +85,19 @@ def serve_http(server: Server[Any], listening: socket.socket) -> int:
         streamable_http_path=PATH,
         json_response=True,
         stateless_http=True,
-        max_request_body_size=REQUEST_BYTES,
+        max_request_body_size=MCP_REQUEST_BYTES,
         transport_security=TransportSecuritySettings(
             enable_dns_rebinding_protection=True,
             allowed_hosts=hosts,
             allowed_origins=[f"http://{one}" for one in hosts],
         ),
     )
+    _Connection.room = Room(
+        MCP_CONNECTIONS, idle=lambda one: one.idle, end=lambda one: one.transport.abort()
+    )
     config = uvicorn.Config(
         _bounded(application), loop="asyncio", http=_Connection, ws="none", log_config=None,
-        access_log=False, server_header=False, limit_concurrency=CONNECTIONS,
+        access_log=False, server_header=False, backlog=SERVED_BACKLOG,
         timeout_keep_alive=30, timeout_graceful_shutdown=END_SECONDS,
     )  # fmt: skip
     print(f"t3probe: mcp: serving at http://{hosts[0]}{PATH}", file=sys.stderr, flush=True)

@@ -16,7 +16,7 @@ import anyio
 from mcp.server.lowlevel import Server
 from mcp.server.stdio import stdio_server
 
-from t3probe.mcp_server.serve import REQUEST_BYTES
+from t3probe.bounds import MCP_REQUEST_BYTES
 
 __all__ = ["EXIT_UNWRITABLE", "serve_stdio"]
 
@@ -29,10 +29,10 @@ class _Requests(io.TextIOWrapper):
     """Lines of a bounded length; of a longer one nothing is kept."""
 
     def readline(self, size: int = -1, /) -> str:  # type: ignore[override]
-        line = super().readline(REQUEST_BYTES)
-        if len(line) < REQUEST_BYTES or line.endswith("\n"):
+        line = super().readline(MCP_REQUEST_BYTES)
+        if len(line) < MCP_REQUEST_BYTES or line.endswith("\n"):
             return line
-        while (rest := super().readline(REQUEST_BYTES)) and not rest.endswith("\n"):
+        while (rest := super().readline(MCP_REQUEST_BYTES)) and not rest.endswith("\n"):
             pass
         return _TOO_LONG
 

@@ -18,10 +18,8 @@ from mcp.shared.exceptions import MCPError
 from t3probe.mcp_server.answers import short
 from t3probe.mcp_server.tools import TOOLS, Toolbox, ToolError, input_schema, output_schema
 
-__all__ = ["REQUEST_BYTES", "protocol", "quiet_logs"]
+__all__ = ["protocol", "quiet_logs"]
 
-REQUEST_BYTES = 256 << 10
-"""How long a request may be."""
 INSTRUCTIONS = (
     "t3probe sends the same small traffic over several legs that differ in the segments they "
     "cross, and tells which segment broke. These tools read its last recorded run and probe "

@@ -12,14 +12,18 @@ import socket
 import threading
 from contextlib import suppress
 
+from t3probe.bounds import (
+    SERVED_BACKLOG,
+    SERVED_CONNECTIONS,
+    SERVED_HEAD_BYTES,
+    SERVED_REQUEST_SECONDS,
+)
+from t3probe.room import Room
 from t3probe.watch.health import Health
 from t3probe.watch.snapshot import CONTENT_TYPE, Snapshot
 
 __all__ = ["Listen", "Server", "parse_listen"]
 
-MAX_CONNECTIONS = 32
-MAX_HEAD_BYTES = 8192
-REQUEST_SECONDS = 5.0
 _PLAIN = "text/plain; charset=utf-8"
 _WORDS = {
     200: "OK",
@@ -50,12 +54,12 @@ def _bound(listen: Listen) -> socket.socket:
     if not host and socket.has_dualstack_ipv6():
         try:
             return socket.create_server(
-                ("", port), family=socket.AF_INET6, dualstack_ipv6=True, backlog=MAX_CONNECTIONS
+                ("", port), family=socket.AF_INET6, dualstack_ipv6=True, backlog=SERVED_BACKLOG
             )
         except OSError:
             pass  # the kernel knows IPv6 and this network does not
     six = socket.AF_INET6 if ":" in host else socket.AF_INET
-    return socket.create_server((host, port), family=six, backlog=MAX_CONNECTIONS)
+    return socket.create_server((host, port), family=six, backlog=SERVED_BACKLOG)
 
 
 class Server:
@@ -66,7 +70,12 @@ class Server:
         self._health = health
         self._snapshot: Snapshot | None = None
         self._text: tuple[Snapshot, bytes] | None = None
-        self._open = 0
+        self._asked: set[asyncio.StreamWriter] = set()
+        self._room = Room[asyncio.StreamWriter](
+            SERVED_CONNECTIONS,
+            idle=lambda one: one not in self._asked,
+            end=lambda one: one.transport.abort(),
+        )
         self._loop = asyncio.new_event_loop()
         self._stopped = asyncio.Event()
         self._socket = _bound(listen)
@@ -108,20 +117,19 @@ class Server:
             loop.close()
 
     async def _serve(self) -> None:
+        self._room.heed_descriptors(self._loop)
         listening = await asyncio.start_server(
-            self._client, sock=self._socket, limit=MAX_HEAD_BYTES
+            self._client, sock=self._socket, limit=SERVED_HEAD_BYTES, backlog=SERVED_BACKLOG
         )
         await self._stopped.wait()
         listening.close()
 
     async def _client(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        if self._open >= MAX_CONNECTIONS:
-            writer.transport.abort()
-            return
-        self._open += 1
+        self._room.enter(writer)
         try:
-            async with asyncio.timeout(REQUEST_SECONDS):
+            async with asyncio.timeout(SERVED_REQUEST_SECONDS):
                 head = await reader.readuntil(b"\r\n\r\n")
+                self._asked.add(writer)
                 writer.write(self._answer(head))
                 await writer.drain()
                 writer.close()
@@ -129,7 +137,8 @@ class Server:
         except (OSError, EOFError, TimeoutError, asyncio.LimitOverrunError):
             pass
         finally:
-            self._open -= 1
+            self._room.leave(writer)
+            self._asked.discard(writer)
             writer.transport.abort()
 
     def _answer(self, head: bytes) -> bytes:

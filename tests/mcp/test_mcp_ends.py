@@ -13,6 +13,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from unittest import mock
 
 import pytest
 from mcp import Client
@@ -152,7 +153,7 @@ def test_a_line_without_end_is_not_kept(tmp_path: Path) -> None:
 IMPATIENT = """
 import sys
 from t3probe.mcp_server import over_http
-over_http.IDLE_SECONDS = over_http.REQUEST_SECONDS = 0.2
+over_http.MCP_IDLE_SECONDS = over_http.REQUEST_SECONDS = 0.2
 from t3probe.cli import main
 sys.exit(main(sys.argv[1:]))
 """
@@ -187,6 +188,21 @@ def until_closed(one: socket.socket) -> bytes:
 def head(port: int, *lines: str, method: str = "POST") -> bytes:
     start = [f"{method} /mcp HTTP/1.1", f"Host: 127.0.0.1:{port}", *lines]
     return ("\r\n".join(start) + "\r\n\r\n").encode()
+
+
+def test_half_open_connections_shut_no_client_out(tmp_path: Path) -> None:
+    """More than there are places; none of them is timed out meanwhile."""
+    patient = IMPATIENT.replace("= 0.2", "= 60.0")
+    with mock.patch(f"{__name__}.IMPATIENT", patient), impatient(tmp_path) as (port, _):
+        half = [socket.create_connection(("127.0.0.1", port), timeout=SECONDS) for _ in range(300)]
+        try:
+            with socket.create_connection(("127.0.0.1", port), timeout=SECONDS) as honest:
+                honest.sendall(head(port, method="GET"))
+                assert b" 405 " in until_closed(honest)
+            assert until_closed(half[0]) == b""
+        finally:
+            for one in half:
+                one.close()
 
 
 BODY = ("Content-Type: application/json", "Accept: application/json, text/event-stream")

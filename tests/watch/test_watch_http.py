@@ -6,6 +6,7 @@ import asyncio
 import io
 import json
 import queue
+import resource
 import socket
 import threading
 import time
@@ -97,10 +98,10 @@ async def test_healthz_is_answered_while_the_loop_stands_still(
 
 def test_silent_clients_use_up_no_answer(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     """More of them than there are places: they are let go, and an honest client is answered."""
-    monkeypatch.setattr(http, "REQUEST_SECONDS", 0.2)
+    monkeypatch.setattr(http, "SERVED_REQUEST_SECONDS", 0.2)
     silent = [
         socket.create_connection(server._socket.getsockname()[:2])
-        for _ in range(http.MAX_CONNECTIONS + 20)
+        for _ in range(http.SERVED_CONNECTIONS + 20)
     ]
     try:
         deadline = time.monotonic() + 20
@@ -118,6 +119,29 @@ def test_silent_clients_use_up_no_answer(server: Server, monkeypatch: pytest.Mon
     finally:
         for one in silent:
             one.close()
+
+
+def test_half_open_connections_shut_nobody_out(server: Server) -> None:
+    """Thousands that ask for half of something, and none of them is timed out meanwhile."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    most = 65_536 if hard == resource.RLIM_INFINITY else hard
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, min(most, 12_000)), hard))
+    count = min(10_000, resource.getrlimit(resource.RLIMIT_NOFILE)[0] - 600)
+    place = server._socket.getsockname()[:2]
+    half: list[socket.socket] = []
+    try:
+        for _ in range(count):
+            one = socket.create_connection(place, timeout=10)
+            half.append(one)
+            with Ended():
+                one.sendall(b"GET /heal")
+        for _ in range(3):
+            assert get(server, "/healthz")[0] == 200
+        assert len(server._room._open) <= http.SERVED_CONNECTIONS
+    finally:
+        for one in half:
+            one.close()
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
 class Ended:
