@@ -35,7 +35,7 @@ __all__ = [
 T = TypeVar("T")
 
 ROOT = Path(__file__).resolve().parents[2]
-STACKS = int(os.environ.get("REALPATH_STACKS", "4"))
+STACKS = int(os.environ.get("REALPATH_STACKS", "7"))
 TRIES = 3
 """So often a run is made that says nothing about the verdict: it was over before the moment of its
 fault, or the prober itself stood on no firm ground."""
