@@ -11,12 +11,12 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 from realpath import blackbox
 from realpath.configs import SEGMENTS
@@ -32,14 +32,24 @@ __all__ = [
     "run_line",
 ]
 
-T = TypeVar("T")
+
+class Outcome(Protocol):
+    """What something that a stack did gave."""
+
+    @property
+    def says_nothing(self) -> bool:
+        """It is not as written, and met other times than those that the table is about."""
+
+
+T = TypeVar("T", bound=Outcome)
 
 ROOT = Path(__file__).resolve().parents[2]
 STACKS = int(os.environ.get("REALPATH_STACKS", "7"))
 TRIES = 3
 """So often a run is made that says nothing about the verdict: it was over before the moment of its
-fault, or the prober itself stood on no firm ground."""
-LATE_SECONDS = 0.25
+fault, or the prober itself stood on no firm ground. From the second time on it has the machine for
+itself, as far as we are concerned."""
+LATE_SECONDS = 0.05
 """With an event loop of its own that was later than this the prober has met other times than those
 that the table is about. Whom it then convicts or clears wrongly counts all the same."""
 LEFT_SECONDS = 2.2
@@ -85,10 +95,10 @@ class Result:
     """Whom the rule of thumb names by blackbox_exporter's probes; None: they were not asked for."""
 
     @property
-    def shaky(self) -> bool:
-        """Whether the run met other times than those that the table is about."""
+    def says_nothing(self) -> bool:
+        """See `Outcome`."""
         late = self.lag_seconds >= LATE_SECONDS or self.left_seconds < LEFT_SECONDS
-        return late or self.undecided
+        return bool(self.wrong) and not self.unjust and (late or self.undecided)
 
     @property
     def broken(self) -> frozenset[str]:
@@ -196,17 +206,6 @@ def run_line(line: Line, stack: Stack, folder: Path) -> Result:
 
     The record and what every hop wrote meanwhile are left in `folder`.
     """
-    for _ in range(TRIES - 1):
-        try:
-            result = _run_once(line, stack, folder)
-        except TooLateError:
-            continue
-        if not result.wrong or result.unjust or not result.shaky:
-            return result
-    return _run_once(line, stack, folder)
-
-
-def _run_once(line: Line, stack: Stack, folder: Path) -> Result:
     stack.reset(line.both)
     fresh(folder)
     marks = stack.sizes()
@@ -344,6 +343,8 @@ class Pool:
         for _ in range(stacks):
             self._free.put(None)
         self._threads = ThreadPoolExecutor(stacks)
+        self._alone = ThreadPoolExecutor(1)
+        self._begun: list[Future[None]] = []
 
     def submit(self, line: Line, name: str = "") -> Future[Result]:
         """Run a line as soon as a stack is free; `name`: its folder."""
@@ -351,12 +352,42 @@ class Pool:
 
     def do(self, what: Callable[[Stack, Path], T], name: str) -> Future[T]:
         """Do something with a stack and a folder of this name as soon as a stack is free."""
-        return self._threads.submit(self._do, what, self.folder / name[:120])
+        told: Future[T] = Future()
+        folder = self.folder / name[:120]
+        self._begun.append(self._threads.submit(self._first, what, folder, told))
+        return told
 
     def run(self, lines: Sequence[Line]) -> Iterator[Result]:
         """Run lines, in their order."""
         for one in [self.submit(line) for line in lines]:
             yield one.result()
+
+    def _first(self, what: Callable[[Stack, Path], T], folder: Path, told: Future[T]) -> None:
+        """Do it beside others, and once more without them where that told nothing."""
+        try:
+            if not (result := self._do(what, folder)).says_nothing:
+                told.set_result(result)
+                return
+        except TooLateError:
+            pass
+        except BaseException as error:
+            told.set_exception(error)
+            return
+        self._alone.submit(self._again, what, folder, told)
+
+    def _again(self, what: Callable[[Stack, Path], T], folder: Path, told: Future[T]) -> None:
+        wait(list(self._begun))
+        try:
+            for _ in range(TRIES - 2):
+                try:
+                    if not (result := self._do(what, folder)).says_nothing:
+                        told.set_result(result)
+                        return
+                except TooLateError:
+                    continue
+            told.set_result(self._do(what, folder))
+        except BaseException as error:
+            told.set_exception(error)
 
     def _do(self, what: Callable[[Stack, Path], T], folder: Path) -> T:
         stack = self._free.get()
@@ -380,7 +411,8 @@ class Pool:
 
     def close(self) -> None:
         """End every stack; lines that have not begun are not run."""
-        self._threads.shutdown(wait=True, cancel_futures=True)
+        for threads in (self._threads, self._alone):
+            threads.shutdown(wait=True, cancel_futures=True)
         for stack in self._all:
             stack.close()
             shutil.rmtree(stack.folder, ignore_errors=True)
