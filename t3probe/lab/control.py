@@ -1,15 +1,14 @@
 """Switching a running lab's faults: one line of JSON each way over a loopback socket.
 
-    {"faults": ["tunnel:cut@0s"]}   replaces all faults
-    {"add": ["dispatch:slow"]}      puts more in force
-    {"clear": true}                 ends all
-    {"status": true}                changes nothing
+    {"token": "...", "faults": ["tunnel:cut@0s"]}   replaces all faults
+    {"token": "...", "add": ["dispatch:slow"]}      puts more in force
+    {"token": "...", "clear": true}                 ends all
+    {"token": "...", "status": true}                changes nothing
 
-Each order also holds `"token"`, which the lab's deployment file names before the address
-(`TOKEN@127.0.0.1:PORT`): only who may read that file gives orders, and no web page.
-
-The answer is `{"ok": true, "faults": [...], "active": [...], ...}` or
-`{"ok": false, "error": "one sentence"}`. This module is the client and imports little.
+The token stands beside the address in the lab's file, which only its owner can read: a web page can
+send lines to a loopback port, too. The answer is `{"ok": true, "faults": [...], "active": [...],
+...}` or `{"ok": false, "error": "one sentence"}`; after a line that is no JSON object the
+connection ends without one. This module is the client and imports little.
 """
 
 from __future__ import annotations
@@ -27,26 +26,23 @@ __all__ = ["ask", "switch"]
 ANSWER_SECONDS = 10.0
 
 
-def switch(control: str, faults: Sequence[str]) -> dict[str, Any]:
-    """Replace the faults of the lab whose control socket is `control` (token@host:port).
+def switch(control: str, token: str, faults: Sequence[str]) -> dict[str, Any]:
+    """Replace the faults of the lab whose control socket is `control` (host:port).
 
     Returns when those without AFTER are in force. Raises ControlError.
     """
     wanted = [faults] if isinstance(faults, str) else list(faults)
-    return ask(control, {"faults": wanted} if wanted else {"clear": True})
+    return ask(control, token, {"faults": wanted} if wanted else {"clear": True})
 
 
-def ask(control: str, message: Mapping[str, object]) -> dict[str, Any]:
+def ask(control: str, token: str, message: Mapping[str, object]) -> dict[str, Any]:
     """Send one message to a lab and return its answer. Raises ControlError."""
-    token, _, control = control.rpartition("@")
     host, _, port = control.rpartition(":")
     if not host.startswith("127.") or not port.isdecimal():
-        raise ControlError(
-            f"expected a lab's control socket as TOKEN@127.x.x.x:port, got {control!r}."
-        )
+        raise ControlError(f"expected a lab's control socket as 127.x.x.x:port, got {control!r}.")
     try:
         with socket.create_connection((host, int(port)), timeout=ANSWER_SECONDS) as sock:
-            sock.sendall(json.dumps({**message, "token": token}).encode("ascii") + b"\n")
+            sock.sendall(json.dumps({"token": token, **message}).encode("ascii") + b"\n")
             with sock.makefile("rb") as file:
                 line = file.readline(CONTROL_LINE_BYTES)
     except OSError as error:

@@ -16,10 +16,6 @@ from t3probe.lab.streams import Keeper, Stream
 __all__ = ["ControlServer", "Switchable"]
 
 _EXPECTED = 'one of {"faults": [...]}, {"add": [...]}, {"clear": true} and {"status": true}'
-_REFUSED: dict[str, object] = {
-    "ok": False,
-    "error": "expected an order in JSON with the token that the lab's deployment file holds.",
-}
 
 
 class Switchable(Protocol):
@@ -35,18 +31,14 @@ class Switchable(Protocol):
 
 
 class ControlServer:
-    """A loopback listener that takes orders, a line each, from whoever knows its token.
-
-    A line that is no JSON object or has another token ends the connection: what follows may be
-    the body of a web page's request.
-    """
+    """A loopback listener that takes orders, a line each."""
 
     def __init__(self, lab: Switchable, keeper: Keeper) -> None:
         self._lab = lab
         self._keeper = keeper
         self._server: asyncio.Server | None = None
-        self.token = secrets.token_urlsafe(16)
-        """What every order must hold."""
+        self.token = secrets.token_urlsafe(24)
+        """What an order must hold."""
 
     async def start(self) -> tuple[str, int]:
         """Listen on a free port and return the address."""
@@ -66,29 +58,27 @@ class ControlServer:
 
     async def _serve(self, stream: Stream) -> None:
         try:
-            while line := await self._line(stream):
-                order = _order(line)
-                token = order.pop("token", None) if order is not None else None
-                known = isinstance(token, str) and hmac.compare_digest(
-                    token.encode("utf-8", "replace"), self.token.encode()
-                )
-                answer = await self._obey(order) if order is not None and known else _REFUSED
+            while True:
+                async with asyncio.timeout(CONTROL_ORDER_SECONDS):
+                    order = _order(await stream.reader.readline())
+                if order is None:
+                    break  # gone, or it does not speak our language: a web page, say
+                answer = await self._obey(order)
                 stream.writer.write(json.dumps(answer).encode("ascii") + b"\n")
                 await stream.writer.drain()
-                if not known:
-                    return
-        except (OSError, ValueError, TimeoutError):  # gone, silent, or a line beyond the limit
+        except (OSError, TimeoutError, ValueError):  # gone, silent, or a line beyond the limit
             pass
         finally:
             stream.writer.close()
 
-    async def _line(self, stream: Stream) -> bytes:
-        async with asyncio.timeout(CONTROL_ORDER_SECONDS):
-            return await stream.reader.readline()
-
     async def _obey(self, order: dict[str, object]) -> dict[str, object]:
+        token = order.pop("token", "")
+        if not isinstance(token, str) or not hmac.compare_digest(
+            token.encode("utf-8", "replace"), self.token.encode("ascii")
+        ):
+            return {"ok": False, "error": "expected the token that the lab's file holds."}
         if len(order) != 1:
-            return {"ok": False, "error": f"expected {_EXPECTED}, got {json.dumps(order)[:80]}."}
+            return {"ok": False, "error": f"expected {_EXPECTED}, got {len(order)} orders."}
         ((name, value),) = order.items()
         try:
             if name in ("faults", "add"):

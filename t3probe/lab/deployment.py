@@ -49,6 +49,8 @@ class Places(msgspec.Struct, frozen=True, kw_only=True):
     upstreams: tuple[str, ...]
     """In the order of UPSTREAMS."""
     control: str
+    token: str
+    """What an order to the control socket must hold."""
     pid: int
     ca: str | None
     """The PEM file of the lab's CA."""
@@ -64,6 +66,7 @@ PLACEHOLDER = Places(
     # No leg's port: an upstream at an address that a leg dials has no segment of its own.
     upstreams=tuple(f"127.0.0.1:{3 + at}" for at in range(len(UPSTREAMS))),
     control="127.0.0.1:1",
+    token="",
     pid=0,
     ca=None,
 )
@@ -126,7 +129,7 @@ def deployment_text(places: Places, timing: Mapping[str, str] = TIMING) -> str:
             ("[[upstream]]", {"name": name, "address": address, "shares": []})
             for name, address in zip(UPSTREAMS, places.upstreams, strict=True)
         ),
-        ("[lab]", {"control": places.control, "pid": places.pid}),
+        ("[lab]", {"control": places.control, "token": places.token, "pid": places.pid}),
     ]
     return "\n".join(_table(header, table) for header, table in tables)
 

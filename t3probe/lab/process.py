@@ -38,6 +38,7 @@ class LabProcess:
         self._errors: IO[bytes] | None = None
         self._last_errors = ""
         self._control = ""
+        self._token = ""
         self.ready_line = ""
         """What the lab said when it was ready."""
 
@@ -53,8 +54,13 @@ class LabProcess:
 
     @property
     def control(self) -> str:
-        """The control socket, token@host:port."""
+        """The control socket, host:port."""
         return self._control
+
+    @property
+    def token(self) -> str:
+        """What an order to it must hold."""
+        return self._token
 
     def start(self) -> LabProcess:
         """Start the lab; returns once every hop has answered end to end.
@@ -83,15 +89,15 @@ class LabProcess:
 
     def switch(self, faults: Sequence[str]) -> dict[str, Any]:
         """Replace the faults in force. Raises ControlError."""
-        return control.switch(self._control, faults)
+        return control.switch(self._control, self._token, faults)
 
     def clear(self) -> dict[str, Any]:
         """End every fault. Raises ControlError."""
-        return control.switch(self._control, [])
+        return control.switch(self._control, self._token, [])
 
     def status(self) -> dict[str, Any]:
         """The lab's faults, connections and tasks. Raises ControlError."""
-        return control.ask(self._control, {"status": True})
+        return control.ask(self._control, self._token, {"status": True})
 
     def errors(self) -> str:
         """What the child has written to its standard error, up to its end; empty when all is
@@ -147,13 +153,14 @@ class LabProcess:
             why = said[-1] if said else f"it said nothing and exited with {process.returncode}."
             raise LabError(why)
         self.ready_line = line.decode("utf-8", "replace").strip()
-        self._control = _control_of(self.deployment_path)
+        self._control = _line_of(self.deployment_path, "control")
+        self._token = _line_of(self.deployment_path, "token")
 
 
-def _control_of(path: str) -> str:
-    """The control socket that a lab's deployment file names (without a TOML parser)."""
+def _line_of(path: str, key: str) -> str:
+    """What a lab's deployment file says for `key` (without a TOML parser)."""
     with open(path, encoding="utf-8") as file:
         for line in file:
-            if line.startswith("control = "):
+            if line.startswith(f"{key} = "):
                 return line.split('"')[1]
-    raise LabError(f"{path}: expected a line `control = ...`, found none.")
+    raise LabError(f"{path}: expected a line `{key} = ...`, found none.")

@@ -176,7 +176,8 @@ class Lab:
             dispatch=_text(dispatch),
             serve=_text(serve),
             upstreams=tuple(_text(one) for one in upstreams),
-            control=f"{self._control.token}@{_text(control)}",
+            control=_text(control),
+            token=self._control.token,
             pid=os.getpid(),
             ca=str(certificates.ca_file),
         )
