@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import os
 import re
-import stat
 from collections.abc import Mapping
+
+from t3probe.bounds import SECRET_BYTES
+from t3probe.files import NotAFileError, TooLargeError, read_regular
 
 from .errors import DeploymentError
 
-__all__ = ["LARGEST_BYTES", "secret"]
-
-LARGEST_BYTES = 65_536
+__all__ = ["secret"]
 
 
 def secret(name: str, environ: Mapping[str, str] | None = None) -> str | None:
@@ -37,16 +37,14 @@ def secret(name: str, environ: Mapping[str, str] | None = None) -> str | None:
 def _content(file: str, variable: str) -> str:
     expected = "the name of a readable file that holds the secret"
     try:
-        # A pipe would be waited for without end.
-        if not stat.S_ISREG(os.stat(file).st_mode):
-            raise _error(variable, expected, "something that is not a file")
-        with open(file, "rb") as handle:
-            content = handle.read(LARGEST_BYTES + 1)
+        content = read_regular(file, SECRET_BYTES)
+    except NotAFileError:
+        raise _error(variable, expected, "something that is not a file") from None
+    except TooLargeError:
+        raise _error(variable, f"a file of at most {SECRET_BYTES} bytes", "a larger one") from None
     except (OSError, ValueError) as problem:
         why = getattr(problem, "strerror", None) or "a name that no file can have"
         raise _error(variable, expected, why[0].lower() + why[1:]) from None
-    if len(content) > LARGEST_BYTES:
-        raise _error(variable, f"a file of at most {LARGEST_BYTES} bytes", "a larger one")
     try:
         return content.decode("utf-8")
     except UnicodeDecodeError:
