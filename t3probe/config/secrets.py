@@ -20,7 +20,8 @@ def secret(name: str, environ: Mapping[str, str] | None = None) -> str | None:
     It is the value of `T3PROBE_<NAME>`, or the content of the file that `T3PROBE_<NAME>_FILE`
     names, without the line end that editors add; `-` in the name is written `_`. Raises
     DeploymentError, whose sentence never holds the secret, when both are set, when the file
-    cannot be read, and when the secret is empty or more than one line.
+    cannot be read, and when the secret is empty or more than one line. A file that a mounted
+    Secret of Kubernetes does not hold is no secret: there each key may be missing.
     """
     environ = os.environ if environ is None else environ
     variable = "T3PROBE_" + name.upper().replace("-", "_")
@@ -30,11 +31,12 @@ def secret(name: str, environ: Mapping[str, str] | None = None) -> str | None:
     if variable in environ:
         return _checked(environ[variable], variable)
     if by_file in environ:
-        return _checked(_content(environ[by_file], by_file), by_file)
+        content = _content(environ[by_file], by_file)
+        return None if content is None else _checked(content, by_file)
     return None
 
 
-def _content(file: str, variable: str) -> str:
+def _content(file: str, variable: str) -> str | None:
     expected = "the name of a readable file that holds the secret"
     try:
         content = read_regular(file, SECRET_BYTES)
@@ -43,12 +45,23 @@ def _content(file: str, variable: str) -> str:
     except TooLargeError:
         raise _error(variable, f"a file of at most {SECRET_BYTES} bytes", "a larger one") from None
     except (OSError, ValueError) as problem:
+        if isinstance(problem, FileNotFoundError) and _mounted(os.path.dirname(file)):
+            return None
         why = getattr(problem, "strerror", None) or "a name that no file can have"
         raise _error(variable, expected, why[0].lower() + why[1:]) from None
     try:
         return content.decode("utf-8")
     except UnicodeDecodeError:
         raise _error(variable, "a file in UTF-8", "other bytes") from None
+
+
+def _mounted(folder: str) -> bool:
+    """Whether this is where Kubernetes mounts a Secret: its own link stands there, or nothing."""
+    try:
+        names = os.listdir(folder)
+    except OSError:
+        return False
+    return not names or "..data" in names
 
 
 def _checked(value: str, variable: str) -> str:
