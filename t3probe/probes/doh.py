@@ -293,6 +293,8 @@ class DohLine(HttpLine):
     def __init__(self, leg: Leg, target: Target, probing: Probing, url: str) -> None:
         super().__init__(leg, target, probing)
         self._url = url
+        self._answers_both = False
+        """This connection has answered the question for AAAA, too: silence is not its habit."""
 
     def _look_at(self, answer: Answer) -> None:
         marks = self.probing.marks
@@ -316,11 +318,14 @@ class DohLine(HttpLine):
         failed, answer = told.failed, told.answer
         if failed is not None:
             silent = failed.reason == "rtt_timeout"
-            if failed.reason in _CUT or (silent and claim(failed.tcp, before).kind == "lost"):
+            lost = self._answers_both or claim(failed.tcp, before).kind == "lost"
+            if failed.reason in _CUT or (silent and lost):
                 raise failed
             self.facts.evidence = [told.note]
             # A connection on which something went unanswered is not asked again.
             self.left_politely = self.left_politely or not failed.answered
+        else:
+            self._answers_both = True
         inside = self.probing.internal_addresses.intersection(map(plain_host, told.addresses))
         if inside:
             raise Collapsed(

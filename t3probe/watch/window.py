@@ -29,6 +29,7 @@ from t3probe.probes.base import Echo, ProbeError
 from t3probe.run.book import ANSWERS, Book
 from t3probe.run.evidence import Evidence
 from t3probe.run.footing import Footing
+from t3probe.verdict.faults import TOGETHER_SECONDS
 from t3probe.watch.blips import Blips
 from t3probe.watch.tally import Tally
 
@@ -226,13 +227,15 @@ class WindowBook(Book):
 
     def _going_on(self, drop: Drop, since: float) -> Drop:
         """A long outage, told by the two newest failed fresh attempts between which every other
-        leg has beaten: retries come in between, and meet no beat of anybody else."""
+        leg has beaten and was answered: retries come in between, and meet no beat of anybody else.
+        What began with the second one may have met the repair, and clears nobody."""
         over = math.inf if drop.recovered is None else drop.recovered
         failures = [one for one in self.failures if one.ended <= over]
         second = failures[-1] if failures else None
         if second is None:
             return drop
-        slot = math.floor(second.started / self._heartbeat() + 1e-6) * self._heartbeat()
+        answered = second.started - TOGETHER_SECONDS
+        slot = math.floor(answered / self._heartbeat() + 1e-6) * self._heartbeat()
         first = next((one for one in reversed(failures) if one.ended < slot), None)
         if first is None or first.ended <= drop.noticed:
             return drop
@@ -248,7 +251,7 @@ class WindowBook(Book):
             detail=second.detail,
             attempt=Attempt(
                 started=second.started,
-                ended=second.ended,
+                ended=second.started,
                 ok=False,
                 reason=second.reason,
                 stage=second.stage,

@@ -10,7 +10,6 @@ from pathlib import Path
 from realpath.runner import (
     LATE_SECONDS,
     RUN_SECONDS,
-    TRIES,
     TooLateError,
     await_event,
     beside,
@@ -44,23 +43,17 @@ class Answers:
     """How late the prober's own event loop was, at the worst."""
     wrong: list[str] = field(default_factory=list)
 
+    @property
+    def says_nothing(self) -> bool:
+        """See `runner.Outcome`."""
+        return bool(self.wrong) and self.lag_seconds >= LATE_SECONDS
+
     def __str__(self) -> str:
         return "\n".join([self.two.key, *self.wrong, f"own loop late by {self.lag_seconds:.2f} s"])
 
 
 def run_two(two: Two, stack: Stack, folder: Path) -> Answers:
     """Bring the stack to health, run the checks, break and repair it twice, and ask."""
-    for _ in range(TRIES - 1):
-        try:
-            answers = _once(two, stack, folder)
-        except TooLateError:
-            continue
-        if not answers.wrong or answers.lag_seconds < LATE_SECONDS:
-            return answers
-    return _once(two, stack, folder)
-
-
-def _once(two: Two, stack: Stack, folder: Path) -> Answers:
     stack.reset()
     fresh(folder)
     marks = stack.sizes()

@@ -18,7 +18,7 @@ from pathlib import Path
 from prometheus_client.parser import text_string_to_metric_families
 from realpath.configs import SEGMENTS
 from realpath.programs import until
-from realpath.runner import LATE_SECONDS, TRIES, beside, fresh
+from realpath.runner import LATE_SECONDS, beside, fresh
 from realpath.stack import ASK_SECONDS, Stack
 from realpath.table_held import LEGS, HeldLine
 
@@ -93,6 +93,11 @@ class HeldResult:
         """How late the prober's own event loop was, at the worst."""
         return max((one.lag_seconds for one in self.shown), default=0.0)
 
+    @property
+    def says_nothing(self) -> bool:
+        """See `runner.Outcome`."""
+        return bool(self.wrong) and not self.unjust and self.lag_seconds >= LATE_SECONDS
+
     def __str__(self) -> str:
         return "\n".join(
             [
@@ -155,14 +160,6 @@ def run_held(line: HeldLine, stack: Stack, folder: Path) -> HeldResult:
 
     The lines of the held mode and what every hop wrote meanwhile are left in `folder`.
     """
-    for _ in range(TRIES - 1):
-        result = _once(line, stack, folder)
-        if not result.wrong or result.unjust or result.lag_seconds < LATE_SECONDS:
-            return result
-    return _once(line, stack, folder)
-
-
-def _once(line: HeldLine, stack: Stack, folder: Path) -> HeldResult:
     stack.reset(line.written.both)
     fresh(folder)
     marks = stack.sizes()
@@ -295,12 +292,12 @@ def differs(line: HeldLine, shown: Shown) -> list[str]:
 def judge_shown(result: HeldResult, over: float) -> None:
     """Whoever is innocent is never convicted; whoever broke is not cleared once it was named, up
     to the end of the window after the repair."""
-    guilty, seen = _guilty(result.line), False
+    guilty, seen = _guilty(result.line), set[str]()
     for shown in result.shown:
         if innocent := shown.of("convicted") - guilty:
             result.unjust.append(f"{shown.at:.1f}: convicted: {_words(innocent)}")
-        seen = seen or bool(guilty & shown.named)
-        if seen and shown.at < over and (cleared := guilty & shown.of("exonerated")):
+        seen |= guilty & shown.named
+        if shown.at < over and (cleared := shown.of("exonerated") & seen):
             result.unjust.append(f"{shown.at:.1f}: cleared: {_words(cleared)}")
     result.wrong += result.unjust
 

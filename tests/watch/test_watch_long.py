@@ -10,7 +10,7 @@ import tracemalloc
 import pytest
 from probes.servers import deployment
 from test_watch_held import connected, state, ws
-from watch_clock import JumpClock, Script, Trouble, run, use_scripts
+from watch_clock import JumpClock, Partial, Script, Trouble, run, use_scripts
 from watch_helpers import Kept, disconnects
 
 from t3probe.watch import held, service
@@ -34,8 +34,9 @@ SAMPLES = 64 * 1024
 class Long:
     """The held mode for a long time, looked at now and then."""
 
-    def __init__(self, monkeypatch: pytest.MonkeyPatch, script: Script) -> None:
-        self.scripts = {one.name: Script() for one in LEGS} | {"whole": script}
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, script: Script, **more: Script) -> None:
+        self.legs = [ws(name, "front", "tunnel") for name in more] + LEGS
+        self.scripts = {one.name: Script() for one in LEGS} | {"whole": script} | more
         self.states: dict[float, str] = {}
         self.connected: dict[float, float | None] = {}
         self.memory: dict[float, int] = {}
@@ -57,7 +58,7 @@ class Long:
             tracemalloc.stop()
 
     async def _live(self, moments: tuple[float, ...]) -> None:
-        self.kept = kept = Kept(deployment(LEGS, **TIMES), clock=self.clock)
+        self.kept = kept = Kept(deployment(self.legs, **TIMES), clock=self.clock)
         serving = asyncio.create_task(kept.watch.serve())
         for at in moments:
             await asyncio.sleep(at - self.clock.monotonic())
@@ -119,3 +120,13 @@ def test_an_outage_of_two_days(monkeypatch: pytest.MonkeyPatch) -> None:
     drop, recovery = (one for one in long.kept.lines() if one["event"] in ("drop", "recovery"))
     assert (drop["symptom"], drop["verdict"]["convicted"]) == ("down", ["tunnel"])
     assert 2 * DAY < recovery["down_seconds"] < 2 * DAY + 120
+
+
+def test_what_met_the_repair_clears_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two legs beat in the moment of the repair: one is refused, the other is answered."""
+    repaired = 20 * HEARTBEAT
+    late = Script([Trouble(1000.3, "connection_reset", lasts=repaired + 0.01 - 1000.3)])
+    beside = Script(partial=Partial(1000.0, repaired - 0.01, ("front",)))
+    long = Long(monkeypatch, late, beside=beside)
+    long.live(repaired - 30.0, repaired + 5.0, repaired + 30.0, repaired + 55.0, repaired + 150.0)
+    assert [*long.states.values()] == [*["convicted"] * 4, "exonerated"]
