@@ -194,3 +194,9 @@ def test_a_pipe_as_the_jobs_summary_is_an_error_and_not_waited_for(tmp_path: Pat
     os.mkfifo(tmp_path / "summary")
     with pytest.raises(OSError):
         append(["x"], {"GITHUB_STEP_SUMMARY": str(tmp_path / "summary")})
+
+
+@pytest.mark.parametrize("text", ['{"a":' * 5000, "[]", '{"folder": -1, "last": 0}', "\xff"])
+def test_a_damaged_state_of_the_spool_begins_anew(text: str, tmp_path: Path) -> None:
+    (tmp_path / "state.json").write_text(text, encoding="latin-1")
+    assert Spool(tmp_path, keep=True).sending([]) == 0

@@ -220,7 +220,7 @@ class Spool:
         try:
             content = read_regular(self.folder / STATE, SPOOL_FILE_BYTES)
             return msgspec.json.decode(content, type=_State)
-        except (OSError, msgspec.MsgspecError):
+        except (OSError, ValueError, msgspec.MsgspecError, RecursionError):
             return _State(secrets.randbits(52), 0)
 
     def _next(self) -> _State:
