@@ -48,8 +48,8 @@ check: $(VENV)/.run ## run all checks: on the lab, or with DEPLOYMENT=file, FAUL
 test: $(VENV)/.dev ## pass the suite's own tests, or TESTS=tests/verdict
 	@$(SUITE) $(NOT_HERE) $(ARGS) $(TESTS)
 
-test-long: $(VENV)/.dev ## the same with 200 gateway runs in place of 40, and a long hunt
-	@T3PROBE_TEST_RUNS=200 $(SUITE) $(NOT_HERE) $(ARGS) $(TESTS)
+test-long: $(VENV)/.dev ## the same with 200 gateway runs in place of 40, 100 times the hostile bytes, and a long hunt
+	@T3PROBE_TEST_RUNS=200 T3PROBE_TEST_FUZZ=4000 $(SUITE) $(NOT_HERE) $(ARGS) $(TESTS)
 	@$(MAKE) --no-print-directory hunt ARGS="--single 1000 --double 300 --half 300 --clean 100"
 
 hunt: $(VENV)/.dev ## random faults on labs: does any verdict convict an innocent?

@@ -44,3 +44,30 @@ CONTROL_LINE_BYTES = 64 * KIB
 """An order to the lab. The connection is closed."""
 CONTROL_ORDER_SECONDS = 10.0
 """How long a connection may be without an order. It is closed."""
+
+# -- Files
+
+SPOOL_FILES = 2_000
+"""Runs that wait in the spool folder, over a day of one a minute. Of later ones only the number of
+lost drops is kept."""
+SPOOL_FILE_BYTES = 8 * MIB
+"""One file of the spool folder. It is put aside, and its counts are lost; a sentence says so."""
+SPOOL_LOCK_SECONDS = 0.5
+"""Waiting for another run that uses the spool folder. The run's counts are not kept."""
+TEXTFILE_BYTES = 64 * MIB
+"""The textfile when it is read back; ten thousand upstreams make 2 MB. It is not ours: its
+counters begin again at 0, and a sentence says so."""
+TEXTFILE_SECONDS = 1.0
+"""Writing the textfile. Whether it took the counts is not known, and the delivery failed."""
+DEPLOYMENT_BYTES = 4 * MIB
+"""The deployment file. It is refused in a sentence."""
+TLS_CA_BYTES = 4 * MIB
+"""The file of certificate authorities. It is refused in a sentence."""
+SECRET_BYTES = 64 * KIB
+"""A secret's file. It is refused in a sentence."""
+CASE_BYTES = 16 * MIB
+"""A made-up case for the verdict. It is refused in a sentence."""
+RULES_BYTES = 4 * MIB
+"""A file of alert rules for the manifests. It is refused in a sentence."""
+OTHER_SUITE_BYTES = 64 * MIB
+"""The JUnit file of another suite. It is refused in a sentence."""

@@ -6,14 +6,17 @@ Whatever writes JUnit is found by its public method `add_global_property`. Its a
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import pytest
+
+from t3probe.files import replacing
 
 __all__ = ["JUnitFile"]
 
@@ -49,48 +52,50 @@ class JUnitFile:
 
     @contextmanager
     def written_whole(self) -> Iterator[None]:
-        """What is written inside is renamed to its place at the end, if it is whole."""
-        moved = [
-            (one, file, f"{file}.partial")
-            for one in self._writers
-            if (file := getattr(one, "logfile", os.devnull)) != os.devnull
-        ]
-        for one, _, partial in moved:
-            one.logfile = partial
-        for one in self._writers:
-            if not hasattr(one, "logfile"):
-                for name, value in self._many.items():
-                    one.add_global_property(name, value)
-        try:
+        """What is written inside is renamed to its place at the end, if it is whole.
+
+        What is inside is done in any case. Raises OSError after it when the file cannot be
+        written; what is in its place then is as it was.
+        """
+        problem: OSError | None = None
+        with ExitStack() as stack:
+            for one in self._writers:
+                if not hasattr(one, "logfile"):
+                    for name, value in self._many.items():
+                        one.add_global_property(name, value)
+                elif one.logfile != os.devnull:
+                    file = Path(one.logfile)
+                    stack.callback(setattr, one, "logfile", one.logfile)
+                    try:
+                        file.parent.mkdir(parents=True, exist_ok=True)
+                        stream = stack.enter_context(replacing(file))
+                    except OSError as error:
+                        problem, one.logfile = error, os.devnull
+                        continue
+                    stack.push(lambda *error, it=stream: None if any(error) else self._settle(it))
+                    # By its descriptor: nobody can put a link into the way of that.
+                    one.logfile = f"/dev/fd/{stream.fileno()}"
             yield
-        finally:
-            for one, file, partial in moved:
-                one.logfile = file
-                with suppress(FileNotFoundError):
-                    _settle(Path(partial), Path(file), self._many)
+        if problem is not None:
+            raise problem
 
-
-def _settle(partial: Path, file: Path, many: Mapping[str, str]) -> None:
-    with open(partial, "rb") as stream:
+    def _settle(self, stream: IO[bytes]) -> None:
+        """Complete what was written. Raises OSError when it is not whole."""
         stream.seek(max(0, os.fstat(stream.fileno()).st_size - len(END)))
-        whole = stream.read() == END
-    try:
-        if whole:
-            if many:
-                _insert(partial, many)
-            os.replace(partial, file)
-    finally:
-        with suppress(FileNotFoundError):
-            os.unlink(partial)
+        if stream.read() != END:
+            raise OSError(errno.EIO, "it is not whole")
+        if self._many:
+            _insert(stream, self._many)
 
 
-def _insert(file: Path, many: Mapping[str, str]) -> None:
+def _insert(stream: IO[bytes], many: Mapping[str, str]) -> None:
     """Add properties to the first test suite of a whole file, after those that it has.
 
     A suite's properties are the first thing in it. Values are JSON, full of double quotes, so
     single ones go around them.
     """
-    text = file.read_bytes()
+    stream.seek(0)
+    text = stream.read()
     suite = text.find(b"<testsuite ")
     begin = text.find(b">", suite) + 1
     if suite < 0 or text[begin - 2 : begin] == b"/>":
@@ -98,12 +103,12 @@ def _insert(file: Path, many: Mapping[str, str]) -> None:
     at, head, tail = begin, b"<properties>", b"</properties>"
     if text.startswith(head, begin):
         at, head, tail = text.find(tail, begin), b"", b""
-    with open(file, "wb") as stream:
-        stream.write(text[:at] + head)
-        for name, value in many.items():
-            name, value = _quoted(name), _quoted(value)
-            stream.write(f"<property name='{name}' value='{value}' />".encode())
-        stream.write(tail + text[at:])
+    stream.seek(at)
+    stream.write(head)
+    for name, value in many.items():
+        name, value = _quoted(name), _quoted(value)
+        stream.write(f"<property name='{name}' value='{value}' />".encode())
+    stream.write(tail + text[at:])
 
 
 def _quoted(text: str) -> str:

@@ -38,7 +38,8 @@ from t3probe.observation import Observation, RunRecord  # noqa: E402
 from t3probe.output import RecordLog  # noqa: E402
 from t3probe.own_checks import observed, own_name, segments_of  # noqa: E402
 from t3probe.progress import progress_for  # noqa: E402
-from t3probe.session import Session, write_json  # noqa: E402
+from t3probe.results import Results  # noqa: E402
+from t3probe.session import Session  # noqa: E402
 from t3probe.shipping import Shipping  # noqa: E402
 from t3probe.timing import RunClock, SystemClock  # noqa: E402
 from t3probe.upstreams.items import UpstreamItems, leg_of, own_body  # noqa: E402
@@ -77,14 +78,8 @@ def pytest_configure(config: pytest.Config) -> None:
     config.stash[KEY] = checks
     checks.own_file = config.option.xmlpath is None
     if checks.own_file and not config.option.collectonly:
-        config.option.xmlpath = str(checks.results / "junit.xml")
-        try:
-            checks.results.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise pytest.UsageError(
-                f"--results: expected a folder that can be written, found {checks.results}: "
-                f"{error.strerror}; name another"
-            ) from None
+        config.option.xmlpath = str(checks.results.folder / "junit.xml")
+        checks.results.begin()
     config.pluginmanager.register(checks, "t3probe-checks")
     config.pluginmanager.register(UpstreamItems(config, checks.session), "t3probe-upstreams")
 
@@ -108,7 +103,7 @@ class Checks:
             raise pytest.UsageError(
                 f"--fault breaks the built-in lab only, and the deployment is {file}; leave one out"
             )
-        self.results = Path(config.invocation_params.dir, option.results or "results")
+        self.results = Results(Path(config.invocation_params.dir, option.results or "results"))
         self.log = RecordLog(option.record_line or option.exit_delivered)
         vantage = option.vantage or environ.get("T3PROBE_VANTAGE", "")
         try:
@@ -135,7 +130,7 @@ class Checks:
                 told=option.push,
                 gateway=option.gateway,
                 environ=environ,
-                results=self.results,
+                results=self.results.folder,
                 shard=self.shard,
             )
         except (DeploymentError, ValueError) as error:
@@ -143,8 +138,6 @@ class Checks:
         self.gate = options.gate_segments(option.gate, deployment)
         self._judged: Any = None
         self._record: RunRecord | None = None
-        self._unwritten = ""
-        """Why the JUnit file could not be written."""
         self._junit = JUnitFile(config)
         self.own_file = True
         """Whether the JUnit file is where we keep the last record, and not where we were told."""
@@ -354,14 +347,10 @@ class Checks:
                 session.exitstatus = EXIT_INTERRUPTED
             if self.own_file and (usage or not (session.testscollected or session.testsfailed)):
                 self._junit.keep_last()
-        try:
-            with self._junit.written_whole():
-                return (yield)
-        except OSError as error:
-            self._unwritten = refused_by_system("the record cannot be written", error)
-            if session.exitstatus == 0 and not self.config.option.exit_delivered:
-                session.exitstatus = pytest.ExitCode.USAGE_ERROR
-            return None
+        file = Path(self.config.option.xmlpath or os.devnull)
+        with self.results.writing("the record", file), self._junit.written_whole():
+            return (yield)
+        return None  # it could not be written
 
     def pytest_unconfigure(self) -> None:
         INTERRUPTS.over()
@@ -373,7 +362,7 @@ class Checks:
 
         record, seen = self.session.record(), self.session.recorded()
         self._judged = judge_run(record, seen)
-        self._write_verdict()
+        self.results.write_verdict(self._judged.to_dict())
         self.log.put(record, seen)  # a pod that is killed while it delivers has left its record
         self.shipping.end(record, seen, self._judged)
         INTERRUPTS.settled()
@@ -381,7 +370,7 @@ class Checks:
             # All is as it was delivered, but told to end before that was over.
             record = msgspec.structs.replace(record, interrupted=True, complete=False)
             self._judged = judge_run(record, seen)
-            self._write_verdict()
+            self.results.write_verdict(self._judged.to_dict())
             self.log.put(record, seen)  # a reader takes the last one of a run
             self.shipping.correct(record, seen, self._judged)
         self._record = record
@@ -395,21 +384,14 @@ class Checks:
         if self.config.option.exit_delivered and session.exitstatus in {0, 1, 2}:
             session.exitstatus = int(not self.shipping.delivered)
 
-    def _write_verdict(self) -> None:
-        try:
-            self.results.mkdir(parents=True, exist_ok=True)
-            write_json(self.results / "verdict.json", self._judged.to_dict())
-        except OSError as error:
-            self.config.issue_config_time_warning(
-                pytest.PytestWarning(f"{self.results}: cannot write: {error.strerror}"), 2
-            )
-
     def pytest_terminal_summary(self, terminalreporter: Any) -> None:
+        write = terminalreporter.write_line
         if self._record is None:
+            if self.results.problems:
+                write("\n".join(self.results.lines(self.config.option.xmlpath)))
             return
         from t3probe.summary import render, row
 
-        write = terminalreporter.write_line
         for style, line in render(self._record, self.session.recorded(), self._judged):
             write(line, **dict.fromkeys(style.split(), True))
         if self.gate:
@@ -423,6 +405,5 @@ class Checks:
             for line in row("delivery", sentence, whole=True):
                 write(line)
         # A path is never broken: it is there to be copied.
-        record = self._unwritten or f"record: {self.config.option.xmlpath}"
-        files = record, f"verdict: {self.results / 'verdict.json'}"
+        files = self.results.lines(self.config.option.xmlpath)
         write("\n" + ("  " if sum(map(len, files)) + 2 <= 80 else "\n").join(files))

@@ -9,8 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -114,7 +113,6 @@ class Session:
         second look. All of them together begin for no longer than a watchdog's time."""
         own = self.observations[name]
         if self.interrupted or not self._dialled:
-            return
             return
         if self._looked_seconds > self.deployment.timing.watchdog:
             return
@@ -255,13 +253,3 @@ class Session:
             if blind:
                 words.append(f"not seen from {self.vantage}: {', '.join(blind)}")
         return words
-
-
-def write_json(path: Path, data: Any) -> None:
-    """Write JSON beside `path` and rename it, so that a reader never sees half a file."""
-    import json
-    import os
-
-    partial = path.with_name(path.name + ".partial")
-    partial.write_text(json.dumps(data, indent=2, ensure_ascii=True) + "\n", encoding="ascii")
-    os.replace(partial, path)

@@ -8,8 +8,8 @@ import re
 import shlex
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 
+from t3probe.bounds import RULES_BYTES
 from t3probe.cluster.networkpolicy import policy, rendered
 from t3probe.cluster.places import (
     PUBLIC,
@@ -21,6 +21,7 @@ from t3probe.cluster.places import (
     parse_where,
 )
 from t3probe.cluster.prometheusrule import prometheusrule
+from t3probe.files import read_regular
 from t3probe.usage import Parser
 
 __all__ = ["EXIT_USAGE", "main", "parser"]
@@ -129,7 +130,7 @@ def _blocks(texts: Sequence[str], option: str) -> tuple[Block, ...]:
 
 def _rules(arguments: argparse.Namespace, command: str) -> str:
     try:
-        text = Path(arguments.rules).read_text(encoding="utf-8")
+        text = read_regular(arguments.rules, RULES_BYTES, pipe=True).decode()
     except (OSError, ValueError) as error:
         why = getattr(error, "strerror", None) or "it is not UTF-8"
         raise ClusterError(

@@ -64,10 +64,12 @@ PUBLIC: tuple[Block, ...] = (
             "10.0.0.0/8",
             "100.64.0.0/10",
             "127.0.0.0/8",
+            "168.63.129.16/32",
             "169.254.0.0/16",
             "172.16.0.0/12",
             "192.0.0.0/24",
             "192.0.2.0/24",
+            "192.88.99.0/24",
             "192.168.0.0/16",
             "198.18.0.0/15",
             "198.51.100.0/24",
@@ -75,9 +77,12 @@ PUBLIC: tuple[Block, ...] = (
             "224.0.0.0/3",
         ),
     ),
-    Block("2000::/3", ("2001:db8::/32",)),
+    Block("2000::/3", ("2001::/23", "2001:db8::/32", "2002::/16", "3fff::/20")),
 )
-"""Everything but the ranges that are not routed in public (RFC 6890)."""
+"""Everything but the ranges that are not routed in public (RFC 6890), and what leads into a private
+network all the same: 6to4 (2002::/16, and its relays at 192.88.99.0/24) and Teredo (in 2001::/23)
+hold an IPv4 address, which may be any, and 168.63.129.16 is a cloud's metadata. Mapped addresses
+(::ffff:0:0/96), NAT64 (64:ff9b::/96), unique local and link-local ones lie outside 2000::/3."""
 
 
 @dataclass(frozen=True)

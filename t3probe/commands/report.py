@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 from pathlib import Path
 from typing import Any
 
+from t3probe.files import write_whole
 from t3probe.usage import say
 
 __all__ = ["add"]
@@ -59,7 +59,8 @@ def _report(arguments: argparse.Namespace) -> int:
         _write(Path(arguments.output), page)
     except OSError as error:
         why = error.strerror or type(error).__name__
-        say(f"report: {arguments.output}: cannot be written: {why}; name a file in a folder")
+        old = "; what stands there is an older page" if Path(arguments.output).is_file() else ""
+        say(f"report: {arguments.output}: cannot be written: {why}{old}; name a file in a folder")
         return EXIT_FAILED
     return 0
 
@@ -69,10 +70,4 @@ def _write(path: Path, page: bytes) -> None:
     if path.exists() and not path.is_file():  # a device or a pipe, such as /dev/stdout
         path.write_bytes(page)
         return
-    path = path.resolve()  # what a link names is replaced, and not the link
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        part.write_bytes(page)
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
+    write_whole(path.resolve(), page)  # what a link names is replaced, and not the link

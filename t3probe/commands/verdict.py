@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from t3probe.usage import a_run, print_json, say
@@ -68,10 +67,17 @@ def _verdict(arguments: argparse.Namespace) -> int:
 
 
 def _case(file: str) -> int:
+    from t3probe.bounds import CASE_BYTES
+    from t3probe.files import TooLargeError, read_regular
     from t3probe.verdict import CaseError, parse_cases, solve
 
     try:
-        data = sys.stdin.buffer.read() if file == "-" else Path(file).read_bytes()
+        if file == "-":
+            data = sys.stdin.buffer.read(CASE_BYTES + 1)
+            if len(data) > CASE_BYTES:
+                raise TooLargeError("standard input", CASE_BYTES)
+        else:
+            data = read_regular(file, CASE_BYTES, pipe=True)
         cases, several = parse_cases(data, file)
     except OSError as error:
         return say(f"{file}: cannot be read: {error.strerror}; name a JSON file with a case")

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import os
 import re
-import stat
 import tomllib
 from collections.abc import Mapping
 from typing import Any
+
+from t3probe.bounds import DEPLOYMENT_BYTES
+from t3probe.files import NotAFileError, TooLargeError, read_regular
 
 from .check import check, check_timing
 from .downtime import stale
@@ -23,10 +25,7 @@ from .read import read_table
 from .trust import check_ca, located
 from .types import Delivery, Deployment
 
-__all__ = ["LARGEST_BYTES", "load", "loads"]
-
-LARGEST_BYTES = 4 * 1024 * 1024
-"""A larger file is refused unread."""
+__all__ = ["load", "loads"]
 
 
 def load(
@@ -40,22 +39,17 @@ def load(
     """
     file = os.fspath(path)
     try:
-        # A pipe would be waited for without end.
-        mode = os.stat(file).st_mode
-        if stat.S_ISDIR(mode):
-            raise _unreadable(file, "a folder")
-        if not stat.S_ISREG(mode):
-            raise _unreadable(file, "a pipe or a device")
-        with open(file, "rb") as handle:
-            content = handle.read(LARGEST_BYTES + 1)
+        content = read_regular(file, DEPLOYMENT_BYTES)
+    except NotAFileError as problem:
+        raise _unreadable(file, problem.kind) from None
+    except TooLargeError:
+        hint = "move upstreams into an [[upstream_source]]"
+        raise _unreadable(file, "a larger one", "a file of at most 4 MiB", hint) from None
     except FileNotFoundError:
         raise _unreadable(file, "no such file") from None
     except (OSError, ValueError) as problem:
         why = getattr(problem, "strerror", None) or "a name that no file can have"
         raise _unreadable(file, why[0].lower() + why[1:]) from None
-    if len(content) > LARGEST_BYTES:
-        hint = "move upstreams into an [[upstream_source]]"
-        raise _unreadable(file, "a larger one", "a file of at most 4 MiB", hint)
     try:
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError as problem:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import os
 import re
-import stat
 from collections.abc import Mapping
+
+from t3probe.bounds import SECRET_BYTES
+from t3probe.files import NotAFileError, TooLargeError, read_regular
 
 from .errors import DeploymentError
 
-__all__ = ["LARGEST_BYTES", "secret"]
-
-LARGEST_BYTES = 65_536
+__all__ = ["secret"]
 
 
 def secret(name: str, environ: Mapping[str, str] | None = None) -> str | None:
@@ -20,7 +20,8 @@ def secret(name: str, environ: Mapping[str, str] | None = None) -> str | None:
     It is the value of `T3PROBE_<NAME>`, or the content of the file that `T3PROBE_<NAME>_FILE`
     names, without the line end that editors add; `-` in the name is written `_`. Raises
     DeploymentError, whose sentence never holds the secret, when both are set, when the file
-    cannot be read, and when the secret is empty or more than one line.
+    cannot be read, and when the secret is empty or more than one line. A file that a mounted
+    Secret of Kubernetes does not hold is no secret: there each key may be missing.
     """
     environ = os.environ if environ is None else environ
     variable = "T3PROBE_" + name.upper().replace("-", "_")
@@ -30,27 +31,37 @@ def secret(name: str, environ: Mapping[str, str] | None = None) -> str | None:
     if variable in environ:
         return _checked(environ[variable], variable)
     if by_file in environ:
-        return _checked(_content(environ[by_file], by_file), by_file)
+        content = _content(environ[by_file], by_file)
+        return None if content is None else _checked(content, by_file)
     return None
 
 
-def _content(file: str, variable: str) -> str:
+def _content(file: str, variable: str) -> str | None:
     expected = "the name of a readable file that holds the secret"
     try:
-        # A pipe would be waited for without end.
-        if not stat.S_ISREG(os.stat(file).st_mode):
-            raise _error(variable, expected, "something that is not a file")
-        with open(file, "rb") as handle:
-            content = handle.read(LARGEST_BYTES + 1)
+        content = read_regular(file, SECRET_BYTES)
+    except NotAFileError:
+        raise _error(variable, expected, "something that is not a file") from None
+    except TooLargeError:
+        raise _error(variable, f"a file of at most {SECRET_BYTES} bytes", "a larger one") from None
     except (OSError, ValueError) as problem:
+        if isinstance(problem, FileNotFoundError) and _mounted(os.path.dirname(file)):
+            return None
         why = getattr(problem, "strerror", None) or "a name that no file can have"
         raise _error(variable, expected, why[0].lower() + why[1:]) from None
-    if len(content) > LARGEST_BYTES:
-        raise _error(variable, f"a file of at most {LARGEST_BYTES} bytes", "a larger one")
     try:
         return content.decode("utf-8")
     except UnicodeDecodeError:
         raise _error(variable, "a file in UTF-8", "other bytes") from None
+
+
+def _mounted(folder: str) -> bool:
+    """Whether this is where Kubernetes mounts a Secret: its own link stands there, or nothing."""
+    try:
+        names = os.listdir(folder)
+    except OSError:
+        return False
+    return not names or "..data" in names
 
 
 def _checked(value: str, variable: str) -> str:

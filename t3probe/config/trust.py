@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 import re
-import stat
+
+from t3probe.bounds import TLS_CA_BYTES
+from t3probe.files import NotAFileError, TooLargeError, read_regular
 
 from .errors import Source
 
 __all__ = ["check_ca", "located"]
 
-LARGEST_BYTES = 4 * 1024 * 1024
 _PEM = re.compile(rb"-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----")
 
 
@@ -27,16 +28,14 @@ def check_ca(path: str, source: Source) -> None:
         raise source.error(key, expected, path)
     try:
         full = located(path, source)
-        # A pipe or a device would be read without end.
-        if not stat.S_ISREG(os.stat(full).st_mode):
-            raise source.error(key, expected, path, "it is not a file")
-        with open(full, "rb") as handle:
-            content = handle.read(LARGEST_BYTES + 1)
+        content = read_regular(full, TLS_CA_BYTES)
+    except NotAFileError:
+        raise source.error(key, expected, path, "it is not a file") from None
+    except TooLargeError:
+        raise source.error(key, "a PEM file of at most 4 MiB", path, "it is larger") from None
     except (OSError, ValueError) as problem:
         why = getattr(problem, "strerror", None) or "no file can have this name"
         raise source.error(key, expected, path, why[0].lower() + why[1:]) from None
-    if len(content) > LARGEST_BYTES:
-        raise source.error(key, "a PEM file of at most 4 MiB", path, "it is larger")
     blocks = _PEM.findall(content)
     if not blocks:
         raise source.error(key, expected, path, "it holds no certificate")

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from t3probe.files import write_whole
 from t3probe.usage import say
 
 if TYPE_CHECKING:
@@ -114,15 +115,7 @@ def _unwritable(file: str) -> str:
 def _put(path: Path, text: str, force: bool) -> None:
     """Whole or not at all. Raises FileExistsError unless `force`, and OSError."""
     path = path.resolve() if force else path  # what a link names is replaced, and not the link
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        part.write_text(text, encoding="utf-8")
-        if force:
-            part.replace(path)
-        else:
-            path.hardlink_to(part)
-    finally:
-        part.unlink(missing_ok=True)
+    write_whole(path, text.encode(), keep=not force)
 
 
 def _may_probe(arguments: argparse.Namespace, person: bool) -> bool:

@@ -230,6 +230,7 @@ def _places(arguments: argparse.Namespace, now: float) -> tuple[Places, dict[str
 
 
 def _read(names: Iterable[str], asked: Asked) -> tuple[Tally, tuple[FileReport, ...]]:
+    from t3probe.files import open_regular
     from t3probe.forensics.read import read_log
     from t3probe.forensics.tally import Tally
 
@@ -242,7 +243,7 @@ def _read(names: Iterable[str], asked: Asked) -> tuple[Tally, tuple[FileReport, 
                     raise _Mistake("standard input cannot be read: it is closed; name a file")
                 tally, report = read_log("standard input", sys.stdin.buffer, asked)
             else:
-                with open(name, "rb", buffering=0) as stream:
+                with open_regular(name, pipe=True) as stream:
                     tally, report = read_log(name, stream, asked)
         except (OSError, ValueError) as error:
             why = getattr(error, "strerror", None) or str(error)

@@ -6,6 +6,7 @@ files costs no more memory than one.
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -56,7 +57,7 @@ class Runs:
 
     def there(self) -> list[str]:
         """Those names that lead to a file or a folder now: a pipe may never end."""
-        return [one for one in self.names if Path(one).is_file() or Path(one).is_dir()]
+        return [one for one in self.names if os.path.isfile(one) or os.path.isdir(one)]
 
     def newest(self, budget: Budget) -> tuple[OfRun, list[str]]:
         """The newest run there is now, and sentences about files that cannot be read.
@@ -128,7 +129,7 @@ class Runs:
         damage = Damage()
         held = self._best is not None and self._best[0] == path
         try:
-            if not path.is_file():
+            if not os.path.isfile(path):
                 raise RecordError(str(path), "expected a file, found none", "name a JUnit file")
             since = (
                 None

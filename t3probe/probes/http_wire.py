@@ -149,7 +149,9 @@ class AnswerReader:
         self._head_bytes += size
         self._scanned = 0
         start = _STATUS_LINE.match(lines[0])
-        assert start is not None
+        if start is None:  # a line so long that its end was not there when it was looked at
+            self._not_http(lines[0])
+            return False
         status = int(start[3])
         if 100 <= status < 200 and status != 101:
             return True
@@ -165,10 +167,13 @@ class AnswerReader:
         begins = line[:4].upper() == known[: len(line[:4])]
         if begins and (not newline or _STATUS_LINE.match(line)):
             return True
-        self.begins = bytes(self._buffer[:_SHOWN_BYTES])
-        shown = line[:_SHOWN_BYTES].rstrip(b"\r").decode("latin-1")
-        self.no_http = f"the answer begins with {shown!a}"
+        self._not_http(bytes(self._buffer[:_SHOWN_BYTES]))
         return False
+
+    def _not_http(self, begins: bytes) -> None:
+        self.begins = begins[:_SHOWN_BYTES]
+        shown = self.begins.partition(b"\n")[0].rstrip(b"\r").decode("latin-1")
+        self.no_http = f"the answer begins with {shown!a}"
 
     def _fields(self, lines: Iterable[bytes]) -> list[tuple[str, str]]:
         found: list[tuple[str, str]] = []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 from typing import IO, TypeVar
@@ -10,6 +11,7 @@ from xml.sax.saxutils import unescape
 
 import msgspec
 
+from t3probe.files import open_regular
 from t3probe.observation import Observation, RunRecord
 from t3probe.record import facts
 from t3probe.record.facts import LEG_PREFIX, RUN_NAME, RecordError, Recording, Wanted, decoded
@@ -33,8 +35,8 @@ def read_junit(path: str | Path) -> Recording:
     """The record in a JUnit file that the suite wrote. Raises RecordError, one sentence."""
     file = str(path)
     try:
-        with open(path, "rb") as stream:
-            size = Path(path).stat().st_size
+        with open_regular(path, pipe=True) as stream:
+            size = os.fstat(stream.fileno()).st_size
             if size > facts.MAX_RECORD_BYTES:
                 raise RecordError(file, f"{_EXPECTED}, found {size} bytes", "give a smaller file")
             found = parse_junit(stream, file)

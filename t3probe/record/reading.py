@@ -14,6 +14,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import IO, Any, NamedTuple, Self
 
+from t3probe.files import open_regular
 from t3probe.observation import RunRecord
 from t3probe.record import facts
 from t3probe.record.facts import RecordError, Recording, Wanted
@@ -90,7 +91,7 @@ class Source:
         self.name = "standard input" if str(path) == "-" else str(path)
         try:
             if str(path) != "-":
-                self._stream: IO[bytes] = open(path, "rb")  # noqa: SIM115
+                self._stream: IO[bytes] = open_regular(path, pipe=True)
             elif sys.stdin is None:
                 raise RecordError(self.name, "cannot be read: it is closed", "name a file")
             else:
@@ -229,11 +230,11 @@ def record_files(name: str | Path) -> tuple[bool, list[Path]]:
     """Whether `name` is a folder, and the files in it, at any depth, that may hold runs, by name;
     else `name` itself. A folder may hold other things, too: what is in them is not looked at."""
     folder = Path(name)
-    if not folder.is_dir():
+    if not os.path.isdir(folder):
         return False, [folder]
     endings = (".xml", ".log", ".jsonl", ".txt")
     found = (Path(at, one) for at, _, names in os.walk(folder) for one in names)
-    return True, sorted(one for one in found if one.suffix in endings and one.is_file())
+    return True, sorted(one for one in found if one.suffix in endings and os.path.isfile(one))
 
 
 def read_runs(

@@ -10,6 +10,7 @@ A run has no file and no line to point at, and both are optional.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from t3probe.columns import cut
@@ -100,7 +101,9 @@ def append(lines: Iterable[str], environ: Mapping[str, str]) -> bool:
     path = environ.get("GITHUB_STEP_SUMMARY")
     if not path:
         return False
-    with open(path, "ab") as file:
+    # A pipe that nobody reads is an error, and not waited for.
+    flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NONBLOCK | os.O_CLOEXEC
+    with open(os.open(path, flags, 0o666), "ab") as file:
         room = SUMMARY_LIMIT_BYTES - file.tell()
         # The empty line keeps the next table apart.
         whole = [one.encode("utf-8", "replace") + b"\n" for one in (*lines, "")]

@@ -16,12 +16,12 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import IO, NamedTuple
 
+from t3probe.bounds import OTHER_SUITE_BYTES
 from t3probe.metrics import CHECK_NAME_LIMIT, CHECKS_LIMIT
 from t3probe.record import RecordError, Source
 
 __all__ = ["Check", "Suite", "read_suite"]
 
-MAX_FILE_BYTES = 64 << 20
 LONGEST_SECONDS = 1e9
 _BAD = {"failure", "error", "rerunfailure", "rerunerror"}
 _NOT_RUN = {
@@ -93,7 +93,7 @@ def read_suite(path: str | Path | Source, unreadable: RecordError | None = None)
     file = path.name
     try:
         stream = path.stream()
-        if stream.seek(0, os.SEEK_END) > MAX_FILE_BYTES:
+        if stream.seek(0, os.SEEK_END) > OTHER_SUITE_BYTES:
             raise RecordError(file, "expected at most 64 MiB", "give a smaller file")
         for check in _checks(path.stream()):
             before = found.get(check.name)

@@ -21,16 +21,20 @@ Files are not synced to the disk: they survive a killed process, not a power cut
 from __future__ import annotations
 
 import fcntl
+import math
 import os
+import re
 import secrets
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 
+from t3probe.bounds import SPOOL_FILE_BYTES, SPOOL_FILES, SPOOL_LOCK_SECONDS
+from t3probe.files import NotAFileError, TooLargeError, clear, read_regular, write_whole
 from t3probe.metrics.carry import (
     LOST,
     Family,
@@ -45,15 +49,11 @@ from t3probe.metrics.carry import (
 from t3probe.metrics.table import BY_NAME, MARK_PARTS, MARK_SLOTS
 from t3probe.sinks.gateway_client import Budget
 
-__all__ = ["MARK", "MAX_FILES", "Batch", "Marks", "Spool", "SpoolError"]
+__all__ = ["MARK", "Batch", "Marks", "Spool", "SpoolError"]
 
 MARK = "t3probe_delivery_mark"
 """Gauge, labels slot and what: the last file of each known folder that the group contains."""
 SLOTS = len(MARK_SLOTS)
-MAX_FILES = 2_000
-"""Files beyond this keep only the number of lost drops (over a day of one run a minute)."""
-MAX_FILE_BYTES = 8 << 20
-LOCK_WAIT_SECONDS = 0.5
 STATE = "state.json"
 
 Marks = dict[int, int]
@@ -62,6 +62,10 @@ Marks = dict[int, int]
 
 class SpoolError(Exception):
     """The folder cannot be used; the text ends a sentence."""
+
+
+_Number = Annotated[int, msgspec.Meta(ge=0, lt=2**53)]
+"""As a metric's value holds it."""
 
 
 class _Series(msgspec.Struct, array_like=True):
@@ -75,16 +79,16 @@ class _Series(msgspec.Struct, array_like=True):
 
 
 class _File(msgspec.Struct):
-    folder: int
-    number: int
+    folder: _Number
+    number: _Number
     series: list[_Series]
 
 
 class _State(msgspec.Struct):
-    folder: int
-    last: int
+    folder: _Number
+    last: _Number
     """The highest number that a file ever had."""
-    sent: int = 0
+    sent: _Number = 0
     """The highest number that was ever sent with an end that nobody may have seen."""
 
 
@@ -115,11 +119,12 @@ class Spool:
         """
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
-            handle = os.open(self.folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
+            handle = os.open(self.folder / "lock", flags, 0o600)
         except OSError as error:
             raise SpoolError(f"cannot be written ({error.strerror})") from None
         try:
-            wait = budget.part(LOCK_WAIT_SECONDS)
+            wait = budget.part(SPOOL_LOCK_SECONDS)
             while True:
                 try:
                     fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -135,11 +140,11 @@ class Spool:
     def add(self, own: Group) -> Batch | None:
         """Write a run's counts; None when there is nothing to keep. Raises SpoolError."""
         kept = counts(own)
-        full = self.keep and len(self._files()) >= MAX_FILES
+        full = self.keep and len(self._files()) >= SPOOL_FILES
         if full:
             self.problems.append(
-                f"{self.folder} holds {MAX_FILES} runs already, so of this run only the number of "
-                "lost drops is kept"
+                f"{self.folder} holds {SPOOL_FILES} runs already, so of this run only the number "
+                "of lost drops is kept"
             )
         if full or not self.keep:
             lost = drops(kept) + total(kept, LOST)
@@ -156,19 +161,25 @@ class Spool:
         found = []
         for path in self._files():
             try:
-                if path.stat().st_size > MAX_FILE_BYTES:
-                    raise ValueError
-                file = msgspec.json.decode(path.read_bytes(), type=_File)
+                content = read_regular(path, SPOOL_FILE_BYTES)
+                file = msgspec.json.decode(content, type=_File)
                 found.append(Batch(file.folder, file.number, _grouped(file.series), path))
-            except OSError:
+            except FileNotFoundError:
                 continue
-            except (msgspec.MsgspecError, ValueError):
-                self.problems.append(
-                    f"{path}: expected kept counts, found something else; it was put aside and "
-                    "its counts are lost"
-                )
-                path.replace(path.with_suffix(".damaged"))
+            except (OSError, msgspec.MsgspecError, ValueError, KeyError, RecursionError) as error:
+                self._put_aside(path, error)
         return sorted(found, key=lambda one: (one.folder, one.number))
+
+    def _put_aside(self, path: Path, error: Exception) -> None:
+        if isinstance(error, OSError) and not isinstance(error, NotAFileError | TooLargeError):
+            self.problems.append(f"{path}: cannot be read ({error.strerror}); it waits")
+            return
+        what = "it was put aside and its counts are lost"
+        try:
+            path.replace(path.with_suffix(".damaged"))
+        except OSError as problem:
+            what = f"it cannot be put aside ({problem.strerror}), and its counts are lost"
+        self.problems.append(f"{path}: expected kept counts, found something else; {what}")
 
     def remove(self, batches: Sequence[Batch]) -> None:
         """Delete what was delivered."""
@@ -207,8 +218,9 @@ class Spool:
 
     def _state(self) -> _State:
         try:
-            return msgspec.json.decode((self.folder / STATE).read_bytes(), type=_State)
-        except (OSError, msgspec.MsgspecError):
+            content = read_regular(self.folder / STATE, SPOOL_FILE_BYTES)
+            return msgspec.json.decode(content, type=_State)
+        except (OSError, ValueError, msgspec.MsgspecError, RecursionError):
             return _State(secrets.randbits(52), 0)
 
     def _next(self) -> _State:
@@ -219,10 +231,9 @@ class Spool:
         return state
 
     def _write(self, path: Path, content: Any) -> None:
-        partial = path.with_name(path.name + ".partial")
         try:
-            partial.write_bytes(msgspec.json.encode(content))
-            os.replace(partial, path)
+            clear(path)
+            write_whole(path, msgspec.json.encode(content), mode=0o600)
         except OSError as error:
             raise SpoolError(f"cannot be written ({error.strerror})") from None
 
@@ -244,7 +255,15 @@ def _listed(group: Group) -> list[_Series]:
 def _grouped(series: list[_Series]) -> Group:
     group: Group = {}
     for one in series:
-        if len(one.bounds) != len(one.cumulative):
+        spec = BY_NAME[one.name]
+        numbers = one.value, one.count, *one.bounds, *one.cumulative
+        if (
+            len(one.bounds) != len(one.cumulative)
+            or spec.type != ("histogram" if one.histogram else "counter")
+            or not {*spec.labels} <= {name for name, _ in one.labels}
+            or not all(re.fullmatch(r"[a-zA-Z_][a-zA-Z0-9_]{0,99}", name) for name, _ in one.labels)
+            or not all(math.isfinite(number) and number >= 0 for number in numbers)
+        ):
             raise ValueError
         family = group.setdefault(one.name, Family("histogram" if one.histogram else "counter"))
         family.series[one.labels] = (

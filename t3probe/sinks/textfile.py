@@ -12,17 +12,15 @@ node_exporter: https://github.com/prometheus/node_exporter#textfile-collector
 
 from __future__ import annotations
 
-import glob
 import os
-import stat
-import tempfile
 import threading
 from collections.abc import Iterable, Mapping
-from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from t3probe import metrics
+from t3probe.bounds import TEXTFILE_BYTES, TEXTFILE_SECONDS
+from t3probe.files import TooLargeError, clear, read_regular, write_whole
 from t3probe.metrics import carry
 from t3probe.metrics.text import rendered
 from t3probe.sinks import Batch, Deliver, Report
@@ -30,12 +28,9 @@ from t3probe.sinks import Batch, Deliver, Report
 if TYPE_CHECKING:
     from prometheus_client.core import Metric
 
-__all__ = ["MAX_FILE_BYTES", "sink"]
+__all__ = ["sink"]
 
-MAX_FILE_BYTES = 64 << 20
-"""A larger file is not ours: ten thousand upstreams make 2 MB."""
 UPSTREAMS = "t3probe_backend_"
-WRITE_SECONDS = 1.0
 THREAD = "t3probe textfile"
 ADVICE = "mend that, or name another file in delivery.textfile"
 
@@ -65,7 +60,9 @@ class _Textfile:
             self._zeros = own
         if not batch.correction:
             own = carry.filled(own, self._zeros)
-        seconds = WRITE_SECONDS if batch.seconds is None else min(WRITE_SECONDS, batch.seconds)
+        seconds = (
+            TEXTFILE_SECONDS if batch.seconds is None else min(TEXTFILE_SECONDS, batch.seconds)
+        )
         done: list[Report] = []
         broken: list[Exception] = []
 
@@ -117,13 +114,14 @@ class _Textfile:
             families, trouble = _read(file)
             there = carry.standing(families, own)
             if batch.opening:
-                _clear(file)
+                clear(file)
                 if not carry.missing(own, there):
                     return Report(True, f"{file}: every series is there already", there)
                 families, trouble = _read(file, upstreams=True)
                 there = carry.standing(families, own)
             whole = (carry.filled if batch.opening else carry.continued)(there, own)
-        _write(file, rendered(whole))
+        # node_exporter is another user.
+        write_whole(file, rendered(whole), mode=0o644, sync=True)
         self._written = whole
         number = sum(len(one.series) for one in whole.values())
         known = whole if batch.opening else None
@@ -138,16 +136,13 @@ def _read(file: Path, upstreams: bool = False) -> tuple[list[Metric], str]:
     """
     again = "so its counters begin again at 0"
     try:
-        found = file.stat()
-        if not stat.S_ISREG(found.st_mode):
-            raise FileExistsError(0, "expected a regular file, found something else")
-        if found.st_size > MAX_FILE_BYTES:
-            return [], f"; found {found.st_size} bytes there, which are not ours, {again}"
-        text = file.read_text(encoding="utf-8")
+        text = read_regular(file, TEXTFILE_BYTES).decode("utf-8")
     except FileNotFoundError:
         return [], ""
     except PermissionError:
         return [], f"; what was there may not be read, {again}"
+    except TooLargeError:
+        return [], f"; found more than {TEXTFILE_BYTES} bytes there, which are not ours, {again}"
     except UnicodeDecodeError:
         return [], f"; what was there is no text, {again}"
     if not upstreams:
@@ -168,28 +163,3 @@ def _parsed(text: str) -> list[Metric]:
 def _ours(families: Iterable[Metric]) -> list[Metric]:
     known = {name.removesuffix("_total") for name in metrics.BY_NAME}
     return [one for one in families if one.name in known]
-
-
-def _clear(file: Path) -> None:
-    """Delete what writers left behind that were killed, or given up as too slow."""
-    for one in file.parent.glob(f".{glob.escape(file.name)}.*.partial"):
-        with suppress(OSError):
-            one.unlink()
-
-
-def _write(file: Path, content: bytes) -> None:
-    """Beside, then renamed. Raises OSError, and leaves nothing behind when it does."""
-    handle, beside = tempfile.mkstemp(prefix=f".{file.name}.", suffix=".partial", dir=file.parent)
-    try:
-        with open(handle, "wb") as stream:
-            stream.write(content)
-            stream.flush()
-            # node_exporter is another user; mkstemp lets only ours read.
-            os.fchmod(stream.fileno(), 0o644)
-            # Some file systems rename before the content is there; a power cut then leaves
-            # an empty file, and every counter would begin again.
-            os.fsync(stream.fileno())
-        os.replace(beside, file)
-    except BaseException:
-        os.unlink(beside)
-        raise

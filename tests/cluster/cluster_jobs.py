@@ -137,20 +137,37 @@ def results_are_delivered(objects: list[Object]) -> Iterator[str]:
 
 
 @policy
-def secrets_by_reference(objects: list[Object]) -> Iterator[str]:
+def secrets_are_mounted(objects: list[Object]) -> Iterator[str]:
     if of_kind(objects, "Secret"):
         yield "a Secret stands in the manifests"
     for owner, template in templates(objects):
-        secret = [one for one in container(template).get("env", []) if "valueFrom" in one]
-        for one in secret:
-            reference = one["valueFrom"]["secretKeyRef"]
-            yield from differing(one["name"], reference.get("optional"), True)
-        if owner["kind"] == "CronJob":
-            wanted = [f"T3PROBE_GATEWAY_{one}" for one in ("TOKEN", "USER", "PASSWORD")]
-            yield from differing("secrets", [one["name"] for one in secret], wanted)
-        for name in literals(objects, template):
+        only, volumes = container(template), template["spec"]["volumes"]
+        if any("valueFrom" in one for one in only.get("env", [])):
+            yield "a variable with a value from elsewhere"
+        if any("secretRef" in one for one in only.get("envFrom", [])):
+            yield "a Secret in the environment"
+        mounts = {one["name"]: one for one in only["volumeMounts"]}
+        places = {}
+        for volume in volumes:
+            if "secret" in volume:
+                mount = mounts[volume["name"]]
+                places[mount["mountPath"]] = volume["secret"]["secretName"]
+                yield from differing("read-only", mount.get("readOnly"), True)
+                yield from differing("optional", volume["secret"].get("optional"), True)
+                yield from differing("mode", volume["secret"].get("defaultMode"), 0o440)
+        named = {}
+        for name, value in literals(objects, template).items():
             if re.search("TOKEN|USER|PASSW|SECRET", name):
-                yield f"{name} holds a literal"
+                named[name] = value
+                if not name.endswith("_FILE") or value.rpartition("/")[0] not in places:
+                    yield f"{name} names no file of a mounted Secret"
+        if owner["kind"] == "CronJob":
+            keys = "TOKEN", "USER", "PASSWORD"
+            wanted = {
+                f"T3PROBE_GATEWAY_{one}_FILE": f"/etc/t3probe-gateway/{one.lower()}" for one in keys
+            }
+            yield from differing("secrets", named, wanted)
+            yield from differing("places", places, {"/etc/t3probe-gateway": "t3probe-gateway"})
 
 
 @policy

@@ -63,6 +63,10 @@ def _held(policy: str, *changes: tuple[tuple[str | int, ...], Any]) -> list[Muta
     return [Mutation(policy, "watch", "Deployment", path, value) for path, value in changes]
 
 
+def _by_key(name: str) -> Object:
+    return {"name": name, "valueFrom": {"secretKeyRef": {"name": "x", "key": "y"}}}
+
+
 def _env(name: str, value: str) -> Any:
     return {"name": name, "value": value}
 
@@ -144,13 +148,18 @@ MUTATIONS: list[Mutation] = [
         ((*BOX, "env", "+"), _env("T3PROBE__DELIVERY__GATEWAY", "pushgateway:9091")),
     ),
     *_cron(
-        "secrets_by_reference",
-        ((*BOX, "env", 3, "valueFrom", "secretKeyRef", "optional"), False),
-        ((*BOX, "env", 4, "valueFrom", "secretKeyRef", "optional"), GONE),
+        "secrets_are_mounted",
+        ((*POD, "volumes", 2, "secret", "optional"), False),
+        ((*POD, "volumes", 2, "secret", "optional"), GONE),
+        ((*POD, "volumes", 2, "secret", "defaultMode"), 0o444),
+        ((*BOX, "volumeMounts", 2, "readOnly"), False),
+        ((*BOX, "volumeMounts", 2, "mountPath"), "/etc/other"),
         ((*BOX, "env", 5), GONE),
         ((*BOX, "env", 5), _env("T3PROBE_GATEWAY_PASSWORD", "x")),
+        ((*BOX, "env", "+"), _by_key("T3PROBE_GATEWAY_PASSWORD")),
+        ((*BOX, "envFrom", "+"), {"secretRef": {"name": "t3probe-gateway"}}),
     ),
-    *_held("secrets_by_reference", ((*HELD_BOX, "env", "+"), _env("T3PROBE_GATEWAY_TOKEN", "x"))),
+    *_held("secrets_are_mounted", ((*HELD_BOX, "env", "+"), _env("T3PROBE_GATEWAY_TOKEN", "x"))),
     *_cron(
         "memory_has_a_limit",
         ((*BOX, "resources", "limits", "memory"), GONE),
@@ -251,7 +260,11 @@ MUTATIONS: list[Mutation] = [
         (("metadata", "annotations"), GONE),
     ),
     *_cron(
-        "images_have_a_tag",
+        "images_have_a_tag_or_a_digest",
+        ((*BOX, "image"), "registry.example.org/t3probe@sha256:0123abcd"),
+        ((*BOX, "image"), "registry.example.org/t3probe@sha256:" + "0" * 64),
+        ((*BOX, "image"), "registry.example.org/t3probe@md5:" + "0123456789abcdef" * 4),
+        ((*BOX, "image"), "registry.example.org/t3probe@sha256:<digest>"),
         ((*BOX, "image"), "registry.example.org/t3probe"),
         ((*BOX, "image"), "registry.example.org/t3probe:latest"),
         ((*BOX, "image"), "registry.example.org:5000/t3probe"),

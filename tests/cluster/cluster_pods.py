@@ -51,7 +51,7 @@ def restricted_pods(objects: list[Object]) -> Iterator[str]:
         for key in ("hostNetwork", "hostPID", "hostIPC"):
             yield from differing(key, pod.get(key, False), False)
         for volume in pod["volumes"]:
-            if not set(volume) - {"name"} <= {"configMap", "emptyDir"}:
+            if not set(volume) - {"name"} <= {"configMap", "emptyDir", "secret"}:
                 yield f"{name}: a volume of another kind: {sorted(volume)}"
         if pod.get("initContainers") or pod.get("ephemeralContainers"):
             yield f"{name}: a container more"
@@ -134,13 +134,14 @@ def recommended_labels(objects: list[Object]) -> Iterator[str]:
 
 
 @policy
-def images_have_a_tag(objects: list[Object]) -> Iterator[str]:
+def images_have_a_tag_or_a_digest(objects: list[Object]) -> Iterator[str]:
     for _, template in templates(objects):
         only = container(template)
-        match = re.fullmatch(r"(?:[^/]+/)*[a-z0-9._-]+:([A-Za-z0-9._-]+)", only["image"])
-        if match is None or match[1] == "latest":
+        form = r"(?:[^/]+/)*[a-z0-9._-]+(?::([A-Za-z0-9._-]+)|@sha256:([0-9a-f]{64}))"
+        match = re.fullmatch(form, only["image"])
+        if match is None or match[1] == "latest" or (match[2] and len(set(match[2])) < 8):
             yield f"image {only['image']}"
-        elif match[1] != VERSION:
+        elif match[1] and match[1] != VERSION:
             yield f"image {only['image']} is not version {VERSION}"
         yield from differing("pull", only.get("imagePullPolicy"), "IfNotPresent")
 

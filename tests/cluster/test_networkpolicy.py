@@ -164,8 +164,41 @@ def test_public_is_what_is_routed_in_public(address: ipaddress.IPv4Address) -> N
     block = {"cidr": PUBLIC[0].cidr, "except": list(PUBLIC[0].without)}
     rules = {"policyTypes": ["Egress"], "egress": [{"to": [{"ipBlock": block}]}]}
     routed = address.is_global and not address.is_multicast
-    if address not in ipaddress.ip_network("192.0.0.0/24"):
+    if address not in ipaddress.ip_network("192.0.0.0/24") and str(address) != "168.63.129.16":
+        routed = routed and address not in ipaddress.ip_network("192.88.99.0/24")
         assert allowed(rules, "egress", Target(str(address), 443)) == routed
+
+
+PRIVATE = (
+    "10.0.0.1", "172.16.0.1", "192.168.1.1", "100.64.0.1", "100.100.100.200", "127.0.0.1",
+    "169.254.169.254", "168.63.129.16", "192.0.0.192", "192.88.99.1",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("path", [JOB, WATCH], ids=["job", "watch"])
+@pytest.mark.parametrize("address", PRIVATE)
+def test_no_way_of_writing_a_private_address_is_public(address: str, path: Path) -> None:
+    """As itself, 6to4, mapped, NAT64 and Teredo, each at both ends of its range."""
+    number = int(ipaddress.IPv4Address(address))
+    ipv6 = [
+        (0x2002 << 112) | (number << 80), (0x2002 << 112) | (number << 80) | (2**80 - 1),
+        (0xFFFF << 32) | number, (0x64FF9B << 96) | number, number,
+        (0x20010000 << 96) | (number ^ 0xFFFFFFFF), (0x20010000 << 96) | (number << 64),
+    ]  # fmt: skip
+    for one in (address, *(str(ipaddress.IPv6Address(number)) for number in ipv6)):
+        assert not allowed(spec(path), "egress", Target(one, 443)), one
+
+
+@pytest.mark.parametrize(
+    "address", ["fe80::1", "fc00::1", "fd00:ec2::254", "fd20:ce::254", "ff02::1", "::1", "3fff::1"]
+)
+def test_no_local_address_is_public(address: str) -> None:
+    assert not allowed(spec(JOB), "egress", Target(address, 443))
+
+
+def test_public_ipv6_is_let_out() -> None:
+    for one in ("2606:4700::1111", "2a00:1450:4001::1", "2400:cb00::1", "2001:4860:4860::8888"):
+        assert allowed(spec(JOB), "egress", Target(one, 443)), one
 
 
 def test_an_empty_deployment_dials_dns_alone() -> None:

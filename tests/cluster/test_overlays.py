@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 import shutil
 import subprocess
@@ -171,7 +172,35 @@ def test_the_three_values_stand_in_one_place(tmp_path: Path) -> None:
             if owner["kind"] == "CronJob":
                 environ = literals(objects, template)
                 assert environ["T3PROBE__DELIVERY__GATEWAY"] == "https://p.example"
-        assert not set(broken(objects)) - {"images_have_a_tag"}  # not this project's version
+        assert not set(broken(objects)) - {
+            "images_have_a_tag_or_a_digest"
+        }  # not this project's version
+
+
+@pytest.mark.parametrize("overlay", ALL)
+def test_the_place_of_the_digest_is_where_the_settings_say(overlay: str, tmp_path: Path) -> None:
+    """In place of the tag; the digest here is one of no image."""
+    for name in ("cronjob", "deployments"):
+        shutil.copytree(ROOT / name, tmp_path / name)
+    settings = tmp_path / "cronjob" / "overlays" / "settings" / "kustomization.yaml"
+    text = settings.read_text()
+    assert "`digest: sha256:...` in place of newTag" in text
+    digest = "sha256:" + hashlib.sha256(b"no image").hexdigest()
+    settings.write_text(text.replace("    newTag: 0.1.0", f"    digest: {digest}"))
+    objects = built(tmp_path / "cronjob" / "overlays" / overlay)
+    for _, template in templates(objects):
+        assert container(template)["image"] == f"registry.example.org/t3probe@{digest}"
+    assert broken(objects) == {}
+
+
+def test_no_digest_is_stored_that_nobody_looked_up() -> None:
+    """Where one is put in, this test is told which."""
+    stored = [
+        path
+        for path in (ROOT / "cronjob").rglob("*.yaml")
+        if re.search("sha256:[0-9a-f]", path.read_text())
+    ]
+    assert stored == []
 
 
 def test_the_budget_of_the_minute_adds_up() -> None:

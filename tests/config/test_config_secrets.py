@@ -96,3 +96,20 @@ def test_files_that_hold_no_secret(content: bytes, said: str, tmp_path: Path) ->
     (tmp_path / "s").write_bytes(content)
     said = f"T3PROBE_GATEWAY_PASSWORD_FILE: {said}"
     assert refused({"T3PROBE_GATEWAY_PASSWORD_FILE": str(tmp_path / "s")}) == said
+
+
+@pytest.mark.parametrize("there", ["..data", ""])
+def test_a_key_that_a_mounted_secret_does_not_hold_is_none(there: str, tmp_path: Path) -> None:
+    if there:
+        (tmp_path / there).mkdir()
+    environ = {"T3PROBE_GATEWAY_PASSWORD_FILE": str(tmp_path / "password")}
+    assert secret("gateway_password", environ) is None
+    (tmp_path / "other").touch()
+    (tmp_path / "password").write_text("s3cret\n")
+    assert secret("gateway_password", environ) == "s3cret"
+
+
+def test_a_mistyped_name_in_any_other_folder_is_a_mistake(tmp_path: Path) -> None:
+    (tmp_path / "password").write_text("s3cret")
+    environ = {"T3PROBE_GATEWAY_PASSWORD_FILE": str(tmp_path / "pasword")}
+    assert refused(environ) == f"{EXPECTED}, found no such file or directory"

@@ -156,7 +156,7 @@ def test_a_folder_in_use_is_not_waited_for_long(tmp_path: Path) -> None:
 
 
 def test_the_folder_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(spooling, "MAX_FILES", 2)
+    monkeypatch.setattr(spooling, "SPOOL_FILES", 2)
     memory = spool(tmp_path)
     run = going.from_metrics(run_families({DROP: 2}, {"internal": [1.0]}))
     for _ in range(3):

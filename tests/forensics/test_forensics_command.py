@@ -219,7 +219,7 @@ def test_an_empty_file(tmp_path: Path, capsys: Capture) -> None:
     ("words", "sentence"),
     [
         (["nowhere.log"], "nowhere.log: cannot be read: No such file or directory; name a log"),
-        (["."], ".: cannot be read: Is a directory"),
+        (["."], ".: cannot be read: expected a file, found a folder"),
         (["/dev/null", "--around", "noon"], "expected a time such as 14:03"),
         (["/dev/null", "--around", "14:03", "--since", "14:00"], "found both; leave one out"),
         (["/dev/null", "--since", "2026-11-20 15:00", "--until", "2026-11-20 14:00"], "swap them"),

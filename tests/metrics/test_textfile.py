@@ -92,11 +92,11 @@ def test_a_reader_never_sees_half_a_file(tmp_path: Path, monkeypatch: pytest.Mon
     written, seen = file.read_bytes(), []
     replace = os.replace
 
-    def look(source: str, target: Path) -> None:
+    def look(source: Path, target: Path) -> None:
         seen.append(file.read_bytes())
-        assert Path(source).parent == tmp_path
-        assert not source.endswith(".prom")
-        assert Path(source).read_bytes().endswith(b"\n")
+        assert source.parent == tmp_path
+        assert source.suffix != ".prom"
+        assert source.read_bytes().endswith(b"\n")
         replace(source, target)
 
     monkeypatch.setattr(os, "replace", look)
@@ -196,7 +196,7 @@ def test_a_huge_file_is_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     file = tmp_path / "t3probe.prom"
     deliver = textfile.sink(file, VANTAGE)
     assert deliver(Batch(recorded())).ok
-    monkeypatch.setattr(textfile, "MAX_FILE_BYTES", 100)
+    monkeypatch.setattr(textfile, "TEXTFILE_BYTES", 100)
     report = deliver(Batch(recorded()))
     assert report.ok
     assert "not ours" in report.sentence

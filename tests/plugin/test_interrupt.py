@@ -172,9 +172,10 @@ def test_half_a_file_does_not(junit: JUnitFile, writer: Writer, tmp_path: Path) 
     assert os.listdir(tmp_path) == ["junit.xml"]
 
 
-def test_nothing_written_changes_nothing(junit: JUnitFile, tmp_path: Path) -> None:
-    with junit.written_whole():
+def test_nothing_written_changes_nothing_and_is_said(junit: JUnitFile, tmp_path: Path) -> None:
+    with pytest.raises(OSError, match="it is not whole"), junit.written_whole():
         pass
+    assert os.listdir(tmp_path) == ["junit.xml"]
     assert (tmp_path / "junit.xml").read_text() == "old"
 
 

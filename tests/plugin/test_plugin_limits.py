@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from plugin_runner import ENVIRON, ROOT, Runner
+from plugin_runner import ENVIRON, ROOT
 
 from t3probe.usage import refused_by_system
 
@@ -35,16 +35,6 @@ def test_too_few_open_files_for_the_lab(files: str, tmp_path: Path) -> None:
 def test_a_soft_limit_is_raised(tmp_path: Path) -> None:
     done = limited(files="-Sn 64", where=tmp_path)
     assert done.returncode == 0, done.stdout + done.stderr
-
-
-def test_a_record_that_cannot_be_written(checks: Runner, tmp_path: Path) -> None:
-    (tmp_path / "results" / "junit.xml.partial").mkdir(parents=True)
-    done = checks("--hold", "0")
-    assert done.code == 4, done.output
-    assert "the record cannot be written: Is a directory" in done.output
-    assert "VERDICT" in done.output
-    assert "Traceback" not in done.output
-    assert "record: " not in done.output
 
 
 @pytest.mark.parametrize(

@@ -260,3 +260,14 @@ def test_no_bytes_break_it(pieces: list[bytes], start: bytes) -> None:
     reader = read(start, *pieces, end=True)
     assert reader.no_http.isascii()
     assert len(reader.body) <= BODY_BYTES
+
+
+@pytest.mark.parametrize("size", [200, 253, 300, 5000])
+@pytest.mark.parametrize("at", [0, 4, 255, 260])
+def test_a_long_first_line_that_is_no_status_is_not_http(size: int, at: int) -> None:
+    """Longer than what is looked at before its end is there."""
+    data = b"HTTP" + b"[" * size + b"\r\n" + BODY
+    reader = read(data[:at], data[at:])
+    assert (reader.status, reader.over) == (0, True)
+    assert reader.no_http.startswith("the answer begins with 'HTTP[[[")
+    assert reader.begins.startswith(b"HTTP[[[")

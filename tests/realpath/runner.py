@@ -47,8 +47,8 @@ ROOT = Path(__file__).resolve().parents[2]
 STACKS = int(os.environ.get("REALPATH_STACKS", "7"))
 TRIES = 3
 """So often a run is made that says nothing about the verdict: it was over before the moment of its
-fault, or the prober itself stood on no firm ground. From the second time on it has the machine for
-itself, as far as we are concerned."""
+fault, or the prober itself stood on no firm ground. From the second time on it shares the machine
+with one other at most, as far as we are concerned."""
 LATE_SECONDS = 0.05
 """With an event loop of its own that was later than this the prober has met other times than those
 that the table is about. Whom it then convicts or clears wrongly counts all the same."""
@@ -343,7 +343,7 @@ class Pool:
         for _ in range(stacks):
             self._free.put(None)
         self._threads = ThreadPoolExecutor(stacks)
-        self._alone = ThreadPoolExecutor(1)
+        self._alone = ThreadPoolExecutor(2)
         self._begun: list[Future[None]] = []
 
     def submit(self, line: Line, name: str = "") -> Future[Result]:
@@ -363,7 +363,7 @@ class Pool:
             yield one.result()
 
     def _first(self, what: Callable[[Stack, Path], T], folder: Path, told: Future[T]) -> None:
-        """Do it beside others, and once more without them where that told nothing."""
+        """Do it beside others, and again when they are through where that told nothing."""
         try:
             if not (result := self._do(what, folder)).says_nothing:
                 told.set_result(result)

@@ -125,16 +125,17 @@ def test_a_link_stays_a_link(tmp_path: Path) -> None:
 
 
 def test_an_old_page_stays_when_the_new_one_fails(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     out = tmp_path / "out.html"
     out.write_text("old")
 
-    def full(self: Path, data: bytes) -> int:
+    def full(*_: object) -> int:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(Path, "write_bytes", full)
+    monkeypatch.setattr("os.replace", full)
     assert main(["report", TUNNEL, "-o", str(out)]) == 1
+    assert "No space left on device; what stands there is an older page" in capsys.readouterr().err
     monkeypatch.undo()
     assert [one.name for one in tmp_path.iterdir()] == ["out.html"]
     assert out.read_text() == "old"
