@@ -21,7 +21,7 @@ from t3probe.probes.base import (
 from t3probe.probes.foreign import refusal
 from t3probe.probes.http_client import Answer, HttpClient
 from t3probe.probes.marks import asked_apart, nearby, new_nonce, replayed
-from t3probe.probes.redirects import Url, parse
+from t3probe.probes.redirects import Url, leads_on, onward, parse
 from t3probe.probes.sso import hides, sso_answer, wants
 from t3probe.tcpinfo import claim
 
@@ -132,6 +132,7 @@ class HttpLine(Line):
         if status in self.leg.expect_status:
             return
         answer.check_busy()
+        answer.check_asked()
         login = f": {asked}" if status == 401 and (asked := wants(answer.headers)) else ""
         if not self.leg.expect_status:
             wall = sso_answer(status, answer.headers, answer.body, sso, self._asked)
@@ -140,6 +141,9 @@ class HttpLine(Line):
             hidden = answer.unread and status < 300 and hides(status, answer.headers, sso)
             if hidden and not self.leg.refused_ok:
                 words = f"HTTP {status} with a body that is {answer.unread}"
+                raise answer.error(http_reason(status), words, tells=False)
+            if leads_on(status) and onward(status, answer.headers, b"", self._asked) is None:
+                words = f"HTTP {status} names no place to go to"
                 raise answer.error(http_reason(status), words, tells=False)
             if 200 <= status < 400:
                 return
