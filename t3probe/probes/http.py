@@ -132,7 +132,6 @@ class HttpLine(Line):
         if status in self.leg.expect_status:
             return
         answer.check_busy()
-        answer.check_asked()
         login = f": {asked}" if status == 401 and (asked := wants(answer.headers)) else ""
         if not self.leg.expect_status:
             wall = sso_answer(status, answer.headers, answer.body, sso, self._asked)
@@ -146,6 +145,7 @@ class HttpLine(Line):
                 words = f"HTTP {status} names no place to go to"
                 raise answer.error(http_reason(status), words, tells=False)
             if 200 <= status < 400:
+                answer.check_asked()
                 return
         foreign = refusal(status, answer.body)
         if foreign is not None and not self.leg.refused_ok:
