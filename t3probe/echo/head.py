@@ -36,7 +36,7 @@ NO_NONCE = "-"
 
 _GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 _LINE = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+) ([\x21-\x7e]+) HTTP/(\d)\.(\d)")
-_FIELD = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+):[ \t]*([^\x00-\x08\x0a-\x1f\x7f]*)")
+_FIELD = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+):[ \t]*+([^\x00-\x08\x0a-\x1f\x7f]*)")
 _ABSOLUTE = re.compile(r"https?://[^/?]*", re.IGNORECASE)
 _MOST_FIELDS = 100
 _NONCE = re.compile(r"[0-9A-Fa-f]{1,64}", re.ASCII)

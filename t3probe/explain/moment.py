@@ -14,6 +14,7 @@ from datetime import UTC, date, datetime, timedelta, timezone, tzinfo
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
+from t3probe.bounds import MOMENT_CHARACTERS
 from t3probe.explain.days import Day, TimeError, read_day
 
 __all__ = ["Moment", "TimeError", "ago_text", "read_moment", "read_zone"]
@@ -42,8 +43,8 @@ _OFFSET = re.compile(
     r"(?:(?:UTC|GMT|Z)\s?)?([+-])(\d{1,2})(?::?([0-5]\d))?(?::?([0-5]\d))?(?![\w:])", re.I
 )
 _NAME = re.compile(r"[A-Za-z][A-Za-z_]*(?:[/+-][A-Za-z0-9_+-]+)*")
-_COMMENT = re.compile(r"\s*\(([^()]*)\)")
-_ZONE_BEHIND = re.compile(r"\s*\[([A-Za-z][\w/+-]*)\]$")
+_COMMENT = re.compile(r"\s?\(([^()]*)\)")
+_ZONE_BEHIND = re.compile(r"\s?\[([A-Za-z][\w/+-]*)\]$")
 """RFC 9557: `+01:00[Europe/Berlin]`."""
 _MONOTONIC = re.compile(r" m=[+-][\d.]+$")
 """What Go's `time.Time` prints behind a time."""
@@ -126,6 +127,8 @@ def read_moment(
     is the newest such time that does not lie in the future; `future`: a whole date may.
     """
     said = "".join(one if one.isprintable() else "?" for one in text.strip())[:60]
+    if len(text) > MOMENT_CHARACTERS:
+        raise _unreadable(said)
     words = " ".join(text.replace("\u2212", "-").split()).strip("\"'<>,; ")
     if words[:1] == "[" and words[-1:] == "]" and words.count("[") == 1:
         words = words[1:-1].strip()

@@ -24,7 +24,7 @@ LAST_SECOND = 253_402_300_799
 
 assert len(KINDS) + len(CONN_CODES) <= 1 << CODE_BITS
 
-_NUMBERS = re.compile(rb"(?=[0-9a-fA-F]*\d)[0-9a-fA-F]{1,64}|\d+")
+_NUMBERS = re.compile(rb"(?=[0-9a-fA-F]{0,63}\d)[0-9a-fA-F]{1,64}|\d+")
 _ODD = re.compile(r"[^ -~]")
 
 

@@ -241,8 +241,8 @@ def http_reason(status: int) -> Reason:
 
 _UNPRINTABLE = re.compile(r"[^\x20-\x7e]")
 _SECRET_VALUE = re.compile(
-    r"((?:ticket|token|secret|passw\w*|cookie|session|authorization|credential|api.?key"
-    r"|signature)[\w.-]*[\"']?\s*[:=]\s*(?:bearer\s|basic\s)?\s*)[^\s,;&]+",
+    r"((?<![\w.-])(?>[\w.-]*?(?:ticket|token|secret|passw|cookie|session|authorization|credential"
+    r"|api.?key|signature))[\w.-]*+[\"']?\s*+[:=]\s*+(?:bearer\s|basic\s)?\s*+)[^\s,;&]+",
     re.IGNORECASE,
 )
 _SECRET_WORD = re.compile(r"\b(bearer|basic)\s+[^\s,;(][^\s,;]*", re.IGNORECASE)

@@ -14,13 +14,14 @@ import zlib
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from t3probe.bounds import GZIP_MEMBERS
 from t3probe.probes.http_wire import BODY_BYTES, values_of
 
 __all__ = ["as_text", "decoded"]
 
 _MAX_ENCODINGS = 5
-_META_CHARSET = re.compile(rb"<meta\b[^>]{0,200}?\bcharset\s*=\s*[\"']?\s*([\w.:-]{1,40})", re.I)
-_CHARSET = re.compile(r"charset\s*=\s*[\"']?\s*([\w.:-]{1,40})", re.IGNORECASE)
+_META_CHARSET = re.compile(rb"<meta\b[^>]{0,200}?\bcharset\s*+=\s*+[\"']?\s*+([\w.:-]{1,40})", re.I)
+_CHARSET = re.compile(r"charset\s*+=\s*+[\"']?\s*+([\w.:-]{1,40})", re.IGNORECASE)
 _BOMS = (
     (codecs.BOM_UTF8, "utf-8"),
     (codecs.BOM_UTF16_LE, "utf-16-le"),
@@ -56,8 +57,11 @@ def _shown(coding: str) -> str:
 
 
 def _gzip(data: bytes) -> bytes:
-    out = bytearray()
+    out, members = bytearray(), 0
     while data and len(out) < BODY_BYTES:
+        members += 1
+        if members > GZIP_MEMBERS:
+            raise ValueError("too many members")
         one = zlib.decompressobj(zlib.MAX_WBITS | 16)
         try:
             out += one.decompress(data, BODY_BYTES - len(out))

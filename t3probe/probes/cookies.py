@@ -11,13 +11,12 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from t3probe.bounds import COOKIE_BYTES, COOKIES
 from t3probe.probes.http_wire import values
 from t3probe.probes.redirects import Url, host_of
 
 __all__ = ["Cookies"]
 
-_MOST = 50
-_MOST_BYTES = 4096
 _YEAR = re.compile(r"(\d\d(?:\d\d)?)\s+\d\d?:\d\d", re.ASCII)
 """In a date: a cookie is taken back by one of the last century, and no clock is asked."""
 
@@ -30,7 +29,9 @@ class Cookies:
 
     def take(self, headers: Mapping[str, Any], url: Url) -> None:
         """What the answer for `url` sets; what a browser would not keep for its host is left."""
-        for line in values(headers, "set-cookie"):
+        for line in values(headers, "set-cookie")[:COOKIES]:
+            if len(line) > COOKIE_BYTES:
+                continue
             pair, *more = line.split(";")
             name, _, value = (one.strip() for one in pair.partition("="))
             fields = (one.partition("=") for one in more)
@@ -39,13 +40,13 @@ class Cookies:
             if domain and domain != url.host and not url.host.endswith(f".{domain}"):
                 continue
             barred = "secure" in says and url.scheme != "https"
-            if not name or len(line) > _MOST_BYTES or barred:
+            if not name or barred:
                 continue
             path = says.get("path", "")
             if not path.startswith("/"):
                 path = url.path.rpartition("/")[0] or "/"
             self._kept.pop((name, path), None)
-            if not _gone(says) and len(self._kept) < _MOST:
+            if not _gone(says) and len(self._kept) < COOKIES:
                 self._kept[name, path] = value
 
     def given(self, url: Url) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import NamedTuple
 
 import dns.edns
@@ -16,6 +16,7 @@ import dns.rdataclass
 import dns.rdatatype
 import dns.rrset
 
+from t3probe.bounds import DNS_MESSAGE_BYTES
 from t3probe.config.endpoints import plain_host
 from t3probe.config.types import Leg
 from t3probe.probes.base import (
@@ -47,7 +48,6 @@ __all__ = [
 ANSWERED = "DoH answered "
 """How the sentence about a provider's bad answer begins."""
 _MEDIA_TYPE = "application/dns-message"
-_MOST_BYTES = 4096
 _MOST_REASONS = 3
 _CUT = frozenset(
     {
@@ -95,7 +95,7 @@ def query_message(name: str, record_type: str) -> bytes:
 
     EDNS is there because without it nobody may say why there is no answer (RFC 8914).
     """
-    message = dns.message.make_query(name, record_type, use_edns=0, payload=_MOST_BYTES)
+    message = dns.message.make_query(name, record_type, use_edns=0, payload=DNS_MESSAGE_BYTES)
     message.id = 0
     return message.to_wire()
 
@@ -107,6 +107,9 @@ def read_message(body: bytes, name: str, record_type: str = "A") -> list[str]:
     NoAddress when there is no such name, or its aliases never end; ProbeError (`resolver_failed`)
     for garbage, an error code, or an answer to another question.
     """
+    if len(body) > DNS_MESSAGE_BYTES:
+        size = f"{DNS_MESSAGE_BYTES >> 10} KiB"
+        raise _wrong(f"with a message of more than {size}, and t3probe reads no more", tells=False)
     try:
         message = dns.message.from_wire(body)
         asked = dns.name.from_text(name)
@@ -137,8 +140,8 @@ def read_message(body: bytes, name: str, record_type: str = "A") -> list[str]:
     return found
 
 
-def _wrong(words: str) -> ProbeError:
-    return ProbeError("resolver_failed", "ask", f"{ANSWERED}{words}", answered=True)
+def _wrong(words: str, *, tells: bool = True) -> ProbeError:
+    return ProbeError("resolver_failed", "ask", f"{ANSWERED}{words}", answered=True, tells=tells)
 
 
 def _code(message: dns.message.Message) -> str:
@@ -153,30 +156,37 @@ def _on_the_chain(
 ) -> Iterator[dns.rrset.RRset]:
     """The answer's records whose owner is the name itself, or what its aliases lead to."""
     inside = [one for one in message.answer if one.rdclass == dns.rdataclass.IN]
+    owned: dict[dns.name.Name, list[dns.rrset.RRset]] = {}
+    for one in inside:
+        owned.setdefault(one.name, []).append(one)
     owner, seen = asked, set[dns.name.Name]()
     while owner not in seen:
         seen.add(owner)
-        yield from (one for one in inside if one.name == owner)
-        following = _alias(inside, owner)
+        yield from owned.get(owner, ())
+        following = _alias(owned, owner)
         if following is None:
             return
         owner = following
     raise NoAddress(name, "its aliases (CNAME) lead back to themselves")
 
 
-def _alias(records: list[dns.rrset.RRset], owner: dns.name.Name) -> dns.name.Name | None:
+def _alias(
+    owned: Mapping[dns.name.Name, list[dns.rrset.RRset]], owner: dns.name.Name
+) -> dns.name.Name | None:
     """What `owner` is an alias of, by a CNAME of its own or a DNAME above it."""
-    for one in records:
-        if one.rdtype == dns.rdatatype.CNAME and one.name == owner:
+    for one in owned.get(owner, ()):
+        if one.rdtype == dns.rdatatype.CNAME:
             target: dns.name.Name = one[0].target
             return target
-    for one in records:
-        above = one.rdtype == dns.rdatatype.DNAME and owner != one.name
-        if above and owner.is_subdomain(one.name):
-            try:
-                return owner.relativize(one.name).concatenate(one[0].target)
-            except dns.name.NameTooLong:
-                return None
+    above = owner
+    while above != dns.name.root:
+        above = above.parent()
+        for one in owned.get(above, ()):
+            if one.rdtype == dns.rdatatype.DNAME:
+                try:
+                    return owner.relativize(above).concatenate(one[0].target)
+                except dns.name.NameTooLong:
+                    return None
     return None
 
 
@@ -287,6 +297,12 @@ async def _ask_one(
     raise answer.error("resolver_failed", f"{ANSWERED}{what}", tells=tells)
 
 
+def _of_a_machine(text: str) -> bool:
+    address = ipaddress.ip_address(plain_host(text))
+    nowhere = address.is_unspecified or address.is_multicast
+    return not nowhere and address != ipaddress.IPv4Address("255.255.255.255")
+
+
 class DohLine(HttpLine):
     """Queries on one kept-alive connection; a beat is the A query's round trip."""
 
@@ -332,6 +348,9 @@ class DohLine(HttpLine):
                 f"public DNS answers {min(inside)}, which is an internal address: this is not "
                 "the public resolver's own answer"
             )
+        if not any(map(_of_a_machine, told.addresses)):
+            said = f"with {told.addresses[0]}, which is no machine's: so filters say no"
+            raise _wrong(said, tells=False)
         return Echo(
             sent=answer.sent,
             ended=answer.ended,

@@ -21,7 +21,7 @@ from t3probe.probes.base import (
 from t3probe.probes.foreign import refusal
 from t3probe.probes.http_client import Answer, HttpClient
 from t3probe.probes.marks import asked_apart, nearby, new_nonce, replayed
-from t3probe.probes.redirects import Url, parse
+from t3probe.probes.redirects import Url, leads_on, onward, parse
 from t3probe.probes.sso import hides, sso_answer, wants
 from t3probe.tcpinfo import claim
 
@@ -141,7 +141,11 @@ class HttpLine(Line):
             if hidden and not self.leg.refused_ok:
                 words = f"HTTP {status} with a body that is {answer.unread}"
                 raise answer.error(http_reason(status), words, tells=False)
+            if leads_on(status) and onward(status, answer.headers, b"", self._asked) is None:
+                words = f"HTTP {status} names no place to go to"
+                raise answer.error(http_reason(status), words, tells=False)
             if 200 <= status < 400:
+                answer.check_asked()
                 return
         foreign = refusal(status, answer.body)
         if foreign is not None and not self.leg.refused_ok:

@@ -17,6 +17,7 @@ from typing import Any
 from urllib.parse import unquote_to_bytes, urlsplit
 
 from t3probe import tcpinfo
+from t3probe.bounds import HTTP_PIECE_BYTES
 from t3probe.observation import Reason, TcpSample
 from t3probe.probes import dial
 from t3probe.probes.base import (
@@ -41,6 +42,7 @@ BODY_SHARE = 0.25
 _POLITE_RACE_SECONDS = 0.05
 """A request that crosses the server's polite close hears of it this soon, plus round trips."""
 _SERVED = range(200, 300)
+_UNASKED = frozenset({101, 206, 304, 412, 416})
 
 
 class Answer:
@@ -67,13 +69,20 @@ class Answer:
         self.unread = ""
         """Why nobody can read its body, in words; the body is then as it came."""
         self.unfinished = False
-        """More of its body may come, and nobody waits for it."""
+        """Its body broke off, or more of it may come, and nobody waits for it."""
         self.sent = self.first_byte = self.ended = 0.0
 
     def error(self, reason: Reason, detail: str, *, tells: bool = True) -> ProbeError:
         """This answer as a failure."""
         error = ProbeError(reason, "ask", detail, tells=tells)
         return error.by_answer(self.status, self.marked)
+
+    def check_asked(self) -> None:
+        """Raises ProbeError, one that tells nothing, when it answers a question that nobody asked:
+        by another protocol, of a part, or under a condition."""
+        if self.status in _UNASKED:
+            said = f"HTTP {self.status} to a request that did not ask for it"
+            raise self.error(http_reason(self.status), said, tells=False)
 
     def check_busy(self) -> None:
         """Raises ProbeError, one that tells nothing, when it only asks to come later."""
@@ -82,8 +91,9 @@ class Answer:
             raise self.error(http_reason(self.status), detail, tells=False)
 
 
-class _Wire(asyncio.Protocol):
-    """Our end of the connection: what comes goes to the answer that is awaited."""
+class _Wire(asyncio.BufferedProtocol):
+    """Our end of the connection: what comes goes to the answer that is awaited, a piece in each of
+    the loop's turns."""
 
     def __init__(self, on_idle_end: Callable[[], None]) -> None:
         self.transport: asyncio.Transport | None = None
@@ -94,12 +104,19 @@ class _Wire(asyncio.Protocol):
         self.idle = False
         self._on_idle_end = on_idle_end
         self._changed = asyncio.Event()
+        self._piece = bytearray(HTTP_PIECE_BYTES)
+
+    def get_buffer(self, sizehint: int) -> bytearray:
+        return self._piece
+
+    def buffer_updated(self, nbytes: int) -> None:
+        self._received(bytes(memoryview(self._piece)[:nbytes]))
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
         self.transport = transport
 
-    def data_received(self, data: bytes) -> None:
+    def _received(self, data: bytes) -> None:
         if self.idle:
             self._end()  # nobody asked: whatever it is, the connection is of no more use
         else:
@@ -129,8 +146,8 @@ class _Wire(asyncio.Protocol):
     def ask(self, request: bytes) -> AnswerReader:
         """Send a request, whose answer is then read."""
         assert self.transport is not None
-        if self.reader.status:
-            self.reader = AnswerReader()
+        if self.reader.status or (self.reader.begun and not self.reader.no_http):
+            self.reader = AnswerReader()  # what came before is no answer to this
         self.transport.write(request)
         return self.reader
 
@@ -221,7 +238,7 @@ class HttpClient:
             raise failed
         assert reader is not None
         answer = answer_of(reader, nonce)
-        answer.unfinished = not reader.over and not wire.ended
+        answer.unfinished = not (reader.whole or reader.enough)
         self.used = True
         answer.sent, answer.first_byte, answer.ended = self._sent, first_byte, clock.now()
         if first:

@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from t3probe.bounds import HTTP_BODY_BYTES, HTTP_HEADERS_BYTES
+from t3probe.bounds import HTTP_BODY_BYTES, HTTP_HEADER_LINES, HTTP_HEADERS_BYTES
 
 __all__ = [
     "BODY_BYTES",
@@ -28,6 +28,7 @@ _MAX_LINE_BYTES = 64 << 10
 """Of a chunk's size with its extensions, and of all trailers."""
 
 _STATUS_LINE = re.compile(rb"HTTP(?:/([0-3])(?:\.(\d))?)?[ \t]+([1-9]\d\d)(?!\d)", re.IGNORECASE)
+_BLANK_LINES = re.compile(rb"[\r\n]*+")
 _HEAD_END = re.compile(rb"\n\r?\n")
 _CHUNK_SIZE = re.compile(rb"[ \t]*([0-9A-Fa-f]{1,15})[ \t]*(?:;.*)?", re.DOTALL)
 
@@ -39,10 +40,12 @@ class Headers(dict[str, str]):
         super().__init__()
         self.lines: list[tuple[str, str]] = []
         """Every line as it came, in order: lower-case name and value."""
+        joined: dict[str, list[str]] = {}
         for name, value in lines:
             name = name.lower()
             self.lines.append((name, value))
-            self[name] = f"{self[name]}, {value}" if name in self else value
+            joined.setdefault(name, []).append(value)
+        self.update((name, ", ".join(several)) for name, several in joined.items())
 
 
 def values(headers: Mapping[str, Any], name: str) -> list[str]:
@@ -78,7 +81,7 @@ class AnswerReader:
         """What came after its end."""
         self._buffer = bytearray()
         self._scanned = 0
-        self._head_bytes = 0
+        self._head_bytes = self._head_lines = 0
         self._body_bytes = 0
         self._left: int | None = None
         """Bytes that the body, or this chunk of it, still has; None: until the peer closes."""
@@ -113,6 +116,9 @@ class AnswerReader:
             self.rest += data[: _MAX_LINE_BYTES - len(self.rest)]
             return
         self._buffer += data
+        waits = self._chunked and self._part in ("size", "trailer") and self._buffer != data
+        if waits and b"\n" not in data and len(self._buffer) <= _MAX_LINE_BYTES:
+            return  # a line that goes on
         while not self.status and not self.over and self._buffer:
             if not self._read_head():
                 return
@@ -130,7 +136,8 @@ class AnswerReader:
         """Read a head that is there; False when more bytes are needed."""
         buffer = self._buffer
         if buffer[0] in b"\r\n":
-            blank = len(buffer) - len(buffer.lstrip(b"\r\n"))
+            found = _BLANK_LINES.match(buffer)
+            blank = found.end() if found else 0
             del buffer[:blank]
             self._head_bytes += blank
             self._scanned = 0
@@ -143,6 +150,10 @@ class AnswerReader:
             self.beyond = f"headers of more than {HTTP_HEADERS_BYTES >> 10} KiB"
             return False
         if found is None:
+            return False
+        self._head_lines += buffer.count(b"\n", 0, found.end())
+        if self._head_lines > HTTP_HEADER_LINES:
+            self.beyond = f"more than {HTTP_HEADER_LINES:,} header lines"
             return False
         lines = bytes(buffer[: found.start()]).split(b"\n")
         del buffer[:size]
@@ -176,19 +187,18 @@ class AnswerReader:
         self.no_http = f"the answer begins with {shown!a}"
 
     def _fields(self, lines: Iterable[bytes]) -> list[tuple[str, str]]:
-        found: list[tuple[str, str]] = []
+        found: list[tuple[str, list[str]]] = []
         for raw in lines:
             line = raw.rstrip(b"\r").decode("latin-1")
             if line[:1] in " \t" and found:
-                name, value = found[-1]
-                found[-1] = name, f"{value} {line.strip()}".strip()
+                found[-1][1].append(line.strip())
                 continue
             name, colon, value = line.partition(":")
             if not colon or not name.strip():
                 self.flaw = "a header line without a name"
                 continue
-            found.append((name.strip(), value.strip(" \t\r")))
-        return found
+            found.append((name.strip(), [value.strip(" \t\r")]))
+        return [(name, " ".join(parts).strip() if parts[1:] else parts[0]) for name, parts in found]
 
     def _frame(self) -> None:
         """How the body's end is known (RFC 9112 section 6.3)."""

@@ -15,6 +15,7 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 from urllib.parse import quote, unquote_to_bytes
 
+from t3probe.bounds import HOST_CHARACTERS, REFRESHES, URL_BYTES
 from t3probe.probes.http_wire import values
 
 __all__ = ["Url", "host_of", "leads_on", "onward", "parse", "resolve"]
@@ -28,8 +29,10 @@ _SAFE = "!$%&'()*+,-./:;=@[]^_|~"
 _SAFE_QUERY = _SAFE + "?/`{}\\"
 _REFRESH = re.compile(r"\s*(\d*)(?:\.[\d.]*)?\s*[;,\s]\s*(?:url\s*=\s*)?(.*)", re.I | re.S)
 _META = re.compile(rb"<meta\b[^>]{0,400}>", re.IGNORECASE)
-_META_REFRESH = re.compile(rb"\bhttp-equiv\s*=\s*[\"']?\s*refresh\b", re.IGNORECASE)
-_META_CONTENT = re.compile(rb"\bcontent\s*=\s*(?:\"([^\"]*)\"|'([^']*)'|([^\s>]+))", re.IGNORECASE)
+_META_REFRESH = re.compile(rb"\bhttp-equiv\s*+=\s*+[\"']?\s*+refresh\b", re.IGNORECASE)
+_META_CONTENT = re.compile(
+    rb"\bcontent\s*+=\s*+(?:\"([^\"]*)\"|'([^']*)'|([^\s>]+))", re.IGNORECASE
+)
 _AT_ONCE_SECONDS = 1
 """A page that refreshes later than this is a page that is read."""
 
@@ -71,6 +74,8 @@ def parse(url: str) -> Url | None:
 
 def resolve(base: Url | None, reference: str) -> Url | None:
     """Where `reference` leads from `base`; None when a browser could not go there."""
+    if len(reference) > URL_BYTES:
+        return None
     text = re.sub(r"[\t\n\r]", "", reference.strip("".join(map(chr, range(33)))))
     text = text.partition("#")[0]
     scheme, rest = "", text
@@ -107,6 +112,8 @@ def _at(scheme: str, authority: str, path: str, query: str | None) -> Url | None
 
 def host_of(name: str) -> str:
     """A host in the one form in which hosts are compared; empty when no host is called so."""
+    if len(name) > HOST_CHARACTERS:  # punycode and normal forms take more than linear time
+        return ""
     if name.startswith("["):
         try:
             address = ipaddress.IPv6Address(name[1:-1] if name.endswith("]") else "")
@@ -192,7 +199,8 @@ def onward(status: int, headers: Mapping[str, Any], body: bytes, base: Url | Non
     if status in _STATUSES:
         said = {one for one in values(headers, "location") if one}
         return resolve(base, said.pop()) if len(said) == 1 else None
-    for text in (*values(headers, "refresh"), *_refreshes(headers, body)):
+    said_so = [*values(headers, "refresh")[:REFRESHES], *_refreshes(headers, body)]
+    for text in said_so[:REFRESHES]:
         found = _REFRESH.fullmatch(text)
         if found is None or int(found[1][:4] or 0) > _AT_ONCE_SECONDS or not found[2].strip():
             continue
@@ -211,6 +219,8 @@ def _refreshes(headers: Mapping[str, Any], body: bytes) -> list[str]:
         if content is not None:
             text = (content[1] or content[2] or content[3] or b"").decode("latin-1")
             found.append(text.replace("&amp;", "&"))
+        if len(found) == REFRESHES:
+            break
     return found
 
 

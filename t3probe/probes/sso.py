@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import unquote
 
+from t3probe.bounds import LOGIN_WORDS_BYTES
 from t3probe.config.types import Sso
 from t3probe.probes.base import printable
 from t3probe.probes.bodies import as_text
@@ -15,12 +16,14 @@ from t3probe.probes.redirects import Url, host_of, onward
 
 __all__ = ["hides", "is_html", "sso_answer", "wants"]
 
-_PASSWORD_FIELD = re.compile(rb"<input\b[^>]*\btype\s*=\s*[\"']?password", re.IGNORECASE)
+_INPUT = re.compile(rb"<input\b[^>]*+", re.IGNORECASE)
+_PASSWORD = re.compile(rb"\btype\s*+=\s*+[\"']?password", re.IGNORECASE)
 _CHALLENGE = re.compile(rb"cf-challenge|challenge-platform|<title>Just a moment", re.IGNORECASE)
 _NOWHERE = Url("http", "nowhere.invalid", 80, "/")
 _REALM_CHARACTERS = 40
 _MOST_WANTED = 4
 _WORD = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
+_A_WORD = re.compile(_WORD)
 _PARAMETER = re.compile(rf"({_WORD})\s*=\s*(?:\"((?:[^\"\\]|\\.)*)\"?|([^\s,\"]*))", re.DOTALL)
 _SCHEME = re.compile(
     rf"([A-Za-z]{_WORD}|[A-Za-z])(?:\s+(?!=)|\s*(?=,|$))(?:[A-Za-z0-9._~+/-]+=*\s*(?=,|$))?"
@@ -57,9 +60,13 @@ def sso_answer(
     # Only the SSO has the marker, so a refusal that shows it is the SSO's as well.
     if (shown or 400 <= status < 500) and any(one.encode() in body for one in sso.login_markers):
         return f"a login page with HTTP {status}"
-    if shown and is_html(headers) and _PASSWORD_FIELD.search(body):
+    if shown and is_html(headers) and _asks_for_a_password(body):
         return f"a login page with HTTP {status}"
     return None
+
+
+def _asks_for_a_password(page: bytes) -> bool:
+    return any(_PASSWORD.search(tag) for tag in _INPUT.findall(page))
 
 
 def hides(status: int, headers: Mapping[str, Any], sso: Sso) -> bool:
@@ -80,8 +87,10 @@ def wants(headers: Mapping[str, Any]) -> str:
     Such as `wants Basic (realm "Grafana"), Bearer`.
     """
     found: list[str] = []
+    left = LOGIN_WORDS_BYTES
     for text in values(headers, "www-authenticate"):
-        text, at = text[:4096], 0
+        text, at = text[:left], 0
+        left -= len(text)
         while at < len(text):
             parameter = _PARAMETER.match(text, at)
             scheme = None if parameter else _SCHEME.match(text, at)
@@ -92,7 +101,8 @@ def wants(headers: Mapping[str, Any]) -> str:
                     found[-1] = f'{found[-1].partition(" (")[0]} (realm "{realm}")'
             elif scheme is not None:
                 found.append(_NAMES.get(scheme[1].lower(), printable(scheme[1], 20)))
-            at = parameter.end() if parameter else scheme.end() if scheme else at + 1
+            here = parameter or scheme or _A_WORD.match(text, at)
+            at = here.end() if here else at + 1
     if not found:
         return ""
     found = list(dict.fromkeys(found))

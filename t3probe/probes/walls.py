@@ -101,7 +101,7 @@ class WallLine(Line):
             return f"HTTP 401{': ' if login else ''}{login}"
         return found
 
-    async def follow(self, client: HttpClient, answer: Answer) -> Chain:
+    async def follow(self, client: HttpClient, answer: Answer, upgrade: bool = False) -> Chain:
         """From an answer on, where a browser ends up that goes on within the origin.
 
         It ends at the SSO, at an answer that leads nowhere else, or at one that leads to another
@@ -112,6 +112,8 @@ class WallLine(Line):
             async with asyncio.timeout(limit):
                 while True:
                     url, status = answer.url, answer.status
+                    if not (upgrade and status == 101):
+                        answer.check_asked()
                     wall = self.wall(answer)
                     to = onward(status, answer.headers, answer.body, url)
                     if wall is not None or (to is None and not leads_on(status)):
@@ -156,6 +158,18 @@ class WallLine(Line):
         page = is_html(answer.headers) and (200 <= status < 300 or 400 <= status < 500)
         if answer.unfinished and page:
             raise _neither(answer, f"HTTP {status} with a page that does not end")
+
+    def served(self, answer: Answer) -> bool:
+        """Whether a visitor without a session gets something. Raises ProbeError as `check_body`,
+        and when nothing came of a body that is not over."""
+        if not 200 <= answer.status < 300:
+            return False
+        self.check_body(answer)
+        if answer.body.strip():
+            return True
+        if answer.unfinished:
+            raise _neither(answer, f"HTTP {answer.status} with a body that never came")
+        return False
 
     async def beat(self) -> Echo:
         try:
@@ -223,7 +237,7 @@ class WalloffLine(WallLine):
         answer.check_busy()
         behind = answer.behind  # then the rule let it through, wherever it leads from there
         try:
-            answer, wall, away = await self.follow(client, answer)
+            answer, wall, away = await self.follow(client, answer, upgrade=bool(what))
         except ProbeError:
             if first not in expect:
                 raise
@@ -289,8 +303,7 @@ class WalledLine(WallLine):
         if answer.status >= 500:
             said = f"HTTP {answer.status} says nothing about the rule"
             raise answer.error(http_reason(answer.status), said)
-        if 200 <= answer.status < 300 and answer.body.strip():
-            self.check_body(answer)
+        if self.served(answer):
             at = printable(answer.url.path if answer.url else self.path)
             said = f"{at} is served without a session: HTTP {answer.status}"
             raise answer.error("not_walled", said)
@@ -340,9 +353,10 @@ class WalledLine(WallLine):
         answer.check_busy()
         if self.wall(answer) is not None or not 200 <= answer.status < 300:
             return
-        if not answer.body.strip() or served_alike(target, answer, own):
+        if answer.body.strip() and served_alike(target, answer, own):
             return
-        self.check_body(answer)
+        if not self.served(answer):
+            return
         said = f"{printable(target)} ({name}) leads past the wall: HTTP {answer.status}"
         raise answer.error("not_walled", said)
 
@@ -367,7 +381,10 @@ class WalledLine(WallLine):
                 request = "\r\n".join([*lines, "", ""])
                 writer.write(request.encode("ascii", "replace"))
                 return await _read_answer(reader, limit * BODY_SHARE)
-        except (OSError, TimeoutError, EOFError):
+        except TimeoutError as error:
+            said = f"no answer to {printable(target, 60)} within {limit:g} s"
+            raise ProbeError("rtt_timeout", "ask", said, tells=False) from error
+        except (OSError, EOFError):
             return None  # refused, or broken off: not served
         finally:
             if writer is not None:
@@ -393,7 +410,7 @@ async def _read_answer(stream: asyncio.StreamReader, patience: float) -> Answer 
     if not reader.status:
         return None
     answer = answer_of(reader)
-    answer.unfinished = deadline.expired()
+    answer.unfinished = not (reader.whole or reader.enough)
     return answer
 
 

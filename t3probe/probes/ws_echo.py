@@ -17,6 +17,7 @@ from websockets.exceptions import ConnectionClosed, InvalidHandshake, Negotiatio
 from websockets.protocol import State
 
 from t3probe import tcpinfo
+from t3probe.bounds import WS_PIECE_BYTES
 from t3probe.config.types import Leg
 from t3probe.observation import TcpSample
 from t3probe.probes import dial
@@ -67,7 +68,7 @@ _QUIET.addHandler(logging.NullHandler())
 _QUIET.propagate = False
 
 
-class _Connection(ClientConnection):
+class _Connection(ClientConnection, asyncio.BufferedProtocol):
     """Reads the answer to the upgrade itself, notes when TLS was done, and how it ended.
 
     An answer that can be read is judged by its status. websockets gets only a 101, with the header
@@ -84,12 +85,21 @@ class _Connection(ClientConnection):
     leaving: bool = False
     """We end it ourselves, and politely."""
     upgraded: bool = False
+    _piece: bytearray
+    """What one turn of the loop parses: many small frames take long."""
     _late: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: Any) -> None:
         self.connected_at = self.loop.time()
+        self._piece = bytearray(WS_PIECE_BYTES)
         self.cert_not_after = not_after(transport)  # later it may be gone
         super().connection_made(transport)
+
+    def get_buffer(self, sizehint: int) -> bytearray:
+        return self._piece
+
+    def buffer_updated(self, nbytes: int) -> None:
+        self.data_received(bytes(memoryview(self._piece)[:nbytes]))
 
     def data_received(self, data: bytes) -> None:
         if not self.upgraded:
@@ -348,6 +358,7 @@ class WsLine(Line):
                     detail = f"{words} {described(message)}"
                     self._end(ProbeError("protocol_error", "hold", detail))
                     return
+                await asyncio.sleep(0)  # a message that waits already is no turn of the loop
         except ConnectionClosed as error:
             self._end(_why_closed(error, ws))
 

@@ -23,8 +23,8 @@ T = TypeVar("T")
 _EXPECTED = "expected a JUnit file written by this suite"
 _GLIMPSE_BYTES = 1 << 20
 _HEAD = re.compile(
-    rb"""\s*(?:<\?xml version="1.0" encoding="utf-8"\?>)?\s*"""
-    rb"""(?:<testsuites[^<>]*>)?\s*<testsuite [^<>]*>\s*<properties>"""
+    rb"""\s*+(?:<\?xml version="1.0" encoding="utf-8"\?>)?\s*+"""
+    rb"""(?:<testsuites[^<>]*+>)?\s*+<testsuite [^<>]*+>\s*+<properties>"""
 )
 _RUN = f'<property name="{RUN_NAME}" value="'.encode()
 _QUOTES = {"&quot;": '"', "&apos;": "'"}

@@ -321,6 +321,7 @@ async def test_what_cannot_be_read_is_no_good_beat_where_it_matters(
     status: str, content_type: str, sso: bool, outcome: str
 ) -> None:
     headers = [("Content-Encoding", "compress"), ("Content-Type", content_type)]
+    headers += [("Location", "/on")] * status.startswith("302")
     async with serve(answering(response(status, b"\x1f\x9d?", headers))) as server:
         seen = await probe(http_leg(server)) if sso else await without_sso(http_leg(server))
     assert seen.outcome == outcome, seen.detail

@@ -270,7 +270,7 @@ async def test_another_origin_is_not_followed_and_clears_little(
     assert len(asked) == (2 if make is public else 1)
 
 
-@pytest.mark.parametrize("status", ["300 Choose", "304 Same", "305 Proxy", "306 Unused"])
+@pytest.mark.parametrize("status", ["300 Choose", "305 Proxy", "306 Unused"])
 @pytest.mark.parametrize("location", [None, "/in"])
 async def test_a_3xx_that_leads_nobody_on_clears_little(status: str, location: str | None) -> None:
     page = to(location, status) if location else response(status, b"")
