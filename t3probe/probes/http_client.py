@@ -104,13 +104,13 @@ class _Wire(asyncio.BufferedProtocol):
         self.idle = False
         self._on_idle_end = on_idle_end
         self._changed = asyncio.Event()
-        self._piece = bytearray(HTTP_PIECE_BYTES)
+        self._piece = memoryview(bytearray(HTTP_PIECE_BYTES))
 
-    def get_buffer(self, sizehint: int) -> bytearray:
+    def get_buffer(self, sizehint: int) -> memoryview:
         return self._piece
 
     def buffer_updated(self, nbytes: int) -> None:
-        self._received(bytes(memoryview(self._piece)[:nbytes]))
+        self._received(bytes(self._piece[:nbytes]))
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)

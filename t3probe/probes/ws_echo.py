@@ -85,21 +85,21 @@ class _Connection(ClientConnection, asyncio.BufferedProtocol):
     leaving: bool = False
     """We end it ourselves, and politely."""
     upgraded: bool = False
-    _piece: bytearray
+    _piece: memoryview
     """What one turn of the loop parses: many small frames take long."""
     _late: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: Any) -> None:
         self.connected_at = self.loop.time()
-        self._piece = bytearray(WS_PIECE_BYTES)
+        self._piece = memoryview(bytearray(WS_PIECE_BYTES))
         self.cert_not_after = not_after(transport)  # later it may be gone
         super().connection_made(transport)
 
-    def get_buffer(self, sizehint: int) -> bytearray:
+    def get_buffer(self, sizehint: int) -> memoryview:
         return self._piece
 
     def buffer_updated(self, nbytes: int) -> None:
-        self.data_received(bytes(memoryview(self._piece)[:nbytes]))
+        self.data_received(bytes(self._piece[:nbytes]))
 
     def data_received(self, data: bytes) -> None:
         if not self.upgraded:
