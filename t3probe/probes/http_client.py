@@ -32,6 +32,7 @@ from t3probe.probes.bodies import decoded
 from t3probe.probes.foreign import spoken
 from t3probe.probes.http_wire import AnswerReader
 from t3probe.probes.marks import asking, new_nonce
+from t3probe.probes.pieces import rest_a_turn
 from t3probe.probes.redirects import Url, host_of
 from t3probe.tls import ENDED, not_after, tls_error, unanswered
 
@@ -111,6 +112,8 @@ class _Wire(asyncio.BufferedProtocol):
 
     def buffer_updated(self, nbytes: int) -> None:
         self._received(bytes(self._piece[:nbytes]))
+        if nbytes == len(self._piece) and self.transport is not None:
+            rest_a_turn(self.transport)
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)

@@ -38,6 +38,7 @@ from t3probe.probes.http_client import BODY_SHARE, beyond_us, no_http
 from t3probe.probes.http_wire import AnswerReader, Headers
 from t3probe.probes.marks import asking, new_nonce
 from t3probe.probes.messages import answers, described
+from t3probe.probes.pieces import rest_a_turn
 from t3probe.probes.redirects import onward, parse
 from t3probe.probes.sso import sso_answer, wants
 from t3probe.tcpinfo import claim
@@ -100,6 +101,8 @@ class _Connection(ClientConnection, asyncio.BufferedProtocol):
 
     def buffer_updated(self, nbytes: int) -> None:
         self.data_received(bytes(self._piece[:nbytes]))
+        if nbytes == len(self._piece):
+            rest_a_turn(self.transport, lambda: not self.recv_messages.paused)
 
     def data_received(self, data: bytes) -> None:
         if not self.upgraded:

@@ -15,7 +15,7 @@ from t3probe.bounds import HTTP_PIECE_BYTES, WS_PIECE_BYTES
 from t3probe.observation import Observation
 from t3probe.probes.http_wire import AnswerReader
 
-FLOOD = 1 << 19
+FLOOD = 1 << 18
 
 
 class Turns:
@@ -77,5 +77,5 @@ async def test_a_turn_of_the_loop_parses_one_piece(
     seen, turns = await _seen(monkeypatch, authority, secure, ws)
     assert seen.outcome == "passed", seen.detail
     assert sum(turns.sizes.values()) >= FLOOD
-    # TLS hands over all pieces of what it has decrypted, 256 KiB at most, in one turn.
-    assert max(turns.sizes.values()) <= (1 << 18 if secure else most)
+    # One whole piece, and the end of what is there, which is shorter than one.
+    assert max(turns.sizes.values()) < 2 * most, sorted(turns.sizes.values())[-5:]
