@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from t3probe.bounds import GZIP_MEMBERS
 from t3probe.config.types import Sso
 from t3probe.probes.bodies import as_text, decoded
 from t3probe.probes.http_wire import BODY_BYTES, Headers
@@ -168,3 +169,11 @@ def test_a_marker_is_found_in_every_charset(content_type: str, body: bytes) -> N
 @given(st.text(max_size=30), st.binary(max_size=100))
 def test_no_charset_breaks_it(charset: str, body: bytes) -> None:
     assert isinstance(as_text({"content-type": f"text/html; charset={charset}"}, body), bytes)
+
+
+def test_more_members_of_gzip_than_anybody_makes_are_not_read() -> None:
+    headers = {"content-encoding": "gzip"}
+    page = gzip.compress(b"page")
+    assert decoded(headers, gzip.compress(b"") * (GZIP_MEMBERS - 1) + page) == (b"page", "")
+    body = gzip.compress(b"") * GZIP_MEMBERS + page
+    assert decoded(headers, body) == (body, "compressed with gzip: cannot be read")
