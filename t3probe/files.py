@@ -10,7 +10,6 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
-import secrets
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -57,11 +56,11 @@ def replacing(
     before it is renamed. `keep`: a file that is there is an error, FileExistsError. A link at
     `path` is replaced, and never followed. Raises OSError; then nothing is left behind.
     """
-    beside = path.with_name(f".{path.name[:200]}.{secrets.token_hex(8)}{ENDING}")
+    beside = path.with_name(f".{path.name[:200]}.{os.urandom(8).hex()}{ENDING}")
     flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
     handle = os.open(beside, flags, 0o666 if mode is None else mode)
     try:
-        with open(handle, "r+b") as stream:
+        with open(beside, "r+b", opener=lambda *_: handle) as stream:  # so it knows its name
             with suppress(OSError):  # a file system without locks: `clear` is then not so sure
                 fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
             if mode is not None:

@@ -73,8 +73,7 @@ class JUnitFile:
                         problem, one.logfile = error, os.devnull
                         continue
                     stack.push(lambda *error, it=stream: None if any(error) else self._settle(it))
-                    # By its descriptor: nobody can put a link into the way of that.
-                    one.logfile = f"/dev/fd/{stream.fileno()}"
+                    one.logfile = str(stream.name)
             yield
         if problem is not None:
             raise problem

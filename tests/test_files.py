@@ -42,10 +42,10 @@ def test_the_name_beside_is_another_one_each_time_and_new(
         with replacing(tmp_path / "a"):
             seen += [one for one in os.listdir(tmp_path) if one.endswith(".partial")]
     assert len(set(seen)) == 2
-    monkeypatch.setattr("secrets.token_hex", lambda _: "known")
+    monkeypatch.setattr("os.urandom", lambda size: bytes(size))
     precious = tmp_path / "precious"
     precious.write_text("mine")
-    (tmp_path / ".a.known.partial").symlink_to(precious)
+    (tmp_path / f".a.{bytes(8).hex()}.partial").symlink_to(precious)
     with pytest.raises(FileExistsError):
         write_whole(tmp_path / "a", b"new")
     assert precious.read_text() == "mine"

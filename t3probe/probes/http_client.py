@@ -105,14 +105,18 @@ class _Wire(asyncio.BufferedProtocol):
         self.idle = False
         self._on_idle_end = on_idle_end
         self._changed = asyncio.Event()
-        self._piece = memoryview(bytearray(HTTP_PIECE_BYTES))
+        self._piece: memoryview | None = None
 
     def get_buffer(self, sizehint: int) -> memoryview:
+        if self._piece is None:
+            self._piece = memoryview(bytearray(HTTP_PIECE_BYTES))
         return self._piece
 
     def buffer_updated(self, nbytes: int) -> None:
-        self._received(bytes(self._piece[:nbytes]))
-        if nbytes == len(self._piece) and self.transport is not None:
+        # It is not kept: each beat has a connection of its own, and what was seen outlives it.
+        data, self._piece = bytes(self.get_buffer(0)[:nbytes]), None
+        self._received(data)
+        if nbytes == HTTP_PIECE_BYTES and self.transport is not None:
             rest_a_turn(self.transport)
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -130,6 +134,7 @@ class _Wire(asyncio.BufferedProtocol):
         self._end()
 
     def connection_lost(self, exc: Exception | None) -> None:
+        self._piece = None
         # After a polite end our own late bytes break the pipe; and a TCP end without the one of
         # TLS is a close as well.
         if not isinstance(exc, (BrokenPipeError, ssl.SSLEOFError)) and not self.ended:

@@ -70,8 +70,10 @@ def test_the_dockerfile_and_the_manifests_agree() -> None:
     user = f"{pod['securityContext']['runAsUser']}:{pod['securityContext']['runAsGroup']}"
     assert f"\nUSER {user}\n" in DOCKERFILE
     assert f"\nENTRYPOINT {box['command']}\n".replace("'", '"') in DOCKERFILE
+    secrets = {one["name"] for one in pod["volumes"] if "secret" in one}
     for one in box["volumeMounts"]:
-        assert one["mountPath"] == "/tmp" or one["mountPath"] in DOCKERFILE
+        known = one["mountPath"] == "/tmp" or one["mountPath"] in DOCKERFILE
+        assert known or one["name"] in secrets
 
 
 def test_what_runs_is_pinned_and_what_starts_installs_nothing() -> None:
