@@ -16,7 +16,7 @@ __all__ = ["place", "table"]
 ROOT = Path(__file__).resolve().parents[2]
 DOCUMENT = ROOT / "docs" / "operations.md"
 BEGIN, END = "<!-- bounds: made by docs/make/bounds.py -->\n", "<!-- end of bounds -->\n"
-UNITS = ("BYTES", "SECONDS", "CONNECTIONS")
+UNITS = ("BYTES", "SECONDS", "CONNECTIONS", "CHARACTERS")
 
 
 def table() -> str:
@@ -53,7 +53,7 @@ def _amount(name: str) -> str:
             if value >= size and value % size == 0:
                 return f"{value // size:,} {word}"
         return f"{value:,} bytes"
-    return f"{value:,} {unit.lower() if unit == 'CONNECTIONS' else 's' if unit else ''}".strip()
+    return f"{value:,} {'s' if unit == 'SECONDS' else unit.lower()}".strip()
 
 
 def place(document: str) -> str:

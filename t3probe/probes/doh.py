@@ -196,11 +196,13 @@ async def ask_address(
     name: str,
     limit: float,
     seen: Callable[[Answer], None] = lambda answer: None,
+    both: bool = False,
 ) -> Told:
     """One A and one AAAA query on `client`: one of them that brings addresses is enough.
 
-    A provider may close after each answer. `seen` looks at every answer first. Raises NoAddress
-    when the provider says that there is none, ProbeError when it fails.
+    `both`: each is waited for as long as `limit`, for both were answered before. A provider may
+    close after each answer. `seen` looks at every answer first. Raises NoAddress when the provider
+    says that there is none, ProbeError when it fails.
     """
     # Silence on a connection that worked is that connection's: a new one must not hide it.
     held = client.used
@@ -209,7 +211,8 @@ async def ask_address(
         if held or first.error.reason != "rtt_timeout":
             raise first.error
         client.renew()
-    if first.addresses or (first.error is not None and not first.error.answered):
+    unneeded = bool(first.addresses) and not both
+    if unneeded or (first.error is not None and not first.error.answered):
         limit = min(limit, max(client.probing.timing.connect_timeout, 1.0))
     second = await _half(client, url, name, "AAAA", limit, seen)
     good = first if first.addresses else second
@@ -327,6 +330,7 @@ class DohLine(HttpLine):
                 self.leg.query or "",
                 self.probing.timing.watchdog,
                 self._look_at,
+                self._answers_both,
             )
         finally:
             # A second query on a new connection: the next beat is on another one than this.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 
 import dns.edns
@@ -128,6 +129,29 @@ async def test_a_held_connection_that_falls_silent_is_a_drop(
         )
     assert seen.outcome == "failed"
     assert (seen.drops[0].reason, seen.drops[0].symptom) == ("rtt_timeout", "cut")
+
+
+async def test_a_second_question_has_as_long_as_the_first(authority: Authority) -> None:
+    """Where both were answered before, a late answer within the watchdog is no drop."""
+
+    async def handler(reader: Reader, writer: Writer) -> None:
+        mine = 0
+        while True:
+            top = await reader.readuntil(b"\r\n\r\n")
+            body = await reader.readexactly(int(header_of(top, "content-length") or 0))
+            mine += 1
+            if mine == 6:
+                await asyncio.sleep(1.3)
+            writer.write(
+                response("200 OK", records("127.0.0.1")(dns.message.from_wire(body)), [MEDIA])
+            )
+            await writer.drain()
+
+    async with serve(handler, tls=authority.context("127.0.0.1")) as one:
+        seen = await probe(
+            doh_leg(one), ca=authority.file, hold=2.5, watchdog=4.0, connect_timeout=0.5
+        )
+    assert (seen.outcome, seen.drops) == ("passed", ()), seen.detail
 
 
 # -- no address at all -----------------------------------------------------------------------

@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import http.client
 import json
+import math
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 
 from prometheus_client.parser import text_string_to_metric_families
@@ -87,6 +89,12 @@ class HeldResult:
     """How it differs from the line, a sentence each."""
     unjust: list[str] = field(default_factory=list)
     """An innocent segment convicted, or a broken one cleared."""
+    going: list[tuple[float, str]] = field(default_factory=list)
+    """How snapshots differed from the line while the outage went on, with their times."""
+    counted_at: float = math.inf
+    """Unix time of the first drop that was counted."""
+    over: float = math.inf
+    """Unix time at which the window after the outage is over."""
 
     @property
     def lag_seconds(self) -> float:
@@ -172,6 +180,7 @@ def run_held(line: HeldLine, stack: Stack, folder: Path) -> HeldResult:
             for name, text in stack.written(marks).items():
                 (folder / name).write_bytes(text)
     _judge_lines(result)
+    judge_shown(result)
     return result
 
 
@@ -242,7 +251,7 @@ def _outage(
         wrong.append("after the window not every segment is exonerated")
     elif must_show and clear.at < ended + window:
         wrong.append(f"forgotten {clear.at - ended:.1f} s after the outage")
-    judge_shown(result, ended + window)
+    result.over = ended + window
 
 
 def _watch_it_go_on(line: HeldLine, gauges: Gauges, result: HeldResult) -> None:
@@ -254,7 +263,7 @@ def _watch_it_go_on(line: HeldLine, gauges: Gauges, result: HeldResult) -> None:
         for one in differs(line, shown):
             if one != known:
                 known = one
-                result.wrong.append(f"while it goes on: {one}")
+                result.going.append((shown.at, f"while it goes on: {one}"))
         time.sleep(PAUSE_SECONDS)
 
 
@@ -289,23 +298,33 @@ def differs(line: HeldLine, shown: Shown) -> list[str]:
     return out
 
 
-def judge_shown(result: HeldResult, over: float) -> None:
+def judge_shown(result: HeldResult) -> None:
     """Whoever is innocent is never convicted; whoever broke is not cleared once it was named, up
-    to the end of the window after the repair."""
-    guilty, seen = _guilty(result.line), set[str]()
+    to the end of the window after the repair.
+
+    That begins with the first drop that counts: a blip that stands alone is no outage, and what is
+    in doubt until the second look is cleared by it.
+    """
+    guilty, seen, counted = _guilty(result.line), set[str](), result.counted_at
+    result.wrong += [text for at, text in result.going if at >= counted]
     for shown in result.shown:
         if innocent := shown.of("convicted") - guilty:
             result.unjust.append(f"{shown.at:.1f}: convicted: {_words(innocent)}")
         seen |= guilty & shown.named
-        if shown.at < over and (cleared := shown.of("exonerated") & seen):
+        if counted <= shown.at < result.over and (cleared := shown.of("exonerated") & seen):
             result.unjust.append(f"{shown.at:.1f}: cleared: {_words(cleared)}")
+    if seen and counted == math.inf and not result.line.written.or_clean:
+        result.wrong.append("no drop was counted")
     result.wrong += result.unjust
 
 
 def _judge_lines(result: HeldResult) -> None:
-    """The verdicts that stand in the lines of drops."""
+    """The verdicts that stand in the lines of drops, and when the first one came that counts."""
     guilty = _guilty(result.line)
     for one in _lines(result.folder / "watch.jsonl"):
+        if one["event"] == "drop" and one["counted"]:
+            at = datetime.fromisoformat(str(one["time"])).timestamp()
+            result.counted_at = min(result.counted_at, at)
         verdict = one.get("verdict")
         if not isinstance(verdict, dict):
             continue

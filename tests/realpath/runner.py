@@ -364,30 +364,36 @@ class Pool:
 
     def _first(self, what: Callable[[Stack, Path], T], folder: Path, told: Future[T]) -> None:
         """Do it beside others, and again when they are through where that told nothing."""
-        try:
-            if not (result := self._do(what, folder)).says_nothing:
-                told.set_result(result)
-                return
-        except TooLateError:
-            pass
-        except BaseException as error:
-            told.set_exception(error)
-            return
-        self._alone.submit(self._again, what, folder, told)
+        if not self._tried(what, folder, told):
+            self._alone.submit(self._again, what, folder, told)
 
     def _again(self, what: Callable[[Stack, Path], T], folder: Path, told: Future[T]) -> None:
         wait(list(self._begun))
+        for left in reversed(range(TRIES - 1)):
+            if self._tried(what, folder, told, last=not left):
+                return
+
+    def _tried(
+        self,
+        what: Callable[[Stack, Path], T],
+        folder: Path,
+        told: Future[T],
+        last: bool = False,
+    ) -> bool:
+        """Do it; whether it was told. What says nothing is told when it is the last time."""
         try:
-            for _ in range(TRIES - 2):
-                try:
-                    if not (result := self._do(what, folder)).says_nothing:
-                        told.set_result(result)
-                        return
-                except TooLateError:
-                    continue
-            told.set_result(self._do(what, folder))
+            result = self._do(what, folder)
+        except TooLateError as error:
+            if last:
+                told.set_exception(error)
+            return last
         except BaseException as error:
             told.set_exception(error)
+            return True
+        if result.says_nothing and not last:
+            return False
+        told.set_result(result)
+        return True
 
     def _do(self, what: Callable[[Stack, Path], T], folder: Path) -> T:
         stack = self._free.get()

@@ -71,14 +71,30 @@ def test_whoever_must_not_be_cleared_is_looked_at() -> None:
 
 
 def test_an_innocent_that_is_convicted_for_a_moment_is_unjust() -> None:
-    result = HeldResult(SERVE, Path(), [CALM, shown("serve devvm"), shown("serve")])
-    judge_shown(result, 110.0)
+    some = [CALM, shown("serve devvm"), shown("serve")]
+    result = HeldResult(SERVE, Path(), some, counted_at=100.5, over=110.0)
+    judge_shown(result)
     assert result.unjust == ["101.0: convicted: devvm"]
     assert result.wrong == result.unjust
 
 
 def test_a_broken_one_that_is_cleared_before_its_window_is_over_is_unjust() -> None:
     some = [CALM, shown("carve-out", at=101), shown(at=102), shown(at=111)]
-    result = HeldResult(ROUTE, Path(), some)
-    judge_shown(result, 110.0)
+    result = HeldResult(ROUTE, Path(), some, counted_at=100.5, over=110.0)
+    judge_shown(result)
     assert result.unjust == ["102.0: cleared: carve-out"]
+
+
+def test_an_outage_in_which_nothing_was_counted_is_wrong() -> None:
+    result = HeldResult(SERVE, Path(), [CALM, shown("serve")])
+    judge_shown(result)
+    assert result.wrong == ["no drop was counted"]
+
+
+def test_a_blip_that_stands_alone_may_be_cleared() -> None:
+    """What comes with the first drop that counts, or after it, is judged."""
+    some = [CALM, shown("", "carve-out", at=101), shown(at=102), shown("carve-out", at=104)]
+    going = [(102.0, "while it goes on: one"), (104.0, "while it goes on: two")]
+    result = HeldResult(ROUTE, Path(), some, going=going, counted_at=103.0, over=110.0)
+    judge_shown(result)
+    assert (result.unjust, result.wrong) == ([], ["while it goes on: two"])
