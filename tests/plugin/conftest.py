@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from delivery.delivery_programs import RealGateway
 from plugin_runner import Recorded, Runner
 
 from t3probe.lab.process import LabProcess
@@ -26,3 +27,11 @@ def recorded(plugin_lab: LabProcess, tmp_path_factory: pytest.TempPathFactory) -
 def checks(plugin_lab: LabProcess, tmp_path: Path) -> Iterator[Runner]:
     yield Runner(plugin_lab, tmp_path)
     plugin_lab.clear()
+
+
+@pytest.fixture
+def gateway(tmp_path: Path) -> Iterator[RealGateway]:
+    one = RealGateway(tmp_path)
+    one.start()
+    yield one
+    one.stop()

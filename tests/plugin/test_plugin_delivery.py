@@ -7,22 +7,11 @@ import select
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
-from pathlib import Path
 
-import pytest
 from delivery.delivery_programs import RealGateway, get
 from plugin_runner import ENVIRON, Result
 
 from t3probe.timing import SystemClock
-
-
-@pytest.fixture
-def gateway(tmp_path: Path) -> Iterator[RealGateway]:
-    one = RealGateway(tmp_path)
-    one.start()
-    yield one
-    one.stop()
 
 
 def groups(gateway: RealGateway) -> dict[str, dict]:

@@ -41,14 +41,6 @@ GATEWAY_SECONDS = 0.25
 """How long the gateway takes for each answer, so that a fair part of a run is its push."""
 
 
-@pytest.fixture
-def gateway(tmp_path: Path) -> Iterator[RealGateway]:
-    one = RealGateway(tmp_path)
-    one.start()
-    yield one
-    one.stop()
-
-
 def seeded(checks: Runner, gateway: RealGateway, url: str) -> tuple[Path, float]:
     """The record of a run that nobody told to end, and how long it lived with its plugin."""
     whole = Try(0, 60.0, (), scheduled=True)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -95,14 +94,6 @@ def test_a_folder_in_the_place_of_a_file(checks: Runner, tmp_path: Path) -> None
     assert f"what stands at {file} is not of this run" in done.output
     assert "verdict: " in done.output
     assert sorted(one.name for one in done.results.iterdir()) == ["junit.xml", "verdict.json"]
-
-
-@pytest.fixture
-def gateway(tmp_path: Path) -> Iterator[RealGateway]:
-    one = RealGateway(tmp_path)
-    one.start()
-    yield one
-    one.stop()
 
 
 def test_what_was_delivered_counts(checks: Runner, tmp_path: Path, gateway: RealGateway) -> None:
