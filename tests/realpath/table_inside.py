@@ -311,8 +311,8 @@ PAIRS: list[Line] = [
         kill("haproxy"),
         convicted="dispatch",
         closed=HELD,
-        why="what is behind the tunnel is broken, too: its own fault cannot be told from that. It is"
-        " stopped first: what it answered in between would clear it of what the tunnel's leg met",
+        why="what is behind the tunnel is broken, too: its own fault cannot be told from that. It"
+        " is stopped first: an answer in between would clear it of what the tunnel's leg met",
     ),
     line(MID, kill("envoy"), kill("serve"), convicted="traefik serve", closed=BEHIND),
     line(
