@@ -173,7 +173,7 @@ class Answer:
 
     status: int
     headers: Mapping[str, str]
-    body: bytearray
+    body: bytes
 
 
 class _Stream(io.RawIOBase):
@@ -320,9 +320,9 @@ def _answer(sock: socket.socket, method: str, budget: Budget, most: int) -> Answ
         declared = response.length
         if declared is not None and declared > most:
             raise _TooMuchError
-        body = bytearray()
-        while chunk := response.read(CHUNK_BYTES):
-            body += chunk  # what comes without a length, `stream` bounds
+        # In pieces until it is whole: a buffer that grows may be there twice while it does. What
+        # comes without a length, `stream` bounds.
+        body = b"".join(iter(lambda: response.read(CHUNK_BYTES), b""))
         if declared is not None and len(body) < declared:
             raise http.client.IncompleteRead(b"")
         return Answer(response.status, dict(response.headers.items()), body)
