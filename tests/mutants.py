@@ -57,7 +57,7 @@ ROOMS: dict[str, dict[str, str]] = {
         "probes/bodies.py probes/http_wire.py": "probes/test_bodies.py probes/test_http_wire.py",
     },
     "verdict": {
-        "verdict/labels.py verdict/hitting.py verdict/search.py verdict/repairs.py": SOLVING,
+        "verdict/labels.py verdict/hitting.py verdict/repairs.py": SOLVING,
         "verdict/identifiability.py verdict/case.py verdict/unions.py verdict/bits.py": SOLVING,
         "verdict/windows.py verdict/family.py": SOLVING,
     },

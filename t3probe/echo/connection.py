@@ -58,7 +58,7 @@ class House(Protocol):
     def wall(self) -> float:
         """Unix seconds."""
 
-    def admit(self, connection: Connection, forwarded: Sequence[str]) -> Visitor:
+    def admit(self, connection: Connection, forwarded: Sequence[str]) -> Visitor[Connection]:
         """Whose WebSocket it is. Raises Refusal when one more would be too many."""
 
     def moved(self, connection: Connection) -> None:
@@ -103,7 +103,7 @@ class Connection:
         """When the message began that is still not whole."""
         self.blocked_since: float | None = None
         """When the client stopped taking what we send."""
-        self.visitor: Visitor | None = None
+        self.visitor: Visitor[Connection] | None = None
         self.held = 0
         """Bytes in our memory on its behalf."""
         self._house = house

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from t3probe.echo.connection import Connection
+from typing import Generic, TypeVar
 
 __all__ = ["Bucket", "Limits", "Visitor", "Visitors"]
+
+Open = TypeVar("Open")
+"""A connection that counts against a visitor's limits."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,27 +75,27 @@ class Bucket:
         return min(self.burst, self._tokens + max(0.0, now - self._at) * self.rate)
 
 
-class Visitor:
+class Visitor(Generic[Open]):
     """What one address (one /64 of IPv6) has."""
 
     __slots__ = ("dials", "messages", "open")
 
     def __init__(self, limits: Limits, now: float) -> None:
-        self.open: dict[Connection, None] = {}
+        self.open: dict[Open, None] = {}
         self.dials = Bucket(limits.dials_per_second, limits.dials_burst, now)
         self.messages = Bucket(limits.messages_per_second, limits.messages_burst, now)
 
 
 @dataclass(slots=True)
-class Visitors:
+class Visitors(Generic[Open]):
     """Everybody who is here or was a moment ago; bounded."""
 
     limits: Limits
     most: int = 20_000
     """Addresses to remember; past it those with nothing open are forgotten, oldest first."""
-    known: dict[str, Visitor] = field(default_factory=dict)
+    known: dict[str, Visitor[Open]] = field(default_factory=dict)
 
-    def of(self, address: str, now: float) -> Visitor:
+    def of(self, address: str, now: float) -> Visitor[Open]:
         """The visitor at `address`, made when new."""
         found = self.known.get(address)
         if found is None:
@@ -116,6 +116,6 @@ class Visitors:
         for address in gone:
             del self.known[address]
 
-    def greediest(self) -> Visitor:
+    def greediest(self) -> Visitor[Open]:
         """The visitor with the most open. Raises ValueError when there is nobody."""
         return max(self.known.values(), key=lambda one: len(one.open))

@@ -50,7 +50,7 @@ class Responder:
         self.ending: dict[Connection, None] = {}
         self._begun: dict[Connection, None] = {}
         """Those of the waiting that have sent a part of their request."""
-        self.visitors = Visitors(limits)
+        self.visitors: Visitors[Connection] = Visitors(limits)
         self._clock: Clock = clock or SystemClock()
         self._listener = listener
         self._proxies = proxies
@@ -128,7 +128,7 @@ class Responder:
         """Unix seconds."""
         return self._clock.wall()
 
-    def admit(self, connection: Connection, forwarded: Sequence[str]) -> Visitor:
+    def admit(self, connection: Connection, forwarded: Sequence[str]) -> Visitor[Connection]:
         """Whose WebSocket it is; the caller opens it. Raises Refusal: 429 or 503."""
         if self.draining:
             raise Refusal(503, "draining", "Retry-After: 5")
@@ -148,7 +148,7 @@ class Responder:
             self._make_room(visitor)
         return visitor
 
-    def _make_room(self, newcomer: Visitor) -> None:
+    def _make_room(self, newcomer: Visitor[Connection]) -> None:
         """Take a WebSocket from the address that has the most, so that a few addresses cannot
         lock out everybody else. Raises Refusal when nobody has more than the newcomer would."""
         greediest = self.visitors.greediest()

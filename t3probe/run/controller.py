@@ -51,7 +51,7 @@ class Run(Engine):
         self._planned = planned
         self._progress = progress
         self._beside = beside
-        self.legs = [LegRun(leg, self) for leg in legs]
+        self.legs: list[LegRun] = [LegRun(leg, self) for leg in legs]
 
     def planned(self, leg: Leg) -> str:
         return self._planned(leg)

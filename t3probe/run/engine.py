@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from typing import Protocol
 from urllib.parse import urlsplit
 
 from t3probe.config.endpoints import is_address, plain_host
@@ -19,7 +20,6 @@ from t3probe.probes.marks import Marks
 from t3probe.resolve import Resolver, split_address
 from t3probe.run.book import Book
 from t3probe.run.footing import Footing
-from t3probe.run.leg import LegRun
 from t3probe.timing import RunClock
 from t3probe.tls import TlsStore
 
@@ -29,6 +29,24 @@ MAX_CONNECTS_AT_ONCE = 64
 MOST_CALLS, MOST_CALLS_OF_ONE = 10, 3
 """Common beats that all legs, and that one leg, may call in a heartbeat."""
 CALLS_APART_SECONDS = 1.0
+
+
+class Member(Protocol):
+    """A leg as the engine knows it; `t3probe.run.leg.LegRun` is the one there is."""
+
+    leg: Leg
+    book: Book
+    muted: bool
+    """Whether its drops call no common beat for now."""
+    wake: asyncio.Event
+    looked: int
+    """The newest common beat whose fresh beat is over."""
+    answered: int
+    """The newest common beat that it is through with."""
+
+    @property
+    def settled(self) -> bool:
+        """Whether its first attempt is over."""
 
 
 class Engine:
@@ -63,9 +81,9 @@ class Engine:
         self.hold_over = False
         self.finished = False
         self.interrupted = False
-        self.legs: list[LegRun] = []
+        self.legs: Sequence[Member] = ()
         self._working = 0
-        self._called: deque[tuple[float, LegRun]] = deque()
+        self._called: deque[tuple[float, Member]] = deque()
         self._changed = asyncio.Event()
 
     # -- what the legs use ---------------------------------------------------------------
@@ -101,7 +119,7 @@ class Engine:
         self.wake_all()
         return self.call_number
 
-    def call_for(self, leg: LegRun, now: float) -> int:
+    def call_for(self, leg: Member, now: float) -> int:
         """Call a common beat because this leg dropped; 0 when that is too much.
 
         A leg calls at most one a second, all together ten in a heartbeat. One that called three
@@ -127,7 +145,7 @@ class Engine:
         """The planned downtime that the leg is under now, as a sentence, or ""."""
         return ""
 
-    def all_looked(self, call: int, but: LegRun) -> bool:
+    def all_looked(self, call: int, but: Member) -> bool:
         """Whether the fresh beat of every other leg in this common beat is over."""
         return all(leg.looked >= call for leg in self.legs if leg is not but)
 

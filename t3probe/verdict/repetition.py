@@ -1,24 +1,15 @@
-"""Counts of failed tries: out of one run's incidents, out of many runs, or out of a case.
+"""Counts of failed tries out of many runs, or out of a case.
 
-What counts as one try decides what the posterior is worth, since it takes tries for
-independent. The beats of a leg are not: an outage of five seconds fails five of them. So
-
-- within a run each incident is one try of the legs that failed in it and of those that clear
-  for it by the rules of `t3probe.verdict.evidence`; a run without one is one good try of each
-  leg that passed;
-- over several runs each run is one try of a leg: failed if it failed in any incident, good if
-  it cleared in every one; anything else is no try.
-
-A leg that could not tell, is under planned downtime, or only clears a part of what it crosses
-is not tried; a blip is no try of anybody. What counts forget is which legs failed together: the
-verdicts of the single runs know that, and `Repetition.convicted_in` says how many of them convict
-each segment.
+Over several runs each run is one try of a leg: failed if it failed in any incident, good if it
+cleared in every one; anything else is no try. `t3probe.verdict.tries` says what a try is within
+one run. What counts forget is which legs failed together: the verdicts of the single runs know
+that, and `Repetition.convicted_in` says how many of them convict each segment.
 """
 
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple, Protocol
 
 import msgspec
@@ -28,10 +19,11 @@ from t3probe.observation import Observation, RunRecord
 from t3probe.shards import parts_said
 from t3probe.verdict.case import Case
 from t3probe.verdict.posterior import CONVICTS_OVER, Posterior, posterior
-from t3probe.verdict.run import Incident, RunVerdict, judge_run
+from t3probe.verdict.run import RunVerdict, judge_run
+from t3probe.verdict.tries import tries_of
 from t3probe.words import glossed, of_old
 
-__all__ = ["Recorded", "Repetition", "from_runs", "in_run", "of_case", "render"]
+__all__ = ["Recorded", "Repetition", "from_runs", "of_case", "render"]
 
 _WIDTH = 80
 
@@ -86,22 +78,6 @@ class Repetition(msgspec.Struct, frozen=True, kw_only=True):
 def of_case(case: Case) -> Posterior:
     """The posterior of a case; one without counts has nothing but priors."""
     return posterior(case.segments, case.legs, case.counts or {}, priors=case.priors)
-
-
-def in_run(judged: RunVerdict) -> Posterior:
-    """What one run says by itself, from the incidents that it lists."""
-    tries = _tries(judged, judged.listed)
-    counts = {leg: (sum(one), len(one)) for leg, one in tries.items()}
-    return posterior(judged.segments, judged.legs, counts)
-
-
-def _tries(judged: RunVerdict, incidents: Sequence[Incident]) -> dict[str, list[bool]]:
-    """For each leg its tries in a run, by incident; True: failed."""
-    out: dict[str, list[bool]] = {}
-    for one in incidents:
-        for leg, failed in one.tried.items():
-            out.setdefault(leg, []).append(failed)
-    return out or {leg: [False] for leg in judged.passed}
 
 
 def from_runs(recordings: Iterable[Recorded]) -> Repetition:
@@ -178,7 +154,7 @@ def _run(
     """`known` numbers the ways of all runs, `alike` holds their lists of segments once."""
     many = max(1, sum(bool(one.tried) for one in judged.incidents))
     tries = array("q")
-    for leg, one in _tries(judged, judged.incidents).items():
+    for leg, one in tries_of(judged.passed, judged.incidents).items():
         if any(one) or len(one) == many:
             tries.append(2 * known.setdefault((leg, judged.legs[leg]), len(known)) + any(one))
     segments = alike.setdefault(judged.segments, judged.segments)

@@ -294,10 +294,10 @@ class RunVerdict:
     @cached_property
     def posterior(self) -> Posterior:
         """How probable a fault of each segment is, from this run alone; see
-        `t3probe.verdict.repetition` for what counts as a try."""
-        from t3probe.verdict.repetition import in_run
+        `t3probe.verdict.tries` for what counts as a try."""
+        from t3probe.verdict.tries import in_run
 
-        return in_run(self)
+        return in_run(self.segments, self.legs, self.passed, self.listed)
 
     @cached_property
     def slowness(self) -> Slowness:

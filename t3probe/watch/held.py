@@ -52,7 +52,7 @@ class Held(Engine):
         self.tallies: dict[str, Tally] = {}
         self.books: dict[str, WindowBook] = {}
         self._blips = Blips()
-        self.legs = [LegRun(leg, self) for leg in legs]
+        self.legs: list[LegRun] = [LegRun(leg, self) for leg in legs]
 
     # -- what the legs use ---------------------------------------------------------------
 

@@ -167,7 +167,7 @@ def test_small_systems_end_within_the_budget() -> None:
 
 
 def test_a_tree_of_racks_and_rooms_needs_no_search(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("t3probe.verdict.search.search", pytest.fail)
+    monkeypatch.setattr("t3probe.verdict.hitting._best_first", pytest.fail)
     legs = {f"u{at}": f"s{at} rack{at % 3} room" for at in range(9)}
     names = " ".join([*(f"s{at}" for at in range(9)), "rack0 rack1 rack2 room"])
     verdict = solve(case(names, legs, failed=" ".join(legs)))

@@ -14,7 +14,7 @@ from t3probe.observation import Observation, RunRecord
 from t3probe.record import Recording
 from t3probe.verdict import judge_run
 from t3probe.verdict.posterior import PRIOR, posterior
-from t3probe.verdict.repetition import from_runs, in_run, of_case, render
+from t3probe.verdict.repetition import from_runs, of_case, render
 
 SEGMENTS = "wan a b c"
 
@@ -159,7 +159,7 @@ def test_within_a_run_each_incident_is_one_try() -> None:
         leg("z", "b", outcome="inconclusive"),
     )
     expected = posterior(judged.segments, judged.legs, {"x": (0, 3), "y": (3, 3)})
-    assert in_run(judged) == judged.posterior == expected
+    assert judged.posterior == expected
     told = judged.to_dict()
     assert told["posterior"] == expected.to_dict()["posterior"]
     assert told["convicted_by_repetition"] == ["a"]
