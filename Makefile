@@ -23,7 +23,7 @@ SUITE := T3PROBE_LOOPBACK_ONLY=1 PYTHONDONTWRITEBYTECODE= bash ci/cpu \
   $(BIN)/python -m pytest -c tests/pytest.ini -n $(JOBS) --dist worksteal
 
 .DEFAULT_GOAL := help
-.PHONY: help setup check test test-long hunt realpath accuracy coverage mutants image-test lint format types bench schema lock clean
+.PHONY: help setup check test test-long hunt realpath accuracy coverage mutants image-test lint format types bench documents lock clean
 
 help: ## show this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -82,8 +82,9 @@ types: $(VENV)/.dev ## mypy, strict
 bench: $(VENV)/.dev ## measure what a run and a verdict cost
 	@for one in bench/*.py; do echo "== $$one"; T3PROBE_LOOPBACK_ONLY=1 $(BIN)/python $$one || exit 1; done
 
-schema: $(VENV)/.run ## write the deployment file's JSON Schema anew
+documents: $(VENV)/.run ## write anew what is made from the code: the JSON Schema, and three pages or tables
 	@$(BIN)/t3probe schema > deployments/schema.json
+	@for one in docs/make/*.py; do $(BIN)/python "$$one" || exit; done
 
 lock: $(VENV)/.run ## pin the image's requirements anew
 	@$(BIN)/python cronjob/image/lock.py

@@ -9,8 +9,13 @@ from pathlib import Path
 import pytest
 from docs_reader import DOCUMENTS, ROOT, anchors, blocks
 
+from t3probe import metrics
 from t3probe.config import loads
-from t3probe.config.document import EXAMPLES, SMALLEST, text
+
+MAKE = ROOT / "docs" / "make"
+DEPLOYMENT_FILE = runpy.run_path(str(MAKE / "deployment_file.py"))
+EXAMPLES: dict[str, str] = DEPLOYMENT_FILE["EXAMPLES"]
+SMALLEST: str = DEPLOYMENT_FILE["SMALLEST"]
 
 IDS = [str(one.relative_to(ROOT)) for one in DOCUMENTS]
 FOLDERS = ("docs", "deployments", "cronjob", "ci", "checks", "tests", "bench", "t3probe")
@@ -51,13 +56,20 @@ def test_paths_in_the_text_exist(path: Path) -> None:
 
 def test_the_page_of_the_deployment_file_is_current() -> None:
     page = (ROOT / "docs" / "deployment-file.md").read_text(encoding="utf-8")
-    assert page == text(), "python -m t3probe.config.document > docs/deployment-file.md"
+    assert page == DEPLOYMENT_FILE["text"](), "make documents"
+
+
+def test_the_page_of_metrics_is_current_and_names_each() -> None:
+    page = (ROOT / "docs" / "metrics.md").read_text(encoding="utf-8")
+    assert page == runpy.run_path(str(MAKE / "metrics.py"))["page"](), "make documents"
+    for spec in metrics.TABLE:
+        assert f"`{spec.name}`" in page
 
 
 def test_the_table_of_bounds_is_current() -> None:
     page = (ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
-    made = runpy.run_path(str(ROOT / "docs" / "make" / "bounds.py"))
-    assert page == made["place"](page), "python docs/make/bounds.py"
+    made = runpy.run_path(str(MAKE / "bounds.py"))
+    assert page == made["place"](page), "make documents"
     assert page.count("\n| ") > 3
 
 

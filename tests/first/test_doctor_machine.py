@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import runpy
 from pathlib import Path
 
 import pytest
@@ -11,10 +12,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from t3probe.config import Deployment, loads
-from t3probe.config.document import SMALLEST
 from t3probe.first import machine
 from t3probe.first.doctor import examined, shown
 from t3probe.first.row import Row
+
+SMALLEST: str = runpy.run_path(str(ROOT / "docs" / "make" / "deployment_file.py"))["SMALLEST"]
 
 
 def deployment(more: str = "") -> Deployment:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 from unittest import mock
 
@@ -32,7 +31,6 @@ from metrics_record import (
 from t3probe import metrics
 from t3probe.metrics import build
 from t3probe.metrics.build import CHECK_NAME_LIMIT, CHECKS_LIMIT
-from t3probe.metrics.document import page
 from t3probe.observation import REASONS, Baseline, Observation
 from t3probe.verdict import judge_run
 
@@ -65,20 +63,6 @@ def test_promtool_finds_nothing(what: str) -> None:
         [promtool, "check", "metrics"], input=metrics.exposition(families), capture_output=True
     )
     assert (told.returncode, told.stdout, told.stderr) == (0, b"", b"")
-
-
-def test_the_page_is_current() -> None:
-    written = (ROOT / "docs" / "metrics.md").read_text(encoding="utf-8")
-    assert written == page(), "run: python -m t3probe.metrics > docs/metrics.md"
-    for spec in metrics.TABLE:
-        assert f"`{spec.name}`" in written
-
-
-def test_the_page_is_printed() -> None:
-    told = subprocess.run(
-        [sys.executable, "-m", "t3probe.metrics"], cwd=ROOT, check=True, capture_output=True
-    )
-    assert told.stdout.decode() == page()
 
 
 def test_names_types_and_labels_are_the_tables() -> None:

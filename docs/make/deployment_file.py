@@ -1,21 +1,22 @@
 """`docs/deployment-file.md`, made from the types of the deployment file.
 
-`python -m t3probe.config.document > docs/deployment-file.md` writes it; a test holds that it is
-current, and that every example in it loads.
+`python docs/make/deployment_file.py` writes it; a test holds that it is current, and that every
+example in it loads.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import datetime
+from pathlib import Path
 from typing import Any, Literal, get_args, get_origin
 
 import msgspec
 
-from .filetypes import EVERY_LEG, KIND_RULES, DeploymentFile, LegTable, Public, Walled
-from .read import field_types, required_fields
-from .schema import descriptions
-from .types import (
+from t3probe.config.filetypes import EVERY_LEG, KIND_RULES, DeploymentFile, LegTable, Public, Walled
+from t3probe.config.read import field_types, required_fields
+from t3probe.config.schema import descriptions
+from t3probe.config.types import (
     Delivery,
     Downtime,
     Duration,
@@ -129,8 +130,8 @@ TABLES: dict[str, type[Table]] = {
 START = """\
 # The deployment file
 
-This page is written by `python -m t3probe.config.document > docs/deployment-file.md`; a test holds
-that it is current, and that every example loads.
+This page is written by `python docs/make/deployment_file.py`; a test holds that it is current, and
+that every example loads.
 
 A deployment file says what can break and how to probe it. `t3probe init` writes one from a few
 answers, `deployments/t3.toml` is a whole one, and `deployments/schema.json` gives editors
@@ -242,4 +243,5 @@ def _fenced(example: str) -> Iterator[str]:
 
 
 if __name__ == "__main__":
-    print(text(), end="")
+    document = Path(__file__).resolve().parents[1] / "deployment-file.md"
+    document.write_text(text(), encoding="utf-8")

@@ -1,6 +1,11 @@
-"""The page `docs/metrics.md`, written from the table of metrics."""
+"""`docs/metrics.md`, made from the table of metrics.
+
+`python docs/make/metrics.py` writes it; a test holds that it is current.
+"""
 
 from __future__ import annotations
+
+from pathlib import Path
 
 from t3probe.baseline import LEARNING_BEATS, MIN_BEATS
 from t3probe.metrics.build import CHECK_NAME_LIMIT, CHECKS_LIMIT
@@ -11,8 +16,7 @@ __all__ = ["page"]
 HEAD = """\
 # Metrics
 
-This page is written by `python -m t3probe.metrics > docs/metrics.md`; a test holds that it is
-current.
+This page is written by `python docs/make/metrics.py`; a test holds that it is current.
 
 ## Rules
 
@@ -142,3 +146,8 @@ def _buckets() -> str:
         if one.buckets
     ]
     return "\n## Buckets\n\nUpper bounds in seconds, and `+Inf`.\n\n" + "".join(lines)
+
+
+if __name__ == "__main__":
+    document = Path(__file__).resolve().parents[1] / "metrics.md"
+    document.write_text(page(), encoding="utf-8")
