@@ -167,7 +167,7 @@ def _each_once(addresses: Iterable[str]) -> list[str]:
     return list(once.values())[:MAX_ADDRESSES]
 
 
-async def targets(leg: Leg, probing: Probing) -> list[Target]:
+async def targets(leg: Leg, probing: Probing, resolver: Resolver) -> list[Target]:
     """Every address of the leg, in the order to prefer them. Raises ResolveError."""
     limit = probing.timing.connect_timeout
     if leg.kind == "doh":
@@ -189,7 +189,7 @@ async def targets(leg: Leg, probing: Probing) -> list[Target]:
         return [Target(host, host, port)]
     if leg.doh:
         try:
-            known = await probing.resolver.doh(leg.doh, host, probing)
+            known = await resolver.doh(leg.doh, host, probing)
         except ResolveError as error:
             # A name that is gone leads nobody there.
             if not leg.fallback or error.nameless:

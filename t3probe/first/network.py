@@ -22,7 +22,7 @@ from t3probe.first.row import Row, fine, untold, wrong
 from t3probe.guard import LoopbackOnlyError
 from t3probe.median import median
 from t3probe.probes.base import Collapsed, Facts, ProbeError, Probing, Target, printable
-from t3probe.resolve import ResolveError, split_address, targets
+from t3probe.resolve import ResolveError, Resolver, split_address, targets
 from t3probe.run.controller import Run
 
 __all__ = ["TOLERANCE_SECONDS", "ask", "clock", "gateway", "routes"]
@@ -101,10 +101,13 @@ def ask(deployment: Deployment, where: str, environ: Mapping[str, str]) -> list[
 
 
 async def _ask(deployment: Deployment, where: str, environ: Mapping[str, str]) -> list[Row]:
-    probing = Run(deployment, [], hold=0.0).probing
+    run = Run(deployment, [], hold=0.0)
+    probing = run.probing
     providers = _providers(deployment)
     asked = [asyncio.create_task(_resolver(url, name, probing)) for url, name in providers.items()]
-    dated = [asyncio.create_task(_date(leg, probing)) for leg in _dated(deployment.legs)]
+    dated = [
+        asyncio.create_task(_date(leg, probing, run.resolver)) for leg in _dated(deployment.legs)
+    ]
     pushed = asyncio.create_task(asyncio.to_thread(gateway, where, deployment.tls_ca, environ))
     try:
         await asyncio.wait([*asked, *dated, pushed], timeout=TOTAL_SECONDS)
@@ -120,7 +123,7 @@ async def _ask(deployment: Deployment, where: str, environ: Mapping[str, str]) -
         for task in (*asked, *dated):
             task.cancel()
         await asyncio.gather(*asked, *dated, pushed, return_exceptions=True)
-        await probing.resolver.aclose()
+        await run.resolver.aclose()
 
 
 def _providers(deployment: Deployment) -> dict[str, str]:
@@ -166,13 +169,13 @@ def _dated(legs: Iterable[Leg]) -> list[Leg]:
     return list(found.values())[:MOST_ASKED]
 
 
-async def _date(leg: Leg, probing: Probing) -> float | None:
+async def _date(leg: Leg, probing: Probing, resolver: Resolver) -> float | None:
     """How far this machine's clock is ahead of a server's, in seconds; None: it does not say."""
     from t3probe.probes.http_client import HttpClient
 
     url = (leg.url or "").replace("ws", "http", 1) if leg.kind == "ws_echo" else leg.url or ""
     try:
-        found = await targets(leg, probing)
+        found = await targets(leg, probing, resolver)
         client = HttpClient(found[0], probing, Facts())
         try:
             answer = await client.ask("GET", url, limit=STEP_SECONDS)

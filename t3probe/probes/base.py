@@ -22,7 +22,6 @@ from t3probe.probes.marks import Marks
 from t3probe.timing import RunClock
 
 if TYPE_CHECKING:
-    from t3probe.resolve import Resolver
     from t3probe.tls import TlsStore
 
 __all__ = [
@@ -189,7 +188,6 @@ class Probing:
     timing: Timing
     sso: Sso
     tls: TlsStore
-    resolver: Resolver
     crowd: asyncio.Semaphore
     """Bounds the one-shot connects in flight."""
     internal_addresses: frozenset[str] = frozenset()

@@ -55,7 +55,7 @@ class Attempts:
 
         Raises ResolveError, and Collapsed when public DNS answers an internal address.
         """
-        found = await targets(self.leg, self.run.probing)
+        found = await targets(self.leg, self.run.probing, self.run.resolver)
         self._resolved_at = self.run.clock.now()
         if not found:
             return False

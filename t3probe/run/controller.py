@@ -101,7 +101,7 @@ class Run(Engine):
             for task in [*tasks, *side]:
                 task.cancel()
             await asyncio.gather(*tasks, *side, return_exceptions=True)
-            await self.probing.resolver.aclose()
+            await self.resolver.aclose()
         for task in tasks:
             error = None if task.cancelled() else task.exception()
             while isinstance(error, BaseExceptionGroup):

@@ -70,11 +70,11 @@ class Engine:
             timing=self.timing,
             sso=deployment.sso,
             tls=TlsStore(deployment.tls_ca),
-            resolver=Resolver(self.resolve_again),
             crowd=asyncio.Semaphore(MAX_CONNECTS_AT_ONCE),
             internal_addresses=internal_addresses(deployment),
             marks=Marks(deployment.marks, deployment.paths),
         )
+        self.resolver = Resolver(self.resolve_again)
         self.call_number = 0
         self.first_call = 0
         """The number of the common beat that nobody's drop called."""

@@ -129,7 +129,7 @@ class Held(Engine):
                 task.cancel()
             await asyncio.gather(*side, return_exceptions=True)
             await self._let_go(self.legs)
-            await self.probing.resolver.aclose()
+            await self.resolver.aclose()
             for book in self.books.values():
                 book.count_rest()
         for task in tasks:
@@ -202,4 +202,4 @@ class Held(Engine):
         self.probing.sso = deployment.sso
         self.probing.tls = TlsStore(deployment.tls_ca)  # the file may hold other authorities
         self.probing.internal_addresses = internal_addresses(deployment)
-        self.probing.resolver.forget()
+        self.resolver.forget()

@@ -9,7 +9,6 @@ from probes.servers import HOST, SSO
 from t3probe.config.types import Duration, Timing
 from t3probe.probes.base import Probing, Target
 from t3probe.probes.http_client import Answer
-from t3probe.resolve import Resolver
 from t3probe.timing import FakeClock, RunClock
 from t3probe.tls import TlsStore
 
@@ -23,7 +22,6 @@ def probing(fake: FakeClock | None = None) -> Probing:
         timing=Timing(watchdog=Duration(30), connect_timeout=Duration(30)),
         sso=SSO,
         tls=TlsStore(None),
-        resolver=Resolver(),
         crowd=asyncio.Semaphore(1),
     )
 

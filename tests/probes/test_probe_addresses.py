@@ -27,7 +27,7 @@ def test_what_is_an_address(text: str, known: bool) -> None:
 
 
 async def found(one: Leg, fake: FakeClock | None = None) -> list[str]:
-    return [str(target) for target in await targets(one, probing(fake))]
+    return [str(target) for target in await targets(one, probing(fake), Resolver())]
 
 
 @pytest.mark.parametrize(
@@ -125,15 +125,17 @@ async def test_a_failure_is_asked_again_at_once(monkeypatch: pytest.MonkeyPatch)
 async def test_the_files_own_addresses_are_the_last_resort(monkeypatch: pytest.MonkeyPatch) -> None:
     asked = Asked(monkeypatch)
     one = http_leg(url=f"https://{HOST}/", doh=DOH, fallback=("10.0.0.7", "10.0.0.8:99"))
-    assert [(str(t), t.note) for t in await targets(one, probing())] == [("10.0.0.1:443", "")]
+    assert [(str(t), t.note) for t in await targets(one, probing(), Resolver())] == [
+        ("10.0.0.1:443", "")
+    ]
     asked.answer = None
     words = "no DoH provider gave an address; dialled the address in the file"
-    assert [(str(t), t.note) for t in await targets(one, probing())] == [
+    assert [(str(t), t.note) for t in await targets(one, probing(), Resolver())] == [
         ("10.0.0.7:443", words),
         ("10.0.0.8:99", words),
     ]
     with pytest.raises(ResolveError):
-        await targets(http_leg(url=f"https://{HOST}/", doh=DOH), probing())
+        await targets(http_leg(url=f"https://{HOST}/", doh=DOH), probing(), Resolver())
 
 
 async def test_what_is_still_asked_is_cancelled_at_the_end(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,7 +11,7 @@ from probes.servers import deployment, http_leg
 from t3probe.config.types import Leg
 from t3probe.observation import Observation, TcpSample
 from t3probe.probes.base import Collapsed, Echo, Facts, Line, ProbeError, Probing, Target
-from t3probe.resolve import ResolveError
+from t3probe.resolve import ResolveError, Resolver
 from t3probe.run.controller import Run
 
 FINE, ELSEWHERE = "fine", "elsewhere"
@@ -35,7 +35,7 @@ class FarEnd:
         monkeypatch.setattr("t3probe.run.attempt.targets", self._targets)
         monkeypatch.setattr("t3probe.run.attempt.opener", lambda kind: self._open)
 
-    async def _targets(self, leg: Leg, probing: Probing) -> list[Target]:
+    async def _targets(self, leg: Leg, probing: Probing, resolver: Resolver) -> list[Target]:
         self.asked += 1
         if isinstance(self.resolves, ResolveError):
             raise self.resolves

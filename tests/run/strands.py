@@ -13,6 +13,7 @@ from probes.servers import deployment, made_run
 from t3probe.config.types import Leg
 from t3probe.observation import Beat, Observation, Strand
 from t3probe.probes.base import Collapsed, Echo, Line, ProbeError, Probing, Target
+from t3probe.resolve import Resolver
 from t3probe.run.book import Book
 from t3probe.run.controller import Run
 
@@ -106,7 +107,7 @@ class Scene:
         monkeypatch.setattr("t3probe.run.attempt.targets", self._targets)
         monkeypatch.setattr("t3probe.run.attempt.opener", lambda kind: self._open)
 
-    async def _targets(self, leg: Leg, probing: Probing) -> list[Target]:
+    async def _targets(self, leg: Leg, probing: Probing, resolver: Resolver) -> list[Target]:
         await asyncio.sleep(self.ends[leg.name].resolving)
         return [Target("app.example", "10.0.0.1", 80)]
 

@@ -12,6 +12,7 @@ from probes.servers import deployment, http_leg, until
 from t3probe.config.types import Leg
 from t3probe.guard import LoopbackOnlyError
 from t3probe.probes.base import Probing, Target
+from t3probe.resolve import Resolver
 from t3probe.run.controller import Run
 from t3probe.timing import FakeClock, RunClock
 
@@ -132,10 +133,10 @@ async def test_one_leg_that_tries_to_leave_loopback_ends_it(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     class Leaves(FarEnd):
-        async def _targets(self, leg: Leg, probing: Probing) -> list[Target]:
+        async def _targets(self, leg: Leg, probing: Probing, resolver: Resolver) -> list[Target]:
             if leg.name == "bad":
                 raise LoopbackOnlyError("it wanted to leave")
-            return await super()._targets(leg, probing)
+            return await super()._targets(leg, probing, resolver)
 
     Leaves(monkeypatch, FINE)
     legs = [LEG, http_leg(name="bad", url="http://app.example/")]

@@ -17,7 +17,7 @@ from watch_helpers import Kept, disconnects
 
 from t3probe.config.types import Deployment, Downtime, Leg
 from t3probe.probes.base import Probing, Target
-from t3probe.resolve import ResolveError
+from t3probe.resolve import ResolveError, Resolver
 from t3probe.verdict.run import judge_run
 from t3probe.watch import service
 from t3probe.watch.health import LOOP_LIMIT_SECONDS
@@ -110,7 +110,7 @@ def test_a_name_is_resolved_anew_every_minute_and_what_is_known_is_kept(
     asked: list[float] = []
     answers = ["127.0.0.1", "127.0.0.2", "", "127.0.0.4"]
 
-    async def targets(leg: Leg, probing: Probing) -> list[Target]:
+    async def targets(leg: Leg, probing: Probing, resolver: Resolver) -> list[Target]:
         asked.append(probing.clock.now())
         answer = answers[min(len(asked), len(answers)) - 1]
         if not answer:
