@@ -179,7 +179,7 @@ class Book:
 
     def own_doing(self, error: ProbeError, started: float, ended: float) -> bool:
         """Whether nobody answered an attempt while we stood still, or were late all the time."""
-        return not _told(error) and self.footing.stalled(started, ended, silent=True)
+        return _silent(error) and self.footing.stalled(started, ended, silent=True)
 
     def cut_short(self, sent: float, ended: float, conn: int, call: int, strand: Strand) -> None:
         """Note a beat that the run's end cut: no pass and no drop, but no sign of life either."""
@@ -230,7 +230,7 @@ class Book:
                 colo=facts.colo,
                 carried=proof.carried,
                 evidence=proof.words,
-                stalled=self.footing.stalled(max(sent, began), noticed, silent=not answered),
+                stalled=self.footing.stalled(max(sent, began), noticed, silent=_silent(error)),
                 tcp=error.tcp,
             )
         )
@@ -423,3 +423,9 @@ def continued(first: Observation, second: Observation) -> Observation:
 def _told(error: ProbeError) -> bool:
     """Whether somebody answered, if only by a refusal or an end."""
     return error.reason in ANSWERS or error.answered
+
+
+def _silent(error: ProbeError) -> bool:
+    """Whether nothing came back, not even what we did not ask for: only then may our own lateness
+    be all there is to it."""
+    return not (_told(error) or error.heard)

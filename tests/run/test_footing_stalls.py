@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from t3probe.config.types import Duration, Leg, Timing
+from t3probe.observation import Reason
 from t3probe.pressure import Throttling
 from t3probe.probes.base import Echo, Facts, ProbeError
 from t3probe.run.book import Book
@@ -137,10 +138,16 @@ def test_throttling_counts_no_more_than_the_time_in_which_it_was() -> None:
 # -- what a book makes of it ---------------------------------------------------------------------
 
 
-def dropped(stand: Stand, sent: float, noticed: float, began: float = 0.5) -> Book:
+def dropped(
+    stand: Stand,
+    sent: float,
+    noticed: float,
+    began: float = 0.5,
+    error: ProbeError | None = None,
+) -> Book:
     book = Book(LEG, 0.0, stand.footing)
     book.good(Echo(sent=0.4, ended=0.5), 0, 0, None, "held")
-    error = ProbeError("rtt_timeout", "ask", "no answer")
+    error = error or ProbeError("rtt_timeout", "ask", "no answer")
     book.bad(sent, noticed, 0, error, 0, "held")
     book.drop(
         error, began=began, sent=sent, noticed=noticed, call=1, strand="held", conn=0,
@@ -182,3 +189,31 @@ def test_observed_seconds_leave_out_where_we_stood_still() -> None:
     stand = Stand().well(1).still(2).well(7)
     book = dropped(stand, 8.0, 9.0)
     assert book.observation("").observed_seconds == pytest.approx(7.0)
+
+
+@pytest.mark.parametrize(
+    ("reason", "came_back"),
+    [
+        ("rtt_timeout", ""),  # silence
+        ("tls_failed", ""),  # no handshake in time
+        ("tls_failed", "heard"),  # somebody else's certificate
+        ("protocol_error", "heard"),
+        ("http_5xx", "answered"),
+        ("connect_refused", ""),
+        ("connection_reset", ""),
+    ],
+)
+def test_being_late_excuses_a_silence_and_nothing_that_came_back(
+    reason: Reason, came_back: str
+) -> None:
+    stand = Stand()
+    for _ in range(20):  # a third of the time late, and never so much that it is a stall
+        stand.still(0.15)
+    error = ProbeError(reason, "ask", "said")
+    if came_back:
+        setattr(error, came_back, True)
+    silent = not came_back and reason in ("rtt_timeout", "tls_failed")
+    book = dropped(stand, 1.0, 2.5, error=error)
+    assert (stand.footing.stalls, book.drops[0].stalled) == ([], silent)
+    assert book.own_doing(error, 1.0, 2.5) == silent
+    assert book.observation("").outcome == ("inconclusive" if silent else "failed")
