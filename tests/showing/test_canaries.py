@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -25,6 +28,9 @@ from showing.showing_canaries import (
     quoting,
 )
 from watch.watch_process import ask
+
+from t3probe.lab.control import ask as ask_lab
+from t3probe.lab.errors import ControlError
 
 ROOT = Path(__file__).resolve().parents[2]
 SECONDS = 60
@@ -52,6 +58,7 @@ sweep_interval = "1s"
 hosts = ["sso.lab.test"]
 [delivery]
 gateway = "http://127.0.0.1:{gateway}"
+spool = "{spool}"
 heartbeat_url = "http://127.0.0.1:{peer}/ping/{heartbeat}"
 [[leg]]
 name = "beat"
@@ -114,7 +121,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory, peer: Quoting) -> Path:
     for name, secret in (("token", TOKEN), ("source", SOURCE), ("prometheus", PROMETHEUS)):
         (home / name).write_text(secret + "\n")
     (home / "test_own.py").write_text(OWN_CHECK)
-    text = DEPLOYMENT.format(gateway=peer.port, peer=peer.port, heartbeat=HEARTBEAT)
+    text = DEPLOYMENT.format(
+        gateway=peer.port, peer=peer.port, heartbeat=HEARTBEAT, spool=home / "spool"
+    )
     (home / "quoted.toml").write_text(text)
     (home / "run.txt").write_bytes(run(home, home / "results", home / "test_own.py"))
     return home
@@ -179,7 +188,29 @@ def test_a_run(folder: Path) -> None:
     clean(output, PRINTED)
     results = everything(folder / "results")
     assert b"test_of_our_own" in results
-    assert escaped(results, (*ALL, PRINTED)) == []
+    waiting = everything(folder / "spool")
+    assert b"state.json" in waiting
+    assert escaped(results + waiting, (*ALL, PRINTED)) == []
+
+
+def test_a_lab_that_quotes_its_token() -> None:
+    token = canary("lab-token")
+
+    def obey(listener: socket.socket) -> None:
+        sock, _ = listener.accept()
+        with sock, sock.makefile("rb") as lines:
+            said = lines.readline().decode()
+            coded = base64.b64encode(said.encode()).decode()
+            answer = {"ok": False, "error": f"{said} {coded}"}
+            sock.sendall(json.dumps(answer).encode() + b"\n")
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = threading.Thread(target=obey, args=(listener,))
+        thread.start()
+        with pytest.raises(ControlError, match="status") as caught:
+            ask_lab(f"127.0.0.1:{listener.getsockname()[1]}", token, {"status": True})
+        thread.join()
+    clean(str(caught.value).encode(), token)
 
 
 def test_a_run_whose_results_are_delivered(
