@@ -196,8 +196,9 @@ def without_secrets(text: str) -> str:
 
 
 def without_ours(text: str) -> str:
-    """Any text without our own secrets."""
-    return _without(text, _OWN.forms)
+    """Any text without our own secrets, and without the login of a URL."""
+    text = _without(text, _OWN.forms)
+    return re.sub(_URL, _no_login, text) if "@" in text and "//" in text else text
 
 
 def masked(text: str) -> str:
@@ -213,7 +214,7 @@ def masked(text: str) -> str:
         text = re.sub(_WORD, rf"\1 {MASK}", text)
     if "eyj" in low:
         text = re.sub(_JWT, MASK, text)
-    return re.sub(_URL, _no_login, text) if "@" in text else text
+    return re.sub(_URL, _no_login, text) if "@" in text and "//" in text else text
 
 
 def _no_value(found: re.Match[str]) -> str:
@@ -271,10 +272,11 @@ def showable(text: object, limit: int = 120, *, ascii: bool = True) -> str:
     if isinstance(text, bytes):
         text = text[: 4 * room].decode("utf-8", "replace")
     whole = str(text)
-    clean = " ".join(masked(whole[:room]).split())
+    # A pattern sees what is shown: cleaned line by line, since a header ends with its line.
+    rows = (" ".join(row.split()) for row in without_secrets(whole[:room]).splitlines())
+    clean = masked("\n".join(plain(row, ascii=ascii) for row in rows if row)).replace("\n", " ")
     if len(whole) > room:
         clean = clean[: max(0, len(clean) - spare)]
-    clean = plain(clean, ascii=ascii)
     if len(clean) <= limit and len(whole) <= room:
         return clean
     return clean[: max(0, limit - 3)].rstrip("*") + "..."

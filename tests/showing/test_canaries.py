@@ -244,6 +244,7 @@ COMMANDS = [
     ["push", RECORD, "--gateway", f"http://user:{IN_URL}@127.0.0.1:1"],
     ["retire", "--gateway", f"http://user:12/{IN_URL}@127.0.0.1:1"],
     ["doctor", "quoted.toml", "--gateway", f"http://user:{IN_URL}@127.0.0.1:1"],
+    ["legs", f"http://u:{IN_URL}@127.0.0.1:1"],
     ["mcp", "--gateway", f"http://user:{IN_URL}@127.0.0.1:1"],
     ["explain", "--at", "1 minute ago", "--prometheus", f"http://u:{IN_URL}@127.0.0.1:1"],
     ["verdict", RECORD],

@@ -199,6 +199,10 @@ def test_no_sentence_about_a_url_has_its_login(scheme: str, password: str) -> No
         assert showable(f"it said Geheim{password}geheim") == "it said ***"
 
 
+def test_no_sentence_of_ours_has_one_either() -> None:
+    assert plain("legs: http://u:pa/ss@h: no such file") == "legs: http://***@h: no such file"
+
+
 def test_a_password_that_looks_like_a_port_names_no_site() -> None:
     with pytest.raises(ValueError, match="take the login away") as caught:
         Site("http://user:12/geheim@h")
