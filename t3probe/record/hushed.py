@@ -19,16 +19,18 @@ _Fact = TypeVar("_Fact", bound=Any)
 
 def hushed(seen: Observation) -> Observation:
     """The same observation, its sentences without secrets."""
-    if not (seen.detail or seen.evidence or seen.drops or seen.addresses or seen.views):
-        return seen
-    return _changed(
-        seen,
-        detail=masked(seen.detail),
-        evidence=tuple(map(masked, seen.evidence)),
-        drops=tuple(map(_drop, seen.drops)),
-        addresses=tuple(_changed(one, detail=masked(one.detail)) for one in seen.addresses),
-        views=tuple(_changed(one, detail=masked(one.detail)) for one in seen.views),
-    )
+    said: dict[str, Any] = {}
+    if seen.detail:
+        said["detail"] = masked(seen.detail)
+    if seen.evidence:
+        said["evidence"] = tuple(map(masked, seen.evidence))
+    if seen.drops:
+        said["drops"] = tuple(map(_drop, seen.drops))
+    for name in ("addresses", "views"):
+        parts = getattr(seen, name)
+        if any(one.detail for one in parts):
+            said[name] = tuple(_changed(one, detail=masked(one.detail)) for one in parts)
+    return _changed(seen, **said)
 
 
 def _drop(drop: Drop) -> Drop:
