@@ -38,7 +38,7 @@ def switch(control: str, token: str, faults: Sequence[str]) -> dict[str, Any]:
 
 def ask(control: str, token: str, message: Mapping[str, object]) -> dict[str, Any]:
     """Send one message to a lab and return its answer. Raises ControlError."""
-    keep(token)
+    keep(str(token))
     host, _, port = control.rpartition(":")
     if not host.startswith("127.") or not port.isdecimal():
         raise ControlError(f"expected a lab's control socket as 127.x.x.x:port, got {control!r}.")
