@@ -7,8 +7,10 @@ import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
+from typing import TextIO, cast
 
 from t3probe.commands import COMMANDS
+from t3probe.terminal import Terminal, let_go
 from t3probe.usage import EXIT_USAGE, Parsers
 
 __all__ = ["EXIT_USAGE", "main"]
@@ -28,6 +30,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     words = list(sys.argv[1:] if argv is None else argv)
     if sys.stdout is None:  # `>&-`: nobody wants to read
         sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
+    before = sys.stdout, sys.stderr
+    sys.stdout = cast(TextIO, Terminal(sys.stdout))
+    if sys.stderr is not None:
+        sys.stderr = cast(TextIO, Terminal(sys.stderr))
     try:
         try:
             return _run(words)
@@ -48,10 +54,10 @@ def main(argv: Sequence[str] | None = None) -> int:
             code = EXIT_USAGE
         else:
             raise
-        from t3probe.output import let_go
-
         let_go(sys.stdout)
         return code
+    finally:
+        sys.stdout, sys.stderr = before
 
 
 def _run(words: list[str]) -> int:

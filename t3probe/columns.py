@@ -1,25 +1,18 @@
 """Lines that fit the columns of a terminal, whatever they say. Pure.
 
-Everything becomes printable ASCII, one column a character, so that a log without an encoding
-shows it and no name or reason can move the cursor.
+Everything becomes printable ASCII, one column a character (`t3probe.showing.plain`).
 """
 
 from __future__ import annotations
 
-import re
 import textwrap
 from collections.abc import Callable, Iterable
 
-__all__ = ["WIDTH", "cut", "distinct", "fold", "plain", "short"]
+from t3probe.showing import plain
+
+__all__ = ["WIDTH", "cut", "distinct", "fold", "short"]
 
 WIDTH = 80
-_SPACES = re.compile(r"[\t\n\v\f\r\u0085\u2028\u2029]+")
-_OTHERS = re.compile(r"[^\x20-\x7e]")
-
-
-def plain(text: str) -> str:
-    """Printable ASCII: line breaks become spaces, anything else unprintable a question mark."""
-    return _OTHERS.sub("?", _SPACES.sub(" ", text))
 
 
 def cut(text: str, width: int = WIDTH) -> str:

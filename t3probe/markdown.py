@@ -13,6 +13,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from t3probe.observation import Observation, RunRecord
 from t3probe.shards import parts_said
+from t3probe.showing import plain
 from t3probe.summary import headline
 from t3probe.timing import utc_text
 from t3probe.verdict import RunVerdict
@@ -24,14 +25,13 @@ MESSAGE_LIMIT = 2000
 """Characters of a chat message: Discord takes no more, Telegram 4,096, Slack advises 4,000."""
 _MARKUP = re.compile(r"[\\`*\[\]#!|~$]|(?<![0-9A-Za-z])_|_(?![0-9A-Za-z])|:(?=//)|(?<=www)\.", re.I)
 _ENTITIES = {"&": "&amp;", "<": "&lt;", ">": "&gt;", "@": "@\u200b"}
-_BREAKS = re.compile(r"[\x00-\x1f\x7f\u0085\u2028\u2029]+")
 _MORE = "... and {} more lines; the report has all."
 _LEGS_LIMIT = 40
 
 
 def cell(text: object) -> str:
     """Text that stands in a table's cell or a line as it is, whatever it contains."""
-    marked = _MARKUP.sub(r"\\\g<0>", _BREAKS.sub(" ", str(text)))
+    marked = _MARKUP.sub(r"\\\g<0>", plain(str(text), ascii=False))
     return "".join(_ENTITIES.get(one, one) for one in marked)
 
 

@@ -1,34 +1,35 @@
-"""Standard output that may be gone: a run goes on, and what it found stays as it is."""
+"""The standard output of a run. It may be gone: a run goes on, and what it found stays as it is."""
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Iterable
-from typing import Any, TextIO, cast
+from typing import TextIO, cast
 
 from t3probe.observation import Observation, RunRecord
+from t3probe.terminal import Terminal, disarmed_json, let_go
 
-__all__ = ["RecordLog", "let_go", "put_line"]
+__all__ = ["RecordLog", "put_line"]
 
 
 class RecordLog:
     """The record of a run as a line of standard output, where that is wanted.
 
-    Where it is, nobody may be reading any more: from here on that is no error.
+    From here on nothing on standard output is a command to a CI runner (`t3probe.terminal`). Where
+    the record is wanted, nobody may be reading any more: that is then no error.
     """
 
     def __init__(self, wanted: bool) -> None:
         self.wanted = wanted
-        if wanted and sys.stdout is not None:
-            sys.stdout = cast(TextIO, _Steady(sys.stdout))
+        if sys.stdout is not None:
+            sys.stdout = cast(TextIO, Terminal(sys.stdout, steady=wanted))
 
     def put(self, run: RunRecord, observations: Iterable[Observation]) -> None:
         """Write the line, at once."""
         if self.wanted:
             from t3probe.record import record_line
 
-            put_line(record_line(run, observations))
+            put_line(disarmed_json(record_line(run, observations)))
 
 
 def put_line(text: str) -> bool:
@@ -39,6 +40,8 @@ def put_line(text: str) -> bool:
     stream = sys.stdout
     if stream is None:
         return False
+    if isinstance(stream, Terminal):
+        stream = stream.raw
     try:
         stream.write(f"\n{text}\n")
         stream.flush()
@@ -46,37 +49,3 @@ def put_line(text: str) -> bool:
         let_go(stream)
         return False
     return True
-
-
-class _Steady:
-    """A text stream whose reader may leave."""
-
-    def __init__(self, stream: TextIO) -> None:
-        self._stream = stream
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._stream, name)
-
-    def write(self, text: str) -> int:
-        try:
-            return self._stream.write(text)
-        except OSError:
-            let_go(self._stream)
-            return len(text)
-
-    def flush(self) -> None:
-        try:
-            self._stream.flush()
-        except OSError:
-            let_go(self._stream)
-
-
-def let_go(stream: TextIO) -> None:
-    """Give the descriptor to nobody, so that what is still buffered, and Python at its end, do
-    not fail again."""
-    try:
-        null = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(null, stream.fileno())
-        os.close(null)
-    except (OSError, ValueError):
-        return

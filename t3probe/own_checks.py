@@ -8,8 +8,9 @@ import pytest
 
 from t3probe.config.expand import MADE_LEGS, made_prefix
 from t3probe.observation import REASONS, Drop, Observation, Outcome
+from t3probe.showing import masked, showable, without_secrets
 
-__all__ = ["observed", "own_name", "segments_of"]
+__all__ = ["hush", "observed", "own_name", "segments_of"]
 
 
 def _marker(item: pytest.Item) -> pytest.Mark:
@@ -44,6 +45,24 @@ def segments_of(item: pytest.Item, taken: Iterable[str]) -> tuple[str, ...]:
     return tuple(marker.args)
 
 
+def hush(report: pytest.TestReport) -> None:
+    """Take secrets out of what the report of a check would show: its error, and what it printed."""
+    report.sections = [(name, masked(text)) for name, text in report.sections]
+    if report.longrepr is None:
+        return
+    if isinstance(report.longrepr, tuple):  # a skip: file, line, why
+        file, line, why = report.longrepr
+        report.longrepr = file, line, masked(why)
+        return
+    text = str(report.longrepr)
+    lines = (
+        masked(one) if one.startswith("E ") else without_secrets(one) for one in text.split("\n")
+    )
+    hushed = "\n".join(lines)
+    if hushed != text:
+        report.longrepr = hushed
+
+
 def observed(
     item: pytest.Item,
     call: pytest.CallInfo[None],
@@ -62,7 +81,9 @@ def observed(
     outcome: Outcome = "inconclusive"
     if ran:
         outcome = "failed" if report.failed else "passed"
-    detail = str(call.excinfo.value)[:200].partition("\n")[0] if call.excinfo else ""
+    detail = ""
+    if call.excinfo:
+        detail = showable(str(call.excinfo.value).partition("\n")[0], 200, ascii=False)
     reason = marker.kwargs.get("reason", "io_error") if outcome == "failed" else None
     drops: tuple[Drop, ...] = ()
     if reason is not None:

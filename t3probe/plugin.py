@@ -36,11 +36,12 @@ from t3probe.judge import require_conclusive  # noqa: E402
 from t3probe.junit import JUnitFile  # noqa: E402
 from t3probe.observation import Observation, RunRecord  # noqa: E402
 from t3probe.output import RecordLog  # noqa: E402
-from t3probe.own_checks import observed, own_name, segments_of  # noqa: E402
+from t3probe.own_checks import hush, observed, own_name, segments_of  # noqa: E402
 from t3probe.progress import progress_for  # noqa: E402
 from t3probe.results import Results  # noqa: E402
 from t3probe.session import Session  # noqa: E402
 from t3probe.shipping import Shipping  # noqa: E402
+from t3probe.terminal import sentence as shown  # noqa: E402
 from t3probe.timing import RunClock, SystemClock  # noqa: E402
 from t3probe.upstreams.items import UpstreamItems, leg_of, own_body  # noqa: E402
 from t3probe.upstreams.sources_run import RunSources  # noqa: E402
@@ -134,7 +135,7 @@ class Checks:
                 shard=self.shard,
             )
         except (DeploymentError, ValueError) as error:
-            raise pytest.UsageError(str(error)) from None
+            raise pytest.UsageError(shown(error)) from None
         self.gate = options.gate_segments(option.gate, deployment)
         self._judged: Any = None
         self._record: RunRecord | None = None
@@ -251,9 +252,10 @@ class Checks:
             self.session.measure(names, progress)
             self.sources.settle(self.session.observations, ask=not self.session.interrupted)
         except (DeploymentError, guard.LoopbackOnlyError) as error:
-            raise pytest.UsageError(str(error)) from None
+            raise pytest.UsageError(shown(error)) from None
         except (OSError, MemoryError, RuntimeError) as error:
-            raise pytest.UsageError(refused_by_system("the run cannot be made", error)) from None
+            words = refused_by_system("the run cannot be made", error)
+            raise pytest.UsageError(shown(words)) from None
         finally:
             if progress is not None:
                 progress.end()
@@ -265,7 +267,7 @@ class Checks:
         try:
             return str(lab.start(self.config.option.fault))
         except LabError as error:
-            raise pytest.UsageError(str(error)) from None
+            raise pytest.UsageError(shown(error)) from None
 
     # -- judging -------------------------------------------------------------------------
 
@@ -302,6 +304,7 @@ class Checks:
         self, item: pytest.Item, call: pytest.CallInfo[None]
     ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
         report = yield
+        hush(report)
         name = leg_of(item)
         seen = self.session.observations.get(name) if name is not None else None
         if seen is not None:

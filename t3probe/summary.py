@@ -9,10 +9,11 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from t3probe.columns import cut, distinct, fold, plain
+from t3probe.columns import cut, distinct, fold
 from t3probe.median import median
 from t3probe.observation import SYMPTOMS, Drop, Observation, RunRecord
 from t3probe.shards import parts_said
+from t3probe.showing import plain
 from t3probe.timing import utc_text
 from t3probe.verdict.evidence import HOW
 from t3probe.words import WORST_FIRST, badness, glossed, some, worst

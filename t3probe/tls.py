@@ -13,7 +13,8 @@ from asyncio.sslproto import SSLProtocol
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from t3probe.probes.base import Facts, ProbeError, Target, printable
+from t3probe.probes.base import Facts, ProbeError, Target
+from t3probe.showing import showable
 
 __all__ = [
     "CLIENT_CERTIFICATE",
@@ -246,7 +247,7 @@ async def _not_taken(
     elif code in _NO_ISSUER:
         sent = await store.sent(target, limit)
         last = sent[-1] if sent else {}
-        issuer = printable(_name(last, "issuer"), 60)
+        issuer = showable(_name(last, "issuer"), 60)
         if last.get("caIssuers") and last.get("issuer") != last.get("subject"):
             detail = (
                 f"{said}: the server does not send the certificate of {issuer}. A browser may fetch"
@@ -259,7 +260,7 @@ async def _not_taken(
         sent = await store.sent(target, limit)
         names = [str(value) for _, value in (sent[0] if sent else {}).get("subjectAltName", ())]
         if names:
-            said += f" It is for {printable(', '.join(names[:_MOST_NAMES]), 80)}"
+            said += f" It is for {showable(', '.join(names[:_MOST_NAMES]), 80)}"
         elif sent:
             said += " It has no subjectAltName, and browsers take no other name"
     return _answered_badly(said)
@@ -269,7 +270,7 @@ def _rank(certificate: Certificate, chain: Sequence[Certificate]) -> str:
     if certificate is chain[0]:
         return "it"
     kind = "root" if certificate.get("issuer") == certificate.get("subject") else "intermediate"
-    return f'the {kind} certificate "{printable(_name(certificate, "subject"), 60)}"'
+    return f'the {kind} certificate "{showable(_name(certificate, "subject"), 60)}"'
 
 
 def _name(certificate: Certificate, whose: str) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import errno
-import json
 import resource
 import sys
 from typing import Any, NoReturn
@@ -14,7 +13,6 @@ __all__ = [
     "Parser",
     "Parsers",
     "a_run",
-    "print_json",
     "refused_by_system",
     "room_for_files",
     "say",
@@ -104,9 +102,3 @@ def say(sentence: object) -> int:
     """One sentence for people on standard error; the exit code for usage."""
     print(f"t3probe: {sentence}", file=sys.stderr)
     return EXIT_USAGE
-
-
-def print_json(data: Any) -> None:
-    """Indented ASCII JSON on standard output."""
-    json.dump(data, sys.stdout, indent=2, ensure_ascii=True)
-    print()

@@ -42,6 +42,10 @@ ROOMS: dict[str, dict[str, str]] = {
     "gate": {
         "gate.py compare/difference.py compare/text.py": "gate/test_compare*.py",
     },
+    "showing": {
+        "showing.py": "showing/test_showing.py",
+        "terminal.py": "showing/test_terminal.py",
+    },
     "run": {
         "run/conclude.py run/footing.py": "run/test_conclude*.py run/test_footing*.py",
         "run/evidence.py": "run/test_evidence.py",

@@ -7,6 +7,7 @@ what is hard for it. The measure is a ratio of CPU time, the least of five.
 from __future__ import annotations
 
 import gzip
+import io
 import re
 import time
 from collections.abc import Callable
@@ -22,7 +23,7 @@ from t3probe.bounds import DNS_MESSAGE_BYTES, HTTP_HEADERS_BYTES
 from t3probe.config.types import Sso
 from t3probe.echo import frames, head
 from t3probe.explain.moment import TimeError, read_moment
-from t3probe.probes.base import ProbeError, printable
+from t3probe.probes.base import ProbeError
 from t3probe.probes.bodies import as_text, decoded
 from t3probe.probes.cookies import Cookies
 from t3probe.probes.doh import read_message
@@ -32,6 +33,8 @@ from t3probe.probes.marks import from_a_cache
 from t3probe.probes.messages import answers, described
 from t3probe.probes.redirects import Url, host_of, onward, resolve
 from t3probe.probes.sso import sso_answer, wants
+from t3probe.showing import masked, showable
+from t3probe.terminal import Terminal
 
 MOST = 3.0
 TRIES = 5
@@ -243,8 +246,18 @@ PARSERS: dict[str, tuple[Callable[[Any], object], Callable[[int], Any]]] = {
     "marks above letters": (host_of, _texts("a\u0301\u0323")),
     "a URL": (lambda text: resolve(BASE, text), _texts("/%2e%2e\\")),
     "a port": (lambda text: resolve(BASE, "//" + text), _texts("a:1")),
-    "secrets": (printable, _texts("token")),
-    "userinfo": (printable, _texts("//a")),
+    "a long text": (showable, _texts("token")),
+    **{
+        f"secrets in {unit!r}": (masked, _texts(unit))
+        for unit in (
+            *("token", "token=", "token: ", "cookie:", 'token="', "token=\\", "a-", "bearer "),
+            *("?code=", "eyJabcdefgh.", "//a", "//a@", "//u:p/", "//u:1/@", "=", ":*** "),
+        )
+    },
+    **{
+        f"printed {unit!r}": (lambda text: Terminal(io.StringIO()).write(text), _texts(unit))
+        for unit in ("::", " ", " ::\n", "#", "##a", "##a[", "\x1b[1", "\x1b[1m", "section_", "\n")
+    },
     "a message": (lambda text: (answers(text, "0" * 32), described(text)), _texts("é ")),
     "aliases": (_dns, lambda n: _aliases(n // 64)),
     "pointers": (_dns, _pointers),

@@ -6,7 +6,8 @@ import argparse
 import os
 from typing import Any
 
-from t3probe.usage import print_json, say
+from t3probe.terminal import put_json
+from t3probe.usage import say
 
 __all__ = ["add"]
 
@@ -50,7 +51,7 @@ def _legs(arguments: argparse.Namespace) -> int:
         say(f"legs: {warning}")
     found = coverage(deployment, legs, vantage or deployment.vantage)
     if arguments.json:
-        print_json(found.to_dict())
+        put_json(found.to_dict())
         return 0
     for line in draw(found):
         print(line)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from t3probe.usage import print_json
+from t3probe.terminal import put_json
 
 __all__ = ["add"]
 
@@ -19,5 +19,5 @@ def add(commands: Any) -> None:
 def _schema(arguments: argparse.Namespace) -> int:
     from t3probe.config.schema import schema
 
-    print_json(schema())
+    put_json(schema())
     return 0

@@ -7,7 +7,8 @@ import os
 import sys
 from typing import TYPE_CHECKING, Any
 
-from t3probe.usage import a_run, print_json, say
+from t3probe.terminal import put_commands, put_json
+from t3probe.usage import a_run, say
 
 if TYPE_CHECKING:
     from t3probe.record import Recording
@@ -89,7 +90,7 @@ def _case(file: str) -> int:
             from t3probe.verdict.repetition import of_case
 
             answer |= of_case(case).to_dict()
-    print_json(answers if several else answers[0])
+    put_json(answers if several else answers[0])
     return 0
 
 
@@ -124,9 +125,10 @@ def _recorded(arguments: argparse.Namespace) -> int:
         say(note)
     if arguments.format == "json":
         documents = [one.json for one in answers]
-        print_json(documents if arguments.all else documents[0])
+        put_json(documents if arguments.all else documents[0])
     else:
-        print("\n".join(line for one in answers for line in one.lines))
+        put = put_commands if arguments.format == "github" else print
+        put("\n".join(line for one in answers for line in one.lines))
     if arguments.format == "github":
         from t3probe.sinks.annotations import append
 
@@ -189,5 +191,5 @@ def _repeated(arguments: argparse.Namespace) -> int:
     if arguments.text:
         print("\n".join(render(found)))
     else:
-        print_json(found.to_dict())
+        put_json(found.to_dict())
     return 0

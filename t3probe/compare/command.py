@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import sys
 from typing import Any
+
+from t3probe.terminal import put_commands, put_json
 
 __all__ = ["add"]
 
@@ -68,13 +69,14 @@ def _compare(arguments: argparse.Namespace) -> int:
         return EXIT_USAGE
     found = compare(before, after, gated)
     if arguments.format == "json":
-        print(json.dumps(found.to_dict(), indent=2, ensure_ascii=True))
+        put_json(found.to_dict())
     elif arguments.format == "markdown":
         print("\n".join(message(to_markdown(found))))
     elif arguments.format == "github":
         from t3probe.sinks.annotations import append, of_comparison
 
-        print("\n".join((*to_lines(found), *of_comparison(found))))
+        print("\n".join(to_lines(found)))
+        put_commands("\n".join(of_comparison(found)))
         try:
             append(to_markdown(found), os.environ)
         except OSError as error:

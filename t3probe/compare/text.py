@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from t3probe.columns import WIDTH, cut, distinct, fold, plain
+from t3probe.columns import WIDTH, cut, distinct, fold
 from t3probe.compare.difference import (
     FLOOR_SECONDS,
     Comparison,
@@ -13,6 +13,7 @@ from t3probe.compare.difference import (
     SegmentChange,
 )
 from t3probe.markdown import cell, table
+from t3probe.showing import plain
 from t3probe.words import badness, glossed, worst
 
 __all__ = ["decision", "headline", "to_lines", "to_markdown"]

@@ -13,6 +13,8 @@ from collections.abc import Iterable
 from datetime import date, time
 from typing import Any, NoReturn
 
+from t3probe.showing import without_login
+
 __all__ = [
     "NOTHING",
     "NO_SECRETS",
@@ -51,8 +53,6 @@ _HUSHED = (
     r"passw(?:or)?d|passphrase|token|secret|credential|api[_-]?key|private[_-]?key|authorization"
     r"|bearer|cookie|ticket"
 )
-_USERINFO = r"(?s)^([A-Za-z][A-Za-z0-9+.-]*://)?.*@"
-_SECRET_QUERY = rf"(?i)([?&][^=&]*(?:{_HUSHED})[^=&]*=)[^&]*"
 
 
 class Wrong(ValueError):
@@ -184,9 +184,7 @@ def is_secret_key(key: str) -> bool:
 def quote(text: str, longest: int = _LONGEST_SHOWN) -> str:
     """Text in double quotes: secrets are masked, what is not printable is escaped, what is
     long is cut."""
-    text = re.sub(_USERINFO, r"\1***@", text) if "@" in text else text
-    text = re.sub(_SECRET_QUERY, r"\1***", text)
-    shown = _escape(text[: longest + 1], '"\\')
+    shown = _escape(without_login(text)[: longest + 1], '"\\')
     if len(shown) > longest:
         shown = shown[:longest] + "..."
     return f'"{shown}"'

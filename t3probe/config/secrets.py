@@ -8,6 +8,7 @@ from collections.abc import Mapping
 
 from t3probe.bounds import SECRET_BYTES
 from t3probe.files import NotAFileError, TooLargeError, read_regular
+from t3probe.showing import keep
 
 from .errors import DeploymentError
 
@@ -15,7 +16,8 @@ __all__ = ["secret"]
 
 
 def secret(name: str, environ: Mapping[str, str] | None = None) -> str | None:
-    """The secret `name` (such as `gateway_password`), or None when none is set.
+    """The secret `name` (such as `gateway_password`), or None when none is set. From then on it is
+    masked wherever it is shown.
 
     It is the value of `T3PROBE_<NAME>`, or the content of the file that `T3PROBE_<NAME>_FILE`
     names, without the line end that editors add; `-` in the name is written `_`. Raises
@@ -72,7 +74,7 @@ def _checked(value: str, variable: str) -> str:
     # Most secrets travel in an HTTP header, where a line end would begin a header of its own.
     if re.search("[\x00-\x1f\x7f\ud800-\udfff]", value):
         raise _error(variable, "a secret of one line of text", "line ends or control characters")
-    return value
+    return keep(value)
 
 
 def _error(variable: str, expected: str, actual: str, hint: str = "") -> DeploymentError:

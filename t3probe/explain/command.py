@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import sys
 from typing import TYPE_CHECKING, Any
+
+from t3probe.terminal import put_json
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -99,8 +100,7 @@ def _run(arguments: argparse.Namespace) -> int:
     from t3probe.explain.report import ANSWERED, to_dict, to_lines
 
     if arguments.json:
-        json.dump(to_dict(report), sys.stdout, indent=2, ensure_ascii=True)
-        print()
+        put_json(to_dict(report))
     else:
         encoding = sys.stdout.encoding or "utf-8"
         for line in to_lines(report):
@@ -140,9 +140,9 @@ def reported(arguments: argparse.Namespace, clock: Clock, environ: Mapping[str, 
 
 
 def _name(text: str) -> str:
-    from t3probe.sinks.gateway_client import printable
+    from t3probe.showing import showable
 
-    clean = printable(text, NAME_CHARACTERS)
+    clean = showable(text, NAME_CHARACTERS, ascii=False)
     if not clean:
         raise ExplainError("--user: expected a name, found nothing; leave it out or write one")
     return clean

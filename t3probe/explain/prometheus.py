@@ -16,7 +16,8 @@ from urllib.parse import urlencode
 import msgspec
 
 from t3probe.config.secrets import secret
-from t3probe.sinks.gateway_client import Budget, Login, Site, Trouble, exchange, printable
+from t3probe.showing import showable
+from t3probe.sinks.gateway_client import Budget, Login, Site, Trouble, exchange
 from t3probe.timing import Clock
 
 __all__ = ["Prometheus", "PrometheusError", "Series", "login_from", "quoted", "rises"]
@@ -117,11 +118,11 @@ class Prometheus:
             what = f"answered HTTP {answer.status} and not with the JSON of Prometheus"
             raise self._error(what) from error
         if answer.status != 200 or found.status != "success" or found.data is None:
-            why = printable(found.error) or f"HTTP {answer.status}"
+            why = showable(found.error) or f"HTTP {answer.status}"
             raise self._error(f"refused the question ({why})")
         if found.data.resultType != "matrix":
-            raise self._error(f"answered with {printable(found.data.resultType)!r}, not a matrix")
-        self.warnings += [printable(one) for one in found.warnings if one not in self.warnings]
+            raise self._error(f"answered with {showable(found.data.resultType)!r}, not a matrix")
+        self.warnings += [showable(one) for one in found.warnings if one not in self.warnings]
         return [_series(one) for one in found.data.result]
 
     def _error(self, what: str) -> PrometheusError:

@@ -25,6 +25,7 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Iterable, Iterator, Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 import msgspec
@@ -36,6 +37,7 @@ from t3probe.explain.outages import Outage
 from t3probe.explain.pressure import MachineThen
 from t3probe.explain.seen import DropSeen
 from t3probe.explain.words import blind_spots, doubts, headline, send_back, strain
+from t3probe.showing import plain
 from t3probe.timing import utc_text
 from t3probe.words import glossed, worst
 
@@ -75,11 +77,10 @@ class Report(NamedTuple):
 def to_lines(report: Report) -> Iterator[str]:
     """The answer for people."""
     for line in _lines(report):
-        yield _printable(line)
+        yield _plain(line)
 
 
-def _printable(text: str) -> str:
-    return "".join(one if one.isprintable() else "?" for one in text)
+_plain = partial(plain, ascii=False)
 
 
 def _lines(report: Report) -> Iterator[str]:
@@ -138,7 +139,7 @@ def _legs(report: Report) -> Iterator[str]:
         one for one in told.legs if not one.clears or not one.path or way.intersection(one.path)
     ]
     shown = worst(on_way, LISTED, lambda one: (not one.drops, one.clears))
-    names = distinct((leg.name for leg in shown), 17, _printable)
+    names = distinct((leg.name for leg in shown), 17, _plain)
     for leg in shown:
         seen = f"{leg.seconds:.0f} of {told.question.seconds:.0f} s"
         yield _cut(f"{names[leg.name]:<18}{_then(leg):<14}{seen:>15}  {_drops(leg, report)}")
@@ -236,7 +237,7 @@ def _pressure(report: Report) -> Iterator[str]:
         yield "Pressure: Prometheus has no node_pressure_* or swap series for that time."
         return
     yield f"{'pressure':<26}{'io stalled':>16}{'memory stalled':>16}{'swap free':>20}"
-    names = distinct((one.instance for one in report.machines), 25, _printable)
+    names = distinct((one.instance for one in report.machines), 25, _plain)
     for one in report.machines:
         swap = _bytes(one.swap_free_bytes)
         if one.swap_total_bytes is not None:

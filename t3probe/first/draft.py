@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
 from t3probe.first.answers import Answers, name_of
+from t3probe.terminal import disarmed_json
 
 __all__ = ["ONE_RESOLVER", "Draft", "Entry", "draft", "render"]
 
@@ -340,4 +341,4 @@ def _text(text: str) -> str:
         "\\" + char if char in '"\\' else char if " " <= char <= "~" else f"\\U{ord(char):08X}"
         for char in text
     )
-    return f'"{"".join(shown)}"'
+    return f'"{disarmed_json("".join(shown))}"'

@@ -14,8 +14,8 @@ import msgspec
 from t3probe.config import Deployment, Duration
 from t3probe.observation import Observation
 from t3probe.probes import preload
-from t3probe.probes.base import printable
 from t3probe.run.controller import Run
+from t3probe.showing import showable
 
 __all__ = ["Finding", "finding", "look"]
 
@@ -102,5 +102,5 @@ def finding(seen: Observation) -> Finding:
         return Finding(True, WORKS.get(seen.kind, "answers") + some)
     reason = seen.reason or ""
     words = BROKEN.get(reason, "does not work" if seen.outcome == "failed" else "could not be told")
-    detail = f": {printable(seen.detail)}" if seen.detail else ""
+    detail = f": {showable(seen.detail)}" if seen.detail else ""
     return Finding(False, words + detail, ADVICE.get(reason, OTHERWISE))

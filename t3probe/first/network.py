@@ -21,9 +21,10 @@ from t3probe.config.endpoints import plain_host
 from t3probe.first.row import Row, fine, untold, wrong
 from t3probe.guard import LoopbackOnlyError
 from t3probe.median import median
-from t3probe.probes.base import Collapsed, Facts, ProbeError, Probing, Target, printable
+from t3probe.probes.base import Collapsed, Facts, ProbeError, Probing, Target
 from t3probe.resolve import ResolveError, Resolver, split_address, targets
 from t3probe.run.controller import Run
+from t3probe.showing import showable
 
 __all__ = ["TOLERANCE_SECONDS", "ask", "clock", "gateway", "routes"]
 
@@ -151,12 +152,12 @@ async def _resolver(url: str, name: str, probing: Probing) -> Row:
     except ProbeError as error:
         port = parts.port or 443
         fix = f"nc -vz {host} {port}; let HTTPS to {host} out, or name other resolvers in doh"
-        return wrong("resolver", f"{url} gives no address: {printable(error.detail)}", fix)
+        return wrong("resolver", f"{url} gives no address: {showable(error.detail)}", fix)
     except LoopbackOnlyError:
         return untold("resolver", f"{url} is beyond loopback", "unset T3PROBE_LOOPBACK_ONLY")
     finally:
         await client.close()
-    more = f"; {printable(told.note)}" if told.note else ""
+    more = f"; {showable(told.note)}" if told.note else ""
     return fine("resolver", f"{url} answers {name}, {len(told.addresses)} addresses{more}")
 
 

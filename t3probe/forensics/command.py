@@ -7,6 +7,7 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from t3probe.forensics.kinds import SOURCES
+from t3probe.terminal import put_json
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -125,10 +126,7 @@ def forensics(arguments: argparse.Namespace, now: float) -> bool:
         asked.windowed,
     )  # fmt: skip
     if arguments.json:
-        import json
-
-        json.dump(to_dict(found), sys.stdout, indent=2, ensure_ascii=True)
-        print()
+        put_json(to_dict(found))
     else:
         for line in to_lines(found):
             print(line)

@@ -14,8 +14,9 @@ from t3probe.forensics.kinds import KINDS, Side
 from t3probe.forensics.place import LAST_MILE, Places
 from t3probe.forensics.read import FileReport
 from t3probe.forensics.stream import LONGEST_LINE
-from t3probe.forensics.tally import Histogram, Tally, printable
+from t3probe.forensics.tally import EXAMPLE_CHARACTERS, Histogram, Tally
 from t3probe.shards import parts_said
+from t3probe.showing import showable
 from t3probe.timing import utc_text
 from t3probe.words import glossed, of_old, some
 
@@ -156,7 +157,7 @@ def remarks(found: Findings) -> list[str]:
             )
         if one.strange_zone:
             out.append(
-                f"{one.name}: times in the zone {printable(one.strange_zone.encode())} could not "
+                f"{one.name}: times in the zone {showable(one.strange_zone)} could not "
                 "be read: name it with --timezone"
             )
     ranked = sorted(found.tally.remarks.items(), key=lambda one: (-one[1], one[0]))
@@ -342,7 +343,7 @@ def _unknown(tally: Tally) -> Iterator[str]:
 def shapes(tally: Tally) -> list[tuple[str, int]]:
     """Kinds of unknown lines, the commonest of the samples first."""
     ranked = sorted(tally.shapes.items(), key=lambda one: (-one[1], one[0]))
-    return [(printable(shape) or "(empty)", count) for shape, count in ranked[:20]]
+    return [(showable(shape) or "(empty)", count) for shape, count in ranked[:20]]
 
 
 def _wrap(text: str, prefix: str = "", hang: int = 2) -> list[str]:
@@ -424,7 +425,7 @@ def to_dict(found: Findings) -> dict[str, Any]:
                 "count": tally.counts[at],
                 "first": utc_text(first[0]) if (first := tally.first[at]) else None,
                 "last": utc_text(tally.last[at]) if first else None,
-                "example": printable(first[1]) if first else None,
+                "example": showable(first[1], EXAMPLE_CHARACTERS) if first else None,
             }
             for at, kind in enumerate(KINDS)
             if tally.counts[at]

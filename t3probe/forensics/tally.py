@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 
 from t3probe.forensics.kinds import CONN_CODES, KINDS
 
-__all__ = ["AGES", "MOST_SECONDS", "TOOK", "Histogram", "Tally", "printable"]
+__all__ = ["AGES", "MOST_SECONDS", "TOOK", "Histogram", "Tally"]
 
 MOST_SECONDS = 120_000
 """How many pairs of a second and a kind are kept: the newest ones."""
@@ -25,7 +25,6 @@ LAST_SECOND = 253_402_300_799
 assert len(KINDS) + len(CONN_CODES) <= 1 << CODE_BITS
 
 _NUMBERS = re.compile(rb"(?=[0-9a-fA-F]{0,63}\d)[0-9a-fA-F]{1,64}|\d+")
-_ODD = re.compile(r"[^ -~]")
 
 
 class Histogram:
@@ -203,8 +202,3 @@ class Tally:
             if one in wanted:
                 out.setdefault(key >> CODE_BITS, {})[one] = count
         return out
-
-
-def printable(line: bytes) -> str:
-    """A line as text that can do a terminal no harm."""
-    return _ODD.sub("?", line.decode("utf-8", "replace"))

@@ -20,6 +20,7 @@ from typing import Any
 
 from t3probe.bounds import CONTROL_LINE_BYTES
 from t3probe.lab.errors import ControlError
+from t3probe.showing import keep, showable
 
 __all__ = ["ask", "switch"]
 
@@ -37,6 +38,7 @@ def switch(control: str, token: str, faults: Sequence[str]) -> dict[str, Any]:
 
 def ask(control: str, token: str, message: Mapping[str, object]) -> dict[str, Any]:
     """Send one message to a lab and return its answer. Raises ControlError."""
+    keep(str(token))
     host, _, port = control.rpartition(":")
     if not host.startswith("127.") or not port.isdecimal():
         raise ControlError(f"expected a lab's control socket as 127.x.x.x:port, got {control!r}.")
@@ -52,7 +54,11 @@ def ask(control: str, token: str, message: Mapping[str, object]) -> dict[str, An
     except ValueError:
         answer = None
     if not isinstance(answer, dict):
-        raise ControlError(f"what listens at {control} is no lab: it answered {line[:80]!r}.")
+        raise ControlError(
+            f"what listens at {control} is no lab: it answered {showable(line, 80)!r}."
+        )
     if not answer.get("ok"):
-        raise ControlError(str(answer.get("error", "the lab gave no reason.")))
+        raise ControlError(
+            showable(answer.get("error", "the lab gave no reason."), 500, ascii=False)
+        )
     return answer

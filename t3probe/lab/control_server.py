@@ -12,6 +12,7 @@ from typing import Protocol
 from t3probe.bounds import CONTROL_LINE_BYTES, CONTROL_ORDER_SECONDS
 from t3probe.lab.faults import Fault, FaultError, parse_fault
 from t3probe.lab.streams import Keeper, Stream
+from t3probe.showing import keep
 
 __all__ = ["ControlServer", "Switchable"]
 
@@ -37,7 +38,7 @@ class ControlServer:
         self._lab = lab
         self._keeper = keeper
         self._server: asyncio.Server | None = None
-        self.token = secrets.token_urlsafe(24)
+        self.token = keep(secrets.token_urlsafe(24))
         """What an order must hold."""
 
     async def start(self) -> tuple[str, int]:

@@ -10,6 +10,7 @@ from typing import Any, Literal
 import msgspec
 
 from t3probe.observation import Symptom
+from t3probe.showing import showable
 from t3probe.timing import utc_text
 from t3probe.verdict.evidence import How
 
@@ -253,10 +254,8 @@ class DropAnswer(Told, kw_only=True):
 
 
 def short(text: object, longest: int = LONGEST_TEXT) -> str:
-    """Foreign text made fit for an answer: one line, printable, cut."""
-    line = " ".join(str(text)[: 4 * longest].split())
-    line = "".join(one if one.isprintable() else "?" for one in line)
-    return line if len(line) <= longest else line[: longest - 1] + "…"
+    """Foreign text made fit for an answer: one line, without secrets, printable, cut."""
+    return showable(text, longest, ascii=False)
 
 
 def source_info(

@@ -6,7 +6,9 @@ import json
 import math
 from typing import Any
 
+from t3probe.columns import cut
 from t3probe.mcp_server.answers import short
+from t3probe.showing import plain
 
 __all__ = ["ANSWER_BYTES", "LIST_LIMIT", "fitted"]
 
@@ -52,7 +54,7 @@ def _cut(
 ) -> Any:
     most, longest = limits
     if isinstance(value, str):
-        return short(value, longest)
+        return cut(plain(value[: 4 * longest], ascii=False), longest)
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     if isinstance(value, dict):

@@ -17,6 +17,7 @@ from mcp.server.lowlevel import Server
 from mcp.server.stdio import stdio_server
 
 from t3probe.bounds import MCP_REQUEST_BYTES
+from t3probe.terminal import disarmed_json
 
 __all__ = ["EXIT_UNWRITABLE", "serve_stdio"]
 
@@ -43,7 +44,7 @@ class _Answers(io.TextIOWrapper):
 
     def write(self, text: str, /) -> int:
         try:
-            return super().write(text)
+            return super().write(disarmed_json(text))
         except OSError as error:
             _over(error)
 

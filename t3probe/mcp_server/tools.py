@@ -12,6 +12,7 @@ from typing import Annotated, Any, NamedTuple
 
 import msgspec
 
+from t3probe.columns import cut
 from t3probe.mcp_server.answers import (
     DropAnswer,
     HealthAnswer,
@@ -27,6 +28,7 @@ from t3probe.mcp_server.gateway import read_gateway
 from t3probe.mcp_server.of_group import OfGroup
 from t3probe.mcp_server.of_run import OfRun
 from t3probe.mcp_server.runs import Runs
+from t3probe.showing import plain
 from t3probe.sinks.gateway_client import Budget
 from t3probe.sinks.gateway_wire import Gateway
 from t3probe.timing import Clock
@@ -230,7 +232,7 @@ class Toolbox:
             answer: dict[str, Any] = msgspec.to_builtins(told)
             return fitted(answer, ROWS)
         except NothingToTellError as error:
-            raise ToolError(f"{tool.name}: {short(error, 600)}") from error
+            raise ToolError(f"{tool.name}: {cut(plain(str(error), ascii=False), 600)}") from error
         except Exception as error:
             # A fault of ours must not end the server, nor show an assistant its insides.
             print(f"t3probe: mcp: {tool.name}: {_where(error)}", file=sys.stderr, flush=True)

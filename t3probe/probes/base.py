@@ -36,7 +36,6 @@ __all__ = [
     "busy",
     "check_route",
     "http_reason",
-    "printable",
     "reason_of_os_error",
 ]
 
@@ -235,30 +234,6 @@ def http_reason(status: int) -> Reason:
     if 500 <= status < 600:
         return "http_5xx"
     return "http_other"
-
-
-_UNPRINTABLE = re.compile(r"[^\x20-\x7e]")
-_SECRET_VALUE = re.compile(
-    r"((?<![\w.-])(?>[\w.-]*?(?:ticket|token|secret|passw|cookie|session|authorization|credential"
-    r"|api.?key|signature))[\w.-]*+[\"']?\s*+[:=]\s*+(?:bearer\s|basic\s)?\s*+)[^\s,;&]+",
-    re.IGNORECASE,
-)
-_SECRET_WORD = re.compile(r"\b(bearer|basic)\s+[^\s,;(][^\s,;]*", re.IGNORECASE)
-_USERINFO = re.compile(r"//[^/\s@]*@")
-_MASK = "***"
-
-
-def printable(text: object, limit: int = 120) -> str:
-    """Text from the network made fit for a terminal and a record: ASCII, one line, bounded.
-
-    What looks like the value of a secret (a token, a ticket, a cookie, a password in a URL)
-    is masked: a peer may quote ours, or its own.
-    """
-    clean = _UNPRINTABLE.sub("?", str(text)[: 4 * limit])
-    clean = _SECRET_VALUE.sub(rf"\1{_MASK}", clean)
-    clean = _SECRET_WORD.sub(rf"\1 {_MASK}", clean)
-    clean = _USERINFO.sub(f"//{_MASK}@", clean)
-    return clean if len(clean) <= limit else clean[: limit - 3] + "..."
 
 
 _RAY = re.compile(r"[0-9A-Za-z-]{1,64}")

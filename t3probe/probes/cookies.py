@@ -14,6 +14,7 @@ from typing import Any
 from t3probe.bounds import COOKIE_BYTES, COOKIES
 from t3probe.probes.http_wire import values
 from t3probe.probes.redirects import Url, host_of
+from t3probe.showing import keep_lent
 
 __all__ = ["Cookies"]
 
@@ -48,6 +49,7 @@ class Cookies:
             self._kept.pop((name, path), None)
             if not _gone(says) and len(self._kept) < COOKIES:
                 self._kept[name, path] = value
+                keep_lent(value)
 
     def given(self, url: Url) -> str:
         """The Cookie header for `url`; empty for none."""

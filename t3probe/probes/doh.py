@@ -28,11 +28,11 @@ from t3probe.probes.base import (
     Target,
     busy,
     check_route,
-    printable,
 )
 from t3probe.probes.foreign import refusal
 from t3probe.probes.http import HttpLine
 from t3probe.probes.http_client import Answer, HttpClient
+from t3probe.showing import showable
 from t3probe.tcpinfo import claim
 
 __all__ = [
@@ -147,7 +147,7 @@ def _wrong(words: str, *, tells: bool = True) -> ProbeError:
 def _code(message: dns.message.Message) -> str:
     """The answer's code, with what the server adds to it (RFC 8914)."""
     words = dns.rcode.to_text(message.rcode())
-    more = [printable(one) for one in message.options if isinstance(one, dns.edns.EDEOption)]
+    more = [showable(one) for one in message.options if isinstance(one, dns.edns.EDEOption)]
     return f"{words} ({'; '.join(more[:_MOST_REASONS])})" if more else words
 
 
@@ -295,7 +295,7 @@ async def _ask_one(
     if foreign is not None:
         words = f"HTTP {answer.status}: {client.target.host} {foreign.words}"
         raise answer.error("resolver_failed", words, tells=foreign.tells)
-    what = f"HTTP {answer.status}" if answer.status != 200 else printable(media_type or "no type")
+    what = f"HTTP {answer.status}" if answer.status != 200 else showable(media_type or "no type")
     tells = not busy(answer.status, answer.headers)
     raise answer.error("resolver_failed", f"{ANSWERED}{what}", tells=tells)
 

@@ -26,7 +26,6 @@ from t3probe.probes.base import (
     Target,
     busy,
     http_reason,
-    printable,
 )
 from t3probe.probes.bodies import decoded
 from t3probe.probes.foreign import spoken
@@ -34,6 +33,7 @@ from t3probe.probes.http_wire import AnswerReader
 from t3probe.probes.marks import asking, new_nonce
 from t3probe.probes.pieces import rest_a_turn
 from t3probe.probes.redirects import Url, host_of
+from t3probe.showing import showable
 from t3probe.tls import ENDED, not_after, tls_error, unanswered
 
 __all__ = ["BODY_SHARE", "Answer", "HttpClient", "answer_of", "beyond_us", "no_http"]
@@ -343,7 +343,7 @@ class HttpClient:
                 wire.error, self.target, self.facts, self.probing.tls, timing.connect_timeout
             )
         if wire.error is not None:
-            words = printable(wire.error) or type(wire.error).__name__
+            words = showable(wire.error) or type(wire.error).__name__
             return ProbeError("io_error", "ask", f"{said}connection lost: {words}")
         if status:
             return ProbeError("io_error", "ask", f"{said}the answer broke off")
@@ -446,7 +446,7 @@ def no_http(reader: AnswerReader, host: str) -> ProbeError:
     foreign = spoken(reader.begins)
     if foreign is not None:
         return _heard("protocol_error", f"{host} {foreign.words}", tells=foreign.tells)
-    return _heard("protocol_error", f"not HTTP: {printable(reader.no_http)}")
+    return _heard("protocol_error", f"not HTTP: {showable(reader.no_http)}")
 
 
 def _no_tls(limit: float) -> ProbeError:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from t3probe.probes.base import printable
+from t3probe.showing import showable
 
 __all__ = ["answers", "described"]
 
@@ -29,7 +29,7 @@ def described(message: str | bytes) -> str:
     kind, unit = ("binary", "byte") if isinstance(message, bytes) else ("text", "character")
     number = f"{len(message)} {unit}{'' if len(message) == 1 else 's'}"
     # Whole, before it is cut: half of a secret is one, too.
-    shown = printable(_text(message), 400)[:SHOWN_CHARACTERS]
+    shown = showable(_text(message), 400)[:SHOWN_CHARACTERS]
     return f"{kind} of {number}" + (f' "{shown}"' if shown else "")
 
 

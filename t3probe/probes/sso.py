@@ -9,10 +9,10 @@ from urllib.parse import unquote
 
 from t3probe.bounds import LOGIN_WORDS_BYTES
 from t3probe.config.types import Sso
-from t3probe.probes.base import printable
 from t3probe.probes.bodies import as_text
 from t3probe.probes.http_wire import values
 from t3probe.probes.redirects import Url, host_of, onward
+from t3probe.showing import showable
 
 __all__ = ["hides", "is_html", "sso_answer", "wants"]
 
@@ -45,7 +45,7 @@ def sso_answer(
         moved = 300 <= status < 400
         if to.host in {host_of(one) for one in sso.hosts}:
             how = "to" if moved else "that refreshes to"
-            return f"HTTP {status} {how} the SSO at {printable(to.host, 60)}"
+            return f"HTTP {status} {how} the SSO at {showable(to.host, 60)}"
         said = "\n".join([str(to), unquote(str(to)), *(values(headers, "location") * moved)])
         if any(marker in said for marker in sso.login_markers):
             return f"HTTP {status} {'to' if moved else 'that refreshes to'} a login page"
@@ -96,11 +96,11 @@ def wants(headers: Mapping[str, Any]) -> str:
             scheme = None if parameter else _SCHEME.match(text, at)
             if parameter is not None:
                 quoted = re.sub(r"\\(.)", r"\1", parameter[2] or "", flags=re.DOTALL)
-                realm = printable(quoted or parameter[3] or "", _REALM_CHARACTERS)
+                realm = showable(quoted or parameter[3] or "", _REALM_CHARACTERS)
                 if parameter[1].lower() == "realm" and found and realm:
                     found[-1] = f'{found[-1].partition(" (")[0]} (realm "{realm}")'
             elif scheme is not None:
-                found.append(_NAMES.get(scheme[1].lower(), printable(scheme[1], 20)))
+                found.append(_NAMES.get(scheme[1].lower(), showable(scheme[1], 20)))
             here = parameter or scheme or _A_WORD.match(text, at)
             at = here.end() if here else at + 1
     if not found:

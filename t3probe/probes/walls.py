@@ -25,7 +25,6 @@ from t3probe.probes.base import (
     Target,
     check_route,
     http_reason,
-    printable,
 )
 from t3probe.probes.cookies import Cookies
 from t3probe.probes.escapes import ways_out
@@ -34,6 +33,7 @@ from t3probe.probes.http_wire import AnswerReader
 from t3probe.probes.marks import asked_apart, asking, nearby, new_nonce, replayed
 from t3probe.probes.redirects import Url, leads_on, onward, parse
 from t3probe.probes.sso import hides, is_html, sso_answer, wants
+from t3probe.showing import showable
 
 __all__ = ["open_walled", "open_walloff"]
 
@@ -131,7 +131,7 @@ class WallLine(Line):
                     answer.check_busy()
         except TimeoutError as error:
             raise _neither(answer, f"redirects without an end within {limit:g} s") from error
-        raise _neither(answer, f"redirects without an end, one of them to {printable(to, 60)}")
+        raise _neither(answer, f"redirects without an end, one of them to {showable(to, 60)}")
 
     def ends_before(self, to: Url) -> bool:
         """Whether what this place serves would say nothing about the leg's path."""
@@ -279,7 +279,7 @@ class WalledLine(WallLine):
                 if error.reason == "not_walled":
                     raise
                 # The wall itself was seen; only this further look was not to be had.
-                words = f"ways out of {printable(prefix)} not all tried: {error.detail}"
+                words = f"ways out of {showable(prefix)} not all tried: {error.detail}"
                 self.facts.evidence.append(words)
             self.probing.once.add(tried)
         # Neither served nor walled, or out of a cache: it need not have been the rule.
@@ -304,7 +304,7 @@ class WalledLine(WallLine):
             said = f"HTTP {answer.status} says nothing about the rule"
             raise answer.error(http_reason(answer.status), said)
         if self.served(answer):
-            at = printable(answer.url.path if answer.url else self.path)
+            at = showable(answer.url.path if answer.url else self.path)
             said = f"{at} is served without a session: HTTP {answer.status}"
             raise answer.error("not_walled", said)
         return answer
@@ -357,7 +357,7 @@ class WalledLine(WallLine):
             return
         if not self.served(answer):
             return
-        said = f"{printable(target)} ({name}) leads past the wall: HTTP {answer.status}"
+        said = f"{showable(target)} ({name}) leads past the wall: HTTP {answer.status}"
         raise answer.error("not_walled", said)
 
     async def _ask_raw(self, target: str) -> Answer | None:
@@ -382,7 +382,7 @@ class WalledLine(WallLine):
                 writer.write(request.encode("ascii", "replace"))
                 return await _read_answer(reader, limit * BODY_SHARE)
         except TimeoutError as error:
-            said = f"no answer to {printable(target, 60)} within {limit:g} s"
+            said = f"no answer to {showable(target, 60)} within {limit:g} s"
             raise ProbeError("rtt_timeout", "ask", said, tells=False) from error
         except (OSError, EOFError):
             return None  # refused, or broken off: not served

@@ -30,7 +30,6 @@ from t3probe.probes.base import (
     Target,
     busy,
     check_route,
-    printable,
 )
 from t3probe.probes.bodies import decoded
 from t3probe.probes.foreign import refusal
@@ -41,6 +40,7 @@ from t3probe.probes.messages import answers, described
 from t3probe.probes.pieces import rest_a_turn
 from t3probe.probes.redirects import onward, parse
 from t3probe.probes.sso import sso_answer, wants
+from t3probe.showing import showable
 from t3probe.tcpinfo import claim
 from t3probe.tls import not_after, tls_error, unanswered
 
@@ -261,7 +261,7 @@ class WsLine(Line):
                 ) from error
             if isinstance(error, ConnectionResetError):
                 raise await self._unanswered(secure, reset=True) from error
-            raise ProbeError("io_error", "ask", f"upgrade: {printable(error)}") from error
+            raise ProbeError("io_error", "ask", f"upgrade: {showable(error)}") from error
         finally:
             witness.close()
             if self._ws is None and (not made or not made[0].connected_at):
@@ -306,7 +306,7 @@ class WsLine(Line):
             why = f"{error}" if answer.version >= (1, 1) else "HTTP/1.0 knows no upgrade"
             if error.__cause__ is not None:
                 why = f"{why}: {error.__cause__}"
-            words = f"broken answer to the upgrade: HTTP 101, {printable(why)}"
+            words = f"broken answer to the upgrade: HTTP 101, {showable(why)}"
             marked = self._check_route(leg, answer.headers)
             return ProbeError("protocol_error", "ask", words).by_answer(101, marked)
         secure = (leg.url or "").startswith("wss:")
@@ -336,7 +336,7 @@ class WsLine(Line):
             words = f"HTTP {status} instead of 101"
             to = onward(status, headers, b"", asked)
             if to is not None:
-                words += f", a redirect to {printable(to, 80)}"
+                words += f", a redirect to {showable(to, 80)}"
             if status == 401 and (login := wants(headers)):
                 words += f": {login}"
             tells = not busy(status, headers)
@@ -472,7 +472,7 @@ def _unasked(headers: Headers) -> str:
     for name, what in (("protocol", "a subprotocol"), ("extensions", "an extension")):
         value = headers.get(f"sec-websocket-{name}", "")
         if value:
-            return f"the server picks {what} that nobody asked for: {printable(value, 60)}"
+            return f"the server picks {what} that nobody asked for: {showable(value, 60)}"
     return ""
 
 
@@ -486,16 +486,16 @@ def _why_closed(error: ConnectionClosed, ws: _Connection) -> ProbeError:
         return ProbeError("protocol_error", "hold", words, tells=False)
     if code in _OUR_COMPLAINTS:
         return ProbeError(
-            "protocol_error", "hold", f"the peer broke the protocol: {printable(error.sent)}"
+            "protocol_error", "hold", f"the peer broke the protocol: {showable(error.sent)}"
         )
     if error.rcvd is not None:
         return ProbeError(
-            "closed_by_peer", "hold", f"closed by the peer: {printable(error.rcvd)}", answered=True
+            "closed_by_peer", "hold", f"closed by the peer: {showable(error.rcvd)}", answered=True
         )
     if isinstance(ended_by, (ConnectionResetError, BrokenPipeError)):
         return ProbeError("connection_reset", "hold", "connection reset")
     if ended_by is not None:
-        return ProbeError("io_error", "hold", f"connection lost: {printable(ended_by)}")
+        return ProbeError("io_error", "hold", f"connection lost: {showable(ended_by)}")
     return ProbeError("closed_by_peer", "hold", "closed by the peer without a close frame")
 
 

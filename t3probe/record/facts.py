@@ -11,6 +11,7 @@ from typing import TypeVar
 import msgspec
 
 from t3probe.observation import RECORD_VERSION, Observation, RunRecord, of_any_version
+from t3probe.record.hushed import hushed
 
 __all__ = [
     "LEG_PREFIX",
@@ -60,7 +61,7 @@ class Recording:
         """From a file of any version: observations as this one writes them."""
         if run.version < RECORD_VERSION:
             observations = map(of_any_version, observations)
-        return Recording(run, tuple(observations))
+        return Recording(run, tuple(map(hushed, observations)))
 
 
 def ascii_json(fact: object) -> str:

@@ -18,6 +18,9 @@ from html import escape
 from typing import Any, TypeAlias
 from zlib import compress
 
+from t3probe.showing import without_ours
+from t3probe.terminal import disarmed_json
+
 __all__ = [
     "Child",
     "Html",
@@ -61,11 +64,14 @@ def text(value: str) -> Html:
     """Any text as HTML text, safe in a quoted attribute, too."""
     if isinstance(value, Html):
         return value
-    return Html(escape(shown(value), quote=True))
+    safe = escape(shown(value), quote=True)
+    # What a CI runner would obey in a page that is printed.
+    return Html(safe.replace("[", "&#91;") if "##" in safe else safe)
 
 
 def shown(value: str) -> str:
     """Any text as the page shows it: bounded, and nothing in it hides."""
+    value = without_ours(value)
     if len(value) > LONGEST_TEXT:
         value = value[:LONGEST_TEXT] + "…"
     return _HIDDEN.sub(_visible, value)
@@ -120,6 +126,7 @@ def tag(name: str, /, *children: Child, **attributes: str | float | bool | None)
 def data_block(identifier: str, data: Any) -> Html:
     """JSON for scripts and other tools, inert: nothing in it can end the element."""
     body = json.dumps(data, ensure_ascii=True, allow_nan=False, separators=(",", ":"))
+    body = disarmed_json(body)
     for one in "<>&":
         body = body.replace(one, f"\\u{ord(one):04x}")  # ASCII already writes out U+2028 and U+2029
     return Html(f'<script type="application/json" id="{text(identifier)}">{body}</script>')

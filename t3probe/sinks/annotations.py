@@ -18,7 +18,9 @@ from t3probe.compare.difference import Comparison
 from t3probe.compare.text import decision
 from t3probe.compare.text import headline as compared
 from t3probe.observation import Observation
+from t3probe.showing import plain
 from t3probe.summary import headline
+from t3probe.terminal import disarmed
 from t3probe.verdict import RunVerdict
 from t3probe.words import glossed, sentence
 
@@ -40,6 +42,7 @@ def command(kind: str, message: str, **properties: str) -> str:
 
 
 def _data(text: str) -> str:
+    text = disarmed("\n".join(plain(line, ascii=False) for line in text.split("\n")))
     return text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
 
 

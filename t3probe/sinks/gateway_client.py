@@ -12,7 +12,6 @@ import base64
 import http.client
 import io
 import ipaddress
-import re
 import socket
 import ssl
 import threading
@@ -23,9 +22,10 @@ from urllib.parse import SplitResult, urlsplit
 
 from t3probe.config.secrets import secret
 from t3probe.guard import LoopbackOnlyError
+from t3probe.showing import keep, keep_login, showable, without_login
 from t3probe.timing import Clock
 
-__all__ = ["Answer", "Budget", "Login", "Site", "Trouble", "exchange", "printable", "shown"]
+__all__ = ["Answer", "Budget", "Login", "Site", "Trouble", "exchange"]
 
 MIB = 1 << 20
 SMALL_BYTES = 65_536
@@ -114,29 +114,36 @@ class Login:
             return {"Authorization": f"Basic {pair}"}
         return {}
 
-
-def shown(url: str) -> str:
-    """A URL fit for a sentence: without the login that somebody put into it."""
-    return re.sub(r"//[^/]*@", "//***@", url)
+    def __post_init__(self) -> None:
+        for header in self.headers().values():
+            keep_login(header, self.token, self.password)
 
 
 class Site:
     """A server at a base URL, with its login; paths are put behind the URL's own."""
 
     def __init__(self, url: str, login: Login | None = None) -> None:
-        """Raises ValueError, one sentence."""
+        """Raises ValueError, one sentence that holds no login."""
+        expected, found = "expected a URL", f"found {without_login(url)!r}"
         try:
             self.parts: SplitResult = urlsplit(url)
             port = self.parts.port
-        except ValueError as error:  # a port beyond 65535, half a bracket
-            raise ValueError(
-                f"expected a URL, found {shown(url)!r} ({error}); write http://HOST:PORT"
-            ) from None
+        except ValueError as error:  # a port beyond 65535, half a bracket, a password with a slash
+            # Where it quotes something, that may be the password.
+            why = "" if "'" in str(error) else f" ({error})"
+            raise ValueError(f"{expected}, {found}{why}; write http://HOST:PORT") from None
         if self.parts.scheme not in {"http", "https"} or not self.parts.hostname:
             raise ValueError(
-                f"expected a URL that starts with http:// or https://, found {shown(url)!r}; "
+                f"{expected} that starts with http:// or https://, {found}; "
                 "write it like http://127.0.0.1:9091"
             )
+        _, at, _ = self.parts.netloc.rpartition("@")
+        if not at and ":" in self.parts.netloc and "@" in url:
+            raise ValueError(
+                f"{expected} whose login ends before its first /, ? or #, {found}; take the login "
+                "away, and write any other @ as %40"
+            )
+        keep(self.parts.password or "")
         self.login = login or Login()
         self.host = self.parts.hostname
         self.port = port or (443 if self.parts.scheme == "https" else 80)
@@ -284,10 +291,10 @@ def _trouble(error: Exception, stage: str, most: int) -> Trouble | None:
         case ConnectionRefusedError():
             return Trouble("refuses connections", passing=True)
         case ssl.SSLCertVerificationError():
-            why = printable(error.verify_message or str(error.reason))
+            why = showable(error.verify_message or error.reason, ascii=False)
             return Trouble(f"shows a certificate that is not accepted ({why})")
         case ssl.SSLError():
-            return Trouble(f"broke TLS off ({printable(str(error.reason))})", passing=True)
+            return Trouble(f"broke TLS off ({showable(error.reason)})", passing=True)
         case http.client.IncompleteRead():
             return Trouble("sent half an answer", passing=True)
         case http.client.RemoteDisconnected():
@@ -297,7 +304,7 @@ def _trouble(error: Exception, stage: str, most: int) -> Trouble | None:
         case LoopbackOnlyError():
             return Trouble(f"was not contacted: {error}")
         case OSError():
-            why = printable(error.strerror or type(error).__name__)
+            why = showable(error.strerror or type(error).__name__)
             return Trouble(f"cannot be reached ({why})", passing=True)
     return None
 
@@ -376,10 +383,3 @@ def _addresses(host: str, port: int, budget: Budget) -> list[tuple[int, Any]]:
     if found and isinstance(found[0], Exception):
         raise found[0]
     return [(one[0], one[4]) for one in found]
-
-
-def printable(text: str, longest: int = 160) -> str:
-    """Foreign text made fit for one line: no control characters, cut."""
-    line = " ".join(text.split())
-    line = "".join(one if one.isprintable() else "?" for one in line)
-    return line if len(line) <= longest else line[: longest - 1] + "…"

@@ -13,6 +13,7 @@ from urllib.parse import quote
 
 from t3probe.metrics.carry import Group
 from t3probe.metrics.text import rendered
+from t3probe.showing import showable
 from t3probe.sinks.gateway_client import (
     MIB,
     Answer,
@@ -21,7 +22,6 @@ from t3probe.sinks.gateway_client import (
     Site,
     Trouble,
     exchange,
-    printable,
 )
 from t3probe.sinks.gateway_json import NotMetricsError, read_group
 
@@ -89,7 +89,7 @@ class Wire:
                 try:
                     return read_group(answer.body, key, beside)
                 except NotMetricsError:
-                    start = printable(answer.body[:60].decode("utf-8", "replace"), 40)
+                    start = showable(answer.body, 40, ascii=False)
                     raise Trouble(
                         f"answers with something that is no list of metrics ({start!r})"
                     ) from None
@@ -149,9 +149,9 @@ def raise_for(answer: Answer) -> None:
     if 200 <= status < 300:
         return
     if 300 <= status < 400:
-        to = printable(answer.headers.get("Location", "nowhere"), 80)
+        to = showable(answer.headers.get("Location", "nowhere"), 80)
         raise Trouble(f"redirects to {to} ({status}), which is not followed")
-    text = printable(answer.body[:600].decode("utf-8", "replace"), 240)
+    text = showable(answer.body, 240, ascii=False)
     if status == 400:
         conflict = "inconsistent" in text
         why = "another group holds one of these names with another type, or " if conflict else ""

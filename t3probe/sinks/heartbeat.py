@@ -6,6 +6,7 @@ makes none.
 
 from __future__ import annotations
 
+from t3probe.showing import keep_url
 from t3probe.sinks import Report
 from t3probe.sinks.gateway_client import Budget, Site, Trouble, exchange
 
@@ -17,6 +18,7 @@ def beat(url: str, budget: Budget) -> Report:
 
     The sentence names the host only: such URLs hold a key in their path.
     """
+    keep_url(url)
     try:
         site = Site(url)
         answer = exchange(site, "GET", None, budget)

@@ -11,8 +11,10 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 
+from t3probe.columns import cut
+from t3probe.showing import plain
 from t3probe.sinks import Report
-from t3probe.sinks.gateway_client import Budget, Site, Trouble, exchange, printable
+from t3probe.sinks.gateway_client import Budget, Site, Trouble, exchange
 
 __all__ = ["MAX_ERRORS", "body", "report"]
 
@@ -22,7 +24,7 @@ LONGEST_ERROR = 300
 
 def body(ok: bool, errors: Sequence[str]) -> bytes:
     """What is posted; at most `MAX_ERRORS` sentences, each cut and on one line."""
-    said = [printable(one, LONGEST_ERROR) for one in errors[:MAX_ERRORS]]
+    said = [cut(plain(one, ascii=False), LONGEST_ERROR) for one in errors[:MAX_ERRORS]]
     if len(errors) > MAX_ERRORS:
         said.append(f"{len(errors) - MAX_ERRORS} more")
     if ok:

@@ -19,6 +19,7 @@ from typing import IO, NamedTuple
 from t3probe.bounds import OTHER_SUITE_BYTES
 from t3probe.metrics import CHECK_NAME_LIMIT, CHECKS_LIMIT
 from t3probe.record import RecordError, Source
+from t3probe.showing import plain
 
 __all__ = ["Check", "Suite", "read_suite"]
 
@@ -167,7 +168,7 @@ def _plain(word: str) -> str:
 
 
 def _label(name: str) -> str:
-    return "".join(c if c.isprintable() else "?" for c in name)[-CHECK_NAME_LIMIT:] or "unnamed"
+    return plain(name, ascii=False)[-CHECK_NAME_LIMIT:] or "unnamed"
 
 
 def _seconds(text: str) -> float | None:

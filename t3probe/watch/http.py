@@ -19,6 +19,7 @@ from t3probe.bounds import (
     SERVED_REQUEST_SECONDS,
 )
 from t3probe.room import Room
+from t3probe.showing import plain
 from t3probe.watch.health import Health
 from t3probe.watch.snapshot import CONTENT_TYPE, Snapshot
 
@@ -152,7 +153,7 @@ class Server:
             return _response(405, _PLAIN, b"expected GET or HEAD\n")
         if path == "/healthz":
             well, sentence = self._health.check()
-            return _response(200 if well else 503, _PLAIN, f"{sentence}\n".encode(), method)
+            return _response(200 if well else 503, _PLAIN, f"{plain(sentence)}\n".encode(), method)
         snapshot = self._snapshot
         if snapshot is None:
             return _response(503, _PLAIN, b"nothing has been measured yet\n", method)

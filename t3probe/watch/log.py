@@ -3,13 +3,13 @@ stuck log collector, must not stop the probing."""
 
 from __future__ import annotations
 
-import json
 import queue
 import sys
 import threading
 from collections.abc import Callable
 from typing import Any, TextIO
 
+from t3probe.terminal import Terminal, json_text
 from t3probe.timing import utc_text
 
 __all__ = ["Log"]
@@ -24,7 +24,8 @@ class Log:
     def __init__(self, wall: Callable[[], float], stream: TextIO | None = None) -> None:
         """`wall` gives Unix time, for events that have no time of their own."""
         self._wall = wall
-        self._stream = sys.stdout if stream is None else stream
+        stream = sys.stdout if stream is None else stream
+        self._stream = stream.raw if isinstance(stream, Terminal) else stream
         self._lines: queue.Queue[str | None] = queue.Queue(MAX_WAITING)
         self._lost = 0
         self._thread = threading.Thread(target=self._write, name="t3probe-log", daemon=True)
@@ -37,7 +38,7 @@ class Log:
         try:
             if self._lost:
                 line["lines_lost"] = self._lost
-            self._lines.put_nowait(json.dumps(line, ensure_ascii=True, allow_nan=False))
+            self._lines.put_nowait(json_text(line))
             self._lost = 0
         except queue.Full:
             self._lost += 1

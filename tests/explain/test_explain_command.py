@@ -127,7 +127,7 @@ def test_what_a_record_holds_cannot_steer_a_terminal(tmp_path: Path) -> None:
     (tmp_path / "runs.log").write_text(record_line(one.run, [evil, *others]))
     report = ask("--at", WHEN, "--runs", str(tmp_path))
     lines = list(to_lines(report))
-    assert "a?[2Jb?c" in "\n".join(lines)
+    assert "a?[2Jb c" in "\n".join(lines)
     assert all(line.isprintable() for line in lines)
 
 

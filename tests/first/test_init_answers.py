@@ -91,10 +91,10 @@ def test_good_answers_load(said: argparse.Namespace, cdn: bool) -> None:
 @settings(max_examples=100, deadline=None)
 @given(st.text(max_size=60))
 def test_what_was_found_stays_a_comment(seen: str) -> None:
-    from t3probe.probes.base import printable
+    from t3probe.showing import showable
 
     made = draft(Answers(host="t3.example.org"), cdn=False)
-    text = render(made, {"public": printable(seen)})
+    text = render(made, {"public": showable(seen)})
     assert tomllib.loads(text) == tomllib.loads(render(made))
 
 

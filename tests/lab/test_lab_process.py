@@ -391,7 +391,7 @@ def test_a_control_socket_that_is_none() -> None:
         with pytest.raises(ControlError) as caught:
             control.ask(place, "", {"status": True})
         answering.join()
-    assert str(caught.value) == f"what listens at {place} is no lab: it answered b'SSH-2.0'."
+    assert str(caught.value) == f"what listens at {place} is no lab: it answered 'SSH-2.0'."
     with pytest.raises(ControlError, match=rf"^no lab answers at {place} \(.*\); is it still"):
         control.ask(place, "", {"status": True})
 

@@ -21,7 +21,6 @@ from t3probe.probes.base import (
     Target,
     check_route,
     http_reason,
-    printable,
     reason_of_os_error,
 )
 from t3probe.probes.http import HttpLine
@@ -30,32 +29,7 @@ from t3probe.probes.marks import Marks
 from t3probe.probes.sso import is_html, sso_answer
 from t3probe.timing import FakeClock
 
-# -- words ---------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("text", "shown"),
-    [
-        ("plain words", "plain words"),
-        ("a\x1b[31m\nb\x7fé", "a?[31m?b??"),
-        ("token=abc rest", "token=*** rest"),
-        ("x-api-key: abc, more", "x-api-key: ***, more"),
-        ("Authorization: Bearer abc; more", "Authorization: Bearer ***; more"),
-        ("the password is 'token': 'abc'", "the password is 'token': ***"),
-        ("a bearer abc", "a bearer ***"),
-        ("Basic dXNlcg==", "Basic ***"),
-        ("go to https://me:geheim@h/path", "go to https://***@h/path"),
-        ("x" * 120, "x" * 120),
-        ("x" * 121, "x" * 117 + "..."),
-    ],
-)
-def test_text_from_the_network_is_made_harmless(text: str, shown: str) -> None:
-    assert printable(text) == shown
-
-
-def test_a_limit_is_the_length_at_most() -> None:
-    assert printable("abcdef", 5) == "ab..."
-    assert printable("abcde", 5) == "abcde"
+# -- reasons -------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(

@@ -141,7 +141,7 @@ async def test_something_else_in_place_of_the_echo() -> None:
     async with serve(answering_with(lambda sent: frame(TEXT, error))) as server:
         seen = await probe(ws_leg(server), hold=0, watchdog=0.4)
     assert (seen.outcome, seen.reason) == ("failed", "wrong_echo")
-    shown = '{"error":"no","token":***'
+    shown = '{"error":"no","token":***}' + "?" * 14
     assert seen.detail == (
         f'no echo within 0.4 s; in its place came text of 81 characters "{shown}"'
     )
