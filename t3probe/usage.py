@@ -35,10 +35,24 @@ _RAISE = {
 }
 
 
+_COMPLETE = {
+    **dict.fromkeys(("FILE", "FILE.json", "RUN", "DEPLOYMENT", "BEFORE", "AFTER", "rules"), "file"),
+    "FOLDER": "directory",
+}
+"""What a shell completes a value as, by the placeholder that stands for it in the help."""
+
+
 class Parser(argparse.ArgumentParser):
     """Shows its example before anything else; ends with pytest's exit code for usage."""
 
     example = ""
+
+    def add_argument(self, *names: Any, **settings: Any) -> argparse.Action:
+        """Like argparse's own; a value that is a file or a folder is completed as one."""
+        action = super().add_argument(*names, **settings)
+        if kind := _COMPLETE.get(str(action.metavar or action.dest)):
+            action.complete = kind  # type: ignore[attr-defined]  # where shtab looks for it
+        return action
 
     def format_help(self) -> str:
         example = self.example

@@ -1,4 +1,9 @@
-"""WebSocket frames of a client in, events or a complaint out (RFC 6455 section 5). Pure."""
+"""WebSocket frames of a client in, events or a complaint out (RFC 6455 section 5). Pure.
+
+Kept by hand because `websockets.server.ServerProtocol` (17.4) answers the pings and the close of a
+read before a limit can act and before the messages in front of them are echoed, does not tell that
+the rest of a frame is waited for, and refuses a ping (1009) in a message that is almost full.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,9 @@
-"""The head of a request in, the bytes of an answer out (RFC 9112, RFC 6455 section 4.2). Pure."""
+"""The head of a request in, the bytes of an answer out (RFC 9112, RFC 6455 section 4.2). Pure.
+
+Kept by hand because `websockets.server.ServerProtocol` (17.4) hangs up without a word on a request
+that it cannot read, where section 4.2.1 asks for an answer, and refuses another version without the
+`Sec-WebSocket-Version` of section 4.4.
+"""
 
 from __future__ import annotations
 

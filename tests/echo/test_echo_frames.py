@@ -130,6 +130,19 @@ def test_a_character_may_be_cut_between_pieces() -> None:
     assert read(wire)[-1] == (TEXT, "€".encode())
 
 
+def test_a_ping_has_room_in_a_message_that_is_almost_full() -> None:
+    ping = masked(PING, b"p" * 125)
+    found = read(masked(TEXT, b"x" * 99, final=False) + ping + masked(0, b"x"), most=100)
+    assert found == [(PART, b""), (PING, b"p" * 125), (TEXT, b"x" * 100)]
+
+
+def test_a_frame_whose_head_has_come_is_unfinished() -> None:
+    reader = Reader(100)
+    reader.feed(masked(BINARY, size=100))
+    assert reader.next() is None
+    assert reader.unfinished
+
+
 def test_binary_may_hold_anything() -> None:
     assert read(masked(BINARY, b"\xff\xfe")) == [(BINARY, b"\xff\xfe")]
 

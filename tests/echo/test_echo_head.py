@@ -69,6 +69,11 @@ def test_refusals(old: str, new: str, status: int) -> None:
     assert refused(HEAD.decode().replace(old, new, 1).encode()).status == status
 
 
+def test_another_version_is_told_which_is_spoken_here() -> None:
+    refusal = refused(HEAD.replace(b"Version: 13", b"Version: 8"))
+    assert (refusal.status, refusal.fields) == (426, ("Sec-WebSocket-Version: 13",))
+
+
 def test_http_2_is_told_what_is_spoken_here() -> None:
     with pytest.raises(Refusal) as caught:
         head.parse(b"PRI * HTTP/2.0")

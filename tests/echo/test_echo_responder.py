@@ -223,7 +223,13 @@ async def test_who_does_not_hang_up_is_cut() -> None:
 
 
 @pytest.mark.parametrize(
-    "piece", [masked(BINARY, size=60_000) + b"x" * 9, masked(TEXT, b"x", final=False), b"\x81"]
+    "piece",
+    [
+        pytest.param(masked(BINARY, size=60_000) + b"x" * 9, id="a part of a frame"),
+        pytest.param(masked(BINARY, size=60_000), id="the head of a frame alone"),
+        pytest.param(masked(TEXT, b"x", final=False), id="a part of a message"),
+        pytest.param(b"\x81", id="a byte"),
+    ],
 )
 async def test_a_message_has_to_end_some_time(piece: bytes) -> None:
     async with serving() as served:

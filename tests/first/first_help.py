@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import argparse
 import subprocess
 import sys
 import tomllib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -14,7 +16,15 @@ from plugin.plugin_runner import ROOT
 
 from t3probe.lab.process import LabProcess
 
-__all__ = ["ENVIRON", "ROOT", "inside_flags", "lab_file", "public_flags", "t3probe"]
+__all__ = [
+    "ENVIRON",
+    "ROOT",
+    "inside_flags",
+    "lab_file",
+    "parsers_below",
+    "public_flags",
+    "t3probe",
+]
 
 ENVIRON = {**RUN_ENVIRON, "COLUMNS": "80"}
 
@@ -33,6 +43,16 @@ def t3probe(
         timeout=60,
         check=False,
     )
+
+
+def parsers_below(parser: argparse.ArgumentParser) -> Iterator[argparse.ArgumentParser]:
+    """A command's parser and those of its subcommands. argparse keeps its actions for itself,
+    and gives no other way to ask."""
+    yield parser
+    for action in parser._actions:
+        if isinstance(action.choices, dict):
+            for one in action.choices.values():
+                yield from parsers_below(one)
 
 
 def lab_file(lab: LabProcess) -> dict[str, Any]:

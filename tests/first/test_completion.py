@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
+import re
+import shlex
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 from delivery.delivery_programs import program
-from first_help import ENVIRON, t3probe
+from first_help import ENVIRON, parsers_below, t3probe
 
 from t3probe.commands import COMMANDS
-from t3probe.first.completion import SHELLS, script
-from t3probe.first.words import all_words, parser_of
+from t3probe.first.completion import SHELLS, parser_of, script
 
 BASH = """\
 source {script}
 COMP_WORDS=({words})
 COMP_CWORD=$((${{#COMP_WORDS[@]}} - 1))
-_t3probe
+_shtab_t3probe
 printf '%s\\n' "${{COMPREPLY[@]}}"
 """
 
@@ -39,97 +41,103 @@ def ran(words: list[str], folder: Path) -> str:
     return done.stdout
 
 
-def completed(scripts: Path, folder: Path, *words: str) -> list[str]:
-    """What bash offers after these words, the last of which is unfinished."""
-    quoted = " ".join(f"'{word}'" for word in ("t3probe", *words))
-    text = BASH.format(script=scripts / "bash", words=quoted)
-    return ran([program("bash"), "--norc", "-c", text], folder).split()
-
-
-def test_bash_offers_every_command(scripts: Path, tmp_path: Path) -> None:
-    assert completed(scripts, tmp_path, "") == [*COMMANDS, "--help", "--version"]
-    assert completed(scripts, tmp_path, "ver") == ["verdict"]
-
-
-@pytest.mark.parametrize(
-    ("words", "offered"),
-    [
-        (["verdict", "--format", ""], ["json", "text", "markdown", "github"]),
-        (["verdict", "--ca"], ["--case"]),
-        (["init", "--cdn", "cl"], ["cloudflare"]),
-        (["init", "--host", ""], []),
-        (["manifests", ""], ["-h", "--help", "networkpolicy", "prometheusrule"]),
-        (["manifests", "networkpolicy", "--publ"], ["--public"]),
-        (["completion", "z"], ["zsh"]),
-        (["doctor", "my"], ["mine.toml", "mine two.toml"]),
-        (["verdict", "--case", "mine."], ["mine.toml"]),
-        (["lab", "--fa"], ["--fault"]),
-        (["nothing", ""], []),
-    ],
-)
-def test_bash_offers_what_fits(
-    scripts: Path, tmp_path: Path, words: list[str], offered: list[str]
-) -> None:
+@pytest.fixture
+def files(tmp_path: Path) -> Path:
     (tmp_path / "mine.toml").touch()
     (tmp_path / "mine two.toml").touch()
-    words = ["mi" if word == "my" else word for word in words]
-    assert sorted(completed(scripts, tmp_path, *words)) == sorted(" ".join(offered).split())
+    (tmp_path / "mine.d").mkdir()
+    return tmp_path
+
+
+FILES = ["mine.toml", "mine two.toml", "mine.d"]
+OFFERED: list[tuple[str, list[str]]] = [
+    ("", [*COMMANDS]),
+    ("ver", ["verdict"]),
+    ("verdict --format ", ["json", "text", "markdown", "github"]),
+    ("verdict --ca", ["--case"]),
+    ("verdict --case mi", FILES),
+    ("verdict one.xml mi", FILES),
+    ("report one.xml mi", FILES),
+    ("report -o mi", FILES),
+    ("compare one.xml mi", FILES),
+    ("compare one.xml two.xml mi", []),
+    ("init --cdn cl", ["cloudflare"]),
+    ("init --host ", []),
+    ("init --host x --up", ["--upstream"]),
+    ("manifests ", ["networkpolicy", "prometheusrule"]),
+    ("manifests networkpolicy mi", FILES),
+    ("manifests networkpolicy --publ", ["--public"]),
+    ("manifests prometheusrule mi", FILES),
+    ("completion z", ["zsh"]),
+    ("doctor mi", FILES),
+    ("doctor --results mi", ["mine.d"]),
+    ("lab --fa", ["--fault"]),
+    ("lab --fault one --fa", ["--fault"]),  # it may stand several times
+    ("lab --fault tunnel:", []),
+    ("watch --listen ", []),
+    ("push --job ", []),
+    ("schema --h", ["--help"]),
+    ("--ver", ["--version"]),
+]
+"""What stands on the line after `t3probe`, and what fits there."""
+
+
+@pytest.mark.parametrize(("line", "offered"), OFFERED)
+def test_bash_offers_what_fits(line: str, offered: list[str], scripts: Path, files: Path) -> None:
+    *words, last = line.split(" ")
+    quoted = " ".join(f"'{word}'" for word in ("t3probe", *words, last))
+    text = BASH.format(script=scripts / "bash", words=quoted)
+    found = ran([program("bash"), "--norc", "-c", text], files)
+    assert sorted(found.split("\n")) == sorted(["", *offered] if offered else ["", ""])
+
+
+@pytest.mark.parametrize(("line", "offered"), OFFERED)
+def test_zsh_offers_what_fits(line: str, offered: list[str], scripts: Path, files: Path) -> None:
+    """Its own completion system, on a terminal; the script is found as people install it."""
+    (files / ".zsh").mkdir()
+    (files / ".zsh" / "_t3probe").write_text((scripts / "zsh").read_text())
+    words = [program("zsh"), "-f", str(Path(__file__).with_name("ask_zsh.zsh"))]
+    shown = ran([*words, str(files / ".zsh"), f"t3probe {line}"], files)
+    found = re.findall("<offered>(.*?)\r*\n", shown)
+    assert {one.replace("\\", "") for one in found} == set(offered)
+    assert "not found" not in shown
+
+
+@pytest.mark.parametrize(("line", "offered"), OFFERED)
+def test_fish_offers_what_fits(line: str, offered: list[str], scripts: Path, files: Path) -> None:
+    text = f"source {scripts / 'fish'}; complete -C 't3probe {line}'"
+    shown = ran([program("fish"), "--no-config", "-c", text], files)
+    found = {one.partition("\t")[0].rstrip("/") for one in shown.splitlines()}
+    assert found == set(offered)
 
 
 def test_bash_takes_the_script_as_it_is_printed(tmp_path: Path) -> None:
     done = t3probe("completion", "bash", folder=tmp_path)
     assert done.returncode == 0
-    assert done.stdout == script("bash")
-    assert "complete -o filenames -F _t3probe t3probe" in done.stdout
-    ran([program("bash"), "--norc", "-u", "-c", f"eval {_quoted(done.stdout)}"], tmp_path)
+    assert done.stdout == script("bash") + "\n"
+    assert "complete -o bashdefault -F _shtab_t3probe t3probe" in done.stdout
+    ran([program("bash"), "--norc", "-u", "-c", f"eval {shlex.quote(done.stdout)}"], tmp_path)
 
 
-def _quoted(text: str) -> str:
-    return "'" + text.replace("'", "'\\''") + "'"
+def test_zsh_takes_the_script_from_eval(scripts: Path, tmp_path: Path) -> None:
+    text = f'compdef() {{ print registered "$@"; }}; eval "$(<{scripts / "zsh"})"'
+    shown = ran([program("zsh"), "-f", "-c", text], tmp_path)
+    assert shown == "registered _shtab_t3probe -N t3probe\n"
 
 
-def test_zsh_loads_it_and_calls_it(scripts: Path, tmp_path: Path) -> None:
-    """The completion functions are those of the test: they print what they are given."""
-    text = f"""
-    compdef() {{ print registered "$@"; }}
-    compadd() {{ print -l "$@"; }}
-    _describe() {{ print -l "${{(@P)2}}"; }}
-    _files() {{ print files; }}
-    source {scripts / "zsh"}
-    try() {{ local -a words=(t3probe "$@"); local CURRENT=$#words PREFIX=$words[-1]; _t3probe; }}
-    print =; try ''
-    print =; try verdict --format ''
-    print =; try verdict --c
-    print =; try doctor ''
-    print =; try manifests networkpolicy --p
-    """
-    shown = ran([program("zsh"), "-f", "-c", text], tmp_path).split("=\n")
-    assert shown[0] == "registered _t3probe t3probe\n"
-    assert [one.partition(":")[0] for one in shown[1].splitlines()] == list(COMMANDS)
-    assert shown[2].split() == ["json", "text", "markdown", "github"]
-    assert "--case" in shown[3].split()
-    assert shown[4].split() == ["files"]
-    assert "--public" in shown[5].split()
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_word_without_an_option_is_known(name: str) -> None:
+    """One of a few, or a file: a placeholder that t3probe/usage.py does not know shows here."""
+    parser = parser_of(name)
+    assert parser.prog == f"t3probe {name}"
+    for one in parsers_below(parser):
+        for action in one._actions:
+            assert action.option_strings or action.choices or hasattr(action, "complete"), action
 
 
-def test_fish_completes(scripts: Path, tmp_path: Path) -> None:
-    (tmp_path / "mine.toml").touch()
-
-    def offered(line: str) -> list[str]:
-        text = f"source {scripts / 'fish'}; complete -C '{line}'"
-        shown = ran([program("fish"), "--no-config", "-c", text], tmp_path)
-        return [one.split("\t")[0] for one in shown.splitlines()]
-
-    assert sorted(offered("t3probe ")) == sorted(COMMANDS)
-    assert offered("t3probe init --cdn c") == ["cloudflare"]
-    assert "--case" in offered("t3probe verdict --c")
-    assert "mine.toml" in offered("t3probe doctor mi")
-    assert offered("t3probe completion z") == ["zsh"]
-
-
-def test_every_command_has_its_words() -> None:
-    words = all_words()
-    assert list(words) == list(COMMANDS)
-    for name, one in words.items():
-        assert any("--help" in option.flags for option in one.options), name
-        assert parser_of(name).prog == f"t3probe {name}"
+@pytest.mark.parametrize("word", ["-m t3probe.cli --help", "-m t3probe.cli verdict --help"])
+def test_what_completes_is_loaded_for_nothing_else(word: str, tmp_path: Path) -> None:
+    """Neither for the overview nor for another command."""
+    text = f"import sys; sys.modules['shtab'] = None; sys.argv = {word.split()[1:]!r}\n"
+    text += "import runpy; runpy.run_module('t3probe.cli', run_name='__main__')"
+    ran([sys.executable, "-c", text], tmp_path)

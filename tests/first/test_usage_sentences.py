@@ -7,11 +7,11 @@ import sys
 from pathlib import Path
 
 import pytest
-from first_help import ENVIRON, ROOT
+from first_help import ENVIRON, ROOT, parsers_below
 
 from t3probe.cli import main
 from t3probe.commands import COMMANDS
-from t3probe.first.words import Words, all_words
+from t3probe.first.completion import parser_of
 
 NEXT = ("see t3probe ", "; ", "name ")
 """What to do next follows one of these."""
@@ -21,20 +21,16 @@ def wrong_usages() -> list[list[str]]:
     """For each command: an option that it has not, and whatever else a parser can refuse."""
     found: list[list[str]] = [["nonsense"], []]
 
-    def add(words: list[str], one: Words) -> None:
-        found.append([*words, "--no-such-option"])
-        for option in one.options:
-            if option.takes:
-                found.append([*words, option.flags[0]])  # without its value
-            if option.choices:
-                found.append([*words, option.flags[0], "nonsense"])
-        if one.choices:
-            found.append([*words, "nonsense"])
-        for name, below in one.below.items():
-            add([*words, name], below)
-
-    for name, one in all_words().items():
-        add([name], one)
+    for name in COMMANDS:
+        for parser in parsers_below(parser_of(name)):
+            words = parser.prog.split()[1:]
+            found.append([*words, "--no-such-option"])
+            for action in parser._actions:
+                flag = action.option_strings[:1]
+                if flag and action.nargs != 0:
+                    found.append([*words, *flag])  # without its value
+                if action.choices:
+                    found.append([*words, *flag, "nonsense"])
     return found
 
 
