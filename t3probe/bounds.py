@@ -42,6 +42,46 @@ COOKIE_BYTES = 4 * KIB
 DNS_MESSAGE_BYTES = 4 * KIB
 """A DoH answer, as the question says. The leg that needs it is inconclusive."""
 
+# -- JSON of others: an Envoy, an API of nodes, a Pushgateway, a Prometheus
+
+JSON_PIECE_BYTES = 64 * KIB
+"""What of an answer is parsed in one go. The rest waits, and its deadline goes on."""
+JSON_ITEM_BYTES = 4 * MIB
+"""One entry of an answer: a listener, a cluster, a host, a series. The whole answer counts as one
+that cannot be read; a sentence says so."""
+JSON_ITEM_VALUES = 128 * KIB
+"""The values of one entry. The same."""
+JSON_LEVELS = 512
+"""How deep an answer is nested. The same."""
+SOURCE_SECONDS = 2.0
+"""Each request to a source of upstreams, from its start to the end of the parse. The source could
+not be read: its check is inconclusive, and none of its upstreams is probed."""
+SOURCE_BYTES = 64 * MIB
+"""One answer of a source. The same."""
+SOURCES_RECEIVED_BYTES = 256 * MIB
+"""What all sources of a run send together. Those that are not at their end could not be read."""
+SOURCES_KEPT_BYTES = 32 * MIB
+"""What is kept of the answers of all sources together, until the legs are made. The same."""
+UPSTREAMS = 10_000
+"""The upstreams of one source. It could not be read."""
+GATEWAY_METRICS_BYTES = 24 * MIB
+"""What a Pushgateway has, some 150,000 series. It is not read, and the delivery failed."""
+GATEWAY_KEPT_BYTES = 32 * MIB
+"""What is kept of it: the groups that were asked for. The same."""
+GATEWAY_ANSWER_BYTES = 1 * MIB
+"""A Pushgateway's answer to a push. The delivery failed."""
+GATEWAY_EXCHANGE_SECONDS = 2.0
+"""One request to a Pushgateway, from its start to the end of the parse. It is tried again, three
+times at most and as long as the delivery's own time lasts."""
+PROMETHEUS_BYTES = 32 * MIB
+"""An answer of Prometheus to `explain`. It is not read, and a sentence says so."""
+PROMETHEUS_KEPT_BYTES = 32 * MIB
+"""The series and samples that are kept of it. The same."""
+PROMETHEUS_LEGS = 200_000
+"""The legs of all runs of which such an answer tells. The same."""
+PROMETHEUS_SECONDS = 20.0
+"""All questions to a Prometheus together, the parse too. The same."""
+
 # -- Served pages
 
 SERVED_CONNECTIONS = 32

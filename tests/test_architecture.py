@@ -28,6 +28,7 @@ LAYERS = [
         "columns",
         "shards",
         "utf16",
+        "json_stream",
     },
     {"pressure", "tcpinfo", "tls", "resolve", "probes"},
     {
@@ -74,7 +75,9 @@ PURE = [
     "probes/cookies.py",
     "probes/http_wire.py",
     "probes/redirects.py",
+    "json_stream.py",
     "upstreams/envoy_config.py",
+    "upstreams/envoy_dump.py",
     "upstreams/envoy_hosts.py",
     "upstreams/envoy_routes.py",
     "upstreams/sources_legs.py",
