@@ -29,20 +29,7 @@ _SPACE = re.compile(rb"[ \t\n\r]*+")
 _SCALAR = re.compile(rb'[^ \t\n\r,:"{}\[\]]++')
 _CHARACTERS = re.compile(rb'[^"\\]*+(?:\\.[^"\\]*+)*+', re.DOTALL)
 _PLAIN = rb'(?:[^"{}\[\]]++|"[^"\\]*+(?:\\.[^"\\]*+)*+")*+'
-_REST = re.compile(_PLAIN, re.DOTALL)
-_BRACKET = re.compile(_PLAIN + rb"[{}\[\]]", re.DOTALL)
-
-
-def _whole(levels: int) -> re.Pattern[bytes]:
-    """A text, object or array that is nested no deeper, at once: most of what there is."""
-    inside = b""
-    for _ in range(levels):
-        more = b"(?:" + inside + _PLAIN + b")*+" if inside else b""
-        inside = rb"[{\[]" + _PLAIN + more + rb"[}\]]"
-    return re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"|' + inside, re.DOTALL)
-
-
-_WHOLE = _whole(12)
+_BRACKET = re.compile(_PLAIN + rb"([{}\[\]])?", re.DOTALL)
 _QUOTE, _COMMA, _COLON = b'",:'
 _OPEN, _CLOSE, _OPEN_ARRAY, _CLOSE_ARRAY = b"{}[]"
 _OPENS = frozenset(b"{[")
@@ -178,10 +165,6 @@ class JsonStream:
             return at + 1
         if byte not in _FIRST:
             raise NotJsonError
-        found = _WHOLE.match(piece, at)
-        if found is not None and found.end() - at <= PASSED_BYTES:
-            self._over(found[0], node)
-            return found.end()
         self._begin(byte)
         return self._scan(piece, at, started=True)
 
@@ -196,10 +179,6 @@ class JsonStream:
     def _key(self, piece: bytes, at: int, byte: int) -> int:
         if byte != _QUOTE:
             raise NotJsonError
-        found = _WHOLE.match(piece, at)
-        if found is not None:
-            self._named(found[0])
-            return found.end()
         self._begin(byte)
         self._is_key = True
         return self._scan(piece, at, started=True)
@@ -250,8 +229,12 @@ class JsonStream:
             if self._in_string or not self._depth:
                 return self._keep(piece, began, at, ended=not self._in_string)
         match, depth, most = _BRACKET.match, self._depth, JSON_LEVELS - len(self._stack)
-        while (found := match(piece, at)) is not None:
+        while True:
+            found = match(piece, at)
+            assert found is not None
             at = found.end()
+            if found.lastindex is None:
+                break
             if piece[at - 1] in _OPENS:
                 depth += 1
                 if depth > most:
@@ -263,11 +246,9 @@ class JsonStream:
                 if not depth:
                     return self._keep(piece, began, at, ended=True)
         self._depth = depth
-        rest = _REST.match(piece, at)
-        assert rest is not None
-        if rest.end() < len(piece):
+        if at < len(piece):
             self._in_string = True
-            self._string(piece, rest.end() + 1)
+            self._string(piece, at + 1)
         return self._keep(piece, began, len(piece), ended=False)
 
     def _string(self, piece: bytes, at: int) -> int:

@@ -13,15 +13,13 @@ import zlib
 from collections.abc import Callable, Iterator
 from typing import Protocol
 
+from t3probe.bounds import LOG_LINE_BYTES as LONGEST_LINE
+from t3probe.bounds import XZ_MEMORY_BYTES
 from t3probe.utf16 import HEAD_BYTES, Utf8, encoding_of
 
 __all__ = ["CHUNK_BYTES", "LONGEST_LINE", "Damaged", "Lines"]
 
 CHUNK_BYTES = 1 << 18
-LONGEST_LINE = 1 << 15
-"""Bytes of a line that are looked at; the rest is skipped."""
-XZ_MEMORY_BYTES = 80 << 20
-"""`xz -9` needs 65 MiB."""
 HEAD = 16
 BOM = b"\xef\xbb\xbf"
 HOLE = re.compile(rb"\0{16,}")

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from t3probe.bounds import GATEWAY_METRICS_BYTES
+from t3probe.bounds import GATEWAY_METRICS_BYTES, MCP_GATEWAY_SECONDS
 from t3probe.mcp_server.answers import NothingToTellError, short
 from t3probe.mcp_server.of_group import OfGroup
 from t3probe.sinks.gateway_client import Budget, Site, Trouble, exchange
 from t3probe.sinks.gateway_json import Groups, Head, NotMetricsError
 from t3probe.sinks.gateway_wire import Gateway, raise_for
 
-__all__ = ["EXCHANGE_SECONDS", "read_gateway"]
+__all__ = ["MCP_GATEWAY_SECONDS", "read_gateway"]
 
-EXCHANGE_SECONDS = 5.0
 NAMED = 5
 """How many other groups a sentence names."""
 
@@ -25,7 +24,7 @@ def read_gateway(gateway: Gateway, budget: Budget, gloss: Mapping[str, str]) -> 
     groups = Groups(gateway.key, gateway.upstream_key, heads=True)
     try:
         answer = exchange(
-            site, "GET", "/api/v1/metrics", budget.part(EXCHANGE_SECONDS),
+            site, "GET", "/api/v1/metrics", budget.part(MCP_GATEWAY_SECONDS),
             max_bytes=GATEWAY_METRICS_BYTES, into=groups.feed,
         )  # fmt: skip
         raise_for(answer)

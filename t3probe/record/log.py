@@ -21,6 +21,7 @@ import re
 from collections.abc import Iterator
 from typing import IO, NamedTuple
 
+from t3probe.bounds import DOCKER_LINE_BYTES
 from t3probe.record import facts
 from t3probe.record.facts import Recording, Wanted
 from t3probe.record.line import LEGS_MARKER, MARKER, DamagedLineError, parse_record, run_of
@@ -36,8 +37,6 @@ _CRI = re.compile(
 )
 _DOCKER = b'{"log":"'
 _PIECE_BYTES = 64 << 10
-_DOCKER_BYTES = 1 << 20
-"""A longer line is no part of Docker's: those are 16 KiB before escaping."""
 
 
 class FoundLine(NamedTuple):
@@ -158,7 +157,7 @@ def found_lines(stream: IO[bytes], wanted: Wanted | None = None) -> Iterator[Fou
             search, more = searches[match[1]], match[2] == b"P"
             piece = piece[match.end() :]
         elif piece.startswith(_DOCKER):
-            while len(piece) < _DOCKER_BYTES and not piece.endswith(b"\n"):
+            while len(piece) < DOCKER_LINE_BYTES and not piece.endswith(b"\n"):
                 if not (rest := stream.readline(_PIECE_BYTES)):
                     break
                 piece += rest

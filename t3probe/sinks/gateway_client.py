@@ -21,14 +21,13 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import SplitResult, urlsplit
 
-from t3probe.bounds import JSON_PIECE_BYTES
+from t3probe.bounds import JSON_PIECE_BYTES, SERVICE_ANSWER_BYTES
 from t3probe.config.secrets import secret
 from t3probe.guard import LoopbackOnlyError
 from t3probe.timing import Clock
 
 __all__ = ["Answer", "Budget", "Login", "Site", "Trouble", "exchange", "printable", "shown"]
 
-SMALL_BYTES = 65_536
 CHUNK_BYTES = JSON_PIECE_BYTES
 BEFORE_CONNECT = "did not accept a connection"
 BEFORE_REQUEST = "did not finish the TLS handshake"
@@ -213,7 +212,7 @@ def exchange(
     *,
     body: bytes = b"",
     headers: Mapping[str, str] | None = None,
-    max_bytes: int = SMALL_BYTES,
+    max_bytes: int = SERVICE_ANSWER_BYTES,
     into: Callable[[bytes], None] | None = None,
 ) -> Answer:
     """Send one request and read its whole answer. Raises Trouble.
@@ -323,12 +322,12 @@ def _answer(
     most: int,
     into: Callable[[bytes], None] | None,
 ) -> Answer:
-    stream: Any = _Stream(sock, budget, most + SMALL_BYTES)
+    stream: Any = _Stream(sock, budget, most + SERVICE_ANSWER_BYTES)
     response = http.client.HTTPResponse(stream, method=method)
     try:
         response.begin()
         if into is not None and response.status != 200:
-            beginning = response.read(SMALL_BYTES)
+            beginning = response.read(SERVICE_ANSWER_BYTES)
             return Answer(response.status, dict(response.headers.items()), beginning)
         declared = response.length
         if declared is not None and declared > most:

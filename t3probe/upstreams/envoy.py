@@ -21,7 +21,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from t3probe.bounds import UPSTREAMS
+from t3probe.bounds import AGGREGATE_LEVELS, UPSTREAMS
 from t3probe.config.endpoints import is_address
 from t3probe.config.types import Place, UpstreamSource
 from t3probe.guard import is_loopback
@@ -58,7 +58,6 @@ __all__ = ["find", "look_again", "trace", "views_of"]
 CONFIG = "/config_dump?include_eds"
 CLUSTERS = "/clusters?format=json"
 LISTENERS = "/listeners?format=json"
-MOST_NESTED = 8
 MOST_NAMES = 4
 """So many names of a way stand in a sentence about it."""
 UNRESOLVED = HostView("", "unhealthy", "Envoy resolves no address of it")
@@ -209,7 +208,7 @@ class _Walker:
             return
         if cluster is not None and cluster.kind == "aggregate":
             for part in self._parts(cluster, self._warnings):
-                if part not in above and part != name and len(above) < MOST_NESTED:
+                if part not in above and part != name and len(above) < AGGREGATE_LEVELS:
                     yield from self.backends(part, way, used, (*above, name))
             return
         places: dict[tuple[str, ...], Place] = {}
@@ -238,7 +237,7 @@ class _Walker:
         return self._lacks[name]
 
     def _lack(self, name: str, above: tuple[str, ...]) -> str:
-        if name in above or len(above) > MOST_NESTED:
+        if name in above or len(above) > AGGREGATE_LEVELS:
             return "which is a part of itself"
         cluster, hosts = self._config.clusters.get(name), self._hosts.get(name)
         if cluster is None:
