@@ -151,9 +151,25 @@ CONTROL_ORDER_SECONDS = 10.0
 
 # -- Files
 
-RECORD_BYTES = 256 * MIB
-"""A JUnit file of ours, and a record line in a log. The file, or the line, cannot be read; a
-sentence says so, and the other ones are read."""
+RECORD_BYTES = 64 * MIB
+"""A JUnit file of ours, and a record line in a log; ten thousand upstreams make 20 MB. The file, or
+the line, cannot be read; a sentence says so, and the other ones are read."""
+RECORD_VALUES = 2 * MIB
+"""The values of one record. The same."""
+XML_LEVELS = 100
+"""The elements of a JUnit file that lie in each other. The file cannot be read; a sentence says
+so."""
+XML_NAMES = 2_000
+"""The names of its elements and attributes. The same."""
+XML_TAG_BYTES = 32 * MIB
+"""One of its tags, which holds a leg, or the run. The same."""
+XML_ATTRIBUTES = 64 * KIB
+"""The equals signs of a tag that is longer than 256 KiB. The same."""
+SUITE_TESTS = 200_000
+"""The tests of another suite. The file is refused in a sentence."""
+UNPACKED_TIMES = 500
+"""How many times its size a packed log may have, once more than 256 MiB came out of it. It counts
+as damaged from there on."""
 DOCKER_LINE_BYTES = 1 * MIB
 """A line of Docker's log files. It is read as a line of another kind."""
 RUN_FILES = 20_000

@@ -21,7 +21,7 @@ import re
 from collections.abc import Iterator
 from typing import IO, NamedTuple
 
-from t3probe.bounds import DOCKER_LINE_BYTES
+from t3probe.bounds import DOCKER_LINE_BYTES, RECORD_VALUES
 from t3probe.record import facts
 from t3probe.record.facts import Recording, Wanted
 from t3probe.record.line import LEGS_MARKER, MARKER, DamagedLineError, parse_record, run_of
@@ -54,6 +54,8 @@ class FoundLine(NamedTuple):
 
     def parse(self) -> Recording:
         """The record in it. Raises DamagedLineError."""
+        if self.content.count(b",") > RECORD_VALUES:
+            raise DamagedLineError(f"of more than {RECORD_VALUES:,} values")
         text = self.content.decode("utf-8", "replace").rstrip()
         try:
             return parse_record(_unescaped(text) if self.escaped else text)
