@@ -17,6 +17,13 @@ HTTP_HEADERS_BYTES = 256 * KIB
 inconclusive and names the limit."""
 HTTP_BODY_BYTES = 1 * MIB
 """The body of one answer, read and thrown away. The connection is closed."""
+HTTP_LOOKED_AT_BYTES = 64 * KIB
+"""What of a body is looked at, after it is unpacked. The rest is counted and not looked at."""
+HTTP_CHUNK_LINE_BYTES = 64 * KIB
+"""A chunk's size with its extensions, and all trailers together. The leg is inconclusive and names
+the limit."""
+BODY_ENCODINGS = 5
+"""The codings of a body, one around the other. The body counts as one that cannot be read."""
 HTTP_HEADER_LINES = 4096
 """The header lines of one answer, interim answers too. The leg is inconclusive and names the
 limit."""
@@ -24,6 +31,15 @@ HTTP_PIECE_BYTES = 16 * KIB
 """What of an answer is parsed in one go. The rest waits for the event loop's next turn."""
 WS_PIECE_BYTES = 2 * KIB
 """What of a WebSocket is parsed in one go. The rest waits for the event loop's next turn."""
+WS_MESSAGE_BYTES = 64 * KIB
+"""A message of a WebSocket. The connection is closed with 1009, and the leg has dropped."""
+WS_FRAGMENTS = 64
+"""The pieces of one message. The leg has dropped, as after a breach of the protocol."""
+WS_SKIPPED = 1000
+"""The messages between two echoes that answer no beat. The leg has dropped, as after a breach of
+the protocol."""
+WS_UNSENT_BYTES = 1 * MIB
+"""What waits to be sent to a peer that does not read. The leg has dropped."""
 GZIP_MEMBERS = 64
 """The members of a body in gzip. The body counts as one that cannot be read."""
 LOGIN_WORDS_BYTES = 4 * KIB
@@ -35,12 +51,70 @@ HOST_CHARACTERS = 1024
 """A host in such a URL. It is no host."""
 REFRESHES = 16
 """The `Refresh` lines and tags of one answer. The later ones are not followed."""
+REDIRECTS = 20
+"""The redirects that one request follows; as in a browser. The last answer counts."""
 COOKIES = 50
 """Cookies that one answer sets, and that a chain of redirects keeps. The later ones are left."""
 COOKIE_BYTES = 4 * KIB
 """One `Set-Cookie` line. It is left, as browsers do."""
 DNS_MESSAGE_BYTES = 4 * KIB
 """A DoH answer, as the question says. The leg that needs it is inconclusive."""
+ADDRESSES = 32
+"""The addresses of one name. The others are not dialled: no answer makes us a scanner."""
+TCP_CONNECT_SECONDS = 3.0
+"""A connect of a leg of the kind tcp, whatever the file says. The leg has failed."""
+TLS_ALERT_SECONDS = 0.5
+"""Waiting for the words of a server that wanted a certificate. They are not named."""
+NAMES = 256
+"""The names of upstreams and legs that are looked up before a run. The others count as machines of
+their own."""
+NAMES_SECONDS = 1.0
+"""All of these look-ups together. The same."""
+
+# -- JSON of others: an Envoy, an API of nodes, a Pushgateway, a Prometheus
+
+JSON_PIECE_BYTES = 64 * KIB
+"""What of an answer is parsed in one go. The rest waits, and its deadline goes on."""
+JSON_ITEM_BYTES = 4 * MIB
+"""One entry of an answer: a listener, a cluster, a host, a series. The whole answer counts as one
+that cannot be read; a sentence says so."""
+JSON_ITEM_VALUES = 128 * KIB
+"""The values of one entry. The same."""
+JSON_LEVELS = 512
+"""How deep an answer is nested. The same."""
+SOURCE_SECONDS = 2.0
+"""Each request to a source of upstreams, from its start to the end of the parse. The source could
+not be read: its check is inconclusive, and none of its upstreams is probed."""
+SOURCE_BYTES = 64 * MIB
+"""One answer of a source. The same."""
+SOURCES_RECEIVED_BYTES = 256 * MIB
+"""What all sources of a run send together. Those that are not at their end could not be read."""
+SOURCES_KEPT_BYTES = 32 * MIB
+"""What is kept of the answers of all sources together, until the legs are made. The same."""
+AGGREGATE_LEVELS = 8
+"""How deep Envoy's aggregate clusters lie in each other. What is deeper is not followed."""
+UPSTREAMS = 10_000
+"""The upstreams of one source. It could not be read."""
+SERVICE_ANSWER_BYTES = 64 * KIB
+"""The headers of such an answer, the body of one that is none, and any answer to what we send
+elsewhere. Of a body only its beginning is read; else a sentence says so."""
+GATEWAY_METRICS_BYTES = 24 * MIB
+"""What a Pushgateway has, some 150,000 series. It is not read, and the delivery failed."""
+GATEWAY_KEPT_BYTES = 32 * MIB
+"""What is kept of it: the groups that were asked for. The same."""
+GATEWAY_ANSWER_BYTES = 1 * MIB
+"""A Pushgateway's answer to a push. The delivery failed."""
+GATEWAY_EXCHANGE_SECONDS = 2.0
+"""One request to a Pushgateway, from its start to the end of the parse. It is tried again, three
+times at most and as long as the delivery's own time lasts."""
+PROMETHEUS_BYTES = 32 * MIB
+"""An answer of Prometheus to `explain`. It is not read, and a sentence says so."""
+PROMETHEUS_KEPT_BYTES = 32 * MIB
+"""The series and samples that are kept of it. The same."""
+PROMETHEUS_LEGS = 200_000
+"""The legs of all runs of which such an answer tells. The same."""
+PROMETHEUS_SECONDS = 20.0
+"""All questions to a Prometheus together, the parse too. The same."""
 
 # -- Served pages
 
@@ -61,6 +135,12 @@ MCP_IDLE_SECONDS = 10.0
 """How long a connection may be without a request. It is closed after one to two times as long."""
 MCP_REQUEST_BYTES = 256 * KIB
 """A request's body. The client is told that it is too large."""
+MCP_GATEWAY_SECONDS = 5.0
+"""A question to a Pushgateway for an MCP client. The client is told."""
+ECHO_HEADER_LINES = 100
+"""The header lines of a request to the responder. It is refused with 431."""
+ECHO_DISCARDED_BYTES = 1 * MIB
+"""What a client of the responder sends after the last word. The connection is cut."""
 
 # -- The lab's control socket
 
@@ -71,6 +151,35 @@ CONTROL_ORDER_SECONDS = 10.0
 
 # -- Files
 
+RECORD_BYTES = 64 * MIB
+"""A JUnit file of ours, and a record line in a log; ten thousand upstreams make 20 MB. The file, or
+the line, cannot be read; a sentence says so, and the other ones are read."""
+RECORD_VALUES = 2 * MIB
+"""The values of one record. The same."""
+XML_LEVELS = 100
+"""The elements of a JUnit file that lie in each other. The file cannot be read; a sentence says
+so."""
+XML_NAMES = 2_000
+"""The names of its elements and attributes. The same."""
+XML_TAG_BYTES = 32 * MIB
+"""One of its tags, which holds a leg, or the run. The same."""
+XML_ATTRIBUTES = 64 * KIB
+"""The equals signs of a tag that is longer than 256 KiB. The same."""
+SUITE_TESTS = 200_000
+"""The tests of another suite. The file is refused in a sentence."""
+UNPACKED_TIMES = 500
+"""How many times its size a packed log may have, once more than 256 MiB came out of it. It counts
+as damaged from there on."""
+DOCKER_LINE_BYTES = 1 * MIB
+"""A line of Docker's log files. It is read as a line of another kind."""
+RUN_FILES = 20_000
+"""The files of runs that MCP looks at. The oldest by name are left out."""
+LOG_LINE_BYTES = 32 * KIB
+"""A line of a log for `forensics`. The rest is skipped, and the report counts such lines."""
+LOG_ENTRY_BYTES = 64 * KIB
+"""An entry of several lines in such a log. Its lines are lines like others."""
+XZ_MEMORY_BYTES = 80 * MIB
+"""What unpacking an xz file may need; `xz -9` needs 65 MiB. The file counts as damaged."""
 SPOOL_FILES = 2_000
 """Runs that wait in the spool folder, over a day of one a minute. Of later ones only the number of
 lost drops is kept."""

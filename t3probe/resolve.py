@@ -13,14 +13,13 @@ from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
+from t3probe.bounds import ADDRESSES as MAX_ADDRESSES
 from t3probe.config.endpoints import is_address, plain_host
 from t3probe.config.types import Leg
 from t3probe.probes.base import Facts, ProbeError, Probing, Target
 
 __all__ = ["Known", "ResolveError", "Resolver", "disagreement", "split_address", "targets"]
 
-MAX_ADDRESSES = 32
-"""Of a longer answer only this many are dialled: no answer makes us a scanner."""
 _DEFAULT_PORTS = {"https": 443, "wss": 443, "http": 80, "ws": 80}
 
 

@@ -13,6 +13,7 @@ from asyncio.sslproto import SSLProtocol
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
+from t3probe.bounds import TLS_ALERT_SECONDS
 from t3probe.probes.base import Facts, ProbeError, Target
 from t3probe.showing import showable
 
@@ -45,8 +46,6 @@ _CERTIFICATE_REQUEST = 13
 """RFC 8446, section 4.3.2."""
 _ABOUT_OURS = ("certificate", "handshake failure", "access denied", "unknown ca")
 """Words of the alerts that a server sends a client without a certificate."""
-_PATIENCE_SECONDS = 0.5
-"""In TLS 1.3 that alert comes after the handshake."""
 _MOST_NAMES = 3
 _RECORD_BYTES = 1 << 14
 """The most that one TLS record holds."""
@@ -116,7 +115,7 @@ class TlsStore:
                 reader, writer = await _open(context, target)
             if not asked:
                 return False
-            async with asyncio.timeout(_PATIENCE_SECONDS):
+            async with asyncio.timeout(TLS_ALERT_SECONDS):
                 return not await reader.read(1)
         except TimeoutError:
             return False

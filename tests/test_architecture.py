@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import functools
+import re
 from pathlib import Path
 
 PACKAGE = Path(__file__).resolve().parent.parent / "t3probe"
@@ -30,6 +31,7 @@ LAYERS = [
         "terminal",
         "shards",
         "utf16",
+        "json_stream",
     },
     {"pressure", "tcpinfo", "tls", "resolve", "probes"},
     {
@@ -78,7 +80,9 @@ PURE = [
     "probes/cookies.py",
     "probes/http_wire.py",
     "probes/redirects.py",
+    "json_stream.py",
     "upstreams/envoy_config.py",
+    "upstreams/envoy_dump.py",
     "upstreams/envoy_hosts.py",
     "upstreams/envoy_routes.py",
     "upstreams/sources_legs.py",
@@ -166,3 +170,64 @@ def test_files_stay_small_and_checks_short_enough_to_read_aloud() -> None:
         if (lines := len(path.read_text().splitlines())) > most
     ]
     assert not offenders, "\n".join(offenders)
+
+
+READERS = {
+    "echo", "explain", "forensics", "json_stream", "mcp_server", "probes", "record", "resolve",
+    "sinks", "tls", "upstreams",
+}  # fmt: skip
+"""Rooms that read what others send, keep or leave behind."""
+BOUND = re.compile(r"^_?(MAX|MOST|LONGEST)_|_(LIMIT|BYTES|CONNECTIONS)$|^(LIMIT|MOST)$")
+NO_BOUNDS = {
+    "how much of it a sentence or an answer shows": {
+        "explain/from_runs.py", "explain/judge.py", "explain/pressure.py", "mcp_server/answers.py",
+        "mcp_server/fit.py", "probes/doh.py", "probes/sso.py", "sinks/annotations.py",
+        "sinks/kuberhealthy.py", "upstreams/sources.py", "upstreams/sources_legs.py",
+        "http_wire.py _SHOWN_BYTES", "ws_echo.py _MOST_NOTES", "tls.py _MOST_NAMES",
+        "envoy.py MOST_NAMES", "gateway_json.py _START_BYTES", "prometheus.py MOST_WARNINGS",
+    },
+    "the size of one read": {
+        "echo/responder.py", "forensics/stream.py", "record/junit.py", "record/log.py",
+        "record/reading.py", "record/xml.py", "json_stream.py", "sweep.py READ_BYTES",
+        "sweep.py PIPE_BYTES",
+    },
+    "a size that a protocol has": {"echo/frames.py", "tls.py _RECORD_BYTES"},
+    "what a value may be": {
+        "explain/command.py", "prometheus.py LONGEST_SECONDS", "forensics/access.py",
+        "sinks/other_suite.py",
+    },
+    "how far into a line a rule looks": {"forensics/envoy.py", "forensics/haproxy.py"},
+    "what one kept thing costs": {"upstreams/nodes.py"},
+    "how much of our own is under way or kept": {
+        "echo/addresses.py", "forensics/tally.py", "ws_echo.py _MOST_BEATS",
+        "sweep.py MOST_CONTROLS", "upstreams/sweep_child.py", "upstreams/sweep_wire.py",
+    },
+}  # fmt: skip
+"""Numbers that look like one and are none, and why: a file, or one name in it."""
+
+
+def test_every_bound_on_what_others_send_stands_in_one_place() -> None:
+    known = {one for several in NO_BOUNDS.values() for one in several}
+    used, offenders = set(), []
+    for path in FILES:
+        file = str(path.relative_to(PACKAGE))
+        if room_of(path) not in READERS:
+            continue
+        for node in ast.parse(path.read_text()).body:
+            if not isinstance(node, ast.Assign) or not BOUND.search(ast.unparse(node.targets[0])):
+                continue
+            if not {type(one) for one in ast.walk(node.value)} <= {
+                ast.Constant, ast.BinOp, ast.LShift, ast.Mult, ast.Pow,
+            }:  # fmt: skip
+                continue
+            name = ast.unparse(node.targets[0])
+            hits = {file, f"{path.name} {name}"} & known
+            used |= hits
+            if not hits:
+                offenders.append(f"{file} {name}")
+    assert not offenders, "a bound on foreign input belongs into t3probe/bounds.py"
+    assert known == used
+
+
+def test_the_bounds_import_nothing() -> None:
+    assert imported(PACKAGE / "bounds.py") <= {"__future__.annotations", "__future__"}

@@ -20,7 +20,7 @@ import pytest
 from linear_patterns import Use, crafted, made, uses
 
 from t3probe.bounds import DNS_MESSAGE_BYTES, HTTP_HEADERS_BYTES
-from t3probe.config.types import Sso
+from t3probe.config.types import Sso, UpstreamSource
 from t3probe.echo import frames, head
 from t3probe.explain.moment import TimeError, read_moment
 from t3probe.probes.base import ProbeError
@@ -34,7 +34,12 @@ from t3probe.probes.messages import answers, described
 from t3probe.probes.redirects import Url, host_of, onward, resolve
 from t3probe.probes.sso import sso_answer, wants
 from t3probe.showing import masked, showable
+from t3probe.sinks.gateway_json import Groups, NotMetricsError
 from t3probe.terminal import Terminal
+from t3probe.upstreams.envoy_dump import Dump
+from t3probe.upstreams.envoy_hosts import Clusters
+from t3probe.upstreams.nodes import Routes
+from t3probe.upstreams.sources import SourceError
 
 MOST = 3.0
 TRIES = 5
@@ -190,8 +195,27 @@ def _frames(data: bytes) -> None:
         pass
 
 
+def _json(body: bytes, step: int = 1 << 16) -> None:
+    """Each reader of JSON, as far as it takes the text."""
+    source = UpstreamSource(name="a", kind="nodes", url="http://127.0.0.1:1", node="a")
+    for answer in (Dump(), Clusters(), Routes(source), Groups({"job": "a"}, heads=True)):
+        try:
+            for at in range(0, len(body), step):
+                answer.feed(body[at : at + step])
+        except (SourceError, NotMetricsError):
+            pass
+
+
+def _json_bytewise(body: bytes) -> None:
+    _json(body, 1)
+
+
 def _pages(unit: bytes) -> Callable[[int], bytes]:
     return lambda size: unit * (size // len(unit))
+
+
+def _entries(before: bytes, unit: bytes) -> Callable[[int], bytes]:
+    return lambda size: before + unit * (size // len(unit))
 
 
 def _texts(unit: str) -> Callable[[int], str]:
@@ -261,6 +285,23 @@ PARSERS: dict[str, tuple[Callable[[Any], object], Callable[[int], Any]]] = {
     "a message": (lambda text: (answers(text, "0" * 32), described(text)), _texts("é ")),
     "aliases": (_dns, lambda n: _aliases(n // 64)),
     "pointers": (_dns, _pointers),
+    **{
+        f"JSON {before[-24:]!r}{unit!r}": (call, _entries(before, unit))
+        for before, unit in (
+            (b"", b"["),
+            (b"[", b"{},"),
+            (b"[", b'"\\"",'),
+            (b'["', b"\\\\"),
+            (b'{"configs":[', b'{"@type":"a"},'),
+            (b'{"configs":[{"static_clusters":[', b'{"cluster":{}},'),
+            (b'{"configs":[{"static_listeners":[{"x":"', b"\\n"),
+            (b'{"cluster_statuses":[{"host_statuses":[', b"{},"),
+            (b'{"data":[{"labels":{"job":"a"},', b'"a":{"type":"GAUGE","metrics":[]},'),
+            (b'{"data":[', b'{"labels":{}},'),
+            (b'{"data":[{"', b"a"),
+        )
+        for call in (_json, _json_bytewise)
+    },
     "TLS": (spoken, _pages(b"\x16\x03\x01")),
     "a moment": (_moment, _texts("(1 ")),
     "a request": (_request, lambda n: b"GET / HTTP/1.1\r\na: " + b" " * n + b"\0"),
@@ -273,7 +314,7 @@ PARSERS: dict[str, tuple[Callable[[Any], object], Callable[[int], Any]]] = {
 @pytest.mark.parametrize("name", [*PARSERS])
 def test_no_parser_takes_more_than_linear_time(name: str) -> None:
     call, maker = PARSERS[name]
-    size = 4096 if call is _bytewise else 16384
+    size = 4096 if call in (_bytewise, _json_bytewise) else 16384
     if maker is _pointers or name == "aliases":
         # Names may point at names: what bounds the work is the message's size.
         size = DNS_MESSAGE_BYTES

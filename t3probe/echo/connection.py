@@ -12,6 +12,7 @@ import struct
 from collections.abc import Sequence
 from typing import Protocol
 
+from t3probe.bounds import ECHO_DISCARDED_BYTES
 from t3probe.echo import frames
 from t3probe.echo.head import (
     ECHO_PATH,
@@ -29,8 +30,6 @@ __all__ = ["Connection", "House", "Phase"]
 
 _RESET = struct.pack("ii", 1, 0)
 """SO_LINGER: what is unsent is thrown away, the peer gets a reset."""
-_MOST_DISCARDED = 1 << 20
-"""Bytes that a client may go on sending after the last word."""
 
 
 class Phase(enum.Enum):
@@ -126,7 +125,7 @@ class Connection:
             self._echo(self._reader)
         else:
             self._discarded += len(data)
-            if self._discarded > _MOST_DISCARDED:
+            if self._discarded > ECHO_DISCARDED_BYTES:
                 self.drop(reset=True)
 
     def writable(self) -> None:

@@ -16,6 +16,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from http import HTTPStatus
 
+from t3probe.bounds import ECHO_HEADER_LINES
+
 __all__ = [
     "ECHO_PATH",
     "HEALTH_PATH",
@@ -43,7 +45,6 @@ _GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 _LINE = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+) ([\x21-\x7e]+) HTTP/(\d)\.(\d)")
 _FIELD = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+):[ \t]*+([^\x00-\x08\x0a-\x1f\x7f]*)")
 _ABSOLUTE = re.compile(r"https?://[^/?]*", re.IGNORECASE)
-_MOST_FIELDS = 100
 _NONCE = re.compile(r"[0-9A-Fa-f]{1,64}", re.ASCII)
 
 
@@ -96,8 +97,8 @@ def parse(head: bytes) -> Request:
         raise Refusal(400, "not a request line of HTTP/1.1")
     if found[3] != b"1" or found[4] != b"1":
         raise Refusal(505, "HTTP/1.1 only")
-    if len(lines) > _MOST_FIELDS:
-        raise Refusal(431, f"more than {_MOST_FIELDS} header fields")
+    if len(lines) > ECHO_HEADER_LINES:
+        raise Refusal(431, f"more than {ECHO_HEADER_LINES} header fields")
     fields: dict[str, list[str]] = {}
     for line in lines:
         field = _FIELD.fullmatch(line)

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
+from t3probe.bounds import PROMETHEUS_LEGS
 from t3probe.config.types import Deployment
-from t3probe.explain.prometheus import Prometheus, Sample, Series, quoted, rises
+from t3probe.explain.prometheus import Prometheus, PrometheusError, Series, quoted
 from t3probe.explain.seen import DropSeen, IncidentSeen, LegSeen, RunSeen
 from t3probe.words import glossed, some
 
@@ -60,8 +61,15 @@ def runs_from(
         key = tuple(sorted((a, b) for a, b in one.labels.items() if a not in OWN_LABELS))
         groups.setdefault(key, []).append(one)
     found: dict[tuple[str, float], RunSeen] = {}
+    told = 0
     for key in sorted(groups):
         for run in _Group(groups[key], paths, deployment).runs():
+            told += len(run.legs)
+            if told > PROMETHEUS_LEGS:
+                raise PrometheusError(
+                    f"--prometheus: expected at most {PROMETHEUS_LEGS:,} legs in all runs of the "
+                    "time together, found more; ask about a shorter time, or one --vantage"
+                )
             # Two replicas of one Prometheus tell of the same runs.
             found.setdefault((run.vantage, round(run.ended, 3)), run)
     return sorted(found.values(), key=lambda one: one.began)
@@ -78,20 +86,19 @@ class _Group:
         self.spread = () if deployment is None else deployment.spread
         self.vantage = next((one.labels.get("vantage", "") for one in series), "")
         self.by_name: dict[str, list[Series]] = {name: [] for name in NAMES}
+        self._by_leg: dict[tuple[str, str], list[Series]] = {}
         for one in series:
             self.by_name.get(one.name, []).append(one)
+            self._by_leg.setdefault((one.name, one.labels.get("leg", "")), []).append(one)
         legs = (one.labels.get("leg", "") for name in (OBSERVED, CONNECTED) for one in self[name])
-        self.legs = sorted(dict.fromkeys(legs), key=self._order)
-        self._rises = {
-            id(one): rises(one.samples) for name in (DROPS, OBSERVED) for one in self[name]
-        }
+        known = {name: number for number, name in enumerate(self.paths)}
+        self.legs = sorted(dict.fromkeys(legs), key=lambda leg: (known.get(leg, len(known)), leg))
 
     def __getitem__(self, name: str) -> list[Series]:
         return self.by_name[name]
 
-    def _order(self, leg: str) -> tuple[int, str]:
-        known = list(self.paths)
-        return (known.index(leg) if leg in self.paths else len(known)), leg
+    def _of(self, name: str, leg: str) -> list[Series]:
+        return self._by_leg.get((name, leg), [])
 
     def runs(self) -> Iterable[RunSeen]:
         """Its runs; a group without legs, such as a shard of upstreams, has none."""
@@ -106,7 +113,7 @@ class _Group:
                 before, shown = stamp, stamp
             since = at
 
-    def _scrapes(self) -> Sequence[Sample]:
+    def _scrapes(self) -> Sequence[tuple[float, float]]:
         """Without any run's end each scrape counts as one."""
         times = {at for one in self[OBSERVED] for at, _ in one.samples}
         return [(at, at) for at in sorted(times)]
@@ -126,7 +133,7 @@ class _Group:
             state: tuple(
                 one.labels.get("segment", "")
                 for one in self[STATE]
-                if one.labels.get("state") == state and _value(one.samples, since, at) == 1
+                if one.labels.get("state") == state and one.samples.newest(since, at) == 1
             )
             for state in ("exonerated", "convicted", "ambiguous", "masked", "unobserved")
         }
@@ -160,8 +167,8 @@ class _Group:
                 ended=None if 0 in (connected, accepting) else ended,
                 count=round(number),
             )
-            for one in self[DROPS]
-            if one.labels.get("leg") == leg and (number := self._sum(one, since, at) or 0.0) > 0
+            for one in self._of(DROPS, leg)
+            if (number := one.samples.rise(since, at) or 0.0) > 0
         )
         why = ""
         if self._gauge(PLANNED, since, at, leg) == 1:
@@ -218,27 +225,17 @@ class _Group:
         )
 
     def _gauge(self, name: str, since: float, at: float, leg: str | None = None) -> float | None:
-        for one in self[name]:
-            if leg is None or one.labels.get("leg") == leg:
-                value = _value(one.samples, since, at)
-                if value is not None:
-                    return value
+        """The gauge in the scrape at `at`; None when it was absent since the one at `since`."""
+        for one in self[name] if leg is None else self._of(name, leg):
+            value = one.samples.newest(since, at)
+            if value is not None:
+                return value
         return None
 
     def _rise(self, name: str, leg: str, since: float, at: float) -> float | None:
-        sums = [self._sum(one, since, at) for one in self[name] if one.labels.get("leg") == leg]
+        sums = [one.samples.rise(since, at) for one in self._of(name, leg)]
         known = [one for one in sums if one is not None]
         return sum(known) if known else None
-
-    def _sum(self, series: Series, since: float, at: float) -> float | None:
-        """What a counter rose by; None when its first sample lies there, so that nobody knows."""
-        steps = [rise for when, rise in self._rises[id(series)] if since < when <= at]
-        return sum(steps) if steps else None
-
-
-def _value(samples: Sequence[Sample], since: float, at: float) -> float | None:
-    """The gauge in the scrape at `at`; None when it was absent since the one at `since`."""
-    return next((value for when, value in reversed(samples) if since < when <= at), None)
 
 
 def _found(states: Mapping[str, tuple[str, ...]], gloss: Mapping[str, str]) -> str:

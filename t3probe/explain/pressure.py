@@ -13,7 +13,7 @@ from itertools import pairwise
 import msgspec
 
 from t3probe.config.types import Deployment
-from t3probe.explain.prometheus import Prometheus, Sample, Series, rises
+from t3probe.explain.prometheus import Prometheus, Samples, Series
 
 __all__ = ["HARD_SHARE", "NO_SWAP_SHARE", "MachineThen", "machines_of", "pressure"]
 
@@ -95,11 +95,11 @@ def _host(instance: str) -> str:
 def _machine(
     instance: str, series: Iterable[Series], began: float, ended: float
 ) -> MachineThen | None:
-    by_name = {one.name: one.samples for one in series}
-    io, io_peak = _share(by_name.get(IO, ()), began, ended)
-    memory, memory_peak = _share(by_name.get(MEMORY, ()), began, ended)
-    free = _inside(by_name.get(SWAP_FREE, ()), began, ended)
-    total = _inside(by_name.get(SWAP_ALL, ()), began, ended)
+    by_name, none = {one.name: one.samples for one in series}, Samples()
+    io, io_peak = _share(by_name.get(IO, none), began, ended)
+    memory, memory_peak = _share(by_name.get(MEMORY, none), began, ended)
+    free = _inside(by_name.get(SWAP_FREE, none), began, ended)
+    total = _inside(by_name.get(SWAP_ALL, none), began, ended)
     if io is None and memory is None and not free:
         return None
     return MachineThen(
@@ -113,14 +113,12 @@ def _machine(
     )
 
 
-def _share(
-    samples: Sequence[Sample], began: float, ended: float
-) -> tuple[float | None, float | None]:
+def _share(samples: Samples, began: float, ended: float) -> tuple[float | None, float | None]:
     """The share of time over all steps that touch the window, and the largest of one step."""
     steps = [
         (at - before, rise)
         for ((before, _), (at, _)), (_, rise) in zip(
-            pairwise(samples), rises(samples), strict=True
+            pairwise(samples), samples.rises(), strict=True
         )
         if before < ended and at > began and at - before <= APART_SECONDS
     ]  # fmt: skip
@@ -131,7 +129,7 @@ def _share(
     return min(1.0, sum(rise for _, rise in steps) / seconds), max(shares)
 
 
-def _inside(samples: Sequence[Sample], began: float, ended: float) -> list[float]:
+def _inside(samples: Samples, began: float, ended: float) -> list[float]:
     """A gauge's values in the window, with the newest before it."""
     before = [value for at, value in samples if at < began and began - at <= APART_SECONDS]
     return before[-1:] + [value for at, value in samples if began <= at <= ended]

@@ -8,12 +8,11 @@ from __future__ import annotations
 
 import re
 
+from t3probe.bounds import LOG_ENTRY_BYTES
 from t3probe.forensics.rows import Row
 
 __all__ = ["Export", "Pretty", "Verbose", "begun"]
 
-MOST_BYTES = 1 << 16
-"""A longer entry is no entry."""
 _FIELD = re.compile(rb"([A-Z_][A-Z0-9_]{0,63})=")
 _NAME = re.compile(rb"[A-Z_][A-Z0-9_]{0,63}")
 _WANTED = {
@@ -34,7 +33,7 @@ class Pretty:
 
     def take(self, line: bytes) -> bool:
         """Whether the line belongs to it."""
-        if self.whole or self._bytes > MOST_BYTES:
+        if self.whole or self._bytes > LOG_ENTRY_BYTES:
             return False
         text = line.rstrip()
         self.whole = text in (b"}", b"},")
@@ -79,7 +78,7 @@ class Export(_Entry):
             self._data = line if self._data is None else self._data + b"\n" + line
             if len(self._data) >= 8:
                 size = int.from_bytes(self._data[:8], "little")
-                if size > MOST_BYTES or len(self._data) >= 8 + size:
+                if size > LOG_ENTRY_BYTES or len(self._data) >= 8 + size:
                     self._keep(self._binary, self._data[8 : 8 + size])
                     self._binary, self._data = b"", None
             return True
@@ -113,7 +112,7 @@ class Verbose(_Entry):
         if found := _FIELD.match(text):
             self._last = found[1]
             self._keep(found[1], text[found.end() :])
-        elif self._last == b"MESSAGE" and len(self.row.entry) < MOST_BYTES:
+        elif self._last == b"MESSAGE" and len(self.row.entry) < LOG_ENTRY_BYTES:
             self.row.entry += b"\n" + text  # a message of several lines
         return True
 

@@ -13,15 +13,14 @@ import zlib
 from collections.abc import Callable, Iterator
 from typing import Protocol
 
+from t3probe.bounds import LOG_LINE_BYTES as LONGEST_LINE
+from t3probe.bounds import UNPACKED_TIMES, XZ_MEMORY_BYTES
 from t3probe.utf16 import HEAD_BYTES, Utf8, encoding_of
 
 __all__ = ["CHUNK_BYTES", "LONGEST_LINE", "Damaged", "Lines"]
 
 CHUNK_BYTES = 1 << 18
-LONGEST_LINE = 1 << 15
-"""Bytes of a line that are looked at; the rest is skipped."""
-XZ_MEMORY_BYTES = 80 << 20
-"""`xz -9` needs 65 MiB."""
+_BEGINNING_BYTES = 256 << 20
 HEAD = 16
 BOM = b"\xef\xbb\xbf"
 HOLE = re.compile(rb"\0{16,}")
@@ -129,10 +128,13 @@ class Lines:
 
     def _unpacked(self, data: bytes, unpacker: Callable[[], _Unpacker]) -> Iterator[bytes]:
         unpack = unpacker()
+        packed, plain = len(data), 0
         while True:
             if unpack.eof:
                 # Zeros may fill the end; anything else must be one more member.
-                data = (unpack.unused_data or self._source.read(CHUNK_BYTES) or b"").lstrip(b"\0")
+                more = b"" if unpack.unused_data else self._source.read(CHUNK_BYTES) or b""
+                packed += len(more)
+                data = (unpack.unused_data or more).lstrip(b"\0")
                 if not data:
                     return
                 unpack = unpacker()
@@ -142,11 +144,17 @@ class Lines:
                 raise Damaged(str(error)) from error
             if out:
                 yield out
+            plain += len(out)
+            if plain > _BEGINNING_BYTES and plain > UNPACKED_TIMES * packed:
+                raise Damaged(
+                    f"it unpacks to more than {UNPACKED_TIMES} times its size, as no log does"
+                )
             if unpack.eof:
                 continue
             data = b""
             if unpack.needs_input:
                 data = self._source.read(CHUNK_BYTES) or b""
+                packed += len(data)
                 if not data and not out:
                     raise Damaged("the compressed data breaks off")
 

@@ -4,63 +4,40 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-import msgspec
-
+from t3probe.bounds import GATEWAY_METRICS_BYTES, MCP_GATEWAY_SECONDS
 from t3probe.mcp_server.answers import NothingToTellError, short
 from t3probe.mcp_server.of_group import OfGroup
 from t3probe.sinks.gateway_client import Budget, Site, Trouble, exchange
-from t3probe.sinks.gateway_json import NotMetricsError, read_group
-from t3probe.sinks.gateway_wire import READ_MAX_BYTES, Gateway, raise_for
+from t3probe.sinks.gateway_json import Groups, Head, NotMetricsError
+from t3probe.sinks.gateway_wire import Gateway, raise_for
 
-__all__ = ["EXCHANGE_SECONDS", "read_gateway"]
+__all__ = ["MCP_GATEWAY_SECONDS", "read_gateway"]
 
-EXCHANGE_SECONDS = 5.0
 NAMED = 5
 """How many other groups a sentence names."""
-
-
-class _Sample(msgspec.Struct):
-    value: str = ""
-
-
-class _Stamp(msgspec.Struct):
-    metrics: list[_Sample] = []
-
-
-class _Head(msgspec.Struct):
-    """A group without its metrics."""
-
-    labels: dict[str, str] = {}
-    push_time_seconds: _Stamp | None = None
-
-
-class _Heads(msgspec.Struct):
-    data: list[_Head]
-
-
-_HEADS = msgspec.json.Decoder(_Heads)
 
 
 def read_gateway(gateway: Gateway, budget: Budget, gloss: Mapping[str, str]) -> OfGroup:
     """What the gateway knows of the newest run; `gloss` is not in metrics. Raises
     NothingToTellError, one sentence."""
     site = Site(gateway.url, gateway.login)
+    groups = Groups(gateway.key, gateway.upstream_key, heads=True)
     try:
         answer = exchange(
-            site, "GET", "/api/v1/metrics", budget.part(EXCHANGE_SECONDS), max_bytes=READ_MAX_BYTES
-        )
+            site, "GET", "/api/v1/metrics", budget.part(MCP_GATEWAY_SECONDS),
+            max_bytes=GATEWAY_METRICS_BYTES, into=groups.feed,
+        )  # fmt: skip
         raise_for(answer)
-        own, _ = read_group(answer.body, gateway.key, gateway.upstream_key)
-        upstreams, _ = read_group(answer.body, gateway.upstream_key, gateway.key)
-        heads = _HEADS.decode(answer.body).data
+        groups.close()
     except Trouble as trouble:
         raise NothingToTellError(f"the gateway at {site.name} {trouble.what}") from trouble
-    except (NotMetricsError, msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+    except NotMetricsError as error:
         # What it does say may be a page that is nobody's business.
         raise NothingToTellError(
-            f"the gateway at {site.name} answers with something that is no list of metrics; name "
-            "the URL of a Pushgateway"
+            f"the gateway at {site.name} answers with {error}; name the URL of a Pushgateway"
         ) from error
+    heads = groups.heads
+    own, upstreams = groups.group(gateway.key), groups.group(gateway.upstream_key)
     others = sorted(set(_others(heads, gateway)))
     if not own and not upstreams:
         raise NothingToTellError(
@@ -76,38 +53,34 @@ def read_gateway(gateway: Gateway, budget: Budget, gloss: Mapping[str, str]) -> 
     )  # fmt: skip
 
 
-def _pushed(heads: list[_Head], key: Mapping[str, str]) -> float | None:
+def _pushed(heads: list[Head], key: Mapping[str, str]) -> float | None:
     """When the gateway took the group, Unix seconds by its own clock."""
     for one in heads:
-        if _labels(one) == key and one.push_time_seconds and one.push_time_seconds.metrics:
+        if one.labels == key and one.pushed:
             try:
-                return float(one.push_time_seconds.metrics[0].value)
+                return float(one.pushed)
             except ValueError:
                 return None
     return None
 
 
-def _others(heads: list[_Head], gateway: Gateway) -> Iterator[str]:
+def _others(heads: list[Head], gateway: Gateway) -> Iterator[str]:
     """The groups of other vantages and shards of this job."""
     for one in heads:
-        labels = _labels(one)
+        labels = one.labels
         if labels.get("job") == gateway.job and not labels.keys() - {"job", "vantage", "shard"}:
             yield _words(labels)
 
 
-def _shards(heads: list[_Head], gateway: Gateway) -> tuple[str, ...]:
+def _shards(heads: list[Head], gateway: Gateway) -> tuple[str, ...]:
     """The other shards of this job and vantage whose upstreams are in groups of their own."""
     key = {**gateway.upstream_key, "shard": ""}
     found = {
         labels.get("shard", "")
-        for labels in map(_labels, heads)
+        for labels in (one.labels for one in heads)
         if {**labels, "shard": ""} == key and labels.get("shard", "") != gateway.shard
     }
     return tuple(sorted(found - {""}))
-
-
-def _labels(head: _Head) -> dict[str, str]:
-    return {name: value for name, value in head.labels.items() if value}
 
 
 def _words(labels: Mapping[str, str]) -> str:

@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from t3probe.bounds import RUN_FILES as FILES_LIMIT
 from t3probe.mcp_server.answers import NothingToTellError
 from t3probe.mcp_server.of_run import OfRun
 from t3probe.observation import RunRecord
@@ -27,8 +28,6 @@ from t3probe.sinks.gateway_client import Budget
 __all__ = ["FILES_LIMIT", "NOTHING", "Runs"]
 
 NOTHING = "nothing recorded: run the checks first"
-FILES_LIMIT = 20_000
-"""How many files of all folders are looked at: the last ones by name."""
 NOTES = 3
 
 _Signature = tuple[int, int, int]

@@ -14,12 +14,11 @@ import zlib
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from t3probe.bounds import GZIP_MEMBERS
+from t3probe.bounds import BODY_ENCODINGS, GZIP_MEMBERS
 from t3probe.probes.http_wire import BODY_BYTES, values_of
 
 __all__ = ["as_text", "decoded"]
 
-_MAX_ENCODINGS = 5
 _META_CHARSET = re.compile(rb"<meta\b[^>]{0,200}?\bcharset\s*+=\s*+[\"']?\s*+([\w.:-]{1,40})", re.I)
 _CHARSET = re.compile(r"charset\s*+=\s*+[\"']?\s*+([\w.:-]{1,40})", re.IGNORECASE)
 _BOMS = (
@@ -41,7 +40,7 @@ def decoded(headers: Mapping[str, Any], body: bytes) -> tuple[bytes, str]:
     codings = [one for one in codings if one not in {"identity", "chunked", "none"}]
     if not body or not codings:
         return body, ""
-    if len(codings) > _MAX_ENCODINGS:
+    if len(codings) > BODY_ENCODINGS:
         return body, f"compressed {len(codings)} times: cannot be read"
     plain = body
     for coding in reversed(codings):

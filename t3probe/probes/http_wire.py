@@ -11,7 +11,13 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from t3probe.bounds import HTTP_BODY_BYTES, HTTP_HEADER_LINES, HTTP_HEADERS_BYTES
+from t3probe.bounds import (
+    HTTP_BODY_BYTES,
+    HTTP_CHUNK_LINE_BYTES,
+    HTTP_HEADER_LINES,
+    HTTP_HEADERS_BYTES,
+)
+from t3probe.bounds import HTTP_LOOKED_AT_BYTES as BODY_BYTES
 
 __all__ = [
     "BODY_BYTES",
@@ -21,11 +27,7 @@ __all__ = [
     "values_of",
 ]
 
-BODY_BYTES = 65536
-"""How much of a body is looked at."""
 _SHOWN_BYTES = 40
-_MAX_LINE_BYTES = 64 << 10
-"""Of a chunk's size with its extensions, and of all trailers."""
 
 _STATUS_LINE = re.compile(rb"HTTP(?:/([0-3])(?:\.(\d))?)?[ \t]+([1-9]\d\d)(?!\d)", re.IGNORECASE)
 _BLANK_LINES = re.compile(rb"[\r\n]*+")
@@ -113,11 +115,11 @@ class AnswerReader:
     def feed(self, data: bytes) -> None:
         """More bytes."""
         if self.over:
-            self.rest += data[: _MAX_LINE_BYTES - len(self.rest)]
+            self.rest += data[: HTTP_CHUNK_LINE_BYTES - len(self.rest)]
             return
         self._buffer += data
         waits = self._chunked and self._part in ("size", "trailer") and self._buffer != data
-        if waits and b"\n" not in data and len(self._buffer) <= _MAX_LINE_BYTES:
+        if waits and b"\n" not in data and len(self._buffer) <= HTTP_CHUNK_LINE_BYTES:
             return  # a line that goes on
         while not self.status and not self.over and self._buffer:
             if not self._read_head():
@@ -249,9 +251,9 @@ class AnswerReader:
                 continue
             end = data.find(b"\n", at)
             line = data[at : end if end >= 0 else len(data)]
-            if len(line) + self._trailer_bytes > _MAX_LINE_BYTES:
+            if len(line) + self._trailer_bytes > HTTP_CHUNK_LINE_BYTES:
                 what = "trailers" if self._part == "trailer" else "chunk extensions"
-                self.beyond = f"{what} of more than {_MAX_LINE_BYTES >> 10} KiB"
+                self.beyond = f"{what} of more than {HTTP_CHUNK_LINE_BYTES >> 10} KiB"
                 return
             if end < 0:
                 if self._part == "end" and line not in {b"\r", b""}:

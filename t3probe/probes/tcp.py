@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
+from t3probe.bounds import TCP_CONNECT_SECONDS as MAX_CONNECT_SECONDS
 from t3probe.config.types import Leg
 from t3probe.probes.base import Echo, Line, ProbeError, Probing, Target
 from t3probe.probes.dial import connect
 
 __all__ = ["MAX_CONNECT_SECONDS", "open"]
-
-MAX_CONNECT_SECONDS = 3.0
-"""No connect of this kind waits longer, whatever the file says."""
 
 
 class TcpLine(Line):

@@ -15,6 +15,7 @@ from contextlib import suppress
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
+from t3probe.bounds import REDIRECTS
 from t3probe.config.types import Leg
 from t3probe.probes.base import (
     Echo,
@@ -37,8 +38,6 @@ from t3probe.showing import showable
 
 __all__ = ["open_walled", "open_walloff"]
 
-_MAX_REDIRECTS = 20
-"""As a browser (fetch.spec.whatwg.org, "HTTP-redirect fetch")."""
 _UPGRADE = {
     "Connection": "Upgrade",
     "Upgrade": "websocket",
@@ -124,7 +123,7 @@ class WallLine(Line):
                         return Chain(answer, None, away=True)
                     cookies.take(answer.headers, url)
                     cookie = cookies.given(to)
-                    if (to.target, cookie) in been or len(been) == _MAX_REDIRECTS:
+                    if (to.target, cookie) in been or len(been) == REDIRECTS:
                         break
                     been.add((to.target, cookie))
                     answer = await self._ask_kept(client, to.target, cookie)

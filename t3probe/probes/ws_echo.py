@@ -17,7 +17,8 @@ from websockets.exceptions import ConnectionClosed, InvalidHandshake, Negotiatio
 from websockets.protocol import State
 
 from t3probe import tcpinfo
-from t3probe.bounds import WS_PIECE_BYTES
+from t3probe.bounds import WS_FRAGMENTS, WS_PIECE_BYTES, WS_SKIPPED, WS_UNSENT_BYTES
+from t3probe.bounds import WS_MESSAGE_BYTES as MAX_FRAME_BYTES
 from t3probe.config.types import Leg
 from t3probe.observation import TcpSample
 from t3probe.probes import dial
@@ -46,12 +47,6 @@ from t3probe.tls import not_after, tls_error, unanswered
 
 __all__ = ["MAX_FRAME_BYTES", "open"]
 
-MAX_FRAME_BYTES = 65536
-_MAX_FRAGMENTS = 64
-"""An echo of ours fits one frame; nobody needs more pieces than this."""
-_MAX_UNSENT_BYTES = 1 << 20
-_MOST_SKIPPED = 1000
-"""Between two echoes so many messages may come that answer no beat."""
 _MOST_BEATS = 64
 """So many beats are remembered by what they sent: an echo may come twice."""
 _MOST_NOTES = 3
@@ -115,7 +110,7 @@ class _Connection(ClientConnection, asyncio.BufferedProtocol):
         if self.protocol.state is State.CLOSING and not self.leaving:
             self.transport.abort()
         # Pings are answered whether or not the peer takes the answers: bound what piles up.
-        if self.transport.get_write_buffer_size() > _MAX_UNSENT_BYTES:
+        if self.transport.get_write_buffer_size() > WS_UNSENT_BYTES:
             self.flooded = True
             self.transport.abort()
 
@@ -357,7 +352,7 @@ class WsLine(Line):
                     if message not in self._beats and self._in_place is None:
                         self._in_place = message
                 if not self._skip(message):
-                    words = f"more than {_MOST_SKIPPED} messages that answer no beat, the last one"
+                    words = f"more than {WS_SKIPPED} messages that answer no beat, the last one"
                     detail = f"{words} {described(message)}"
                     self._end(ProbeError("protocol_error", "hold", detail))
                     return
@@ -374,7 +369,7 @@ class WsLine(Line):
         if note not in self.facts.evidence:
             self.facts.evidence = [*self.facts.evidence[: _MOST_NOTES - 1], note]
         self._skipped += 1
-        return self._skipped <= _MOST_SKIPPED
+        return self._skipped <= WS_SKIPPED
 
     def _end(self, error: ProbeError) -> None:
         self.lost = error
@@ -461,7 +456,7 @@ async def _message(ws: _Connection) -> str | bytes | None:
     async with aclosing(ws.recv_streaming()) as pieces:  # type: ignore[type-var]
         async for piece in pieces:
             parts.append(piece)
-            if len(parts) > _MAX_FRAGMENTS:
+            if len(parts) > WS_FRAGMENTS:
                 return None
     whole: str | bytes = parts[0][:0].join(parts)
     return whole

@@ -10,6 +10,7 @@ from typing import TypeVar
 
 import msgspec
 
+from t3probe.bounds import RECORD_BYTES as MAX_RECORD_BYTES
 from t3probe.observation import RECORD_VERSION, Observation, RunRecord, of_any_version
 from t3probe.record.hushed import hushed
 
@@ -34,8 +35,6 @@ that thousands of runs of other times cost little."""
 
 RUN_NAME = "t3probe.run"
 LEG_PREFIX = "t3probe.leg."
-MAX_RECORD_BYTES = 256 << 20
-"""The longest JUnit file, and the longest record line, that is read."""
 
 
 class RecordError(Exception):

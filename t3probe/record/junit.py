@@ -6,15 +6,16 @@ import os
 import re
 from pathlib import Path
 from typing import IO, TypeVar
-from xml.parsers import expat
 from xml.sax.saxutils import unescape
 
 import msgspec
 
+from t3probe.bounds import RECORD_VALUES
 from t3probe.files import open_regular
 from t3probe.observation import Observation, RunRecord
 from t3probe.record import facts
 from t3probe.record.facts import LEG_PREFIX, RUN_NAME, RecordError, Recording, Wanted, decoded
+from t3probe.record.xml import read_elements
 
 __all__ = ["parse_junit", "read_junit"]
 
@@ -22,6 +23,8 @@ T = TypeVar("T")
 
 _EXPECTED = "expected a JUnit file written by this suite"
 _GLIMPSE_BYTES = 1 << 20
+_VALUES_OF_A_LEG = 20
+"""A leg without any counts as so many."""
 _HEAD = re.compile(
     rb"""\s*+(?:<\?xml version="1.0" encoding="utf-8"\?>)?\s*+"""
     rb"""(?:<testsuites[^<>]*+>)?\s*+<testsuite [^<>]*+>\s*+<properties>"""
@@ -62,16 +65,11 @@ def parse_junit(stream: IO[bytes], file: str, wanted: Wanted | None = None) -> R
                 return None
             wanted = None
     found = _Properties(file, wanted)
-    # expat refuses entity bombs itself (since 2.4.1).
-    parser = expat.ParserCreate(namespace_separator="}")
-    parser.StartElementHandler = found.begin
-    parser.EndElementHandler = found.end
-    parser.SkippedEntityHandler = parser.ExternalEntityRefHandler = _refuse
     try:
-        parser.ParseFile(stream)
+        read_elements(stream, found.begin, found.end)
     except _UnwantedError:
         return None
-    except (expat.ExpatError, ValueError, LookupError) as error:
+    except ValueError as error:
         raise RecordError(
             file, f"{_EXPECTED}, found damaged XML ({error})", "run the checks again"
         ) from error
@@ -109,10 +107,6 @@ def _glimpse(text: bytes) -> RunRecord | None:
         return None
 
 
-def _refuse(*entity: object) -> int:
-    raise ValueError(f"undefined entity {entity[0]}")
-
-
 class _UnwantedError(Exception):
     """The run is not wanted."""
 
@@ -125,6 +119,7 @@ class _Properties:
         self.observations: dict[str, Observation] = {}
         self._file, self._wanted = file, wanted
         self._within: list[str] = []
+        self._values = 0
         self._early: list[tuple[str, str]] = []
         """Legs that came before the run, which must say first whether it is wanted."""
 
@@ -136,7 +131,7 @@ class _Properties:
                 self._begin_run(value)
             elif name.startswith(LEG_PREFIX):
                 if self.run is None and self._wanted is not None:
-                    self._early.append((name, value))
+                    self._early.append((name, value))  # of a file, which is bounded
                 else:
                     self._leg(name, value)
         self._within.append(tag)
@@ -161,6 +156,10 @@ class _Properties:
         self.observations[name] = self._fact(name, value, Observation)
 
     def _fact(self, name: str, value: str, kind: type[T]) -> T:
+        self._values += value.count(",") + _VALUES_OF_A_LEG
+        if self._values > RECORD_VALUES:
+            problem = f"{_EXPECTED}, found one of more than {RECORD_VALUES:,} values"
+            raise RecordError(self._file, problem, "give a smaller file")
         try:
             return decoded(value, kind)
         except (msgspec.MsgspecError, RecursionError, ValueError) as error:

@@ -21,6 +21,7 @@ import re
 from collections.abc import Iterator
 from typing import IO, NamedTuple
 
+from t3probe.bounds import DOCKER_LINE_BYTES, RECORD_VALUES
 from t3probe.record import facts
 from t3probe.record.facts import Recording, Wanted
 from t3probe.record.line import LEGS_MARKER, MARKER, DamagedLineError, parse_record, run_of
@@ -36,8 +37,6 @@ _CRI = re.compile(
 )
 _DOCKER = b'{"log":"'
 _PIECE_BYTES = 64 << 10
-_DOCKER_BYTES = 1 << 20
-"""A longer line is no part of Docker's: those are 16 KiB before escaping."""
 
 
 class FoundLine(NamedTuple):
@@ -55,6 +54,8 @@ class FoundLine(NamedTuple):
 
     def parse(self) -> Recording:
         """The record in it. Raises DamagedLineError."""
+        if self.content.count(b",") > RECORD_VALUES:
+            raise DamagedLineError(f"of more than {RECORD_VALUES:,} values")
         text = self.content.decode("utf-8", "replace").rstrip()
         try:
             return parse_record(_unescaped(text) if self.escaped else text)
@@ -158,7 +159,7 @@ def found_lines(stream: IO[bytes], wanted: Wanted | None = None) -> Iterator[Fou
             search, more = searches[match[1]], match[2] == b"P"
             piece = piece[match.end() :]
         elif piece.startswith(_DOCKER):
-            while len(piece) < _DOCKER_BYTES and not piece.endswith(b"\n"):
+            while len(piece) < DOCKER_LINE_BYTES and not piece.endswith(b"\n"):
                 if not (rest := stream.readline(_PIECE_BYTES)):
                     break
                 piece += rest

@@ -15,11 +15,12 @@ import ipaddress
 import socket
 import ssl
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import SplitResult, urlsplit
 
+from t3probe.bounds import JSON_PIECE_BYTES, SERVICE_ANSWER_BYTES
 from t3probe.config.secrets import secret
 from t3probe.guard import LoopbackOnlyError
 from t3probe.showing import keep, keep_login, showable, without_login
@@ -27,9 +28,7 @@ from t3probe.timing import Clock
 
 __all__ = ["Answer", "Budget", "Login", "Site", "Trouble", "exchange"]
 
-MIB = 1 << 20
-SMALL_BYTES = 65_536
-CHUNK_BYTES = 65_536
+CHUNK_BYTES = JSON_PIECE_BYTES
 BEFORE_CONNECT = "did not accept a connection"
 BEFORE_REQUEST = "did not finish the TLS handshake"
 BEFORE_ANSWER = "did not answer"
@@ -220,15 +219,18 @@ def exchange(
     *,
     body: bytes = b"",
     headers: Mapping[str, str] | None = None,
-    max_bytes: int = SMALL_BYTES,
+    max_bytes: int = SERVICE_ANSWER_BYTES,
+    into: Callable[[bytes], None] | None = None,
 ) -> Answer:
     """Send one request and read its whole answer. Raises Trouble.
 
-    `max_bytes` bounds the body; headers get 64 KiB more.
+    `max_bytes` bounds the body; headers get 64 KiB more. A body of status 200 goes piece by piece
+    to `into` where it is given, which has its time from the budget, and is not kept; of any other
+    status only the beginning is read then.
     """
     stage = [BEFORE_CONNECT]
     try:
-        return _exchange(site, method, path, budget, body, headers or {}, max_bytes, stage)
+        return _exchange(site, method, path, budget, body, headers or {}, max_bytes, into, stage)
     except Exception as error:
         trouble = _trouble(error, stage[0], max_bytes)
         if trouble is None:
@@ -245,6 +247,7 @@ def _exchange(
     body: bytes,
     headers: Mapping[str, str],
     max_bytes: int,
+    into: Callable[[bytes], None] | None,
     stage: list[str],
 ) -> Answer:
     sock: socket.socket | None = None
@@ -273,7 +276,7 @@ def _exchange(
             _send(sock, body, budget)
         except (BrokenPipeError, ConnectionResetError):
             pass  # it may have answered before it read everything
-        return _answer(sock, method, budget, max_bytes)
+        return _answer(sock, method, budget, max_bytes, into)
     finally:
         if sock is not None:
             sock.close()
@@ -319,18 +322,37 @@ def _send(sock: socket.socket, data: bytes, budget: Budget) -> None:
         view = view[sock.send(view[: 4 * CHUNK_BYTES]) :]
 
 
-def _answer(sock: socket.socket, method: str, budget: Budget, most: int) -> Answer:
-    stream: Any = _Stream(sock, budget, most + SMALL_BYTES)
+def _answer(
+    sock: socket.socket,
+    method: str,
+    budget: Budget,
+    most: int,
+    into: Callable[[bytes], None] | None,
+) -> Answer:
+    stream: Any = _Stream(sock, budget, most + SERVICE_ANSWER_BYTES)
     response = http.client.HTTPResponse(stream, method=method)
     try:
         response.begin()
+        if into is not None and response.status != 200:
+            beginning = response.read(SERVICE_ANSWER_BYTES)
+            return Answer(response.status, dict(response.headers.items()), beginning)
         declared = response.length
         if declared is not None and declared > most:
             raise _TooMuchError
         # In pieces until it is whole: a buffer that grows may be there twice while it does. What
         # comes without a length, `stream` bounds.
-        body = b"".join(iter(lambda: response.read(CHUNK_BYTES), b""))
-        if declared is not None and len(body) < declared:
+        pieces = iter(lambda: response.read(CHUNK_BYTES), b"")
+        size, body = 0, b""
+        if into is None:
+            body = b"".join(pieces)
+            size = len(body)
+        else:
+            for piece in pieces:
+                into(piece)
+                size += len(piece)
+                if budget.left_seconds <= 0:
+                    raise TimeoutError
+        if declared is not None and size < declared:
             raise http.client.IncompleteRead(b"")
         return Answer(response.status, dict(response.headers.items()), body)
     finally:

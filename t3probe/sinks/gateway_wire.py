@@ -7,15 +7,15 @@ the budget. Writing whole groups with absolute values makes that harmless.
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from urllib.parse import quote
 
+from t3probe.bounds import GATEWAY_ANSWER_BYTES, GATEWAY_EXCHANGE_SECONDS, GATEWAY_METRICS_BYTES
 from t3probe.metrics.carry import Group
 from t3probe.metrics.text import rendered
 from t3probe.showing import showable
 from t3probe.sinks.gateway_client import (
-    MIB,
     Answer,
     Budget,
     Login,
@@ -23,15 +23,12 @@ from t3probe.sinks.gateway_client import (
     Trouble,
     exchange,
 )
-from t3probe.sinks.gateway_json import NotMetricsError, read_group
+from t3probe.sinks.gateway_json import Groups, NotMetricsError
 
-__all__ = ["Gateway", "Wire", "group_path", "raise_for"]
+__all__ = ["Gateway", "Wire", "group_path", "not_metrics", "raise_for"]
 
-READ_MAX_BYTES = 24 * MIB
-"""150,000 series; more than that is not read."""
 ATTEMPTS = 3
 PAUSE_SECONDS = 0.15
-ONE_EXCHANGE_SECONDS = 2.0
 TEXT_FORMAT = "text/plain; version=0.0.4; charset=utf-8"
 
 
@@ -85,14 +82,13 @@ class Wire:
         key, beside = self._gateway.key, self._gateway.upstream_key
         for again in self._attempts(budget):
             with again:
-                answer = self._ask("GET", "/api/v1/metrics", b"", budget)
+                groups = Groups(key)
                 try:
-                    return read_group(answer.body, key, beside)
-                except NotMetricsError:
-                    start = showable(answer.body, 40, ascii=False)
-                    raise Trouble(
-                        f"answers with something that is no list of metrics ({start!r})"
-                    ) from None
+                    self._ask("GET", "/api/v1/metrics", b"", budget, groups.feed)
+                    groups.close()
+                except NotMetricsError as error:
+                    raise not_metrics(error) from None
+                return groups.group(key), groups.has_metrics(beside)
         raise AssertionError("unreachable")
 
     def write(self, method: str, key: Mapping[str, str], group: Group, budget: Budget) -> None:
@@ -109,16 +105,24 @@ class Wire:
             yield attempt
             budget.pause(PAUSE_SECONDS * number)
 
-    def _ask(self, method: str, path: str, body: bytes, budget: Budget) -> Answer:
+    def _ask(
+        self,
+        method: str,
+        path: str,
+        body: bytes,
+        budget: Budget,
+        into: Callable[[bytes], None] | None = None,
+    ) -> Answer:
         try:
             answer = exchange(
                 self.site,
                 method,
                 path,
-                budget.part(ONE_EXCHANGE_SECONDS),
+                budget.part(GATEWAY_EXCHANGE_SECONDS),
                 body=body,
                 headers={"Content-Type": TEXT_FORMAT} if body else None,
-                max_bytes=READ_MAX_BYTES if method == "GET" else MIB,
+                max_bytes=GATEWAY_METRICS_BYTES if method == "GET" else GATEWAY_ANSWER_BYTES,
+                into=into,
             )
         except Trouble as trouble:
             self.in_doubt |= trouble.sent
@@ -141,6 +145,14 @@ class _Attempt:
         if not isinstance(error, Trouble) or not error.passing or self._last:
             return False
         return self._budget.left_seconds > PAUSE_SECONDS
+
+
+def not_metrics(error: NotMetricsError) -> Trouble:
+    """The trouble with an answer that is not read."""
+    if error.start is None:
+        return Trouble(f"answers with {error}")
+    start = showable(error.start, 40, ascii=False)
+    return Trouble(f"answers with {error} ({start!r})")
 
 
 def raise_for(answer: Answer) -> None:

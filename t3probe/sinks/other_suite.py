@@ -11,14 +11,14 @@ from __future__ import annotations
 
 import os
 import re
-import xml.etree.ElementTree as ElementTree
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import IO, NamedTuple
+from typing import NamedTuple
 
-from t3probe.bounds import OTHER_SUITE_BYTES
+from t3probe.bounds import OTHER_SUITE_BYTES, SUITE_TESTS
 from t3probe.metrics import CHECK_NAME_LIMIT, CHECKS_LIMIT
 from t3probe.record import RecordError, Source
+from t3probe.record.xml import read_elements
 from t3probe.showing import plain
 
 __all__ = ["Check", "Suite", "read_suite"]
@@ -96,13 +96,16 @@ def read_suite(path: str | Path | Source, unreadable: RecordError | None = None)
         stream = path.stream()
         if stream.seek(0, os.SEEK_END) > OTHER_SUITE_BYTES:
             raise RecordError(file, "expected at most 64 MiB", "give a smaller file")
-        for check in _checks(path.stream()):
-            before = found.get(check.name)
-            found[check.name] = check if before is None else _both(before, check)
+        tests = _Tests(found)
+        read_elements(path.stream(), tests.begin, tests.end)
     except OSError as error:
         why = error.strerror or type(error).__name__
         raise RecordError(file, f"cannot be read: {why}", "name a JUnit file") from error
-    except (ElementTree.ParseError, ValueError, LookupError) as error:
+    except _TooManyError as error:
+        raise RecordError(
+            file, f"expected at most {SUITE_TESTS:,} tests, found more", "give a smaller file"
+        ) from error
+    except ValueError as error:
         raise RecordError(
             file, f"expected a JUnit file, found damaged XML ({error})", "run the tests again"
         ) from error
@@ -123,43 +126,59 @@ def _both(one: Check, other: Check) -> Check:
     return Check(one.name, bool(one.passed and other.passed), whole)
 
 
-def _checks(stream: IO[bytes]) -> Iterator[Check]:
-    """The tests one by one; what was read is let go."""
-    # expat refuses entity bombs itself (since 2.4.1).
-    parents: list[ElementTree.Element] = []
-    for event, node in ElementTree.iterparse(stream, ("start", "end")):  # noqa: S314
-        if event == "start":
-            parents.append(node)
-            continue
-        parents.pop()
-        around = _tag(parents[-1]) if parents else ""
-        if _tag(node) == "testcase":
-            yield _check(node)
-        elif around == "testcase":
-            continue  # its parent still needs to see it
-        elif around == "testsuite" and _tag(node) in _BAD:
-            yield Check(_label(parents[-1].get("name", "")), False, None)
-        if parents:
-            parents[-1].remove(node)
+class _TooManyError(Exception):
+    pass
 
 
-def _check(case: ElementTree.Element) -> Check:
-    name = _label(".".join(filter(None, (case.get("classname"), case.get("name")))))
-    tags = {_tag(child) for child in case}
-    words = {_plain(value) for key in ("status", "result") if (value := case.get(key))}
+class _Element:
+    """An open element: of a test's children only what they are is kept."""
+
+    __slots__ = ("attributes", "children", "tag")
+
+    def __init__(self, tag: str, attributes: dict[str, str]) -> None:
+        self.tag, self.attributes = tag, attributes
+        self.children: set[str] = set()
+
+
+class _Tests:
+    """The tests as they come."""
+
+    def __init__(self, found: dict[str, Check]) -> None:
+        self._found = found
+        self._open: list[_Element] = []
+
+    def begin(self, tag: str, attributes: dict[str, str]) -> None:
+        """An element begins."""
+        self._open.append(_Element(tag.rpartition("}")[2].lower(), attributes))
+
+    def end(self, _: str) -> None:
+        """An element ends."""
+        node = self._open.pop()
+        around = self._open[-1] if self._open else None
+        if node.tag == "testcase":
+            self._add(_check(node.attributes.get, node.children))
+        elif around is not None and around.tag == "testcase":
+            around.children.add(node.tag)
+        elif around is not None and around.tag == "testsuite" and node.tag in _BAD:
+            self._add(Check(_label(around.attributes.get("name", "")), False, None))
+
+    def _add(self, check: Check) -> None:
+        before = self._found.get(check.name)
+        if before is None and len(self._found) >= SUITE_TESTS:
+            raise _TooManyError
+        self._found[check.name] = check if before is None else _both(before, check)
+
+
+def _check(get: Callable[[str], str | None], tags: set[str]) -> Check:
+    name = _label(".".join(filter(None, (get("classname"), get("name")))))
+    words = {_plain(value) for key in ("status", "result") if (value := get(key))}
     if tags & _BAD or words & _FAILED_WORDS:
-        return Check(name, False, _seconds(case.get("time", "")))
-    idle = _plain(case.get("executed", "true")) in ("false", "no", "0")
-    idle |= any(
-        _plain(case.get(key, "")) in ("true", "yes", "1") for key in ("skipped", "disabled")
-    )
+        return Check(name, False, _seconds(get("time") or ""))
+    idle = _plain(get("executed") or "true") in ("false", "no", "0")
+    idle |= any(_plain(get(key) or "") in ("true", "yes", "1") for key in ("skipped", "disabled"))
     if idle or tags & _NOT_RUN or words - _RAN_WORDS:
         return Check(name, None, None)
-    return Check(name, True, _seconds(case.get("time", "")))
-
-
-def _tag(node: ElementTree.Element) -> str:
-    return node.tag.rpartition("}")[2].lower()
+    return Check(name, True, _seconds(get("time") or ""))
 
 
 def _plain(word: str) -> str:

@@ -20,32 +20,30 @@ from collections.abc import Iterator, Mapping, Sequence
 from urllib.parse import urlsplit
 
 import msgspec
-from msgspec import Raw, Struct
 
+from t3probe.bounds import AGGREGATE_LEVELS, UPSTREAMS
 from t3probe.config.endpoints import is_address
 from t3probe.config.types import Place, UpstreamSource
 from t3probe.guard import is_loopback
 from t3probe.upstreams.envoy_config import (
+    NOTHING_ASSIGNED,
+    UNREADABLE,
+    Assigned,
     Cluster,
     Endpoint,
-    EnvoyConfig,
-    decoded,
-    endpoints_of,
-    read_config,
-    unwrapped,
 )
-from t3probe.upstreams.envoy_hosts import UNREADABLE, Host, read_clusters, read_listeners
+from t3probe.upstreams.envoy_dump import Configuration, Dump
+from t3probe.upstreams.envoy_hosts import Clusters, Host, Listeners
 from t3probe.upstreams.envoy_routes import Way, ways
 from t3probe.upstreams.sources import (
-    MOST_UPSTREAMS,
     Backend,
-    Body,
     Fetch,
     Found,
     Hostless,
     HostView,
     Notes,
     SourceError,
+    UnreadableError,
     ViewKey,
     Views,
     backend_of,
@@ -60,7 +58,6 @@ __all__ = ["find", "look_again", "trace", "views_of"]
 CONFIG = "/config_dump?include_eds"
 CLUSTERS = "/clusters?format=json"
 LISTENERS = "/listeners?format=json"
-MOST_NESTED = 8
 MOST_NAMES = 4
 """So many names of a way stand in a sentence about it."""
 UNRESOLVED = HostView("", "unhealthy", "Envoy resolves no address of it")
@@ -70,38 +67,47 @@ Hosts = Mapping[str, Sequence[Host]]
 
 async def find(source: UpstreamSource, fetch: Fetch) -> Found:
     """The upstreams behind one Envoy. Raises SourceError."""
-    config, clusters, listeners = await asyncio.gather(
-        fetch(CONFIG), fetch(CLUSTERS), fetch(LISTENERS), return_exceptions=True
+    dump, clusters, listeners = Dump(), Clusters(), Listeners()
+    *needed, last = await asyncio.gather(
+        fetch(CONFIG, dump),
+        fetch(CLUSTERS, clusters),
+        fetch(LISTENERS, listeners),
+        return_exceptions=True,
     )
-    for one in (config, clusters):
-        if isinstance(one, BaseException):
+    for one in (*needed, last):
+        # Only listeners on a port of Envoy's own choice need the last one.
+        if one is not None and not (one is last and isinstance(one, SourceError)):
             raise one
-    assert not isinstance(config, BaseException)
-    assert not isinstance(clusters, BaseException)
-    # Only listeners on a port of Envoy's own choice need it.
-    ports = None if isinstance(listeners, BaseException) else listeners
-    return trace(config, clusters, ports, source)
+    ports = {} if last is not None else listeners.ports
+    return trace(dump.found(), clusters, ports, source, unread=isinstance(last, UnreadableError))
 
 
 async def look_again(fetch: Fetch) -> dict[str, list[Host]]:
     """What Envoy thinks by now. Raises SourceError."""
-    return read_clusters(await fetch(CLUSTERS), Notes())
+    clusters = Clusters()
+    await fetch(CLUSTERS, clusters)
+    return clusters.hosts
 
 
-def trace(config: Body, clusters: Body, listeners: Body | None, source: UpstreamSource) -> Found:
-    """The same from answers that are there already. Raises SourceError."""
-    notes, warnings = Notes(), Notes()
-    dump, hosts = read_config(config, warnings), read_clusters(clusters, warnings)
-    ports: dict[str, int] = {}
-    if listeners is not None:
-        try:
-            ports = read_listeners(listeners)
-        except SourceError:
-            warnings.add("answer to /listeners that cannot be read")
+def trace(
+    dump: Configuration,
+    clusters: Clusters,
+    ports: Mapping[str, int],
+    source: UpstreamSource,
+    *,
+    unread: bool = False,
+) -> Found:
+    """The same from answers that are there already. `unread`: what was said of the listeners'
+    `ports` could not be read. Raises SourceError."""
+    notes, warnings, hosts = Notes(), Notes(), clusters.hosts
+    warnings.merge(dump.notes)
+    warnings.merge(clusters.notes)
+    if unread:
+        warnings.add("answer to /listeners that cannot be read")
     used, walker = set[str](), _Walker(dump, hosts, source, notes, warnings)
     backends: dict[tuple[str, int, str, int], Backend] = {}
     hostless: list[Hostless] = []
-    for way in ways(dump, ports, warnings):
+    for way in ways(dump.listeners, dump.routes, ports, warnings):
         if not way.listen_port:
             notes.add("clusters behind a listener without a port", way.cluster)
         lack = walker.lack(way.cluster)
@@ -123,8 +129,11 @@ def trace(config: Body, clusters: Body, listeners: Body | None, source: Upstream
                 place = msgspec.structs.replace(known, weight=weight, words=words)
                 backend = Backend(backend.host, backend.port, place)
             backends[key] = backend
-            if len(backends) > MOST_UPSTREAMS:
-                raise SourceError(f"names more than {MOST_UPSTREAMS} upstreams, which are the most")
+            if len(backends) > UPSTREAMS:
+                raise SourceError(
+                    f"names more than {UPSTREAMS:,} upstreams, which are the most of one source; "
+                    "probe a part of its listeners, or name those that matter in the file"
+                )
     for name in dump.clusters:
         if name not in used:
             notes.add("clusters that no route uses", name)
@@ -171,16 +180,12 @@ def views_of(backends: Sequence[Backend], hosts: Hosts) -> Views:
     return views
 
 
-class Aggregated(Struct):
-    clusters: list[str] = []
-
-
 class _Walker:
     """From a cluster to its backends."""
 
     def __init__(
         self,
-        config: EnvoyConfig,
+        config: Configuration,
         hosts: Hosts,
         source: UpstreamSource,
         notes: Notes,
@@ -203,7 +208,7 @@ class _Walker:
             return
         if cluster is not None and cluster.kind == "aggregate":
             for part in self._parts(cluster, self._warnings):
-                if part not in above and part != name and len(above) < MOST_NESTED:
+                if part not in above and part != name and len(above) < AGGREGATE_LEVELS:
                     yield from self.backends(part, way, used, (*above, name))
             return
         places: dict[tuple[str, ...], Place] = {}
@@ -232,7 +237,7 @@ class _Walker:
         return self._lacks[name]
 
     def _lack(self, name: str, above: tuple[str, ...]) -> str:
-        if name in above or len(above) > MOST_NESTED:
+        if name in above or len(above) > AGGREGATE_LEVELS:
             return "which is a part of itself"
         cluster, hosts = self._config.clusters.get(name), self._hosts.get(name)
         if cluster is None:
@@ -250,8 +255,7 @@ class _Walker:
         if not hosts:
             if hosts is None and self._all(name, cluster):
                 return ""
-            static = cluster.type == "STATIC" and cluster.cluster_type is None
-            if hosts is None and not static and self._assigned(name, cluster) is None:
+            if hosts is None and not cluster.is_static and self._assigned(name, cluster) is None:
                 # It may have come between the two answers.
                 self._warnings.add(
                     "clusters of which Envoy does not say what hosts they have", name
@@ -267,12 +271,10 @@ class _Walker:
         verb = "Envoy does not use" if len(out) == 1 else "is used by Envoy"
         return f'{number} {verb}: {told} ("no healthy upstream")'
 
-    def _parts(self, cluster: Cluster, warnings: Notes) -> list[str]:
-        assert cluster.cluster_type is not None
-        what = "aggregate clusters"
-        _, typed = unwrapped(cluster.cluster_type.typed_config, what, warnings)
-        parts = decoded(typed, Aggregated, what, warnings)
-        return [] if parts is None else parts.clusters
+    def _parts(self, cluster: Cluster, warnings: Notes) -> tuple[str, ...]:
+        if not cluster.parts_readable:
+            warnings.add(UNREADABLE.format("aggregate clusters"))
+        return cluster.parts
 
     def _listed(self, name: str, cluster: Cluster | None) -> tuple[Endpoint, ...]:
         """The endpoints to dial, each once. Several listeners may lead to one cluster."""
@@ -284,7 +286,7 @@ class _Walker:
             self._endpoints[name] = tuple(found.values())
         return self._endpoints[name]
 
-    def _all(self, name: str, cluster: Cluster | None) -> list[Endpoint]:
+    def _all(self, name: str, cluster: Cluster | None) -> Sequence[Endpoint]:
         if cluster is not None:
             if cluster.kind == "none":
                 self._notes.add("clusters of a kind that has no endpoints of its own", name)
@@ -293,20 +295,17 @@ class _Walker:
                 what = "clusters that take HTTP/3 alone, which a TCP connect cannot judge"
                 self._notes.add(what, name)
                 return []
-            if cluster.kind == "named" and bytes(cluster.load_assignment):
-                return endpoints_of(cluster.load_assignment, self._warnings)
+            if cluster.kind == "named" and cluster.assigned is not NOTHING_ASSIGNED:
+                return cluster.assigned.read(self._warnings)
         hosts = self._hosts.get(name)
         if hosts is None and cluster is not None:
             assigned = self._assigned(name, cluster)
-            raw = cluster.load_assignment if assigned is None else assigned
-            return endpoints_of(raw, self._warnings)
+            return (cluster.assigned if assigned is None else assigned).read(self._warnings)
         return [Endpoint(one.address, one.port, one.locality, what=one.what) for one in hosts or ()]
 
-    def _assigned(self, name: str, cluster: Cluster) -> Raw | None:
+    def _assigned(self, name: str, cluster: Cluster) -> Assigned | None:
         """What EDS gave it; None: nothing yet."""
-        eds = cluster.eds_cluster_config
-        service = eds.service_name if eds is not None else ""
-        return self._config.assignments.get(service or name)
+        return self._config.assignments.get(cluster.eds_name or name)
 
     def _can_be_dialled(self, one: Endpoint, cluster: str) -> bool:
         if one.what == UNREADABLE.format("hosts"):

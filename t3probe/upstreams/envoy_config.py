@@ -1,35 +1,39 @@
-"""The parts of Envoy's `/config_dump` that lead from a listener to a host. Pure.
+"""The forms of Envoy's configuration that lead from a listener to a host. Pure.
 
-Every entry of the answer is decoded by itself, so that one of a form nobody foresaw costs no
+Every entry of an answer is decoded by itself, so that one of a form nobody foresaw costs no
 other: it is noted. Envoy writes protobuf's JSON with the proto's own field names and leaves
-default values out. Source: envoy.admin.v3, envoy.config.{listener,route,cluster,endpoint}.v3.
+default values out. Source: envoy.config.{listener,route,cluster,endpoint}.v3.
 """
 
 from __future__ import annotations
 
 import re
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import msgspec
 from msgspec import Raw, Struct
 
-from t3probe.upstreams.sources import Body, Notes, SourceError
+from t3probe.json_stream import typed
+from t3probe.upstreams.sources import Notes
 
 __all__ = [
+    "NOTHING_ASSIGNED",
+    "UNREADABLE",
     "Address",
+    "Assigned",
     "Cluster",
+    "ClusterForm",
     "Endpoint",
-    "EnvoyConfig",
     "FilterChain",
     "Listener",
     "Locality",
     "RouteConfig",
     "Typed",
     "WeightedCluster",
+    "assigned",
+    "cluster_of",
     "decoded",
-    "endpoints_of",
     "place_of",
-    "read_config",
     "unwrapped",
 ]
 
@@ -133,10 +137,6 @@ class LocalityEndpoints(Struct):
     priority: int = 0
 
 
-class AssignmentName(Struct):
-    cluster_name: str = ""
-
-
 class LoadAssignment(Struct):
     endpoints: list[LocalityEndpoints] = []
 
@@ -158,46 +158,21 @@ class LbConfig(Struct):
     healthy_panic_threshold: Percent | None = None
 
 
-class Cluster(Struct):
+class ClusterForm(Struct):
+    """A cluster as it is written."""
+
     name: str = ""
     type: str = "STATIC"
     cluster_type: ClusterType | None = None
     load_assignment: Raw = Raw()
-    """Read when it is asked for: most endpoints are known from /clusters."""
     eds_cluster_config: EdsConfig | None = None
     common_lb_config: LbConfig | None = None
     transport_socket: Raw = Raw()
     typed_extension_protocol_options: Raw = Raw()
 
-    @property
-    def kind(self) -> str:
-        """`named`: by host name; `none`: no endpoints of its own; `aggregate`; else `listed`."""
-        name = (self.cluster_type.name if self.cluster_type is not None else self.type).lower()
-        if "aggregate" in name:
-            return "aggregate"
-        if "original_dst" in name or "forward_proxy" in name:
-            return "none"
-        return "named" if "dns" in name else "listed"
 
-    @property
-    def owns_hosts(self) -> bool:
-        """Whether it is of a kind that is of no use without hosts. Of an extension nobody knows."""
-        name = self.cluster_type.name.lower() if self.cluster_type is not None else ""
-        known = not name or any(one in name for one in ("dns", "redis", "eds", "static"))
-        return known and self.kind in {"named", "listed"}
-
-    @property
-    def panics(self) -> bool:
-        """Whether it sends to all of its hosts when Envoy believes in none (by default it does)."""
-        lb = self.common_lb_config
-        limit = lb.healthy_panic_threshold if lb is not None else None
-        return limit is None or limit.value > 0
-
-    @property
-    def udp_only(self) -> bool:
-        """Whether it takes HTTP/3 and nothing else; one with `auto_config` falls back to TCP."""
-        quic = b"quic" in bytes(self.transport_socket).lower()
-        return quic and b"auto_config" not in bytes(self.typed_extension_protocol_options)
+class Aggregated(Struct):
+    clusters: list[str] = []
 
 
 class Endpoint(Struct, frozen=True):
@@ -206,82 +181,88 @@ class Endpoint(Struct, frozen=True):
     host: str
     port: int
     locality: tuple[str, ...] = ()
-    weight: int | None = None
-    health_status: str = ""
     what: str = ""
     """What it is when it has no host and port."""
 
 
-class EnvoyConfig(Struct):
-    """What a configuration holds, by name."""
+class Assigned(Struct, frozen=True):
+    """The endpoints of a load assignment, those that cannot be dialled too."""
 
-    listeners: list[Listener] = []
-    routes: dict[str, RouteConfig] = {}
-    clusters: dict[str, Cluster] = {}
-    assignments: dict[str, Raw] = {}
-    """EDS by cluster or service name, not read yet either."""
-    warming: set[str] = set()
-    """Clusters that Envoy has heard of and does not use yet."""
-    idle: list[str] = []
-    """Listeners that only warm up or drain."""
-    all_clusters: bool = True
-    """False when one could not be read, whose name nobody knows then."""
+    endpoints: tuple[Endpoint, ...] = ()
+    readable: bool = True
+
+    def read(self, notes: Notes) -> tuple[Endpoint, ...]:
+        """They; and a note where they are of a form that is not known."""
+        if not self.readable:
+            notes.add(UNREADABLE.format("endpoint lists"))
+        return self.endpoints
 
 
-class Dump(Struct):
-    configs: list[Raw]
+NOTHING_ASSIGNED = Assigned()
 
 
-class Section(Typed):
-    """Any of the dump's sections: what a section does not have stays empty."""
+class Cluster(Struct, frozen=True):
+    """What is kept of a cluster."""
 
-    static_listeners: list[Raw] = []
-    dynamic_listeners: list[Raw] = []
-    static_clusters: list[Raw] = []
-    dynamic_active_clusters: list[Raw] = []
-    dynamic_warming_clusters: list[Raw] = []
-    static_route_configs: list[Raw] = []
-    dynamic_route_configs: list[Raw] = []
-    static_endpoint_configs: list[Raw] = []
-    dynamic_endpoint_configs: list[Raw] = []
+    name: str
+    extension: str | None
+    """The name of its `cluster_type`; None where it has a plain type."""
+    type: str
+    assigned: Assigned
+    """Most endpoints are known from /clusters; these are of the cluster itself."""
+    eds_name: str
+    panics: bool
+    """Whether it sends to all of its hosts when Envoy believes in none (by default it does)."""
+    udp_only: bool
+    """Whether it takes HTTP/3 and nothing else; one with `auto_config` falls back to TCP."""
+    parts: tuple[str, ...] = ()
+    """The clusters of an aggregate."""
+    parts_readable: bool = True
+
+    @property
+    def kind(self) -> str:
+        """`named`: by host name; `none`: no endpoints of its own; `aggregate`; else `listed`."""
+        return _kind(self.extension, self.type)
+
+    @property
+    def is_static(self) -> bool:
+        """Whether its endpoints are addresses of its own."""
+        return self.type == "STATIC" and self.extension is None
+
+    @property
+    def owns_hosts(self) -> bool:
+        """Whether it is of a kind that is of no use without hosts. Of an extension nobody knows."""
+        name = (self.extension or "").lower()
+        known = not name or any(one in name for one in ("dns", "redis", "eds", "static"))
+        return known and self.kind in {"named", "listed"}
 
 
-class ActiveState(Struct):
-    listener: Listener | None = None
-
-
-class ListenerEntry(Struct):
-    name: str = ""
-    listener: Listener | None = None
-    active_state: ActiveState | None = None
-
-
-class ClusterEntry(Struct):
-    cluster: Cluster | None = None
-
-
-class RouteEntry(Struct):
-    route_config: RouteConfig | None = None
-
-
-class EndpointEntry(Struct):
-    endpoint_config: Raw = Raw()
+def _kind(extension: str | None, plain: str) -> str:
+    name = (plain if extension is None else extension).lower()
+    if "aggregate" in name:
+        return "aggregate"
+    if "original_dst" in name or "forward_proxy" in name:
+        return "none"
+    return "named" if "dns" in name else "listed"
 
 
 T = TypeVar("T")
-_SECTIONS = {"ListenersConfigDump", "ClustersConfigDump", "RoutesConfigDump", "EndpointsConfigDump"}
 _CAPITAL = re.compile(r"(?<=[a-z0-9])([A-Z])")
 _DECODE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+_DECODERS: dict[type, msgspec.json.Decoder[Any]] = {}
 
 
-def decoded(raw: Raw | Body, form: type[T], what: str, notes: Notes) -> T | None:
-    """`raw` as `form`; None, and a note about a `what`, when it is something else."""
-    try:
+def decoded(raw: Raw | bytes, form: type[T], what: str, notes: Notes) -> T | None:
+    """`raw` as `form`; None, and a note about a `what`, when it is something else. Raises
+    NotJsonError."""
+    decoder = _DECODERS.get(form)
+    if decoder is None:
         # Protobuf's JSON may write a 64-bit number as text.
-        return msgspec.json.decode(raw, type=form, strict=False)
-    except _DECODE:
+        decoder = _DECODERS[form] = msgspec.json.Decoder(form, strict=False)
+    found = typed(raw, decoder)
+    if found is None:
         notes.add(UNREADABLE.format(what))
-        return None
+    return found
 
 
 def unwrapped(raw: Raw, what: str, notes: Notes) -> tuple[str, Raw]:
@@ -309,76 +290,44 @@ def _snake(value: object) -> object:
     return [_snake(one) for one in value] if isinstance(value, list) else value
 
 
-def read_config(body: Body, notes: Notes) -> EnvoyConfig:
-    """The answer to `/config_dump`. Raises SourceError when it is no such answer at all."""
-    try:
-        dump = msgspec.json.decode(body, type=Dump)
-    except _DECODE:
-        raise SourceError("answers /config_dump with something that is no configuration") from None
-    config = EnvoyConfig()
-    seen = False
-    for raw in dump.configs:
-        head = decoded(raw, Typed, "sections", notes)
-        if head is None or head.message not in _SECTIONS:
-            continue
-        section = decoded(raw, Section, "sections", notes)
-        if section is not None:
-            seen = True
-            _read_section(section, config, notes)
-    if not seen:
-        raise SourceError("answers /config_dump without listeners and clusters")
-    return config
+def cluster_of(form: ClusterForm) -> Cluster:
+    """What is kept of a cluster."""
+    extension = None if form.cluster_type is None else form.cluster_type.name
+    eds, lb = form.eds_cluster_config, form.common_lb_config
+    limit = lb.healthy_panic_threshold if lb is not None else None
+    quic = b"quic" in bytes(form.transport_socket).lower()
+    unread, parts = Notes(), list[str]()
+    if form.cluster_type is not None and _kind(extension, form.type) == "aggregate":
+        _, message = unwrapped(form.cluster_type.typed_config, "", unread)
+        named = decoded(message, Aggregated, "", unread)
+        parts = [] if named is None else named.clusters
+    return Cluster(
+        name=form.name,
+        extension=extension,
+        type=form.type,
+        assigned=assigned(form.load_assignment),
+        eds_name=eds.service_name if eds is not None else "",
+        panics=limit is None or limit.value > 0,
+        udp_only=quic and b"auto_config" not in bytes(form.typed_extension_protocol_options),
+        parts=tuple(parts),
+        parts_readable=not unread.counts,
+    )
 
 
-def _read_section(section: Section, config: EnvoyConfig, notes: Notes) -> None:
-    for raw in (*section.static_listeners, *section.dynamic_listeners):
-        entry = decoded(raw, ListenerEntry, "listeners", notes)
-        if entry is not None:
-            # A dynamic one that is only warming or draining takes no connections.
-            active = entry.active_state.listener if entry.active_state is not None else None
-            listener = entry.listener or active
-            if listener is not None:
-                config.listeners.append(listener)
-            else:
-                config.idle.append(entry.name)
-    for raw in (*section.static_clusters, *section.dynamic_active_clusters):
-        cluster = decoded(raw, ClusterEntry, "clusters", notes)
-        if cluster is not None and cluster.cluster is not None:
-            config.clusters[cluster.cluster.name] = cluster.cluster
-        else:
-            config.all_clusters = False
-    for raw in section.dynamic_warming_clusters:
-        cluster = decoded(raw, ClusterEntry, "clusters", notes)
-        if cluster is not None and cluster.cluster is not None:
-            config.warming.add(cluster.cluster.name)
-    for raw in (*section.static_route_configs, *section.dynamic_route_configs):
-        route = decoded(raw, RouteEntry, "route configurations", notes)
-        if route is not None and route.route_config is not None:
-            config.routes[route.route_config.name] = route.route_config
-    for raw in (*section.static_endpoint_configs, *section.dynamic_endpoint_configs):
-        endpoints = decoded(raw, EndpointEntry, "endpoint lists", notes)
-        raw = endpoints.endpoint_config if endpoints is not None else Raw()
-        if bytes(raw) and (named := decoded(raw, AssignmentName, "endpoint lists", notes)):
-            config.assignments[named.cluster_name] = raw
-
-
-def endpoints_of(raw: Raw, notes: Notes) -> list[Endpoint]:
-    """The endpoints of a load assignment, those that cannot be dialled too."""
+def assigned(raw: Raw) -> Assigned:
+    """The endpoints of a load assignment."""
     if not bytes(raw):
-        return []
+        return NOTHING_ASSIGNED
+    whole = decoded(raw, LoadAssignment, "", Notes())
+    if whole is None:
+        return Assigned((), readable=False)
     found: list[Endpoint] = []
-    assigned = decoded(raw, LoadAssignment, "endpoint lists", notes)
-    if assigned is None:
-        return found
-    for group in assigned.endpoints:
+    for group in whole.endpoints:
         words = group.locality.words() if group.locality is not None else ()
         for one in group.lb_endpoints:
-            address = one.endpoint.address if one.endpoint is not None else None
-            host, port, what = place_of(address)
-            found.append(
-                Endpoint(host, port, words, one.load_balancing_weight, one.health_status, what)
-            )
-    return found
+            host, port, what = place_of(one.endpoint.address if one.endpoint is not None else None)
+            found.append(Endpoint(host, port, words, what))
+    return Assigned(tuple(found))
 
 
 def place_of(address: Address | None) -> tuple[str, int, str]:

@@ -6,12 +6,16 @@ Source: envoy.admin.v3.Clusters, HostStatus and HostHealthStatus.
 from __future__ import annotations
 
 import msgspec
-from msgspec import Raw, Struct
+from msgspec import Struct
 
+from t3probe.json_stream import Into, typed
 from t3probe.upstreams.envoy_config import UNREADABLE, Address, Locality, decoded, place_of
-from t3probe.upstreams.sources import Body, HostView, Notes, Opinion, SourceError, backend_of
+from t3probe.upstreams.sources import Answer, HostView, Notes, Opinion, backend_of
 
-__all__ = ["UNREADABLE", "Host", "opinion", "read_clusters", "read_listeners"]
+__all__ = ["UNREADABLE", "Clusters", "Host", "Listeners", "opinion"]
+
+_HOST_BYTES, _CLUSTER_BYTES = 500, 250
+"""About what one that is kept costs beside its texts."""
 
 
 class Health(Struct):
@@ -36,22 +40,13 @@ class HostStatus(Struct):
     locality: Locality | None = None
 
 
-class ClusterStatus(Struct):
-    name: str = ""
-    host_statuses: list[Raw] = []
-
-
-class Clusters(Struct):
-    cluster_statuses: list[Raw] = []
-
-
 class ListenerStatus(Struct):
     name: str = ""
     local_address: Address | None = None
 
 
-class Listeners(Struct):
-    listener_statuses: list[ListenerStatus] = []
+_TEXT = msgspec.json.Decoder(str)
+_LISTENER = msgspec.json.Decoder(ListenerStatus)
 
 
 class Host(Struct, frozen=True):
@@ -105,23 +100,57 @@ def opinion(health: Health, weight: int | None = None) -> tuple[Opinion, str]:
     return "unknown", "EDS says something that is not known"
 
 
-def read_clusters(body: Body, notes: Notes) -> dict[str, list[Host]]:
-    """The hosts of every cluster, those that cannot be read too. Raises SourceError when it is no
-    such answer at all."""
-    try:
-        answer = msgspec.json.decode(body, type=Clusters)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        raise SourceError("answers /clusters with something that is no list of them") from None
-    found: dict[str, list[Host]] = {}
-    for raw in answer.cluster_statuses:
-        cluster = decoded(raw, ClusterStatus, "clusters", notes)
-        if cluster is None:
-            continue
-        hosts = found.setdefault(cluster.name, [])
-        for one in cluster.host_statuses:
-            status = decoded(one, HostStatus, "hosts", notes)
-            hosts.append(_UNREADABLE if status is None else _host(status))
-    return found
+class Clusters(Answer):
+    """The answer to `/clusters`: the hosts of every cluster, those that cannot be read too."""
+
+    where, instead = " /clusters", "something that is no list of them"
+
+    def __init__(self) -> None:
+        self.hosts: dict[str, list[Host]] = {}
+        self.notes = Notes()
+        self._name: str | None = None
+        self._hosts: list[Host] | None = None
+        host = Into(item=self._one, opened=self._first_host, wrong=self._no_hosts)
+        one = Into({"name": self._named, "host_statuses": host}, None, self._cluster, self._over,
+                   self._no_cluster)  # fmt: skip
+        every = Into(item=one, opened=self._begin, wrong=self.refuse)
+        super().__init__(Into({"cluster_statuses": every}, wrong=self.refuse))
+
+    def _begin(self, _: bool) -> None:
+        self.hosts, self.notes = {}, Notes()
+
+    def _cluster(self, _: bool) -> None:
+        self._name, self._hosts = "", []
+
+    def _named(self, raw: bytes) -> None:
+        self._name = typed(raw, _TEXT)
+
+    def _first_host(self, _: bool) -> None:
+        self._hosts = []
+
+    def _one(self, raw: bytes) -> None:
+        status = decoded(raw, HostStatus, "hosts", self.notes)
+        host = _UNREADABLE if status is None else _host(status)
+        self.kept += 8
+        if status is not None:
+            self.kept += _HOST_BYTES + len(host.address) + len(host.hostname)
+            self.kept += sum(map(len, host.locality))
+        if self._hosts is not None:
+            self._hosts.append(host)
+
+    def _no_hosts(self) -> None:
+        self._hosts = None
+
+    def _no_cluster(self) -> None:
+        self.notes.add(UNREADABLE.format("clusters"))
+
+    def _over(self) -> None:
+        if self._name is None or self._hosts is None:
+            self._no_cluster()
+            return
+        if self._name not in self.hosts:
+            self.kept += _CLUSTER_BYTES + len(self._name)
+        self.hosts.setdefault(self._name, []).extend(self._hosts)
 
 
 def _host(status: HostStatus) -> Host:
@@ -140,10 +169,23 @@ def _host(status: HostStatus) -> Host:
 _UNREADABLE = Host("", 0, "", (), HostView("", "unknown"), UNREADABLE.format("hosts"))
 
 
-def read_listeners(body: Body) -> dict[str, int]:
-    """Listener → the port it really has. Raises SourceError."""
-    try:
-        answer = msgspec.json.decode(body, type=Listeners)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        raise SourceError("answers /listeners with something that is no list of them") from None
-    return {one.name: place_of(one.local_address)[1] for one in answer.listener_statuses}
+class Listeners(Answer):
+    """The answer to `/listeners`: listener → the port it really has."""
+
+    where, instead = " /listeners", "something that is no list of them"
+
+    def __init__(self) -> None:
+        self.ports: dict[str, int] = {}
+        every = Into(item=self._listener, opened=self._begin, wrong=self.refuse)
+        super().__init__(Into({"listener_statuses": every}, wrong=self.refuse))
+
+    def _begin(self, _: bool) -> None:
+        self.ports = {}
+
+    def _listener(self, raw: bytes) -> None:
+        status = typed(raw, _LISTENER)
+        if status is None:
+            self.refuse()
+        else:
+            self.ports[status.name] = place_of(status.local_address)[1]
+            self.kept += _CLUSTER_BYTES + len(status.name)

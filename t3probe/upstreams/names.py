@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 
+from t3probe.bounds import NAMES, NAMES_SECONDS
 from t3probe.config.dialled import joined, to_look_up
 from t3probe.config.endpoints import plain_host
 from t3probe.config.types import Deployment
@@ -14,8 +15,6 @@ from t3probe.guard import LoopbackOnlyError
 
 __all__ = ["with_names"]
 
-LIMIT_SECONDS = 1.0
-MOST_NAMES = 256
 Name = tuple[str, int]
 
 
@@ -31,7 +30,7 @@ def with_names(
 
     All names are looked up at once, within a second. One that is not found changes nothing.
     """
-    names = to_look_up(deployment)[:MOST_NAMES]
+    names = to_look_up(deployment)[:NAMES]
     return joined(deployment, _looked_up(names, resolve)) if names else deployment
 
 
@@ -55,5 +54,5 @@ def _looked_up(
         threading.Thread(target=look_up, args=(name,), daemon=True).start()
     waiting = threading.Thread(target=all_over, daemon=True)
     waiting.start()
-    waiting.join(LIMIT_SECONDS)
+    waiting.join(NAMES_SECONDS)
     return dict(found)

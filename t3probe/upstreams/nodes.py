@@ -11,15 +11,17 @@ counted and said, and the good ones are kept.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
 
+from t3probe.bounds import UPSTREAMS
 from t3probe.config.types import Place, UpstreamSource
+from t3probe.json_stream import Into, typed
 from t3probe.upstreams.sources import (
-    MOST_UPSTREAMS,
+    Answer,
     Backend,
-    Body,
     Fetch,
     Found,
     Notes,
@@ -28,9 +30,13 @@ from t3probe.upstreams.sources import (
     label,
 )
 
-__all__ = ["find", "read_rows"]
+__all__ = ["Routes", "find"]
 
 _HOLDERS = ("routes", "items", "data")
+_NAMED = 5
+"""So many nodes are named where ours is not among them."""
+_BACKEND_BYTES = 500
+_ROW: msgspec.json.Decoder[Any] = msgspec.json.Decoder()
 _KEYS: dict[str, type] = {
     "node": str,
     "route": str,
@@ -43,49 +49,84 @@ _KEYS: dict[str, type] = {
 
 async def find(source: UpstreamSource, fetch: Fetch) -> Found:
     """The active routes of the source's node. Raises SourceError."""
-    return read_rows(await fetch(None), source)
+    answer = Routes(source)
+    await fetch(None, answer)
+    return answer.found()
 
 
-def read_rows(body: Body, source: UpstreamSource) -> Found:
-    """The same from an answer that is there already. Raises SourceError."""
-    rows = _rows(body)
-    bad, nodes, off = Notes(), dict[str, None](), 0
-    backends: list[Backend] = []
-    for row in rows:
+class _Rows:
+    """One list of rows, as far as it has come."""
+
+    def __init__(self) -> None:
+        self.number = self.off = 0
+        self.bad, self.backends = Notes(), list[Backend]()
+        self.nodes: list[str] = []
+        """The first of the nodes that there are."""
+        self.has_ours = False
+
+
+class Routes(Answer):
+    """The answer of such an API."""
+
+    def __init__(self, source: UpstreamSource) -> None:
+        self._source = source
+        self._lists: dict[str, _Rows] = {}
+        """By the key that holds it; empty for the answer itself."""
+        holders = {name: self._list(name) for name in _HOLDERS}
+        super().__init__(self._list("", holders))
+
+    def _list(self, name: str, holders: Mapping[str, Into] | None = None) -> Into:
+        def opened(is_object: bool) -> None:
+            if not is_object:
+                self._lists[name] = _Rows()
+
+        def wrong() -> None:
+            self._lists.pop(name, None)
+
+        return Into(holders, lambda raw: self._row(self._lists[name], raw), opened, wrong=wrong)
+
+    def _row(self, rows: _Rows, raw: bytes) -> None:
+        rows.number += 1
+        row: Any = typed(raw, _ROW)
         wrong = _wrong(row)
         if wrong:
-            bad.add(f"rows of {len(rows)} that cannot be read, {wrong}", _example(row))
-            continue
-        nodes[str(row["node"])] = None
-        if str(row["node"]) != source.node:
-            continue
+            rows.bad.add(wrong, _example(row))
+            return
+        node = str(row["node"])
+        if len(rows.nodes) < _NAMED and (short := label(node)) not in rows.nodes:
+            rows.nodes.append(short)
+        if node != self._source.node:
+            return
+        rows.has_ours = True
         if not row["active"]:
-            off += 1
-            continue
-        place = Place(source=source.name, route=label(row["route"]), listen_port=row["listen_port"])
-        backends.append(Backend(row["backend_host"].lower(), row["backend_port"], place))
-    warnings = list(bad.sentences())
-    if rows and not nodes:
-        raise SourceError(f"answers with {warnings[0]}, and no other row")
-    if len(backends) > MOST_UPSTREAMS:
-        raise SourceError(f"names {len(backends)} upstreams, and {MOST_UPSTREAMS} are the most")
-    if nodes and source.node not in nodes:
-        named = ", ".join(label(one) for one in list(nodes)[:5])
-        warnings.append(f'no route of the node "{label(source.node or "")}"; there are {named}')
-    notes = [f"routes that are not active: {off}"] if off else []
-    return Found(tuple(backends), None, tuple(notes), tuple(warnings))
+            rows.off += 1
+            return
+        place = Place(
+            source=self._source.name, route=label(row["route"]), listen_port=row["listen_port"]
+        )
+        rows.backends.append(Backend(row["backend_host"].lower(), row["backend_port"], place))
+        self.kept += _BACKEND_BYTES + len(row["backend_host"])
+        if len(rows.backends) > UPSTREAMS:
+            raise SourceError(
+                f"names more than {UPSTREAMS:,} upstreams, which are the most of one source; let "
+                "it name the routes of fewer nodes"
+            )
 
-
-def _rows(body: Body) -> list[Any]:
-    try:
-        data = msgspec.json.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        raise SourceError("answers with something that is not JSON") from None
-    if isinstance(data, dict):
-        data = next((data[one] for one in _HOLDERS if isinstance(data.get(one), list)), None)
-    if not isinstance(data, list):
-        raise SourceError("answers with JSON that holds no list of routes")
-    return data
+    def found(self) -> Found:
+        """What the whole answer names. Raises SourceError."""
+        rows = next((self._lists[one] for one in ("", *_HOLDERS) if one in self._lists), None)
+        if rows is None:
+            raise SourceError("answers with JSON that holds no list of routes")
+        warnings = [
+            f"rows of {rows.number} that cannot be read, {words}" for words in rows.bad.sentences()
+        ]
+        if rows.number and not rows.nodes:
+            raise SourceError(f"answers with {warnings[0]}, and no other row")
+        if rows.nodes and not rows.has_ours:
+            node = label(self._source.node or "")
+            warnings.append(f'no route of the node "{node}"; there are {", ".join(rows.nodes)}')
+        notes = [f"routes that are not active: {rows.off}"] if rows.off else []
+        return Found(tuple(rows.backends), None, tuple(notes), tuple(warnings))
 
 
 def _wrong(row: Any) -> str:

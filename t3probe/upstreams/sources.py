@@ -1,8 +1,9 @@
 """What every source of upstreams shares: its one signature, what it finds, and how it fails.
 
-A source is `async def find(source, fetch) -> Found`. It asks with `fetch` and reads what comes
-back; time, size and login are the caller's. What it cannot use at all is a SourceError, whose
-text is a sentence; what it can only partly use it says in `warnings` and goes on.
+A source is `async def find(source, fetch) -> Found`. It asks with `fetch`, which feeds what comes
+back to an `Answer` while it comes; time, size and login are the caller's. What it cannot use at all
+is a SourceError, whose text is a sentence; what it can only partly use it says in `warnings` and
+goes on.
 """
 
 from __future__ import annotations
@@ -14,11 +15,11 @@ from typing import Literal
 from t3probe.config.endpoints import check_host, is_address, plain_host
 from t3probe.config.errors import Wrong
 from t3probe.config.types import Place, UpstreamSource
+from t3probe.json_stream import Into, JsonError, JsonStream, NotJsonError
 
 __all__ = [
-    "MOST_UPSTREAMS",
+    "Answer",
     "Backend",
-    "Body",
     "Fetch",
     "Find",
     "Found",
@@ -27,6 +28,7 @@ __all__ = [
     "Notes",
     "Opinion",
     "SourceError",
+    "UnreadableError",
     "ViewKey",
     "Views",
     "backend_of",
@@ -36,8 +38,6 @@ __all__ = [
     "words_of",
 ]
 
-MOST_UPSTREAMS = 50_000
-"""A source that names more is not believed."""
 LABEL_LIMIT = 120
 """How many characters of a foreign name become a label."""
 MOST_WORDS = 24
@@ -49,6 +49,46 @@ Opinion = Literal["healthy", "degraded", "unhealthy", "draining", "unknown"]
 
 class SourceError(Exception):
     """A source that told nothing; `str()` is the end of a sentence about it."""
+
+
+class UnreadableError(SourceError):
+    """It answered with something that cannot be read."""
+
+
+class Answer:
+    """One answer of a source, read while it comes: what is used of it is kept, and nothing else."""
+
+    where = ""
+    """What was asked for, as it stands in a sentence: ` /clusters`."""
+    instead = "something that is not JSON"
+    """What an answer is that is none, in words."""
+
+    def __init__(self, root: Into) -> None:
+        self._stream = JsonStream(root)
+        self.kept = 0
+        """About so many bytes are kept of it."""
+
+    def feed(self, piece: bytes) -> None:
+        """Read a piece. Raises SourceError."""
+        try:
+            self._stream.feed(piece)
+        except JsonError as error:
+            raise self._unreadable(error) from None
+
+    def close(self) -> None:
+        """Nothing more comes. Raises SourceError."""
+        try:
+            self._stream.close()
+        except JsonError as error:
+            raise self._unreadable(error) from None
+
+    def refuse(self) -> None:
+        """It is something else. Raises SourceError."""
+        raise UnreadableError(f"answers{self.where} with {self.instead}")
+
+    def _unreadable(self, error: JsonError) -> UnreadableError:
+        words = self.instead if isinstance(error, NotJsonError) else str(error)
+        return UnreadableError(f"answers{self.where} with {words}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,10 +146,9 @@ class Found:
     """Routes that lead to nobody."""
 
 
-Body = bytes | bytearray
-"""An answer. It may be of many MiB, so it is not copied."""
-Fetch = Callable[[str | None], Awaitable[Body]]
-"""Asks for a path behind the source's URL, or for the URL itself (None). Raises SourceError."""
+Fetch = Callable[[str | None, Answer], Awaitable[None]]
+"""Asks for a path behind the source's URL, or for the URL itself (None), and feeds the answer.
+Raises SourceError."""
 Find = Callable[[UpstreamSource, Fetch], Awaitable[Found]]
 """The one signature of a source. Raises SourceError."""
 
@@ -125,8 +164,15 @@ class Notes:
         """Note `what`, things in the plural, and one of them by name."""
         self.counts[what] = self.counts.get(what, 0) + 1
         named = self.examples.setdefault(what, [])
-        if example and example not in named and len(named) < 3:
-            named.append(label(example))
+        if example and len(named) < 3 and (short := label(example)) not in named:
+            named.append(short)
+
+    def merge(self, other: Notes) -> None:
+        """What `other` has counted, too."""
+        for what, number in other.counts.items():
+            self.counts[what] = self.counts.get(what, 0) + number
+            named = self.examples.setdefault(what, [])
+            named += [one for one in other.examples[what] if one not in named][: 3 - len(named)]
 
     def sentences(self) -> tuple[str, ...]:
         """`clusters that no route uses: 3 (a, b, c)`."""
@@ -150,6 +196,8 @@ def backend_of(host: str, port: int) -> str:
 
 def label(text: str) -> str:
     """A foreign name as a label: printable ASCII, bounded."""
+    if len(text) <= LABEL_LIMIT and text.isascii() and text.isprintable():
+        return text
     clean = "".join(one if " " <= one <= "~" else "?" for one in text[: LABEL_LIMIT + 1])
     return clean if len(clean) <= LABEL_LIMIT else clean[: LABEL_LIMIT - 3] + "..."
 

@@ -11,14 +11,13 @@ import socket
 from collections import deque
 from collections.abc import Iterator, Sequence
 
+from t3probe.bounds import ADDRESSES as MAX_ADDRESSES
 from t3probe.guard import LoopbackOnlyError
 from t3probe.timing import Clock
 
 __all__ = ["Names", "is_literal"]
 
 THREADS = 8
-MAX_ADDRESSES = 32
-"""As in `t3probe.resolve`: no answer makes us a scanner."""
 
 Found = list[tuple[str, int]] | str
 """Addresses and ports, or why there are none."""

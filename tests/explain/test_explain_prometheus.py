@@ -17,7 +17,8 @@ from t3probe.explain.from_prometheus import runs_from
 from t3probe.explain.judge import Question, explain
 from t3probe.explain.outages import outages_of
 from t3probe.explain.pressure import pressure
-from t3probe.explain.prometheus import Prometheus, PrometheusError, login_from, rises
+from t3probe.explain.prometheus import Prometheus, PrometheusError, login_from
+from t3probe.explain.prometheus import Samples as Columns
 from t3probe.explain.seen import RunSeen, Way
 from t3probe.sinks.gateway_client import Login
 from t3probe.timing import FakeClock
@@ -230,7 +231,7 @@ def test_answers_that_are_none(body: bytes, status: int, words: str) -> None:
 
 
 def test_an_answer_without_end_is_not_read(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("t3probe.explain.prometheus.ANSWER_BYTES", 1000)
+    monkeypatch.setattr("t3probe.explain.prometheus.PROMETHEUS_BYTES", 1000)
     with answering(b" " * 5000) as server, pytest.raises(PrometheusError, match="it was not read"):
         Prometheus(server.url, Login(), FakeClock()).samples("up", 0.0, 60.0)
 
@@ -257,7 +258,7 @@ def test_numbers_that_are_none_are_left_out() -> None:
         server.body = json.dumps(body).encode()
         prometheus = Prometheus(server.url, Login(), FakeClock())
         (found,) = prometheus.samples("up", 0.0, 60.0)
-    assert found.samples == ((1.0, 1.0), (3.0, 3.0))
+    assert [*found.samples] == [(1.0, 1.0), (3.0, 3.0)]
     assert prometheus.warnings == ["a?b"]
 
 
@@ -271,7 +272,7 @@ def test_what_a_counter_rose_by_is_what_was_added(lives: list[list[int]]) -> Non
         for one in added:
             value += one
             samples.append((float(len(samples)), value))
-    assert sum(rise for _, rise in rises(samples)) == sum(map(sum, lives))
+    assert sum(rise for _, rise in Columns(samples).rises()) == sum(map(sum, lives))
 
 
 PSI = "node_pressure_io_stalled_seconds_total"

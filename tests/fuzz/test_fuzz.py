@@ -11,6 +11,7 @@ import io
 import os
 from collections.abc import Callable
 from contextlib import suppress
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -18,7 +19,7 @@ from fuzz_inputs import TESTS, either, spoilt
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from t3probe.config.types import Sso
+from t3probe.config.types import Sso, UpstreamSource
 from t3probe.echo import frames, head
 from t3probe.forensics.read import Asked, read_log
 from t3probe.metrics import families
@@ -30,13 +31,14 @@ from t3probe.probes.http_wire import AnswerReader
 from t3probe.record import RecordError, read_recordings, record_line
 from t3probe.record.facts import leg_property, run_property
 from t3probe.sinks import other_suite, textfile
-from t3probe.sinks.gateway_json import NotMetricsError, read_group
+from t3probe.sinks.gateway_json import Groups, NotMetricsError
 from t3probe.sinks.spool import Spool
 from t3probe.summary import render
 from t3probe.timing import SystemClock
-from t3probe.upstreams.envoy_config import read_config
-from t3probe.upstreams.envoy_hosts import read_clusters, read_listeners
+from t3probe.upstreams.envoy_dump import Dump
+from t3probe.upstreams.envoy_hosts import Clusters, Listeners
 from t3probe.upstreams.envoy_routes import ways
+from t3probe.upstreams.nodes import Routes
 from t3probe.upstreams.sources import Notes, SourceError
 from t3probe.verdict import CaseError, judge_run, parse_cases, solve
 
@@ -124,23 +126,47 @@ def test_junit_files(data: bytes, left, tmp_path_factory: pytest.TempPathFactory
         through(data, tmp_path_factory.getbasetemp() / "run.xml")
 
 
+def fed(answer: Any, data: bytes, at: int) -> Any:
+    answer.feed(data[:at])
+    answer.feed(data[at:])
+    answer.close()
+    return answer
+
+
+CUTS = st.integers(0, 3000)
+
+
 @fuzz
-@given(data=either(recorded("config_dump")))
-def test_envoys_dump(data: bytes, left) -> None:
+@given(data=either(recorded("config_dump")), at=CUTS)
+def test_envoys_dump(data: bytes, at: int, left) -> None:
     if left("dump"):
         with suppress(SourceError):
-            notes = Notes()
-            list(ways(read_config(data, notes), {}, notes))
+            found = fed(Dump(), data, at).found()
+            list(ways(found.listeners, found.routes, {}, Notes()))
 
 
 @fuzz
-@given(data=either([*recorded("clusters"), *recorded("listeners")]))
-def test_envoys_clusters_and_listeners(data: bytes, left) -> None:
+@given(data=either([*recorded("clusters"), *recorded("listeners")]), at=CUTS)
+def test_envoys_clusters_and_listeners(data: bytes, at: int, left) -> None:
     if left("clusters"):
+        for answer in (Clusters(), Listeners()):
+            with suppress(SourceError):
+                fed(answer, data, at)
+
+
+ROWS = (
+    b'{"routes":[{"node":"edge-1","route":"orders","listen_port":8443,"backend_host":"10.0.0.7",'
+    b'"backend_port":9000,"active":true},{"node":7,"route":"e"}]}'
+)
+NODE = UpstreamSource(name="api", kind="nodes", url="http://127.0.0.1:1", node="edge-1")
+
+
+@fuzz
+@given(data=either([ROWS]), at=st.integers(0, 150))
+def test_an_api_of_nodes(data: bytes, at: int, left) -> None:
+    if left("nodes"):
         with suppress(SourceError):
-            read_clusters(data, Notes())
-        with suppress(SourceError):
-            read_listeners(data)
+            fed(Routes(NODE), data, at).found()
 
 
 GROUP = (
@@ -154,11 +180,12 @@ GROUP = (
 
 
 @fuzz
-@given(data=either([GROUP]))
-def test_the_gateways_json(data: bytes, left) -> None:
+@given(data=either([GROUP]), at=st.integers(0, 500))
+def test_the_gateways_json(data: bytes, at: int, left) -> None:
     if left("gateway"):
+        key = {"job": "t3-probe", "vantage": "v"}
         with suppress(NotMetricsError):
-            read_group(data, {"job": "t3-probe", "vantage": "v"}, {"job": "t3-probe"})
+            fed(Groups(key, heads=True), data, at).group(key)
 
 
 SPOOLED = (

@@ -47,7 +47,7 @@ async def test_what_a_gateway_may_do(
     handler: servers.Handler, words: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     late = handler in (servers.silent, servers.dripping)
-    monkeypatch.setattr(gateway_module, "EXCHANGE_SECONDS", 0.2 if late else 30.0)
+    monkeypatch.setattr(gateway_module, "MCP_GATEWAY_SECONDS", 0.2 if late else 30.0)
     with servers.serving(handler) as server:
         # Real time: the stand-in has to be given up on.
         ask = Asked(gateway=Gateway(server.url, "t3-probe"), clock=SystemClock())

@@ -22,14 +22,12 @@ from lxml import etree
 from made_once import made_once
 from plugin_runner import ENVIRON, ROOT, Result, Runner
 
-from t3probe.sinks.gateway_wire import READ_MAX_BYTES
-
 HOLD = "500ms"
 AFTER_HOLD_SECONDS = 6
 SLACK_SECONDS = 3
 """The machine does other things, too."""
-MORE_KIB = READ_MAX_BYTES // 1024 + (8 << 10)
-"""What is read of an answer at most, and what any delivery needs."""
+MORE_KIB = 8 << 10
+"""What any delivery needs: of what is none of its own a run keeps nothing."""
 LAUNCH = """
 import resource, subprocess, sys
 code = subprocess.run(sys.argv[2:]).returncode

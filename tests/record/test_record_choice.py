@@ -110,7 +110,7 @@ def test_a_run_that_is_not_wanted_costs_no_look_at_its_legs(
 
     monkeypatch.setattr(line, "parse_record", fail)
     monkeypatch.setattr(log, "parse_record", fail)
-    monkeypatch.setattr(junit.expat, "ParserCreate", fail)
+    monkeypatch.setattr(junit, "read_elements", fail)
     assert list(read_recordings(tmp_path / "it", None, lambda run: False)) == []
 
 

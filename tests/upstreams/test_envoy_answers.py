@@ -12,9 +12,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from t3probe.config.types import UpstreamSource
-from t3probe.upstreams.envoy import trace
-from t3probe.upstreams.envoy_hosts import Health, opinion
-from t3probe.upstreams.sources import Backend, Found, HostView, SourceError
+from t3probe.upstreams import envoy
+from t3probe.upstreams.envoy_dump import Dump
+from t3probe.upstreams.envoy_hosts import Clusters, Health, Listeners, opinion
+from t3probe.upstreams.sources import (
+    Answer,
+    Backend,
+    Found,
+    HostView,
+    SourceError,
+    UnreadableError,
+)
 
 HERE = Path(__file__).parent / "recorded"
 SOURCE = UpstreamSource(name="edge", kind="envoy", url="http://127.0.0.1:9901")
@@ -24,6 +32,26 @@ TYPE = "type.googleapis.com/envoy."
 
 def answer(name: str) -> Any:
     return json.loads((HERE / f"{name}.json").read_text())
+
+
+def fed(answer: Answer, body: bytes) -> None:
+    half = len(body) // 2
+    answer.feed(body[:half])
+    answer.feed(body[half:])
+    answer.close()
+
+
+def trace(config: bytes, clusters: bytes, listeners: bytes | None, source: UpstreamSource) -> Found:
+    """What is found in these answers."""
+    dump, hosts, ports, unread = Dump(), Clusters(), Listeners(), False
+    fed(dump, config)
+    fed(hosts, clusters)
+    if listeners is not None:
+        try:
+            fed(ports, listeners)
+        except UnreadableError:
+            unread, ports = True, Listeners()
+    return envoy.trace(dump.found(), hosts, ports.ports, source, unread=unread)
 
 
 def read(config: Any = None, clusters: Any = None, listeners: Any = None) -> Found:

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from t3probe.config.types import Place, UpstreamSource
-from t3probe.upstreams.nodes import read_rows
+from t3probe.upstreams.nodes import Routes
 from t3probe.upstreams.sources import Backend, Found, SourceError
 
 SOURCE = UpstreamSource(name="api", kind="nodes", url="http://127.0.0.1:1", node="edge-1")
@@ -23,6 +23,13 @@ ROW: dict[str, Any] = {
     "active": True,
 }
 GOOD = Backend("orders.internal", 9000, Place(source="api", route="orders", listen_port=8443))
+
+
+def read_rows(body: bytes, source: UpstreamSource) -> Found:
+    answer = Routes(source)
+    answer.feed(body)
+    answer.close()
+    return answer.found()
 
 
 def read(*rows: Any, source: UpstreamSource = SOURCE) -> Found:

@@ -130,15 +130,15 @@ def test_what_a_broken_admin_interface_does_is_a_sentence(said: bytes, words: st
 
 
 def test_an_answer_without_end_is_not_read(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sources_read, "MOST_BYTES", 100_000)
-    endless = b"HTTP/1.1 200 OK\r\n\r\n" + b"[" * 400_000
+    monkeypatch.setattr(sources_read, "SOURCE_BYTES", 100_000)
+    endless = b"HTTP/1.1 200 OK\r\n\r\n{" + b" " * 400_000
     with serving(lambda _: endless) as (url, _):
         seen = run(source(url)).observations["source-edge"]
     assert "answers with more than 97 KiB; it was not read" in seen.detail
 
 
 def test_silent_servers_are_waited_for_all_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sources_read, "SECONDS", 0.2)
+    monkeypatch.setattr(sources_read, "SOURCE_SECONDS", 0.2)
     with serving(lambda _: b"") as (url, asked):
         found = run(*(source(url, f"edge-{n}") for n in range(12)))
     assert len(asked) == 36
