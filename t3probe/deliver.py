@@ -23,8 +23,6 @@ from t3probe.sinks.spool import Spool
 from t3probe.timing import Clock, SystemClock
 
 if TYPE_CHECKING:
-    from prometheus_client.core import Metric
-
     from t3probe.metrics.carry import Group
 
 __all__ = [
@@ -108,7 +106,7 @@ def gateway_of(
 def start_of_run(
     deployment: Deployment,
     gateway: Gateway | None,
-    zeros: Sequence[Metric],
+    zeros: Group,
     *,
     vantage: str,
     results: Path,
@@ -145,7 +143,7 @@ def start_of_run(
 
 def end_of_run(
     started: Delivering,
-    families: Sequence[Metric],
+    families: Group,
     *,
     ok: bool,
     errors: Sequence[str] = (),
@@ -180,7 +178,7 @@ def end_of_run(
     return Ended(delivered, (*before, *(one.sentence for one in reports)))
 
 
-def correct(started: Delivering, families: Sequence[Metric], seconds: float) -> list[str]:
+def correct(started: Delivering, families: Group, seconds: float) -> list[str]:
     """Replace gauges where the results are; sentences for where that went wrong."""
     budget = Budget(started.clock, seconds)
     reports = [

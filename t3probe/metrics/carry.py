@@ -5,6 +5,7 @@ is wrong, as 1, then 1, reads as no increase. So whoever writes a run's metrics 
 there, and writes the sum. Here are the values of a group of series as data (`Group`), and the
 rules of joining them. Two readers make a `Group` of what stands there: `standing` of the
 families in a file's text, and `t3probe.sinks.gateway_json` of the gateway's JSON.
+No group is changed once it was made: every function here makes a new one.
 
 Of histograms the cumulative buckets go on as well. When the bounds changed, the old buckets
 are read off at the new bounds: the count at a new bound is taken as that at the next lower
@@ -45,6 +46,7 @@ __all__ = [
     "from_metrics",
     "histogram",
     "key_of",
+    "labelled",
     "missing",
     "sane",
     "size",
@@ -116,24 +118,17 @@ def key_of(labels: Mapping[str, str], without: Iterable[str] = ()) -> Labels:
     return tuple(sorted((k, v) for k, v in labels.items() if k not in left_out))
 
 
-def from_metrics(
-    metrics: Iterable[Metric],
-    without: Iterable[str] = (),
-    more: Mapping[str, str] | None = None,
-) -> Group:
-    """Client-library families as a group; labels called `without` are left out, `more` added.
+def from_metrics(metrics: Iterable[Metric]) -> Group:
+    """The families of a text that the client library parsed, as a group.
 
-    A series' own label wins over one of `more`. Anything that is neither counter nor histogram
-    is a gauge here. Creation times are left out, and so are values that no such series can
-    have (`sane`).
+    Anything that is neither counter nor histogram is a gauge here. Creation times are left out,
+    and so are values that no such series can have (`sane`).
     """
-    left_out = frozenset(without)
-    further = dict(more or {})
     group: Group = {}
     for metric in metrics:
         if metric.type == "histogram":
             family = group.setdefault(metric.name, Family("histogram", metric.documentation))
-            family.series.update(_histograms(metric, left_out, further))
+            family.series.update(_histograms(metric))
             continue
         kind: Kind = "counter" if metric.type == "counter" else "gauge"
         name = f"{metric.name}_total" if kind == "counter" else metric.name
@@ -141,7 +136,7 @@ def from_metrics(
         for sample in metric.samples:
             value = float(sample.value)
             if sample.name == name and (kind == "gauge" or sane(value)):
-                family.series[key_of({**further, **sample.labels}, left_out)] = value
+                family.series[key_of(sample.labels)] = value
     return group
 
 
@@ -165,15 +160,12 @@ def standing(families: Iterable[Metric], own: Group) -> Group:
     return group
 
 
-def _histograms(
-    metric: Metric, left_out: frozenset[str], more: Mapping[str, str]
-) -> dict[Labels, Histogram]:
+def _histograms(metric: Metric) -> dict[Labels, Histogram]:
     buckets: dict[Labels, dict[float, float]] = {}
     sums: dict[Labels, float] = {}
     sizes: dict[Labels, float] = {}
-    not_own = left_out | {"le"}
     for sample in metric.samples:
-        key, value = key_of({**more, **sample.labels}, not_own), float(sample.value)
+        key, value = key_of(sample.labels, ("le",)), float(sample.value)
         if sample.name == f"{metric.name}_bucket":
             buckets.setdefault(key, {})[_bound(sample.labels.get("le", ""))] = value
         elif sample.name == f"{metric.name}_sum":
@@ -217,6 +209,18 @@ def sane(value: float | Histogram) -> bool:
 
 
 # -- joining -----------------------------------------------------------------------------
+
+
+def labelled(group: Group, labels: Mapping[str, str]) -> Group:
+    """`group` with these labels on every series; a series' own label wins."""
+    return {
+        name: Family(
+            family.kind,
+            family.help,
+            {key_of({**labels, **dict(key)}): value for key, value in family.series.items()},
+        )
+        for name, family in group.items()
+    }
 
 
 def counter(name: str, value: float, labels: Labels = ()) -> Group:

@@ -5,23 +5,15 @@ https://prometheus.io/docs/instrumenting/exposition_formats/#text-based-format
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
 
-from t3probe.metrics.carry import Family, Group, Histogram, Labels, from_metrics
+from t3probe.metrics.carry import Family, Group, Histogram, Labels
 from t3probe.metrics.table import TABLE
 
-if TYPE_CHECKING:
-    from prometheus_client.core import Metric
-
-__all__ = ["exposition", "rendered"]
+__all__ = ["rendered"]
 
 ORDER = {spec.name: number for number, spec in enumerate(TABLE)}
-
-
-def exposition(families: Iterable[Metric]) -> bytes:
-    """Client-library families as text, UTF-8, in the order of the table."""
-    return rendered(from_metrics(families))
 
 
 def rendered(group: Group) -> bytes:
@@ -72,9 +64,12 @@ def _escaped(text: str) -> str:
 
 
 def _number(value: float) -> str:
-    """As Go writes it. Up to a million that is as Python does, which is faster to say."""
-    if -1e6 < value < 1e6:
-        return repr(float(value))
-    from prometheus_client.utils import floatToGoString
-
-    return str(floatToGoString(value))  # type: ignore[no-untyped-call]
+    """As `prometheus_client` writes it: with an exponent from a million on, as Go does."""
+    text = repr(float(value))
+    if -math.inf < value < 1e6:
+        return text
+    whole, _, rest = text.partition(".")
+    if len(whole) < 7:  # Python wrote an exponent itself, or it is no number
+        return {"inf": "+Inf", "-inf": "-Inf", "nan": "NaN"}.get(text, text)
+    digits = f"{whole[1:]}{rest}".rstrip("0")
+    return f"{whole[0]}{'.' if digits else ''}{digits}e+{len(whole) - 1:02d}"

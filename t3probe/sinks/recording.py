@@ -66,10 +66,7 @@ class _Runs:
 
     def add(self, recording: Recording) -> None:
         judged = judge_run(recording.run, recording.observations)
-        own = going.from_metrics(
-            metrics.families(recording.run, recording.observations, judged),
-            self._gateway.upstream_key,
-        )
+        own = metrics.families(recording.run, recording.observations, judged)
         stamp = _stamp(own)
         if stamp >= self._newest[0]:
             self._newest = stamp, own
