@@ -5,8 +5,8 @@ Nothing here does I/O or reads a clock, or imports `prometheus_client`: 32 ms of
 
 from __future__ import annotations
 
-from t3probe.metrics.baselines import baselines
 from t3probe.metrics.build import CHECK_NAME_LIMIT, CHECKS_LIMIT, check_families, families, zeros
+from t3probe.metrics.carry import baselines
 from t3probe.metrics.table import BY_NAME, TABLE, Spec
 from t3probe.metrics.text import rendered
 

@@ -19,8 +19,7 @@ from t3probe.baseline import judged_trips, moved
 from t3probe.config import legs_for
 from t3probe.config.types import Deployment
 from t3probe.median import median
-from t3probe.metrics.baselines import BASELINE
-from t3probe.metrics.carry import Group
+from t3probe.metrics.carry import BASELINE, Group
 from t3probe.metrics.sheet import Sheet
 from t3probe.metrics.table import DISAGREEMENTS, EXPECTED, PHASES, STATES
 from t3probe.observation import REASONS, Observation, RunRecord

@@ -17,19 +17,24 @@ from __future__ import annotations
 import math
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import TYPE_CHECKING, Literal
 
+import msgspec
+
+from t3probe.baseline import from_buckets
 from t3probe.metrics.table import TABLE
+from t3probe.observation import Baseline
 
 if TYPE_CHECKING:
     from prometheus_client.core import Metric
 
 __all__ = [
+    "BASELINE",
     "DISCONNECTS",
     "LOST",
     "OVERLAPPED",
+    "RTT",
     "RUN_TIMESTAMP",
     "Family",
     "Group",
@@ -37,6 +42,7 @@ __all__ = [
     "Kind",
     "Labels",
     "added",
+    "baselines",
     "continued",
     "counter",
     "counts",
@@ -55,9 +61,11 @@ __all__ = [
     "zeroed",
 ]
 
+BASELINE = "t3probe_rtt_baseline_seconds"
 DISCONNECTS = "t3probe_disconnects_total"
 LOST = "t3probe_counts_lost_total"
 OVERLAPPED = "t3probe_runs_overlapped_total"
+RTT = "t3probe_rtt_seconds"
 RUN_TIMESTAMP = "t3probe_run_timestamp_seconds"
 
 CARRIED = tuple(spec.name for spec in TABLE if spec.outlives)
@@ -68,8 +76,7 @@ Labels = tuple[tuple[str, str], ...]
 """Label pairs sorted by name: one series inside its family."""
 
 
-@dataclass(frozen=True)
-class Histogram:
+class Histogram(msgspec.Struct, frozen=True):
     """Cumulative buckets at finite upper bounds, the count (the bucket `+Inf`) and the sum."""
 
     bounds: tuple[float, ...]
@@ -97,13 +104,12 @@ class Histogram:
         return Histogram(self.bounds, (0.0,) * len(self.bounds), 0.0, 0.0)
 
 
-@dataclass
-class Family:
+class Family(msgspec.Struct):
     """All series of one metric name. A counter's name ends in `_total`."""
 
     kind: Kind
     help: str = ""
-    series: dict[Labels, float | Histogram] = field(default_factory=dict)
+    series: dict[Labels, float | Histogram] = {}
 
 
 Group = dict[str, Family]
@@ -367,3 +373,19 @@ def total(group: Group, name: str) -> int:
 def drops(group: Group) -> int:
     """How many drops these counts hold."""
     return total(group, DISCONNECTS)
+
+
+def baselines(group: Group | None) -> dict[str, Baseline]:
+    """What is usual for every leg that has a histogram there; empty when nothing could be read."""
+    held = group or {}
+    gauges = {
+        dict(key).get("leg", ""): value
+        for key, value in held.get(BASELINE, Family("gauge")).series.items()
+        if not isinstance(value, Histogram) and math.isfinite(value) and value > 0
+    }
+    found: dict[str, Baseline] = {}
+    for key, value in held.get(RTT, Family("histogram")).series.items():
+        leg = dict(key).get("leg")
+        if leg is not None and isinstance(value, Histogram):
+            found[leg] = from_buckets(value.bounds, value.cumulative, value.count, gauges.get(leg))
+    return found

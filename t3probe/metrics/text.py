@@ -6,7 +6,7 @@ https://prometheus.io/docs/instrumenting/exposition_formats/#text-based-format
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from bisect import bisect
 
 from t3probe.metrics.carry import Family, Group, Histogram, Labels
 from t3probe.metrics.table import TABLE
@@ -40,21 +40,23 @@ def _family(name: str, family: Family) -> list[str]:
 
 
 def _histogram(name: str, key: Labels, value: Histogram) -> list[str]:
-    lines = [
-        f"{name}_bucket{_labels(sorted((*key, ('le', repr(bound)))))} {_number(count)}"
-        for bound, count in zip(value.bounds, value.cumulative, strict=True)
-    ]
+    place = bisect(key, ("le", ""))
+    before = "".join([f"{one}," for one in _pairs(key[:place])])
+    behind = "".join([f",{one}" for one in _pairs(key[place:])])
+    buckets = zip((*map(repr, value.bounds), "+Inf"), (*value.cumulative, value.count), strict=True)
     return [
-        *lines,
-        f"{name}_bucket{_labels(sorted((*key, ('le', '+Inf'))))} {_number(value.count)}",
+        *(f'{name}_bucket{{{before}le="{le}"{behind}}} {_number(count)}' for le, count in buckets),
         f"{name}_count{_labels(key)} {_number(value.count)}",
         f"{name}_sum{_labels(key)} {_number(value.sum)}",
     ]
 
 
-def _labels(key: Iterable[tuple[str, str]]) -> str:
-    pairs = ",".join([f'{label}="{_escaped(text)}"' for label, text in key])
-    return f"{{{pairs}}}" if pairs else ""
+def _labels(key: Labels) -> str:
+    return f"{{{','.join(_pairs(key))}}}" if key else ""
+
+
+def _pairs(key: Labels) -> list[str]:
+    return [f'{label}="{_escaped(text)}"' for label, text in key]
 
 
 def _escaped(text: str) -> str:

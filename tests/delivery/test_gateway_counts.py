@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from copy import deepcopy
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from delivery_runs import LEGS, REASONS, run_families, spool
+from msgspec.structs import replace
 
 from t3probe.metrics import carry as going
 from t3probe.metrics.carry import DISCONNECTS, LOST, OVERLAPPED, Family, Group

@@ -8,8 +8,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from t3probe import metrics
 from t3probe.metrics import baselines, carry
-from t3probe.metrics.baselines import BASELINE
-from t3probe.metrics.carry import Family, Group, labelled
+from t3probe.metrics.carry import BASELINE, Family, Group, labelled
 from t3probe.metrics.text import rendered
 from t3probe.observation import Baseline, Observation
 
