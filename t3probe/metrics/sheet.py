@@ -83,6 +83,6 @@ class Sheet:
 
 def _clean(labels: Values) -> Values:
     """UTF-8 has no lone surrogates; an edited record may."""
-    if all(one.isascii() for one in labels):
+    if "".join(labels).isascii():
         return labels
     return tuple(one.encode("utf-8", "backslashreplace").decode() for one in labels)
