@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_right
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from itertools import pairwise
 from typing import TYPE_CHECKING, Literal
 
@@ -118,10 +118,9 @@ Group = dict[str, Family]
 # -- reading -----------------------------------------------------------------------------
 
 
-def key_of(labels: Mapping[str, str], without: Iterable[str] = ()) -> Labels:
+def key_of(labels: Mapping[str, str], without: Collection[str] = ()) -> Labels:
     """The series these labels name, without those called `without`."""
-    left_out = set(without)
-    return tuple(sorted((k, v) for k, v in labels.items() if k not in left_out))
+    return tuple(sorted([pair for pair in labels.items() if pair[0] not in without]))
 
 
 def from_metrics(metrics: Iterable[Metric]) -> Group:

@@ -25,7 +25,7 @@ def rendered(group: Group) -> bytes:
     for name in sorted(group, key=lambda one: ORDER.get(one, len(ORDER))):
         if group[name].series:
             lines += _family(name, group[name])
-    return "".join([f"{line}\n" for line in lines]).encode()
+    return "\n".join([*lines, ""]).encode()
 
 
 def _family(name: str, family: Family) -> list[str]:
