@@ -38,7 +38,8 @@ from t3probe.record import leg_property, run_property
 LEGS = ("egress", "resolver", "edge", "cloudflare", "internal", "traefik", "dispatch", "t3serve")
 UPSTREAMS = 10_000
 UPSTREAM_SERIES = ("reachable", "connect_seconds")
-ASKED = {"legs": 0.060, "upstreams": 1.0}
+ASKED = {"legs": 1.03, "upstreams": 1.3}
+"""CPU of what is measured with a push, to the same without."""
 DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 REPLAY = """
 import sys
@@ -50,6 +51,7 @@ from t3probe.verdict import judge_run
 file, url, results = sys.argv[1:]
 recording = read_junit(file)
 judged = judge_run(recording.run, recording.observations)
+judged.to_dict()  # as a run does for its verdict.json
 if url:
     from t3probe.deliver import end_of_run, gateway_of, start_of_run
     from t3probe.metrics import families, zeros
@@ -148,13 +150,13 @@ def compare(
     ][1:]
     base, whole = (statistics.median(column) for column in zip(*seen, strict=True))
     added = statistics.median(with_push - plain for plain, with_push in seen)
-    verdict = "ok" if added <= ASKED[name] else "OVER"
+    ratio = 1 + added / base
+    verdict = "ok" if ratio <= ASKED[name] else "OVER"
     print(what)
-    print(f"  without {base:6.3f} s CPU  with {whole:6.3f} s CPU  ratio {whole / base:5.2f}")
     print(
-        f"  the push adds {added * 1000:6.0f} ms  asked <= {ASKED[name] * 1000:g} ms  "
-        f"({added / base:.2f} of the run without; the limit is {ASKED[name] / base:.2f})  {verdict}"
+        f"  without {base:6.3f} s CPU  with {whole:6.3f} s CPU  the push adds {added * 1000:.0f} ms"
     )
+    print(f"  with the push to without it {ratio:.3f}  asked <= {ASKED[name]:g}  {verdict}")
 
 
 def main() -> None:

@@ -3,28 +3,26 @@
 At the start zeros go where series are missing: at most two seconds. At the end, within five:
 the textfile, then the gateway, then Kuberhealthy, and the heartbeat last and only when the
 results are where they were to go. Nothing here raises for what a server or a disk may do, and
-nothing changes what the checks found; it is all said in sentences.
+nothing changes what the checks found; it is all said in sentences. A sink is imported where a
+deployment names it.
 """
 
 from __future__ import annotations
 
 import shlex
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from t3probe.config.types import Deployment
-from t3probe.sinks import Batch, Deliver, Report, heartbeat, kuberhealthy, pushgateway, textfile
+from t3probe.sinks import Batch, Deliver, Report
 from t3probe.sinks.gateway_client import Budget, Login, Site, Trouble, exchange
 from t3probe.sinks.gateway_wire import Gateway, group_path, raise_for
-from t3probe.sinks.recording import push_recording
-from t3probe.sinks.spool import Spool
 from t3probe.timing import Clock, SystemClock
 
 if TYPE_CHECKING:
-    from prometheus_client.core import Metric
-
     from t3probe.metrics.carry import Group
 
 __all__ = [
@@ -33,7 +31,6 @@ __all__ = [
     "correct",
     "end_of_run",
     "gateway_of",
-    "push_recording",
     "retire",
     "start_of_run",
 ]
@@ -46,8 +43,7 @@ NOTE_FOLDER = ".undelivered"
 """In the results folder: how many drops were lost, until a push says so."""
 
 
-@dataclass(frozen=True)
-class Ended:
+class Ended(msgspec.Struct, frozen=True):
     """How a delivery went."""
 
     delivered: bool
@@ -56,17 +52,16 @@ class Ended:
     """For people; those of what went wrong first."""
 
 
-@dataclass
-class Delivering:
+class Delivering(msgspec.Struct):
     """One run's delivery between its start and its end."""
 
     deployment: Deployment
     environ: Mapping[str, str]
     clock: Clock
-    sinks: list[Deliver] = field(default_factory=list)
-    opened: list[Report] = field(default_factory=list)
+    sinks: list[Deliver] = []
+    opened: list[Report] = []
     """What each sink said at the start."""
-    reached: list[Deliver] = field(default_factory=list)
+    reached: list[Deliver] = []
     """Those that took the results at the end."""
 
     @property
@@ -108,7 +103,7 @@ def gateway_of(
 def start_of_run(
     deployment: Deployment,
     gateway: Gateway | None,
-    zeros: Sequence[Metric],
+    zeros: Group,
     *,
     vantage: str,
     results: Path,
@@ -126,9 +121,14 @@ def start_of_run(
     started = Delivering(deployment, environ, clock)
     file = deployment.delivery.textfile
     if file is not None:
+        from t3probe.sinks import textfile
+
         where = vantage or deployment.vantage
         started.sinks.append(textfile.sink(file, {"vantage": where} if where else {}))
     if gateway is not None:
+        from t3probe.sinks import pushgateway
+        from t3probe.sinks.spool import Spool
+
         spool = deployment.delivery.spool
         memory = (
             Spool(Path(spool), keep=True)
@@ -145,7 +145,7 @@ def start_of_run(
 
 def end_of_run(
     started: Delivering,
-    families: Sequence[Metric],
+    families: Group,
     *,
     ok: bool,
     errors: Sequence[str] = (),
@@ -171,16 +171,20 @@ def end_of_run(
     ]
     kuberhealthy_url = started.environ.get("KH_REPORTING_URL")
     if kuberhealthy_url:
+        from t3probe.sinks import kuberhealthy
+
         part = budget.part(SMALL_SECONDS)
         reports.append(kuberhealthy.report(kuberhealthy_url, ok, errors, started.environ, part))
     heartbeat_url = started.deployment.delivery.heartbeat_url
     if delivered and heartbeat_url is not None:
+        from t3probe.sinks import heartbeat
+
         reports.append(heartbeat.beat(heartbeat_url, budget.part(SMALL_SECONDS)))
     reports.sort(key=lambda one: one.ok)
     return Ended(delivered, (*before, *(one.sentence for one in reports)))
 
 
-def correct(started: Delivering, families: Sequence[Metric], seconds: float) -> list[str]:
+def correct(started: Delivering, families: Group, seconds: float) -> list[str]:
     """Replace gauges where the results are; sentences for where that went wrong."""
     budget = Budget(started.clock, seconds)
     reports = [

@@ -99,7 +99,7 @@ class Shipping:
         measured = families(run, observations, judged)
         if self._shard is not None and self._shard.index > 0:
             # Shard 0 has the legs; what another one knows of a segment is next to nothing.
-            measured = [one for one in measured if not one.name.startswith(OF_SEGMENTS)]
+            measured = {n: f for n, f in measured.items() if not n.startswith(OF_SEGMENTS)}
         seconds = self._session.seconds_left(END_SECONDS)
         ended = end_of_run(self._begun, measured, ok=not errors, errors=errors, seconds=seconds)
         self.delivered, self.sentences = ended.delivered, ended.sentences
@@ -115,6 +115,6 @@ class Shipping:
         from t3probe.deliver import END_SECONDS, correct
         from t3probe.metrics import families
 
-        anew = [one for one in families(run, observations, judged) if one.name == RUN_COMPLETE]
+        anew = {RUN_COMPLETE: families(run, observations, judged)[RUN_COMPLETE]}
         seconds = self._session.seconds_left(END_SECONDS, 0.5)
         self.sentences = (*correct(self._begun, anew, seconds), *self.sentences)

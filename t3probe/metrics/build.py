@@ -14,21 +14,17 @@ Which leg says what:
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING
 
 from t3probe.baseline import judged_trips, moved
 from t3probe.config import legs_for
 from t3probe.config.types import Deployment
 from t3probe.median import median
-from t3probe.metrics.baselines import BASELINE
+from t3probe.metrics.carry import BASELINE, Group
 from t3probe.metrics.sheet import Sheet
 from t3probe.metrics.table import DISAGREEMENTS, EXPECTED, PHASES, STATES
 from t3probe.observation import REASONS, Observation, RunRecord
 from t3probe.verdict.evidence import takes_part
 from t3probe.verdict.run import RunVerdict
-
-if TYPE_CHECKING:
-    from prometheus_client.core import Metric
 
 __all__ = ["CHECKS_LIMIT", "CHECK_NAME_LIMIT", "check_families", "families", "zeros"]
 
@@ -47,7 +43,7 @@ def families(
     *,
     counts_lost: float = 0,
     runs_overlapped: float = 0,
-) -> list[Metric]:
+) -> Group:
     """What one run says, in the table's order; its counters hold what this run alone adds.
 
     The labels of the vantage, the job and the shard are the sink's to add. `counts_lost` and
@@ -69,7 +65,7 @@ def families(
     return sheet.families()
 
 
-def zeros(deployment: Deployment, vantage: str = "") -> list[Metric]:
+def zeros(deployment: Deployment, vantage: str = "") -> Group:
     """Every counter and histogram of a full run from this vantage, at 0; no gauges.
 
     To be written at a run's start where series are missing: a counter born at 2 would count
@@ -84,7 +80,7 @@ def zeros(deployment: Deployment, vantage: str = "") -> list[Metric]:
     return sheet.families()
 
 
-def check_families(checks: Iterable[tuple[str, bool | None, float | None]]) -> list[Metric]:
+def check_families(checks: Iterable[tuple[str, bool | None, float | None]]) -> Group:
     """Success and duration of any suite's checks, bounded in number and in label length.
 
     Each is a name, whether it passed (None: it did not run, and has no series), and its seconds

@@ -5,6 +5,7 @@ is wrong, as 1, then 1, reads as no increase. So whoever writes a run's metrics 
 there, and writes the sum. Here are the values of a group of series as data (`Group`), and the
 rules of joining them. Two readers make a `Group` of what stands there: `standing` of the
 families in a file's text, and `t3probe.sinks.gateway_json` of the gateway's JSON.
+No group is changed once it was made: every function here makes a new one.
 
 Of histograms the cumulative buckets go on as well. When the bounds changed, the old buckets
 are read off at the new bounds: the count at a new bound is taken as that at the next lower
@@ -15,20 +16,25 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_right
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Iterable, Mapping
 from itertools import pairwise
 from typing import TYPE_CHECKING, Literal
 
+import msgspec
+
+from t3probe.baseline import from_buckets
 from t3probe.metrics.table import TABLE
+from t3probe.observation import Baseline
 
 if TYPE_CHECKING:
     from prometheus_client.core import Metric
 
 __all__ = [
+    "BASELINE",
     "DISCONNECTS",
     "LOST",
     "OVERLAPPED",
+    "RTT",
     "RUN_TIMESTAMP",
     "Family",
     "Group",
@@ -36,6 +42,7 @@ __all__ = [
     "Kind",
     "Labels",
     "added",
+    "baselines",
     "continued",
     "counter",
     "counts",
@@ -45,6 +52,7 @@ __all__ = [
     "from_metrics",
     "histogram",
     "key_of",
+    "labelled",
     "missing",
     "sane",
     "size",
@@ -53,9 +61,11 @@ __all__ = [
     "zeroed",
 ]
 
+BASELINE = "t3probe_rtt_baseline_seconds"
 DISCONNECTS = "t3probe_disconnects_total"
 LOST = "t3probe_counts_lost_total"
 OVERLAPPED = "t3probe_runs_overlapped_total"
+RTT = "t3probe_rtt_seconds"
 RUN_TIMESTAMP = "t3probe_run_timestamp_seconds"
 
 CARRIED = tuple(spec.name for spec in TABLE if spec.outlives)
@@ -66,8 +76,7 @@ Labels = tuple[tuple[str, str], ...]
 """Label pairs sorted by name: one series inside its family."""
 
 
-@dataclass(frozen=True)
-class Histogram:
+class Histogram(msgspec.Struct, frozen=True):
     """Cumulative buckets at finite upper bounds, the count (the bucket `+Inf`) and the sum."""
 
     bounds: tuple[float, ...]
@@ -95,13 +104,12 @@ class Histogram:
         return Histogram(self.bounds, (0.0,) * len(self.bounds), 0.0, 0.0)
 
 
-@dataclass
-class Family:
+class Family(msgspec.Struct):
     """All series of one metric name. A counter's name ends in `_total`."""
 
     kind: Kind
     help: str = ""
-    series: dict[Labels, float | Histogram] = field(default_factory=dict)
+    series: dict[Labels, float | Histogram] = {}
 
 
 Group = dict[str, Family]
@@ -110,30 +118,22 @@ Group = dict[str, Family]
 # -- reading -----------------------------------------------------------------------------
 
 
-def key_of(labels: Mapping[str, str], without: Iterable[str] = ()) -> Labels:
+def key_of(labels: Mapping[str, str], without: Collection[str] = ()) -> Labels:
     """The series these labels name, without those called `without`."""
-    left_out = set(without)
-    return tuple(sorted((k, v) for k, v in labels.items() if k not in left_out))
+    return tuple(sorted([pair for pair in labels.items() if pair[0] not in without]))
 
 
-def from_metrics(
-    metrics: Iterable[Metric],
-    without: Iterable[str] = (),
-    more: Mapping[str, str] | None = None,
-) -> Group:
-    """Client-library families as a group; labels called `without` are left out, `more` added.
+def from_metrics(metrics: Iterable[Metric]) -> Group:
+    """The families of a text that the client library parsed, as a group.
 
-    A series' own label wins over one of `more`. Anything that is neither counter nor histogram
-    is a gauge here. Creation times are left out, and so are values that no such series can
-    have (`sane`).
+    Anything that is neither counter nor histogram is a gauge here. Creation times are left out,
+    and so are values that no such series can have (`sane`).
     """
-    left_out = frozenset(without)
-    further = dict(more or {})
     group: Group = {}
     for metric in metrics:
         if metric.type == "histogram":
             family = group.setdefault(metric.name, Family("histogram", metric.documentation))
-            family.series.update(_histograms(metric, left_out, further))
+            family.series.update(_histograms(metric))
             continue
         kind: Kind = "counter" if metric.type == "counter" else "gauge"
         name = f"{metric.name}_total" if kind == "counter" else metric.name
@@ -141,7 +141,7 @@ def from_metrics(
         for sample in metric.samples:
             value = float(sample.value)
             if sample.name == name and (kind == "gauge" or sane(value)):
-                family.series[key_of({**further, **sample.labels}, left_out)] = value
+                family.series[key_of(sample.labels)] = value
     return group
 
 
@@ -165,15 +165,12 @@ def standing(families: Iterable[Metric], own: Group) -> Group:
     return group
 
 
-def _histograms(
-    metric: Metric, left_out: frozenset[str], more: Mapping[str, str]
-) -> dict[Labels, Histogram]:
+def _histograms(metric: Metric) -> dict[Labels, Histogram]:
     buckets: dict[Labels, dict[float, float]] = {}
     sums: dict[Labels, float] = {}
     sizes: dict[Labels, float] = {}
-    not_own = left_out | {"le"}
     for sample in metric.samples:
-        key, value = key_of({**more, **sample.labels}, not_own), float(sample.value)
+        key, value = key_of(sample.labels, ("le",)), float(sample.value)
         if sample.name == f"{metric.name}_bucket":
             buckets.setdefault(key, {})[_bound(sample.labels.get("le", ""))] = value
         elif sample.name == f"{metric.name}_sum":
@@ -217,6 +214,18 @@ def sane(value: float | Histogram) -> bool:
 
 
 # -- joining -----------------------------------------------------------------------------
+
+
+def labelled(group: Group, labels: Mapping[str, str]) -> Group:
+    """`group` with these labels on every series; a series' own label wins."""
+    return {
+        name: Family(
+            family.kind,
+            family.help,
+            {key_of({**labels, **dict(key)}): value for key, value in family.series.items()},
+        )
+        for name, family in group.items()
+    }
 
 
 def counter(name: str, value: float, labels: Labels = ()) -> Group:
@@ -363,3 +372,19 @@ def total(group: Group, name: str) -> int:
 def drops(group: Group) -> int:
     """How many drops these counts hold."""
     return total(group, DISCONNECTS)
+
+
+def baselines(group: Group | None) -> dict[str, Baseline]:
+    """What is usual for every leg that has a histogram there; empty when nothing could be read."""
+    held = group or {}
+    gauges = {
+        dict(key).get("leg", ""): value
+        for key, value in held.get(BASELINE, Family("gauge")).series.items()
+        if not isinstance(value, Histogram) and math.isfinite(value) and value > 0
+    }
+    found: dict[str, Baseline] = {}
+    for key, value in held.get(RTT, Family("histogram")).series.items():
+        leg = dict(key).get("leg")
+        if leg is not None and isinstance(value, Histogram):
+            found[leg] = from_buckets(value.bounds, value.cumulative, value.count, gauges.get(leg))
+    return found

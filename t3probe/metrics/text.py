@@ -5,23 +5,15 @@ https://prometheus.io/docs/instrumenting/exposition_formats/#text-based-format
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import TYPE_CHECKING
+import math
+from bisect import bisect
 
-from t3probe.metrics.carry import Family, Group, Histogram, Labels, from_metrics
+from t3probe.metrics.carry import Family, Group, Histogram, Labels
 from t3probe.metrics.table import TABLE
 
-if TYPE_CHECKING:
-    from prometheus_client.core import Metric
-
-__all__ = ["exposition", "rendered"]
+__all__ = ["rendered"]
 
 ORDER = {spec.name: number for number, spec in enumerate(TABLE)}
-
-
-def exposition(families: Iterable[Metric]) -> bytes:
-    """Client-library families as text, UTF-8, in the order of the table."""
-    return rendered(from_metrics(families))
 
 
 def rendered(group: Group) -> bytes:
@@ -33,7 +25,7 @@ def rendered(group: Group) -> bytes:
     for name in sorted(group, key=lambda one: ORDER.get(one, len(ORDER))):
         if group[name].series:
             lines += _family(name, group[name])
-    return "".join([f"{line}\n" for line in lines]).encode()
+    return "\n".join([*lines, ""]).encode()
 
 
 def _family(name: str, family: Family) -> list[str]:
@@ -48,21 +40,23 @@ def _family(name: str, family: Family) -> list[str]:
 
 
 def _histogram(name: str, key: Labels, value: Histogram) -> list[str]:
-    lines = [
-        f"{name}_bucket{_labels(sorted((*key, ('le', repr(bound)))))} {_number(count)}"
-        for bound, count in zip(value.bounds, value.cumulative, strict=True)
-    ]
+    place = bisect(key, ("le", ""))
+    before = "".join([f"{one}," for one in _pairs(key[:place])])
+    behind = "".join([f",{one}" for one in _pairs(key[place:])])
+    buckets = zip((*map(repr, value.bounds), "+Inf"), (*value.cumulative, value.count), strict=True)
     return [
-        *lines,
-        f"{name}_bucket{_labels(sorted((*key, ('le', '+Inf'))))} {_number(value.count)}",
+        *(f'{name}_bucket{{{before}le="{le}"{behind}}} {_number(count)}' for le, count in buckets),
         f"{name}_count{_labels(key)} {_number(value.count)}",
         f"{name}_sum{_labels(key)} {_number(value.sum)}",
     ]
 
 
-def _labels(key: Iterable[tuple[str, str]]) -> str:
-    pairs = ",".join([f'{label}="{_escaped(text)}"' for label, text in key])
-    return f"{{{pairs}}}" if pairs else ""
+def _labels(key: Labels) -> str:
+    return f"{{{','.join(_pairs(key))}}}" if key else ""
+
+
+def _pairs(key: Labels) -> list[str]:
+    return [f'{label}="{_escaped(text)}"' for label, text in key]
 
 
 def _escaped(text: str) -> str:
@@ -72,9 +66,12 @@ def _escaped(text: str) -> str:
 
 
 def _number(value: float) -> str:
-    """As Go writes it. Up to a million that is as Python does, which is faster to say."""
-    if -1e6 < value < 1e6:
-        return repr(float(value))
-    from prometheus_client.utils import floatToGoString
-
-    return str(floatToGoString(value))  # type: ignore[no-untyped-call]
+    """As `prometheus_client` writes it: with an exponent from a million on, as Go does."""
+    text = repr(float(value))
+    if -math.inf < value < 1e6:
+        return text
+    whole, _, rest = text.partition(".")
+    if len(whole) < 7:  # Python wrote an exponent itself, or it is no number
+        return {"inf": "+Inf", "-inf": "-Inf", "nan": "NaN"}.get(text, text)
+    digits = f"{whole[1:]}{rest}".rstrip("0")
+    return f"{whole[0]}{'.' if digits else ''}{digits}e+{len(whole) - 1:02d}"

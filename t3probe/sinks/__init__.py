@@ -6,12 +6,10 @@ A sink's module has a factory that takes the sink's own settings and returns a `
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
-    from prometheus_client.core import Metric
-
     from t3probe.metrics.carry import Group
 
 __all__ = ["Batch", "Deliver", "Report"]
@@ -20,7 +18,7 @@ __all__ = ["Batch", "Deliver", "Report"]
 class Batch(NamedTuple):
     """What is to be delivered."""
 
-    families: Sequence[Metric]
+    families: Group
     """What this run alone measured (`t3probe.metrics.families`), or zeros: its counters are
     what it adds. Without the labels of the vantage or the group: they are the sink's."""
     opening: bool = False

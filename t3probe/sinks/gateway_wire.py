@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
 from urllib.parse import quote
+
+import msgspec
 
 from t3probe.bounds import GATEWAY_ANSWER_BYTES, GATEWAY_EXCHANGE_SECONDS, GATEWAY_METRICS_BYTES
 from t3probe.metrics.carry import Group
@@ -32,15 +33,14 @@ PAUSE_SECONDS = 0.15
 TEXT_FORMAT = "text/plain; version=0.0.4; charset=utf-8"
 
 
-@dataclass(frozen=True)
-class Gateway:
+class Gateway(msgspec.Struct, frozen=True):
     """Where a run's group is, and how much time each end of the run may spend on it."""
 
     url: str
     job: str
     vantage: str = ""
     shard: str = ""
-    login: Login = field(default_factory=Login)
+    login: Login = msgspec.field(default_factory=Login)
     start_seconds: float = 1.8
     end_seconds: float = 4.0
 

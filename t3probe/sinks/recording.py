@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
+
+from msgspec.structs import replace
 
 from t3probe import metrics
 from t3probe.metrics import carry as going
@@ -66,10 +67,7 @@ class _Runs:
 
     def add(self, recording: Recording) -> None:
         judged = judge_run(recording.run, recording.observations)
-        own = going.from_metrics(
-            metrics.families(recording.run, recording.observations, judged),
-            self._gateway.upstream_key,
-        )
+        own = metrics.families(recording.run, recording.observations, judged)
         stamp = _stamp(own)
         if stamp >= self._newest[0]:
             self._newest = stamp, own

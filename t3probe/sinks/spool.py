@@ -27,7 +27,6 @@ import re
 import secrets
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -92,8 +91,7 @@ class _State(msgspec.Struct):
     """The highest number that was ever sent with an end that nobody may have seen."""
 
 
-@dataclass(frozen=True)
-class Batch:
+class Batch(msgspec.Struct, frozen=True):
     """The counts of one run that wait."""
 
     folder: int

@@ -14,19 +14,13 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from t3probe import metrics
 from t3probe.bounds import TEXTFILE_BYTES, TEXTFILE_SECONDS
 from t3probe.files import TooLargeError, clear, read_regular, write_whole
-from t3probe.metrics import carry
-from t3probe.metrics.text import rendered
+from t3probe.metrics import BY_NAME, carry, rendered
 from t3probe.sinks import Batch, Deliver, Report
-
-if TYPE_CHECKING:
-    from prometheus_client.core import Metric
 
 __all__ = ["sink"]
 
@@ -55,7 +49,7 @@ class _Textfile:
 
     def deliver(self, batch: Batch) -> Report:
         """Write, within a second. Never raises for what a disk may do."""
-        own = carry.from_metrics(batch.families, more=self._labels)
+        own = carry.labelled(batch.families, self._labels)
         if batch.opening:
             self._zeros = own
         if not batch.correction:
@@ -111,14 +105,12 @@ class _Textfile:
         if batch.correction:
             whole = {**self._written, **own}
         else:
-            families, trouble = _read(file)
-            there = carry.standing(families, own)
+            there, trouble = _standing(file, own)
             if batch.opening:
                 clear(file)
                 if not carry.missing(own, there):
                     return Report(True, f"{file}: every series is there already", there)
-                families, trouble = _read(file, upstreams=True)
-                there = carry.standing(families, own)
+                there, trouble = _standing(file, own, upstreams=True)
             whole = (carry.filled if batch.opening else carry.continued)(there, own)
         # node_exporter is another user.
         write_whole(file, rendered(whole), mode=0o644, sync=True)
@@ -128,8 +120,8 @@ class _Textfile:
         return Report(True, f"{file}: wrote {number} series{trouble}", known)
 
 
-def _read(file: Path, upstreams: bool = False) -> tuple[list[Metric], str]:
-    """What the file holds, and what to say when that cannot be read.
+def _standing(file: Path, own: carry.Group, upstreams: bool = False) -> tuple[carry.Group, str]:
+    """What stands in the file, and what to say when that cannot be read.
 
     The gauges of upstreams, which may be ten thousand, only where they are asked for: nothing
     in them goes on from run to run.
@@ -138,28 +130,20 @@ def _read(file: Path, upstreams: bool = False) -> tuple[list[Metric], str]:
     try:
         text = read_regular(file, TEXTFILE_BYTES).decode("utf-8")
     except FileNotFoundError:
-        return [], ""
+        return {}, ""
     except PermissionError:
-        return [], f"; what was there may not be read, {again}"
+        return {}, f"; what was there may not be read, {again}"
     except TooLargeError:
-        return [], f"; found more than {TEXTFILE_BYTES} bytes there, which are not ours, {again}"
+        return {}, f"; found more than {TEXTFILE_BYTES} bytes there, which are not ours, {again}"
     except UnicodeDecodeError:
-        return [], f"; what was there is no text, {again}"
+        return {}, f"; what was there is no text, {again}"
     if not upstreams:
         lines = text.split("\n")
         text = "\n".join([one for one in lines if not one.startswith(UPSTREAMS)])
-    try:
-        return _parsed(text), ""
-    except Exception as error:  # the parser raises whatever the damage leads to
-        return [], f"; what was there is damaged ({type(error).__name__}), {again}"
-
-
-def _parsed(text: str) -> list[Metric]:
     from prometheus_client.parser import text_string_to_metric_families
 
-    return _ours(text_string_to_metric_families(text))
-
-
-def _ours(families: Iterable[Metric]) -> list[Metric]:
-    known = {name.removesuffix("_total") for name in metrics.BY_NAME}
-    return [one for one in families if one.name in known]
+    try:
+        there = carry.standing(text_string_to_metric_families(text), own)
+    except Exception as error:  # the parser raises whatever the damage leads to
+        return {}, f"; what was there is damaged ({type(error).__name__}), {again}"
+    return {name: family for name, family in there.items() if name in BY_NAME}, ""

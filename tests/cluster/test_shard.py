@@ -86,8 +86,8 @@ def test_another_shard_has_no_counters_of_legs() -> None:
     whole = deployment(2, [(), (), ()])
     first, second = (sharded(whole, Shard(index, 2)) for index in (0, 1))
     labelled = [
-        {sample.labels["leg"] for family in zeros(part) for sample in family.samples
-         if "leg" in sample.labels}
+        {value for family in zeros(part).values() for key in family.series
+         for label, value in key if label == "leg"}
         for part in (first, second)
     ]  # fmt: skip
     assert labelled == [{"leg0", "leg1"}, set()]

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from prometheus_client.core import Metric
 from prometheus_client.parser import text_string_to_metric_families
 
 from t3probe import metrics
@@ -152,7 +151,7 @@ def _upstream(name: str, run: Run) -> Observation:
     )  # fmt: skip
 
 
-def _families(run: Run) -> list[Metric]:
+def _families(run: Run) -> carry.Group:
     record = RunRecord(
         deployment="made-up",
         segments=SEGMENTS,
@@ -187,7 +186,7 @@ def _delivered() -> Iterator[tuple[Run, Mapping[Key, float]]]:
     """Each run and what stands in the gateway after it."""
     before: carry.Group = {}
     for run in RUNS:
-        before = carry.continued(before, carry.from_metrics(_families(run)))
+        before = carry.continued(before, _families(run))
         text = rendered(before).decode()
         yield (
             run,

@@ -6,14 +6,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from prometheus_client.core import (
-    CounterMetricFamily,
-    GaugeMetricFamily,
-    HistogramMetricFamily,
-    Metric,
-)
 from prometheus_client.parser import text_string_to_metric_families
 
+from t3probe.metrics.carry import (
+    DISCONNECTS,
+    LOST,
+    OVERLAPPED,
+    RUN_TIMESTAMP,
+    Family,
+    Group,
+    Histogram,
+)
 from t3probe.sinks import Batch, Report
 from t3probe.sinks.gateway_client import Login, Site
 from t3probe.sinks.pushgateway import Gateway, Pushgateway
@@ -30,29 +33,29 @@ def run_families(
     drops: Mapping[tuple[str, str], int] | None = None,
     trips: Mapping[str, list[float]] | None = None,
     stamp: float | None = None,
-) -> list[Metric]:
+) -> Group:
     """What a run says; without a stamp, the zeros of a start."""
-    counter = CounterMetricFamily("t3probe_disconnects", "Drops.", labels=["leg", "reason"])
-    rtt = HistogramMetricFamily("t3probe_rtt_seconds", "Round trips.", labels=["leg"])
+    counter, rtt = Family("counter", "Drops."), Family("histogram", "Round trips.")
     for leg in LEGS:
         for reason in REASONS:
-            counter.add_metric([leg, reason], (drops or {}).get((leg, reason), 0))
+            key = ("leg", leg), ("reason", reason)
+            counter.series[key] = float((drops or {}).get((leg, reason), 0))
         seen = (trips or {}).get(leg, [])
-        buckets = [(repr(one), float(sum(trip <= one for trip in seen))) for one in BOUNDS]
-        rtt.add_metric([leg], [*buckets, ("+Inf", float(len(seen)))], sum(seen))
-    families: list[Metric] = [
-        counter,
-        rtt,
-        CounterMetricFamily("t3probe_counts_lost", "Lost.", value=0),
-        CounterMetricFamily("t3probe_runs_overlapped", "Overlapped.", value=0),
-    ]
+        steps = tuple(float(sum(trip <= one for trip in seen)) for one in BOUNDS)
+        rtt.series[("leg", leg),] = Histogram(BOUNDS, steps, float(len(seen)), float(sum(seen)))
+    group = {
+        DISCONNECTS: counter,
+        "t3probe_rtt_seconds": rtt,
+        LOST: Family("counter", "Lost.", {(): 0.0}),
+        OVERLAPPED: Family("counter", "Overlapped.", {(): 0.0}),
+    }
     if stamp is not None:
-        connected = GaugeMetricFamily("t3probe_connected", "Connected.", labels=["leg"])
-        for leg in LEGS:
-            connected.add_metric([leg], float(not any(k[0] == leg for k in drops or {})))
-        when = GaugeMetricFamily("t3probe_run_timestamp_seconds", "When.", value=stamp)
-        families += [connected, when]
-    return families
+        broken = {leg for leg, _ in drops or {}}
+        group["t3probe_connected"] = Family(
+            "gauge", "Connected.", {(("leg", leg),): float(leg not in broken) for leg in LEGS}
+        )
+        group[RUN_TIMESTAMP] = Family("gauge", "When.", {(): float(stamp)})
+    return group
 
 
 Series = tuple[str, tuple[tuple[str, str], ...]]

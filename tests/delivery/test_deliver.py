@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import delivery_servers as servers
@@ -20,6 +22,29 @@ from t3probe.sinks.gateway_wire import Gateway
 from t3probe.timing import SystemClock
 
 DROP = (LEGS[0], REASONS[0])
+DELIVERS = """
+import sys
+from pathlib import Path
+from t3probe.config.types import Delivery, Deployment, Leg
+from t3probe.deliver import end_of_run, gateway_of, start_of_run
+from t3probe.metrics import families, zeros
+from t3probe.metrics.sheet import Sheet
+from t3probe.observation import Observation, RunRecord
+from t3probe.verdict import judge_run
+from t3probe.watch.snapshot import Snapshot
+
+url, results = sys.argv[1:]
+leg = Leg(name="web", kind="http", path=("a",))
+one = Deployment(name="d", file="d", segments=("a",), legs=(leg,), delivery=Delivery(gateway=url))
+seen = Observation(leg="web", kind="http", path=("a",), outcome="passed", level="hold")
+run = RunRecord(segments=("a",), started_at=1.7e9)
+judged = judge_run(run, [seen])
+gateway = gateway_of(one, vantage="", environ={})
+begun = start_of_run(one, gateway, zeros(one), vantage="", results=Path(results), environ={})
+print(end_of_run(begun, families(run, [seen], judged), ok=True).delivered)
+print(b"run_timestamp_seconds 1.7e+09" in Snapshot(run, (seen,), judged, Sheet()).text())
+print("prometheus_client" in sys.modules)
+"""
 
 
 def deployment(**delivery: str | None) -> Deployment:
@@ -64,6 +89,17 @@ def test_everything_delivered(tmp_path: Path, gateway: RealGateway) -> None:
         assert json.loads(body) == {"OK": False, "Errors": ["internal: failed"]}
     assert 'vantage="cluster"' in (tmp_path / "t3.prom").read_text()
     assert 'vantage="cluster"} 2' in gateway.exposition()
+
+
+def test_neither_a_push_nor_the_held_mode_needs_the_client_library(
+    tmp_path: Path, gateway: RealGateway
+) -> None:
+    """Its import would be a large part of what a push costs."""
+    told = subprocess.run(
+        [sys.executable, "-c", DELIVERS, gateway.url, str(tmp_path)], capture_output=True, text=True
+    )
+    assert (told.stdout.split(), told.stderr) == (["True", "True", "False"], "")
+    assert 't3probe_segment_state{instance="",job="t3-probe"' in gateway.exposition()
 
 
 def test_not_delivered_makes_no_heartbeat_and_kuberhealthy_is_told(tmp_path: Path) -> None:

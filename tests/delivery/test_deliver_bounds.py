@@ -116,7 +116,7 @@ def test_the_end_takes_five_seconds_at_most_and_helpers_one_each(
     helpers = Helpers(clock, monkeypatch)
     started = delivering(clock, heartbeat_url="http://127.0.0.1:1/x")
     started.environ = {"KH_REPORTING_URL": DEAD}
-    end_of_run(started, [], ok=True)
+    end_of_run(started, {}, ok=True)
     assert [name for name, _ in helpers.told] == ["kuberhealthy", "heartbeat"]
     assert all(0.5 < seconds <= 1 for _, seconds in helpers.told)
     assert clock.monotonic() <= 2
@@ -137,8 +137,8 @@ def test_a_gateway_leaves_time_for_what_comes_after_it() -> None:
 def test_seconds_are_the_callers_where_given(clock: FakeClock, tmp_path: Path) -> None:
     sink = Slow(clock)
     started = delivering(clock, sink)
-    end_of_run(started, [], ok=True, seconds=0.5)
-    correct(started, [], 0.25)
+    end_of_run(started, {}, ok=True, seconds=0.5)
+    correct(started, {}, 0.25)
     assert [one.seconds for one in sink.seen] == [0.5, 0.25]
 
 
@@ -156,7 +156,7 @@ def test_a_start_without_time_is_no_failure_that_is_said(
             one, None, [], vantage="", results=tmp_path, environ={}, clock=clock, seconds=seconds
         )
         assert [report.ok for report in started.opened] == [ok]
-        said = end_of_run(started, [], ok=True).sentences
+        said = end_of_run(started, {}, ok=True).sentences
         assert ("start False" in said) == (not ok)
 
 
@@ -246,7 +246,7 @@ def test_no_helper_without_its_url(clock: FakeClock, monkeypatch: pytest.MonkeyP
 def test_a_correction_goes_where_the_results_are(clock: FakeClock) -> None:
     reached, missed = Slow(clock), Slow(clock, end=False)
     started = delivering(clock, missed, reached)
-    end_of_run(started, [], ok=True)
+    end_of_run(started, {}, ok=True)
     families = run_families()
     assert correct(started, families, 1.0) == []
     assert len(missed.seen) == 1
@@ -259,8 +259,8 @@ def test_a_correction_goes_where_the_results_are(clock: FakeClock) -> None:
 
 def test_only_a_correction_that_failed_is_said(clock: FakeClock) -> None:
     started = delivering(clock, Slow(clock), Slow(clock, corrected=False))
-    end_of_run(started, [], ok=True)
-    assert correct(started, [], 1.0) == ["correction False"]
+    end_of_run(started, {}, ok=True)
+    assert correct(started, {}, 1.0) == ["correction False"]
 
 
 # -- where to -----------------------------------------------------------------------------------

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from delivery_runs import LEGS, REASONS, run_families, spool
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from msgspec.structs import replace
 
 from t3probe.metrics import carry as going
 from t3probe.metrics.carry import DISCONNECTS, LOST, OVERLAPPED, Family, Group
@@ -76,7 +76,7 @@ def start(one: Pushgateway) -> Report:
 
 
 def end(one: Pushgateway, drops: Any = None, stamp: float = 1.0, more: Any = ()) -> Report:
-    return one(Batch([*run_families(drops, {}, stamp), *more]))
+    return one(Batch({**run_families(drops, {}, stamp), **dict(more)}))
 
 
 def whole(groups: Groups, memory: Spool | None, drops: Any = None, stamp: float = 1.0) -> Report:
@@ -165,10 +165,11 @@ def test_doubt_about_one_push_is_none_about_the_next(groups: Groups, tmp_path: P
 # -- series that nobody has seen ---------------------------------------------------------------
 
 
-def without(leg: str, families: list[Metric]) -> list[Metric]:
-    for one in families:
-        one.samples = [sample for sample in one.samples if sample.labels.get("leg") != leg]
-    return families
+def without(leg: str, families: Group) -> Group:
+    return {
+        name: replace(one, series={k: v for k, v in one.series.items() if ("leg", leg) not in k})
+        for name, one in families.items()
+    }
 
 
 @pytest.mark.parametrize("keep", [False, None])
@@ -317,10 +318,9 @@ def test_waiting_drops_of_a_leg_that_left_are_lost(groups: Groups, tmp_path: Pat
 # -- upstreams beside it -------------------------------------------------------------------------
 
 
-def upstream(value: float = 1.0) -> list[Metric]:
-    one = GaugeMetricFamily("t3probe_backend_reachable", "Reachable.", labels=["backend"])
-    one.add_metric(["envoy-db"], value)
-    return [one]
+def upstream(value: float = 1.0) -> Group:
+    family = Family("gauge", "Reachable.", {(("backend", "envoy-db"),): value})
+    return {"t3probe_backend_reachable": family}
 
 
 def test_upstreams_have_a_group_of_their_own_and_leave_it_empty(groups: Groups) -> None:
@@ -382,15 +382,15 @@ def test_a_correction_replaces_gauges_and_leaves_the_rest(groups: Groups) -> Non
     one = push(groups)
     start(one)
     end(one, {DROP: 2}, 1.0)
-    gauge = GaugeMetricFamily("t3probe_run_complete", "Complete.", value=0.0)
-    report = one(Batch([gauge], correction=True, seconds=1.0))
+    gauge = {"t3probe_run_complete": Family("gauge", "Complete.", {(): 0.0})}
+    report = one(Batch(gauge, correction=True, seconds=1.0))
     assert report == Report(True, "the gateway at 127.0.0.1:1: corrected t3probe_run_complete")
     assert groups.writes[-1] == "POST"
     assert groups.total("t3probe_run_complete") == 0
     assert "t3probe_run_complete" in groups.main
     assert groups.total(DISCONNECTS) == 2
     groups.refuses = {"POST"}
-    report = one(Batch([gauge], correction=True, seconds=1.0))
+    report = one(Batch(gauge, correction=True, seconds=1.0))
     words = "refuses it; t3probe_run_complete there was not corrected"
     assert report == Report(False, f"the gateway at 127.0.0.1:1 {words}")
 
@@ -418,10 +418,9 @@ def test_a_folder_that_fails_in_the_middle_is_said(
 def test_the_help_of_what_the_delivery_counts_itself(groups: Groups) -> None:
     """Runs whose families lack the two counts of the delivery get them all the same."""
     one = push(groups)
-    counter = CounterMetricFamily("t3probe_disconnects", "Drops.", labels=["leg", "reason"])
-    counter.add_metric(DROP, 0)
-    one(Batch([counter], opening=True))
-    one(Batch([counter]))
+    counter = going.counter(DISCONNECTS, 0.0, (("leg", DROP[0]), ("reason", DROP[1])))
+    one(Batch(counter, opening=True))
+    one(Batch(counter))
     assert {LOST, OVERLAPPED} <= groups.main.keys()
     assert groups.main[LOST] == Family("counter", groups.main[LOST].help, {(): 0.0})
 

@@ -10,9 +10,8 @@ import pytest
 from delivery_programs import RealGateway
 from delivery_runs import DEAD, LEGS, REASONS, OneRun, Scraper, run_families, spool
 from delivery_servers import answering, forwarding, serving
-from prometheus_client.core import GaugeMetricFamily
 
-from t3probe.metrics.carry import DISCONNECTS, LOST, OVERLAPPED
+from t3probe.metrics.carry import DISCONNECTS, LOST, OVERLAPPED, Family, key_of
 from t3probe.sinks import Batch
 
 DROP = (LEGS[0], REASONS[0])
@@ -199,8 +198,7 @@ def test_the_start_keeps_what_is_there(gateway: RealGateway) -> None:
     again = OneRun(gateway.url)
     assert "every series is there" in again.start().sentence
     families = run_families()
-    more = families[0].samples[0]._replace(labels={"leg": "new", "reason": "io_error"}, value=0)
-    families[0].samples.append(more)
+    families[DISCONNECTS].series[("leg", "new"), ("reason", "io_error")] = 0.0
     assert "wrote 1 missing series at 0" in again.push(Batch(families, opening=True)).sentence
     after = Scraper()
     after.scrape(gateway.exposition())
@@ -211,11 +209,9 @@ def test_the_start_keeps_what_is_there(gateway: RealGateway) -> None:
 
 def test_a_leg_that_is_gone_leaves_and_the_last_drop_stays(gateway: RealGateway) -> None:
     run = OneRun(gateway.url)
-    last = GaugeMetricFamily("t3probe_last_disconnect_timestamp", "When.", labels=["leg"])
-    for leg in ("gone", LEGS[0]):
-        last.add_metric([leg], 5.0)
+    last = Family("gauge", "When.", {(("leg", leg),): 5.0 for leg in ("gone", LEGS[0])})
     run.push(Batch(run_families(stamp=10)))
-    run.push(Batch([*run_families(stamp=11), last]))
+    run.push(Batch({**run_families(stamp=11), "t3probe_last_disconnect_timestamp": last}))
     run.push(Batch(run_families(stamp=12)))
     text = gateway.exposition()
     assert f'leg="{LEGS[0]}",vantage="cluster"}} 5' in text
@@ -223,12 +219,10 @@ def test_a_leg_that_is_gone_leaves_and_the_last_drop_stays(gateway: RealGateway)
 
 
 def test_upstreams_have_a_group_beside(gateway: RealGateway) -> None:
-    reach = GaugeMetricFamily(
-        "t3probe_backend_reachable", "Reachable.", labels=["route", "listen_port", "backend"]
-    )
-    reach.add_metric(["a/b", "80", 'x"\\\n'], 1)
+    place = key_of({"route": "a/b", "listen_port": "80", "backend": 'x"\\\n'})
+    reach = Family("gauge", "Reachable.", {place: 1.0})
     run = OneRun(gateway.url)
-    run.push(Batch([*run_families(stamp=10), reach]))
+    run.push(Batch({**run_families(stamp=10), "t3probe_backend_reachable": reach}))
     text = gateway.exposition()
     wanted = 't3probe_backend_reachable{backend="x\\"\\\\\\n",instance="",job="t3-probe",'
     assert wanted + 'listen_port="80",part="upstreams",route="a/b",vantage="cluster"} 1' in text
@@ -255,7 +249,7 @@ def test_any_vantage_finds_its_group_again(vantage: str, gateway: RealGateway) -
 
 def test_a_conflict_of_types_is_one_sentence(gateway: RealGateway, tmp_path: Path) -> None:
     other = OneRun(gateway.url, vantage="elsewhere")
-    other.push(Batch([GaugeMetricFamily("t3probe_disconnects_total", "Not a counter.", value=1)]))
+    other.push(Batch({DISCONNECTS: Family("gauge", "Not a counter.", {(): 1.0})}))
     run = OneRun(gateway.url, spool(tmp_path / "spool"))
     assert "400" in run.start().sentence
     report = run.end({DROP: 2})

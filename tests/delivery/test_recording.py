@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from xml.sax.saxutils import quoteattr
@@ -12,12 +11,13 @@ from xml.sax.saxutils import quoteattr
 import pytest
 from delivery_programs import RealGateway
 from delivery_runs import DEAD, Scraper
+from msgspec.structs import replace
 
-from t3probe.deliver import push_recording
 from t3probe.metrics.carry import DISCONNECTS
 from t3probe.observation import Beat, Drop, Observation, RunRecord
 from t3probe.record import RecordError, Recording, leg_property, record_line, run_property
 from t3probe.sinks.gateway_wire import Gateway, Wire
+from t3probe.sinks.recording import push_recording
 
 OTHER = """<?xml version="1.0"?>
 <testsuites><testsuite name="s" tests="5"><properties/>

@@ -84,7 +84,7 @@ class OneRun:
 
 
 def names(batch: Batch) -> set[str]:
-    return {one.name for one in batch.families}
+    return set(batch.families)
 
 
 @pytest.mark.parametrize(
@@ -143,9 +143,8 @@ def test_zeros_first_then_what_was_measured(kept: Kept, tmp_path: Path) -> None:
     assert end.seconds is not None
     assert 4 < end.seconds <= 5
     assert "t3probe_segment_state" in names(end)
-    drops = [one for family in end.families for one in family.samples
-             if one.name == "t3probe_disconnects_total" and one.value]  # fmt: skip
-    assert [(one.labels["leg"], one.value) for one in drops] == [("web", 1)]
+    drops = end.families["t3probe_disconnects_total"].series
+    assert [(dict(key)["leg"], value) for key, value in drops.items() if value] == [("web", 1)]
     assert (run.ship.delivered, run.ship.sentences) == (True, ("well True",))
 
 
@@ -216,7 +215,7 @@ def test_a_correction_takes_back_that_the_run_was_complete(kept: Kept, tmp_path:
     last = kept.seen[-1]
     assert last.correction
     assert names(last) == {shipping.RUN_COMPLETE}
-    assert [one.value for one in last.families[0].samples] == [0]
+    assert last.families[shipping.RUN_COMPLETE].series == {(): 0}
     assert run.ship.sentences == ("well False", "well True")  # what went wrong comes first
     assert last.seconds is not None
     assert 0 < last.seconds <= 0.5

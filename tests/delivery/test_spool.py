@@ -113,8 +113,7 @@ def test_drops_of_a_leg_that_left_are_lost(tmp_path: Path, gateway: RealGateway)
     whole_run(gateway.url, tmp_path / "s", True, 0, 1.0)
     scraper.scrape(gateway.exposition())
     families = run_families({}, {}, 2.0)
-    first = families[0].samples[0]
-    families[0].samples.append(first._replace(labels={"leg": "gone", "reason": "x"}, value=3))
+    families[DISCONNECTS].series[("leg", "gone"), ("reason", "x")] = 3.0
     OneRun(DEAD, memory).push(Batch(families))
     whole_run(gateway.url, tmp_path / "s", True, 0, 3.0)
     scraper.scrape(gateway.exposition())
@@ -158,7 +157,7 @@ def test_a_folder_in_use_is_not_waited_for_long(tmp_path: Path) -> None:
 def test_the_folder_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(spooling, "SPOOL_FILES", 2)
     memory = spool(tmp_path)
-    run = going.from_metrics(run_families({DROP: 2}, {"internal": [1.0]}))
+    run = run_families({DROP: 2}, {"internal": [1.0]})
     for _ in range(3):
         memory.add(run)
     kept = [one.counts for one in memory.waiting()]
@@ -172,7 +171,7 @@ def test_marks_are_bounded_and_newest_first(tmp_path: Path) -> None:
     for number in range(SLOTS + 2):
         memory = spool(tmp_path / str(number))
         memory.folder.mkdir()
-        memory.add(going.from_metrics(run_families({DROP: 2})))
+        memory.add(run_families({DROP: 2}))
         marks = spooling.marked(marks, memory.waiting())
         assert next(iter(marks)) == memory.waiting()[0].folder
         assert spooling.read_marks(spooling.mark_group(marks)) == marks
@@ -189,12 +188,12 @@ def test_no_number_is_used_twice(tmp_path: Path) -> None:
     memory = spool(tmp_path)
     numbers = []
     for _ in range(3):
-        batch = memory.add(going.from_metrics(run_families({DROP: 1})))
+        batch = memory.add(run_families({DROP: 1}))
         assert batch is not None
         numbers.append(batch.number)
         memory.remove([batch])
     assert numbers == [1, 2, 3]
     os.unlink(tmp_path / "state.json")
-    other = memory.add(going.from_metrics(run_families({DROP: 1})))
+    other = memory.add(run_families({DROP: 1}))
     assert other is not None
     assert (other.number, other.folder == batch.folder) == (1, False)

@@ -19,7 +19,7 @@ DROP = (LEGS[0], REASONS[0])
 
 
 def counts(drops: int = 2, trips: int = 1) -> Group:
-    return going.from_metrics(run_families({DROP: drops}, {LEGS[0]: [0.25] * trips}))
+    return run_families({DROP: drops}, {LEGS[0]: [0.25] * trips})
 
 
 def test_counts_come_back_as_they_were(tmp_path: Path) -> None:

@@ -11,8 +11,8 @@ import pytest
 from delivery_programs import RealPrometheus, program
 from delivery_runs import LEGS, REASONS, run_families
 from delivery_servers import answering, serving
-from prometheus_client.core import GaugeMetricFamily
 
+from t3probe.metrics.carry import Family
 from t3probe.sinks import Batch, textfile
 from t3probe.timing import SystemClock
 
@@ -39,12 +39,12 @@ def documented() -> str:
 
 def exposed(file: Path, vantage: dict[str, str]) -> bytes:
     """What node_exporter shows when a run wrote the file: its own metrics, and the file's."""
-    state = GaugeMetricFamily("t3probe_segment_state", "State.", labels=["segment", "state"])
-    state.add_metric(["tunnel", "convicted"], 1)
+    state = Family("gauge", "State.", {(("segment", "tunnel"), ("state", "convicted")): 1.0})
     deliver = textfile.sink(file, vantage)
     assert deliver(Batch(run_families(), opening=True)).ok
     now = SystemClock().wall()
-    assert deliver(Batch([*run_families({(LEGS[0], REASONS[0]): 2}, {}, now), state])).ok
+    families = {**run_families({(LEGS[0], REASONS[0]): 2}, {}, now), "t3probe_segment_state": state}
+    assert deliver(Batch(families)).ok
     return OTHERS.encode() + file.read_bytes()
 
 

@@ -212,14 +212,12 @@ def _pushed() -> Iterator[tuple[float, Mapping[Key, float]]]:
     yield START, {}
     for one in recordings():
         run = one.run
-        own = carry.from_metrics(
-            metrics.families(run, one.observations, judge_run(run, one.observations))
-        )
+        own = metrics.families(run, one.observations, judge_run(run, one.observations))
         if run.started_at == at(GATEWAY_LOST):
             group = {}
             yield run.started_at - 10, {}
         if not group:
-            group = carry.from_metrics(metrics.zeros(T3, VANTAGE))
+            group = metrics.zeros(T3, VANTAGE)
             yield run.started_at + 1, _scraped(group)
         group = carry.continued(group, own)
         yield run.started_at + run.duration_seconds, _scraped(group)

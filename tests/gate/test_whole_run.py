@@ -188,13 +188,11 @@ def test_people_read_the_same_verdict_everywhere() -> None:
 
 def test_machines_read_the_same_verdict_everywhere() -> None:
     assert JUDGED.to_dict()["convicted"] == ["doh", "tunnel"]
-    states = {
-        one.labels["segment"]: one.labels["state"]
-        for family in families(BOTH.run, BOTH.observations, JUDGED)
-        for one in family.samples
-        if one.name == "t3probe_segment_state" and one.value
-    }
-    assert {one for one in states if states[one] == "convicted"} == {"doh", "tunnel"}
+    states = families(BOTH.run, BOTH.observations, JUDGED)["t3probe_segment_state"].series
+    convicted = [
+        dict(key) for key, value in states.items() if value and ("state", "convicted") in key
+    ]
+    assert {one["segment"] for one in convicted} == {"doh", "tunnel"}
     found = compare(run(at=STARTED - 60), BOTH)
     assert {one.segment for one in found.regressions} == {"doh", "tunnel"}
     assert headline(found) == "regression: doh, tunnel cleared before, convicted after"

@@ -12,7 +12,6 @@ from mcp_asking import Asked
 from mcp_runs import BROKEN_TUNNEL, NOW, THREE_DOWN, down, recording, upstream
 
 from t3probe import metrics
-from t3probe.metrics import carry
 from t3probe.observation import Observation
 from t3probe.sinks.gateway_client import Budget
 from t3probe.sinks.gateway_group import split
@@ -34,8 +33,7 @@ def push(real: RealGateway, vantage: str, seen: Sequence[Observation]) -> Gatewa
     gateway = Gateway(real.url, "t3-probe", vantage)
     run = recording(seen)
     judged = judge_run(run.run, run.observations)
-    group = carry.from_metrics(metrics.families(run.run, run.observations, judged))
-    main, beside = split(group)
+    main, beside = split(metrics.families(run.run, run.observations, judged))
     budget = Budget(SystemClock(), 20.0)
     Wire(gateway).write("PUT", gateway.key, main, budget)
     Wire(gateway).write("PUT", gateway.upstream_key, beside, budget)

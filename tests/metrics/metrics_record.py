@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from pathlib import Path
 
-from prometheus_client.core import Metric
 from prometheus_client.parser import text_string_to_metric_families
 
 from t3probe import metrics
@@ -153,18 +151,21 @@ DEPLOYMENT = Deployment(
 )
 
 
-def recorded(run: RunRecord = RUN, seen: tuple[Observation, ...] = SEEN) -> list[Metric]:
+def recorded(run: RunRecord = RUN, seen: tuple[Observation, ...] = SEEN) -> carry.Group:
     """The families of a run."""
     return metrics.families(run, seen, judge_run(run, seen))
 
 
-def values(families: Iterable[Metric] | carry.Group) -> dict[str, float]:
-    """Every sample of families, or of a group as it is written, as `name label=value …`."""
-    if isinstance(families, dict):
-        families = text_string_to_metric_families(rendered(families).decode())
+def values(group: carry.Group) -> dict[str, float]:
+    """Every sample of a group as it is written."""
+    return values_in(rendered(group).decode())
+
+
+def values_in(text: str) -> dict[str, float]:
+    """Every sample of a text, as `name label=value …`."""
     return {
         sample.name
         + "".join(f" {key}={value}" for key, value in sorted(sample.labels.items())): sample.value
-        for one in families
+        for one in text_string_to_metric_families(text)
         for sample in one.samples
     }

@@ -8,16 +8,15 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from t3probe import metrics
 from t3probe.metrics import baselines, carry
-from t3probe.metrics.baselines import BASELINE
-from t3probe.metrics.carry import Family, Group, from_metrics
+from t3probe.metrics.carry import BASELINE, Family, Group, labelled
 from t3probe.metrics.text import rendered
 from t3probe.observation import Baseline, Observation
 
-ZEROS = from_metrics(metrics.zeros(DEPLOYMENT))
+ZEROS = metrics.zeros(DEPLOYMENT)
 
 
 def group(*seen: Observation) -> Group:
-    return from_metrics(recorded(RUN, seen))
+    return recorded(RUN, seen)
 
 
 def test_a_group_that_nobody_could_read_tells_nothing() -> None:
@@ -41,7 +40,7 @@ def test_the_histogram_and_the_gauge_are_read() -> None:
 
 
 def test_they_are_read_from_a_files_text_with_its_labels_too() -> None:
-    own = from_metrics(recorded(RUN, (INTERNAL,)), more={"vantage": "attic"})
+    own = labelled(recorded(RUN, (INTERNAL,)), {"vantage": "attic"})
     families = text_string_to_metric_families(rendered(own).decode())
     assert baselines(carry.standing(families, own)) == baselines(group(INTERNAL))
 

@@ -6,12 +6,12 @@ import re
 
 import pytest
 from metrics_record import CLOUDFLARE, DEPLOYMENT, INTERNAL, RUN, recorded, values
-from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.core import Metric
 from prometheus_client.parser import text_string_to_metric_families
 
 from t3probe import metrics
 from t3probe.metrics import carry
-from t3probe.metrics.carry import Group, from_metrics
+from t3probe.metrics.carry import Family, Group
 from t3probe.metrics.text import rendered
 from t3probe.observation import Observation
 
@@ -19,27 +19,26 @@ LAST = "t3probe_last_disconnect_timestamp leg=cloudflare"
 DROPPED = "t3probe_disconnects_total leg=cloudflare reason=closed_by_peer"
 RTT = "t3probe_rtt_seconds"
 CALM = Observation(leg="cloudflare", kind="ws_echo", path=("wan",), outcome="inconclusive")
-ZEROS = from_metrics(metrics.zeros(DEPLOYMENT))
+ZEROS = metrics.zeros(DEPLOYMENT)
 
 
 def of(text: str) -> list[Metric]:
     return list(text_string_to_metric_families(text))
 
 
-def after(text: str, fresh: list[Metric]) -> dict[str, float]:
+def after(text: str, fresh: Group) -> dict[str, float]:
     """What is written when a file holds the text."""
-    own = from_metrics(fresh)
-    return values(carry.continued(carry.standing(of(text), own), own))
+    return values(carry.continued(carry.standing(of(text), fresh), fresh))
 
 
-def text_of(families: list[Metric]) -> str:
-    return metrics.exposition(families).decode()
+def text_of(group: Group) -> str:
+    return rendered(group).decode()
 
 
 def test_counters_and_histograms_are_added_and_gauges_are_the_newer() -> None:
     fresh = recorded()
     twice = after(text_of(fresh), fresh)
-    gauges = {name for one in fresh if one.type == "gauge" for name in values([one])}
+    gauges = values({name: one for name, one in fresh.items() if one.kind == "gauge"})
     for name, value in values(fresh).items():
         assert twice[name] == (value if name in gauges else 2 * value), name
     assert twice.keys() == values(fresh).keys()
@@ -56,26 +55,25 @@ def test_the_last_disconnect_outlives_runs_without_one_but_not_the_leg() -> None
     assert after(before, recorded(RUN, (CALM,)))[LAST] == RUN.started_at + 21
     assert LAST not in after(before, recorded(RUN, (INTERNAL,)))
     later = recorded()
-    last = next(one for one in later if one.name == "t3probe_last_disconnect_timestamp")
-    last.samples = [last.samples[0]._replace(value=5e9)]
+    last = later["t3probe_last_disconnect_timestamp"]
+    last.series = dict.fromkeys(last.series, 5e9)
     assert after(text_of(later), recorded())[LAST] == RUN.started_at + 21
     assert after(text_of(later), recorded(RUN, (CALM,)))[LAST] == 5e9
-    last.samples = [last.samples[0]._replace(value=float("nan"))]
+    last.series = dict.fromkeys(last.series, float("nan"))
     assert LAST not in after(text_of(later), recorded(RUN, (CALM,)))
 
 
 def test_what_is_written_is_in_the_order_of_the_table() -> None:
-    own = from_metrics(recorded(RUN, (CALM,)))
-    kept = carry.continued(from_metrics(recorded()), own)
+    kept = carry.continued(recorded(), recorded(RUN, (CALM,)))
     assert list(kept)[-1] == LAST.partition(" ")[0]
     names = re.findall(r"(?m)^# TYPE (\S+)", rendered(kept).decode())
     assert names == [one for one in metrics.BY_NAME if one in kept]
 
 
 def test_the_last_disconnect_of_another_vantage_is_not_ours() -> None:
-    lan = from_metrics(recorded(), more={"vantage": "lan"})
+    lan = carry.labelled(recorded(), {"vantage": "lan"})
     for vantage, kept in (("lan", True), ("attic", False)):
-        own = from_metrics(recorded(RUN, (CALM,)), more={"vantage": vantage})
+        own = carry.labelled(recorded(RUN, (CALM,)), {"vantage": vantage})
         assert any(LAST in one for one in values(carry.continued(lan, own))) is kept
 
 
@@ -131,11 +129,11 @@ def test_buckets_that_became_fewer_continue() -> None:
 
 
 def test_zeros_fill_only_what_is_missing() -> None:
-    whole = from_metrics(recorded())
+    whole = recorded()
     assert carry.missing(ZEROS, {}) == ZEROS
     assert carry.missing(ZEROS, whole) == {}
     assert carry.filled(whole, ZEROS) == whole
-    part = from_metrics(recorded(RUN, (CLOUDFLARE,)))
+    part = recorded(RUN, (CLOUDFLARE,))
     assert carry.missing(ZEROS, part)
     filled = carry.filled(part, ZEROS)
     assert not carry.missing(ZEROS, filled)
@@ -158,16 +156,14 @@ def test_another_type_and_lacking_buckets_give_way_to_zeros() -> None:
     found = values(carry.filled(there, ZEROS))
     assert found["t3probe_rtt_seconds_count leg=internal"] == 0
     assert found["t3probe_rtt_seconds_count leg=cloudflare"] == 3
-    wrong: Group = from_metrics([GaugeMetricFamily(RTT, "x", value=5)])
+    wrong: Group = {RTT: Family("gauge", "x", {(): 5.0})}
     assert values(carry.filled(wrong, ZEROS)) == values(ZEROS)
 
 
-def test_labels_are_added_and_can_be_left_out_again() -> None:
-    marked = from_metrics(recorded(), more={"vantage": "lan", "leg": "never"})
+def test_labels_are_added_and_a_series_own_label_wins() -> None:
+    marked = carry.labelled(recorded(), {"vantage": "lan", "leg": "never"})
     assert all(("vantage", "lan") in key for one in marked.values() for key in one.series)
     assert (("leg", "internal"), ("vantage", "lan")) in marked[RTT].series
-    text = rendered(marked)
-    assert b'leg="cloudflare",reason="io_error",vantage="lan"' in text
-    again = from_metrics(of(text.decode()), without=("vantage",))
-    assert again["t3probe_connected"] == from_metrics(recorded())["t3probe_connected"]
-    assert all("vantage" not in s.labels for one in recorded() for s in one.samples)
+    assert (("leg", "never"), ("vantage", "lan")) in marked["t3probe_run_complete"].series
+    assert 'leg="cloudflare",reason="io_error",vantage="lan"' in text_of(marked)
+    assert carry.labelled(recorded(), {}) == recorded()

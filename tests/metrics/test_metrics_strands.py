@@ -64,9 +64,9 @@ def test_accepting_is_absent_where_nobody_knows() -> None:
 
 def test_nothing_stands_in_for_accepting_in_a_gateway() -> None:
     """It is absent until a run knows it, and again when a later one does not."""
-    assert "t3probe_accepting" not in {one.name for one in metrics.zeros(DEPLOYMENT)}
-    known = carry.from_metrics(recorded(RUN, (REFUSING,)))
-    unknown = carry.from_metrics(recorded(RUN, (replace(REFUSING, accepting=None),)))
+    assert "t3probe_accepting" not in metrics.zeros(DEPLOYMENT)
+    known = recorded(RUN, (REFUSING,))
+    unknown = recorded(RUN, (replace(REFUSING, accepting=None),))
     name = "t3probe_accepting leg=internal"
     assert values(carry.continued({}, known))[name] == 0
     assert name not in values(carry.continued(known, unknown))

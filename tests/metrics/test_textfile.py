@@ -7,8 +7,7 @@ import stat
 from pathlib import Path
 
 import pytest
-from metrics_record import CLOUDFLARE, DEPLOYMENT, INTERNAL, RUN, recorded, values
-from prometheus_client.parser import text_string_to_metric_families
+from metrics_record import CLOUDFLARE, DEPLOYMENT, INTERNAL, RUN, recorded, values, values_in
 
 from t3probe import metrics
 from t3probe.sinks import Batch, Report, textfile
@@ -18,7 +17,7 @@ DROPPED = "t3probe_disconnects_total leg=cloudflare reason=closed_by_peer vantag
 
 
 def read(file: Path) -> dict[str, float]:
-    return values(list(text_string_to_metric_families(file.read_text(encoding="utf-8"))))
+    return values_in(file.read_text(encoding="utf-8"))
 
 
 def failed(report: Report, file: Path) -> str:

@@ -168,7 +168,8 @@ def counts_in(families: Iterable[Metric], of: Mapping[str, str] | None = None) -
 def recorded_counts(recording: Recording) -> Counts:
     """What a run's record says it counted."""
     run, seen = recording.run, recording.observations
-    return counts_in(metrics.families(run, seen, judge_run(run, seen)))
+    text = metrics.rendered(metrics.families(run, seen, judge_run(run, seen))).decode()
+    return counts_in(text_string_to_metric_families(text))
 
 
 @functools.lru_cache(maxsize=1)

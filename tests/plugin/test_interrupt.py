@@ -12,7 +12,6 @@ from types import SimpleNamespace
 
 import pytest
 from plugin_runner import ENVIRON, ROOT
-from prometheus_client.core import GaugeMetricFamily
 
 from t3probe import deliver
 from t3probe.config import load
@@ -20,6 +19,7 @@ from t3probe.deliver import correct, end_of_run, start_of_run
 from t3probe.interrupt import SIGNALS, Interrupts
 from t3probe.junit import JUnitFile
 from t3probe.metrics import zeros
+from t3probe.metrics.carry import Family
 from t3probe.session import Session
 from t3probe.shipping import Shipping
 from t3probe.sinks import Batch, pushgateway
@@ -200,12 +200,12 @@ def test_no_zeros_for_a_run_that_was_told_to_end_before_it_began(
         deployment, DEAD, zeros(deployment), vantage="", results=tmp_path, environ={}, seconds=0.0
     )
     monkeypatch.undo()
-    ended = end_of_run(begun, [], ok=True, seconds=0.5)
+    ended = end_of_run(begun, {}, ok=True, seconds=0.5)
     assert ended.sentences == (
         "the gateway at 127.0.0.1:1 refuses connections; this run saw no drop, its other counts "
         "are lost",
     )
-    assert correct(begun, [], 0.5) == []  # nobody has what could be wrong
+    assert correct(begun, {}, 0.5) == []  # nobody has what could be wrong
 
 
 @pytest.mark.parametrize(("given", "opening", "used"), [
@@ -222,13 +222,13 @@ def test_a_sink_takes_no_longer_than_it_is_given(
         return Budget(clock, seconds)
 
     monkeypatch.setattr(pushgateway, "Budget", spy)
-    pushgateway.sink(DEAD, None)(Batch([], opening=opening, seconds=given))
+    pushgateway.sink(DEAD, None)(Batch({}, opening=opening, seconds=given))
     assert seen == [used]
 
 
 def test_a_correction_that_fails_is_said() -> None:
-    gauge = GaugeMetricFamily("t3probe_run_complete", "Complete.", value=0)
-    report = pushgateway.sink(DEAD, None)(Batch([gauge], correction=True, seconds=0.5))
+    gauge = {"t3probe_run_complete": Family("gauge", "Complete.", {(): 0.0})}
+    report = pushgateway.sink(DEAD, None)(Batch(gauge, correction=True, seconds=0.5))
     assert report.sentence == (
         "the gateway at 127.0.0.1:1 refuses connections; t3probe_run_complete there was not "
         "corrected"

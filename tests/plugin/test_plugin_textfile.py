@@ -10,20 +10,19 @@ from pathlib import Path
 
 import pytest
 from plugin_runner import Runner
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.parser import text_string_to_metric_families
 
+from t3probe.metrics.carry import DISCONNECTS, Family, Group, counter
 from t3probe.sinks import Batch, textfile
 
 
-def drops(number: float) -> list[Metric]:
-    counter = CounterMetricFamily("t3probe_disconnects", "Drops.", labels=["leg", "reason"])
-    counter.add_metric(["devvm", "io_error"], number)
-    return [counter, complete(1.0)]
+def drops(number: float) -> Group:
+    labels = ("leg", "devvm"), ("reason", "io_error")
+    return {**counter(DISCONNECTS, float(number), labels), **complete(1.0)}
 
 
-def complete(value: float) -> Metric:
-    return GaugeMetricFamily("t3probe_run_complete", "Complete.", value=value)
+def complete(value: float) -> Group:
+    return {"t3probe_run_complete": Family("gauge", "Complete.", {(): value})}
 
 
 def values(file: Path) -> dict[str, float]:
@@ -81,7 +80,7 @@ def test_without_time_nothing_is_written(tmp_path: Path) -> None:
     deliver = textfile.sink(file, {})
     assert not deliver(Batch(drops(0), opening=True, seconds=0.0)).ok
     assert not file.exists()
-    assert deliver(Batch([complete(0.0)])).ok
+    assert deliver(Batch(complete(0.0))).ok
     assert values(file)["t3probe_disconnects_total"] == 0
 
 
@@ -90,7 +89,7 @@ def test_a_correction_replaces_gauges_only(tmp_path: Path) -> None:
     deliver = textfile.sink(file, {"vantage": "attic"})
     deliver(Batch(drops(0), opening=True))
     deliver(Batch(drops(2)))
-    assert deliver(Batch([complete(0.0)], correction=True)).ok
+    assert deliver(Batch(complete(0.0), correction=True)).ok
     assert values(file) == {"t3probe_disconnects_total": 2, "t3probe_run_complete": 0}
     assert file.read_text().count('vantage="attic"') == 2
 

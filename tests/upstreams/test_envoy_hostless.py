@@ -304,13 +304,8 @@ def test_a_session_dials_nothing_for_it() -> None:
     assert judged.verdict.convicted == ("upstream-c-80-no-host",)
     assert judged.verdict.status == "localised"
     families = metrics.families(session.record(), [seen], judged)
-    values = {
-        one.labels["backend"]: one.value
-        for family in families
-        for one in family.samples
-        if one.name == "t3probe_backend_reachable"
-    }
-    assert values == {"no-host": 0}
+    reachable = families["t3probe_backend_reachable"].series
+    assert {dict(key)["backend"]: value for key, value in reachable.items()} == {"no-host": 0}
     views: dict[Any, Any] = {("edge", "c"): ()}
     again = compared(seen, made.legs[-1], {"edge": views}, {"edge": views})
     assert [(one.opinion, one.disagreements) for one in again.views] == [("unhealthy", None)]

@@ -29,6 +29,7 @@ from envoy_real import (
     until,
     write_file,
 )
+from metrics_by_label import numbers
 
 from t3probe import metrics
 from t3probe.config import loads
@@ -215,11 +216,7 @@ def test_the_metrics_of_that_run(real: SimpleNamespace, tmp_path: Path) -> None:
     recording = recorded(tmp_path)
     assert recording is not None
     run, seen = recording.run, recording.observations
-    values = {
-        (one.name, *one.labels.values()): one.value
-        for family in metrics.families(run, seen, judge_run(run, seen))
-        for one in family.samples
-    }
+    values = numbers(metrics.families(run, seen, judge_run(run, seen)))
     name, silent = "t3probe_backend_disagreement", f"127.0.0.1:{real.down}"
     assert values[name, "silent", silent, "envoy_only"] == 1
     assert values[name, "silent", silent, "probe_only"] == 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from metrics_by_label import numbers
 
 from t3probe import metrics
 from t3probe.config.types import Leg, Place
@@ -160,12 +161,8 @@ def test_a_leg_that_no_source_names_stays_as_it_is() -> None:
 
 def families(*several: Observation) -> dict[tuple[str, ...], float]:
     run = RunRecord(segments=())
-    return {
-        (one.name, *one.labels.values()): one.value
-        for family in metrics.families(run, several, judge_run(run, several))
-        for one in family.samples
-        if one.name.startswith("t3probe_backend")
-    }
+    found = numbers(metrics.families(run, several, judge_run(run, several)))
+    return {key: value for key, value in found.items() if key[0].startswith("t3probe_backend")}
 
 
 def test_metrics_of_every_place_and_of_no_claim() -> None:

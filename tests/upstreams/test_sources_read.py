@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from envoy_real import Port, run_checks
+from metrics_by_label import numbers
 from sources_servers import ok, serving, target
 
 from t3probe import metrics
@@ -333,11 +334,7 @@ def test_whether_a_source_could_be_read_as_a_metric(
 ) -> None:
     seen = [Observation(leg="source-a", kind="source", path=(), outcome=outcome, planned=planned)]
     record = RunRecord(segments=())
-    values = {
-        (one.name, *one.labels.values()): one.value
-        for family in metrics.families(record, seen, judge_run(record, seen))
-        for one in family.samples
-    }
+    values = numbers(metrics.families(record, seen, judge_run(record, seen)))
     assert values.get(("t3probe_check_success", "source-a")) == expected
     assert not [key for key in values if "source-a" in key and "check" not in key[0]]
 
