@@ -16,7 +16,8 @@ from urllib.parse import urlsplit
 from t3probe.bounds import ADDRESSES as MAX_ADDRESSES
 from t3probe.config.endpoints import is_address, plain_host
 from t3probe.config.types import Leg
-from t3probe.probes.base import Facts, ProbeError, Probing, Target
+from t3probe.probes.base import Probing
+from t3probe.probes.facts import Facts, ProbeError, Target
 
 __all__ = ["Known", "ResolveError", "Resolver", "disagreement", "split_address", "targets"]
 

@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from t3probe.bounds import TLS_ALERT_SECONDS
-from t3probe.probes.base import Facts, ProbeError, Target
+from t3probe.probes.facts import Facts, ProbeError, Target
 from t3probe.showing import showable
 
 __all__ = [

@@ -193,7 +193,7 @@ NO_BOUNDS = {
     },
     "a size that a protocol has": {"echo/frames.py", "tls.py _RECORD_BYTES"},
     "what a value may be": {
-        "explain/command.py", "prometheus.py LONGEST_SECONDS", "forensics/access.py",
+        "explain/asked.py", "prometheus.py LONGEST_SECONDS", "forensics/access.py",
         "sinks/other_suite.py",
     },
     "how far into a line a rule looks": {"forensics/envoy.py", "forensics/haproxy.py"},

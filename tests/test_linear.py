@@ -23,10 +23,10 @@ from t3probe.bounds import DNS_MESSAGE_BYTES, HTTP_HEADERS_BYTES
 from t3probe.config.types import Sso, UpstreamSource
 from t3probe.echo import frames, head
 from t3probe.explain.moment import TimeError, read_moment
-from t3probe.probes.base import ProbeError
 from t3probe.probes.bodies import as_text, decoded
 from t3probe.probes.cookies import Cookies
 from t3probe.probes.doh import read_message
+from t3probe.probes.facts import ProbeError
 from t3probe.probes.foreign import refusal, spoken
 from t3probe.probes.http_wire import AnswerReader, Headers
 from t3probe.probes.marks import from_a_cache

@@ -21,7 +21,8 @@ from t3probe.config.endpoints import plain_host
 from t3probe.first.row import Row, fine, untold, wrong
 from t3probe.guard import LoopbackOnlyError
 from t3probe.median import median
-from t3probe.probes.base import Collapsed, Facts, ProbeError, Probing, Target
+from t3probe.probes.base import Probing
+from t3probe.probes.facts import Collapsed, Facts, ProbeError, Target
 from t3probe.resolve import ResolveError, Resolver, split_address, targets
 from t3probe.run.controller import Run
 from t3probe.showing import showable

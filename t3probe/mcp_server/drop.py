@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from t3probe.config import DeploymentError
-from t3probe.explain.command import ExplainError, reported
+from t3probe.explain.asked import Asked, ExplainError, reported
 from t3probe.explain.from_prometheus import RUN
 from t3probe.explain.prometheus import Prometheus, PrometheusError, login_from, quoted
 from t3probe.explain.report import Report, to_dict
@@ -60,13 +59,12 @@ def explained(
             else "explain_drop needs recorded runs or Prometheus; start t3probe mcp with --runs or "
             "--prometheus"
         )
-    arguments = argparse.Namespace(
-        at=at, user=list(users), window=window, people=None, runs=there,
-        prometheus=sources.prometheus, deployment=sources.deployment, leg=None, timezone=None,
-        job=sources.job, vantage=sources.vantage, machine=[],
+    asked = Asked(
+        at=at, users=tuple(users), window=window, runs=tuple(there), prometheus=sources.prometheus,
+        deployment=sources.deployment, job=sources.job, vantage=sources.vantage,
     )  # fmt: skip
     try:
-        report = reported(arguments, clock, environ)
+        report = reported(asked, clock, environ)
     except ExplainError as error:
         raise NothingToTellError(_sentence(error)) from error
     if there and sources.runs is not None:

@@ -9,7 +9,8 @@ import socket
 from contextlib import suppress
 
 from t3probe import tcpinfo
-from t3probe.probes.base import Facts, ProbeError, Probing, Target, reason_of_os_error
+from t3probe.probes.base import Probing
+from t3probe.probes.facts import Facts, ProbeError, Target, reason_of_os_error
 
 __all__ = ["connect", "connect_error", "note_addresses"]
 

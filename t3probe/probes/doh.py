@@ -19,16 +19,8 @@ import dns.rrset
 from t3probe.bounds import DNS_MESSAGE_BYTES
 from t3probe.config.endpoints import plain_host
 from t3probe.config.types import Leg
-from t3probe.probes.base import (
-    Collapsed,
-    Echo,
-    Line,
-    ProbeError,
-    Probing,
-    Target,
-    busy,
-    check_route,
-)
+from t3probe.probes.base import Line, Probing, check_route
+from t3probe.probes.facts import Collapsed, Echo, ProbeError, Target, busy
 from t3probe.probes.foreign import refusal
 from t3probe.probes.http import HttpLine
 from t3probe.probes.http_client import Answer, HttpClient

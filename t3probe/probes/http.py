@@ -9,15 +9,8 @@ from __future__ import annotations
 
 from t3probe.config.types import Leg
 from t3probe.observation import TcpSample
-from t3probe.probes.base import (
-    Echo,
-    Line,
-    ProbeError,
-    Probing,
-    Target,
-    check_route,
-    http_reason,
-)
+from t3probe.probes.base import Line, Probing, check_route
+from t3probe.probes.facts import Echo, ProbeError, Target, http_reason
 from t3probe.probes.foreign import refusal
 from t3probe.probes.http_client import Answer, HttpClient
 from t3probe.probes.marks import asked_apart, nearby, new_nonce, replayed

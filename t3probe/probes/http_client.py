@@ -20,14 +20,9 @@ from t3probe import tcpinfo
 from t3probe.bounds import HTTP_PIECE_BYTES
 from t3probe.observation import Reason, TcpSample
 from t3probe.probes import dial
-from t3probe.probes.base import (
-    ProbeError,
-    Probing,
-    Target,
-    busy,
-    http_reason,
-)
+from t3probe.probes.base import Probing
 from t3probe.probes.bodies import decoded
+from t3probe.probes.facts import ProbeError, Target, busy, http_reason
 from t3probe.probes.foreign import spoken
 from t3probe.probes.http_wire import AnswerReader
 from t3probe.probes.marks import asking, new_nonce

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from t3probe.bounds import TCP_CONNECT_SECONDS as MAX_CONNECT_SECONDS
 from t3probe.config.types import Leg
-from t3probe.probes.base import Echo, Line, ProbeError, Probing, Target
+from t3probe.probes.base import Line, Probing
 from t3probe.probes.dial import connect
+from t3probe.probes.facts import Echo, ProbeError, Target
 
 __all__ = ["MAX_CONNECT_SECONDS", "open"]
 

@@ -17,18 +17,10 @@ from urllib.parse import urlsplit
 
 from t3probe.bounds import REDIRECTS
 from t3probe.config.types import Leg
-from t3probe.probes.base import (
-    Echo,
-    Facts,
-    Line,
-    ProbeError,
-    Probing,
-    Target,
-    check_route,
-    http_reason,
-)
+from t3probe.probes.base import Line, Probing, check_route
 from t3probe.probes.cookies import Cookies
 from t3probe.probes.escapes import ways_out
+from t3probe.probes.facts import Echo, Facts, ProbeError, Target, http_reason
 from t3probe.probes.http_client import BODY_SHARE, Answer, HttpClient, answer_of, beyond_us
 from t3probe.probes.http_wire import AnswerReader
 from t3probe.probes.marks import asked_apart, asking, nearby, new_nonce, replayed

@@ -22,17 +22,9 @@ from t3probe.bounds import WS_MESSAGE_BYTES as MAX_FRAME_BYTES
 from t3probe.config.types import Leg
 from t3probe.observation import TcpSample
 from t3probe.probes import dial
-from t3probe.probes.base import (
-    Collapsed,
-    Echo,
-    Line,
-    ProbeError,
-    Probing,
-    Target,
-    busy,
-    check_route,
-)
+from t3probe.probes.base import Line, Probing, check_route
 from t3probe.probes.bodies import decoded
+from t3probe.probes.facts import Collapsed, Echo, ProbeError, Target, busy
 from t3probe.probes.foreign import refusal
 from t3probe.probes.http_client import BODY_SHARE, beyond_us, no_http
 from t3probe.probes.http_wire import AnswerReader, Headers

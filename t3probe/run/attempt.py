@@ -12,7 +12,8 @@ from t3probe.config.endpoints import plain_host
 from t3probe.config.types import Leg
 from t3probe.observation import AddressTry, Attempt
 from t3probe.probes import opener
-from t3probe.probes.base import Collapsed, Echo, Line, ProbeError, Target
+from t3probe.probes.base import Line
+from t3probe.probes.facts import Collapsed, Echo, ProbeError, Target
 from t3probe.resolve import disagreement, targets
 from t3probe.run.book import Book
 from t3probe.run.evidence import evidence

@@ -20,7 +20,7 @@ from t3probe.observation import (
     Symptom,
     TcpSample,
 )
-from t3probe.probes.base import Echo, Facts, ProbeError
+from t3probe.probes.facts import Echo, Facts, ProbeError
 from t3probe.run.conclude import conclude, labels_of, level_of
 from t3probe.run.evidence import Evidence, evidence
 from t3probe.run.footing import Footing

@@ -24,7 +24,7 @@ from typing import NamedTuple
 
 from t3probe.config.types import Leg
 from t3probe.observation import TcpSample
-from t3probe.probes.base import ProbeError
+from t3probe.probes.facts import ProbeError
 from t3probe.tcpinfo import UNANSWERED, Claim, claim
 from t3probe.words import glossed
 

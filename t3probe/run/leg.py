@@ -19,7 +19,8 @@ from t3probe.config.types import Leg
 from t3probe.guard import LoopbackOnlyError
 from t3probe.observation import Strand, TcpSample
 from t3probe.probes import ONE_SHOT
-from t3probe.probes.base import Collapsed, Line, ProbeError
+from t3probe.probes.base import Line
+from t3probe.probes.facts import Collapsed, ProbeError
 from t3probe.resolve import ResolveError
 from t3probe.run.attempt import Attempts, Tried, addresses, attempt_of
 from t3probe.timing import next_beat

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 from t3probe.config.types import Leg
 from t3probe.observation import Observation
-from t3probe.probes.base import Echo, Facts, ProbeError, Target
 from t3probe.probes.dial import connect_error
+from t3probe.probes.facts import Echo, Facts, ProbeError, Target
 from t3probe.run.attempt import Tried, addresses, attempt_of, kept_of
 from t3probe.run.book import Book
 from t3probe.run.footing import Footing

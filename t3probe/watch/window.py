@@ -25,7 +25,7 @@ from t3probe.observation import (
     Stage,
     Strand,
 )
-from t3probe.probes.base import Echo, ProbeError
+from t3probe.probes.facts import Echo, ProbeError
 from t3probe.run.book import ANSWERS, Book
 from t3probe.run.evidence import Evidence
 from t3probe.run.footing import Footing

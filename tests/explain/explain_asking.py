@@ -6,7 +6,8 @@ import argparse
 
 from explain_history import END
 
-from t3probe.explain.command import add, reported
+from t3probe.explain.asked import reported
+from t3probe.explain.command import add, asked_by
 from t3probe.explain.report import Report
 from t3probe.timing import FakeClock
 
@@ -22,4 +23,4 @@ def arguments(*words: str) -> argparse.Namespace:
 
 def ask(*words: str, now: float = NOW, **environ: str) -> Report:
     """The answer to a question."""
-    return reported(arguments(*words), FakeClock(wall=now), environ)
+    return reported(asked_by(arguments(*words)), FakeClock(wall=now), environ)

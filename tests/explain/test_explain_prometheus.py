@@ -12,7 +12,7 @@ from explain_server import Samples, answering, matrix
 from hypothesis import given
 from hypothesis import strategies as st
 
-from t3probe.explain.command import ExplainError
+from t3probe.explain.asked import ExplainError
 from t3probe.explain.from_prometheus import runs_from
 from t3probe.explain.judge import Question, explain
 from t3probe.explain.outages import outages_of

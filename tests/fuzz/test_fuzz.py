@@ -25,8 +25,8 @@ from t3probe.forensics.read import Asked, read_log
 from t3probe.metrics import families
 from t3probe.observation import Observation, RunRecord
 from t3probe.probes import bodies, cookies, foreign, messages, redirects, sso
-from t3probe.probes.base import ProbeError
 from t3probe.probes.doh import query_message, read_message
+from t3probe.probes.facts import ProbeError
 from t3probe.probes.http_wire import AnswerReader
 from t3probe.record import RecordError, read_recordings, record_line
 from t3probe.record.facts import leg_property, run_property

@@ -7,7 +7,8 @@ import asyncio
 from probes.servers import HOST, SSO
 
 from t3probe.config.types import Duration, Timing
-from t3probe.probes.base import Probing, Target
+from t3probe.probes.base import Probing
+from t3probe.probes.facts import Target
 from t3probe.probes.http_client import Answer
 from t3probe.timing import FakeClock, RunClock
 from t3probe.tls import TlsStore

@@ -26,7 +26,7 @@ from probes.ws_helpers import Reader, Writer
 from t3probe.config.types import Leg
 from t3probe.observation import Drop
 from t3probe.probes import dial
-from t3probe.probes.base import Facts, Target
+from t3probe.probes.facts import Facts, Target
 
 END = datetime.datetime(2020, 2, 3, 4, 5, 6, tzinfo=datetime.UTC)
 

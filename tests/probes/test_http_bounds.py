@@ -11,7 +11,7 @@ from probes.servers import HOST, Server, answering, response, serve
 from t3probe.config.types import Leg
 from t3probe.observation import TcpSample
 from t3probe.probes import doh
-from t3probe.probes.base import Facts, ProbeError, Target
+from t3probe.probes.facts import Facts, ProbeError, Target
 from t3probe.probes.http_client import Answer, HttpClient, _Wire
 from t3probe.probes.http_wire import BODY_BYTES, AnswerReader
 from t3probe.timing import FakeClock

@@ -25,7 +25,8 @@ from probes.walls import TO_SSO, public, walled
 
 from t3probe.config.types import Leg
 from t3probe.observation import Observation
-from t3probe.probes.base import Collapsed, Facts, check_route
+from t3probe.probes.base import check_route
+from t3probe.probes.facts import Collapsed, Facts
 from t3probe.probes.marks import Marks, asked_apart, from_a_cache
 from t3probe.run.controller import Run
 

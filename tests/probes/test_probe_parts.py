@@ -14,12 +14,12 @@ from probes.servers import HOST, SSO, http_leg
 
 from t3probe.config.types import Leg
 from t3probe.probes import dial
-from t3probe.probes.base import (
+from t3probe.probes.base import check_route
+from t3probe.probes.facts import (
     Collapsed,
     Facts,
     ProbeError,
     Target,
-    check_route,
     http_reason,
     reason_of_os_error,
 )

@@ -9,9 +9,7 @@ from probe_parts import FOUR, answer, probing
 from probes.servers import HOST
 
 from t3probe.config.types import Leg
-from t3probe.probes.base import (
-    ProbeError,
-)
+from t3probe.probes.facts import ProbeError
 from t3probe.probes.http_client import Answer, HttpClient
 from t3probe.probes.redirects import parse
 from t3probe.probes.walls import WalledLine, WalloffLine, served_alike

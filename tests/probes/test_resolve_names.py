@@ -32,8 +32,8 @@ from probes.test_resolve import (
 )
 
 from t3probe.observation import Observation
-from t3probe.probes.base import ProbeError
 from t3probe.probes.doh import NoAddress, query_message, read_message
+from t3probe.probes.facts import ProbeError
 
 NOBODY: list[tuple[Reply, str]] = [
     (code("NXDOMAIN"), "NXDOMAIN"),

@@ -12,7 +12,7 @@ from probes.servers import ws_leg
 from websockets.exceptions import ConnectionClosedError
 from websockets.frames import Close
 
-from t3probe.probes.base import Echo, ProbeError
+from t3probe.probes.facts import Echo, ProbeError
 from t3probe.probes.http_wire import AnswerReader
 from t3probe.probes.ws_echo import WsLine, _why_closed, _with_host
 

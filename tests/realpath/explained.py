@@ -19,7 +19,8 @@ from realpath.runner import (
 from realpath.stack import Stack
 from realpath.table_held import Two
 
-from t3probe.explain.command import add, reported
+from t3probe.explain.asked import reported
+from t3probe.explain.command import add, asked_by
 from t3probe.explain.report import to_lines
 from t3probe.timing import FakeClock, utc_text
 
@@ -85,7 +86,7 @@ def _ask(answers: Answers, at: float, broken: frozenset[str]) -> None:
     add(parser.add_subparsers())
     words = ["explain", "--at", utc_text(at), "--runs", str(answers.folder)]
     words += ["--leg", answers.two.leg] if answers.two.leg else []
-    report = reported(parser.parse_args(words), FakeClock(wall=at + LATER_SECONDS), {})
+    report = reported(asked_by(parser.parse_args(words)), FakeClock(wall=at + LATER_SECONDS), {})
     told = report.told
     answers.lag_seconds = max([answers.lag_seconds, *(one.lag_seconds for one in told.runs)])
     finding = {0: "not_observed", 1: "ours"}.get(len(broken), "ours_one_of")

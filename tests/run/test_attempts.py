@@ -12,7 +12,7 @@ from far_end import ELSEWHERE, FINE, Answer, FarEnd, error, measured
 from probes.servers import deployment, http_leg
 
 from t3probe.config.types import Leg
-from t3probe.probes.base import Target
+from t3probe.probes.facts import Target
 from t3probe.resolve import ResolveError
 from t3probe.run.attempt import Attempts
 from t3probe.run.controller import Run

@@ -8,7 +8,7 @@ import pytest
 
 from t3probe.config.types import Leg, Timing
 from t3probe.observation import AddressTry, Attempt, Observation, Strand, TcpSample
-from t3probe.probes.base import Echo, Facts, ProbeError
+from t3probe.probes.facts import Echo, Facts, ProbeError
 from t3probe.run.book import Book, continued
 from t3probe.run.footing import Footing
 from t3probe.timing import FakeClock, RunClock

@@ -11,7 +11,8 @@ from probes.servers import deployment, http_leg, until
 
 from t3probe.config.types import Leg
 from t3probe.guard import LoopbackOnlyError
-from t3probe.probes.base import Probing, Target
+from t3probe.probes.base import Probing
+from t3probe.probes.facts import Target
 from t3probe.resolve import Resolver
 from t3probe.run.controller import Run
 from t3probe.timing import FakeClock, RunClock
@@ -170,7 +171,7 @@ def test_a_drop_in_the_last_heartbeat_is_late(
     hold: float, noticed: float | None, finished: bool, late: bool
 ) -> None:
     """Then all beat once more, and connections are seen to outlive the one that was cut."""
-    from t3probe.probes.base import Facts
+    from t3probe.probes.facts import Facts
 
     fake = FakeClock()
     clock = RunClock(fake)

@@ -9,7 +9,7 @@ from far_end import ELSEWHERE, FINE, error
 from strands import REFUSED, Scene, leg, of
 
 from t3probe.observation import Observation, TcpSample
-from t3probe.probes.base import Facts
+from t3probe.probes.facts import Facts
 from t3probe.run.footing import Footing
 
 

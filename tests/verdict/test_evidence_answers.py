@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from t3probe.config.types import Leg
-from t3probe.probes.base import ProbeError
+from t3probe.probes.facts import ProbeError
 from t3probe.run.evidence import Evidence, evidence
 
 PATH = ("wan", "edge", "tunnel", "lb", "app")

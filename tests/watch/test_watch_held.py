@@ -16,7 +16,8 @@ from watch_clock import WALL, JumpClock, Script, Trouble, run, use_scripts
 from watch_helpers import Kept, disconnects
 
 from t3probe.config.types import Deployment, Downtime, Leg
-from t3probe.probes.base import Probing, Target
+from t3probe.probes.base import Probing
+from t3probe.probes.facts import Target
 from t3probe.resolve import ResolveError, Resolver
 from t3probe.verdict.run import judge_run
 from t3probe.watch import service

@@ -23,7 +23,7 @@ from watch_helpers import Kept, disconnects
 
 from t3probe.config.types import Deployment
 from t3probe.observation import Observation
-from t3probe.probes.base import Echo
+from t3probe.probes.facts import Echo
 from t3probe.run.controller import Run
 from t3probe.timing import RunClock
 from t3probe.watch.blips import BESIDE_SECONDS, Blips

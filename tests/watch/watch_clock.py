@@ -14,7 +14,8 @@ import pytest
 
 from t3probe.config.types import Leg
 from t3probe.observation import Reason
-from t3probe.probes.base import Collapsed, Echo, Line, ProbeError, Probing, Target
+from t3probe.probes.base import Line, Probing
+from t3probe.probes.facts import Collapsed, Echo, ProbeError, Target
 
 WALL = 1_700_000_000.0
 PASSES_SECONDS = 2e-6
