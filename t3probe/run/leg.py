@@ -13,7 +13,7 @@ import math
 from collections.abc import Callable, Coroutine
 from contextlib import ExitStack
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from t3probe.config.types import Leg
 from t3probe.guard import LoopbackOnlyError
@@ -23,10 +23,8 @@ from t3probe.probes.base import Line
 from t3probe.probes.facts import Collapsed, ProbeError
 from t3probe.resolve import ResolveError
 from t3probe.run.attempt import Attempts, Tried, addresses, attempt_of
+from t3probe.run.engine import Engine
 from t3probe.timing import next_beat
-
-if TYPE_CHECKING:
-    from t3probe.run.engine import Engine
 
 __all__ = ["LegRun"]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import socket
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 from t3probe.config.types import Leg
 from t3probe.observation import Observation
@@ -13,17 +13,33 @@ from t3probe.probes.dial import connect_error
 from t3probe.probes.facts import Echo, Facts, ProbeError, Target
 from t3probe.run.attempt import Tried, addresses, attempt_of, kept_of
 from t3probe.run.book import Book
+from t3probe.run.engine import Engine
 from t3probe.run.footing import Footing
 from t3probe.upstreams import sweep_wire as wire
 
-if TYPE_CHECKING:
-    from t3probe.run.controller import Run
-    from t3probe.upstreams.sweep import Sweep
-
-__all__ = ["Said", "observed"]
+__all__ = ["Said", "Swept", "observed"]
 
 One = tuple[int, int, int, int, int, int, int]
 """A record of `wire.TRIED`."""
+
+
+class Swept(Protocol):
+    """A sweep that is over; `t3probe.upstreams.sweep.Sweep` is the one there is."""
+
+    @property
+    def legs(self) -> Sequence[Leg]: ...
+    @property
+    def targets(self) -> Sequence[Sequence[tuple[str, int]]]:
+        """What there was to dial, of each leg."""
+
+    base: float
+    """When it began, in seconds of the run's clock."""
+    limit: float
+    """How long a connect may take, in seconds."""
+    said: bytearray
+    """The child's answer."""
+    problem: str
+    """Why there is no whole answer; empty when there is."""
 
 
 class Said:
@@ -67,7 +83,7 @@ class Said:
             self.complete = True
 
 
-def observed(sweep: Sweep, run: Run, planned: Callable[[Leg], str]) -> list[Observation]:
+def observed(sweep: Swept, run: Engine, planned: Callable[[Leg], str]) -> list[Observation]:
     """The observations of a sweep that is over, in the order of its legs."""
     said = Said(sweep.said, len(sweep.legs))
     sweep.said.clear()
@@ -94,7 +110,7 @@ class _Writer:
 
     def __init__(
         self,
-        sweep: Sweep,
+        sweep: Swept,
         leg: Leg,
         book: Book,
         targets: Sequence[tuple[str, int]],
