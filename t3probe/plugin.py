@@ -365,7 +365,7 @@ class Checks:
 
         record, seen = self.session.record(), self.session.recorded()
         self._judged = judge_run(record, seen)
-        self.results.write_verdict(self._judged.to_dict())
+        self.results.write_verdict(self._judged.to_dict(brief=True))
         self.log.put(record, seen)  # a pod that is killed while it delivers has left its record
         self.shipping.end(record, seen, self._judged)
         INTERRUPTS.settled()
@@ -373,7 +373,7 @@ class Checks:
             # All is as it was delivered, but told to end before that was over.
             record = msgspec.structs.replace(record, interrupted=True, complete=False)
             self._judged = judge_run(record, seen)
-            self.results.write_verdict(self._judged.to_dict())
+            self.results.write_verdict(self._judged.to_dict(brief=True))
             self.log.put(record, seen)  # a reader takes the last one of a run
             self.shipping.correct(record, seen, self._judged)
         self._record = record

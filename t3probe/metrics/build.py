@@ -203,6 +203,8 @@ def _segments(sheet: Sheet, run: RunRecord, judged: RunVerdict) -> None:
         state = found.get(segment, "unobserved")
         for one in STATES:
             sheet.gauge("t3probe_segment_state", (segment, one), float(one == state))
+    if not judged.verdict.ambiguous:
+        return  # nobody has to be told from another
     likely = judged.posterior
     for segment in dict.fromkeys(run.segments):
         if segment not in likely.untried:

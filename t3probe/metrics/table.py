@@ -163,7 +163,7 @@ TABLE: tuple[Spec, ...] = (
         ("segment",),
         "How probable it is that the segment is broken, from this run alone; a single try counts "
         "for little.",
-        absent="no leg over it was tried",
+        absent="no segments share a suspicion in this run, or no leg over it was tried",
     ),
     Spec(
         "t3probe_segment_excess_seconds",

@@ -307,15 +307,17 @@ class RunVerdict:
 
         return Slowness(self._setting.record, self.segments, self._setting.seen)
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self, brief: bool = False) -> dict[str, Any]:
         """The verdict's keys, then `incidents`; `incidents_truncated` when some are left out;
-        then `posterior`, `convicted_by_repetition` and `slowness`; `parts` for a shard."""
+        then `posterior`, `convicted_by_repetition` and `slowness`; `parts` for a shard. `brief`: a
+        run says how probable a fault is only where segments share a suspicion."""
         out = self.verdict.to_dict()
         out["incidents"] = [one.to_dict() for one in self.listed]
         if len(self.listed) < len(self.incidents):
             out["incidents_truncated"] = True
-        told = self.posterior.to_dict()
-        out |= {key: told[key] for key in ("posterior", "convicted_by_repetition")}
+        if self.verdict.ambiguous or not brief:
+            told = self.posterior.to_dict()
+            out |= {key: told[key] for key in ("posterior", "convicted_by_repetition")}
         out |= {"slowness": self.slowness.to_dict()}
         parts = parts_said((self._setting.record,))
         return out | ({"parts": parts} if parts else {})

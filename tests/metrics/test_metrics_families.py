@@ -16,6 +16,7 @@ from metrics_record import (
     CLOUDFLARE,
     COLLAPSED,
     DEPLOYMENT,
+    EGRESS,
     INTERNAL,
     OWN,
     PLANNED,
@@ -323,3 +324,13 @@ def test_the_first_run_leaves_its_median() -> None:
 def test_own_segments_have_no_excess() -> None:
     slow = replace(INTERNAL, path=("upstream-a",), baseline=USUAL)
     assert not [name for name in said(slow) if name.startswith(SLOW)]
+
+
+def test_a_probability_is_said_only_where_segments_share_a_suspicion() -> None:
+    name = "t3probe_segment_posterior"
+    assert name in recorded(RUN, (CLOUDFLARE, INTERNAL))
+    assert name not in recorded(RUN, (INTERNAL, EGRESS))  # nobody failed
+    alone = replace(CLOUDFLARE, path=("wan",), clears=None)
+    judged = judge_run(RUN, (alone,))
+    assert judged.verdict.convicted == ("wan",)
+    assert name not in metrics.families(RUN, (alone,), judged)

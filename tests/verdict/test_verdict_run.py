@@ -355,6 +355,7 @@ def test_the_json_form() -> None:
     told = run.to_dict()
     keys = ["incidents", "posterior", "convicted_by_repetition", "slowness"]
     assert list(told) == [*run.verdict.to_dict(), *keys]
+    assert list(run.to_dict(brief=True)) == [one for one in told if one not in keys[1:3]]
     assert list(run.verdict.to_dict())[-1] == "simplest"
     (incident,) = told["incidents"]
     verdict = incident.pop("verdict")
