@@ -222,8 +222,8 @@ def test_the_textfile(data: bytes, left, tmp_path_factory: pytest.TempPathFactor
     if left("textfile"):
         file = tmp_path_factory.getbasetemp() / "t3probe.prom"
         file.write_bytes(data)
-        textfile.sink(file, {})(textfile.Batch([], opening=True))
-        assert textfile.sink(file, {})(textfile.Batch([])).ok
+        textfile.sink(file, {})(textfile.Batch({}, opening=True))
+        assert textfile.sink(file, {})(textfile.Batch({})).ok
 
 
 def doh_answer() -> bytes:

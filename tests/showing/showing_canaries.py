@@ -82,7 +82,7 @@ class Quoting:
             away = f"{target.replace('/round', '/over')}?seen={quote(values)}&{values}"
             return _http(f"302 {values}", self._quoted(values, lines, away), "")
         if "sec-websocket-key" in head.decode("latin-1").lower() and "/close" in target:
-            return _close(head.decode("latin-1"), f"{ATTACKS[1]} {self.cookie} {values}")
+            return _close(head.decode("latin-1"), f"{ATTACKS[1]} {values}")
         body = json.dumps({"status": "error", "error": f"{ATTACKS[0]}\n{lines}\n{values}"})
         body = f"{ATTACKS[0]} {values} {lines} {body} {base64.b64encode(request).decode()}"
         return _http(f"400 {ATTACKS[1]} {values}", self._quoted(values, lines, ""), body)
