@@ -28,8 +28,9 @@ from collections.abc import Iterable
 from itertools import product
 from typing import NamedTuple
 
-from t3probe.verdict import Case, solve
-from t3probe.verdict.posterior import posterior
+from t3probe.verdict.exact.case import Case
+from t3probe.verdict.exact.labels import solve
+from t3probe.verdict.repeated.posterior import posterior
 
 TRIES = 3
 ASKED_PRECISION, ASKED_NOISE = 0.95, 0.05

@@ -20,7 +20,8 @@ from pathlib import Path
 from xml.sax.saxutils import escape
 
 from t3probe.observation import Beat, Observation, RunRecord
-from t3probe.record import leg_property, record_line, run_property
+from t3probe.record.facts import leg_property, run_property
+from t3probe.record.line import record_line
 
 ASKED_SECONDS, ASKED_MIB = 10.0, 150.0
 LEGS, BEATS = 12, 60

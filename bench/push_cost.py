@@ -33,7 +33,7 @@ from run_cost import PYTEST, ROOT, measure
 
 from t3probe.lab.process import LabProcess
 from t3probe.observation import Beat, Observation, RunRecord
-from t3probe.record import leg_property, run_property
+from t3probe.record.facts import leg_property, run_property
 
 LEGS = ("egress", "resolver", "edge", "cloudflare", "internal", "traefik", "dispatch", "t3serve")
 UPSTREAMS = 10_000
@@ -53,8 +53,8 @@ recording = read_junit(file)
 judged = judge_run(recording.run, recording.observations)
 judged.to_dict()  # as a run does for its verdict.json
 if url:
-    from t3probe.deliver import end_of_run, gateway_of, start_of_run
-    from t3probe.metrics import families, zeros
+    from t3probe.deliver.delivery import end_of_run, gateway_of, start_of_run
+    from t3probe.deliver.metrics import families, zeros
 
     legs = tuple(Leg(name=o.leg, kind=o.kind, path=o.path) for o in recording.observations)
     deployment = Deployment(name="b", file="b", segments=recording.run.segments, legs=legs,

@@ -51,7 +51,8 @@ from attribution import greedy
 from tomography_networks import FORM, Classes, Network, NetworkError, folded, made, read
 
 from t3probe.usage import say
-from t3probe.verdict import Case, Verdict, solve
+from t3probe.verdict.exact.case import Case
+from t3probe.verdict.exact.labels import Verdict, solve
 
 TRIALS = 500
 JUDGES = ("convicted", "simplest", "both", "greedy cover")

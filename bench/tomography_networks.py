@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from t3probe.verdict.identifiability import same_legs
+from t3probe.verdict.exact.identifiability import same_legs
 
 __all__ = ["FORM", "Classes", "Network", "NetworkError", "folded", "made", "mesh", "read", "tree"]
 

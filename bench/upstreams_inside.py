@@ -44,14 +44,14 @@ asyncio.run(main())
 STAGES = (
     ("reading the deployment file", "t3probe.config.load", "", "loads"),
     ("collecting", "pytest", "Session", "perform_collect"),
-    ("metrics at the start", "t3probe.shipping", "Shipping", "begin"),
-    ("probing, without the child", "t3probe.session", "Session", "measure"),
-    ("  of that the observations", "t3probe.upstreams.sweep", "Sweep", "observations"),
+    ("metrics at the start", "t3probe.deliver.delivery", "Shipping", "begin"),
+    ("probing, without the child", "t3probe.run.session", "Session", "measure"),
+    ("  of that the observations", "t3probe.run.sweep.sweep", "Sweep", "observations"),
     ("properties for JUnit", "t3probe.plugin", "Checks", "_write_property"),
-    ("pytest's reports", "t3probe.upstreams.items", "UpstreamItems", "_report"),
-    ("judging", "t3probe.verdict.run", "", "judge_run"),
+    ("pytest's reports", "t3probe.plugin.items", "UpstreamItems", "_report"),
+    ("judging", "t3probe.verdict.incident.run", "", "judge_run"),
     ("verdict.json with the posterior", "t3probe.plugin", "Checks", "_write_verdict"),
-    ("metrics at the end", "t3probe.shipping", "Shipping", "end"),
+    ("metrics at the end", "t3probe.deliver.delivery", "Shipping", "end"),
 )
 
 
@@ -65,7 +65,7 @@ def stages(words: list[str]) -> None:
         owner = getattr(owner, holder) if holder else owner
         setattr(owner, name, _timed(getattr(owner, name), label, spent))
     import t3probe.verdict
-    from t3probe.verdict.run import judge_run
+    from t3probe.verdict.incident.run import judge_run
 
     t3probe.verdict.judge_run = judge_run
 
@@ -115,10 +115,10 @@ def _timed(function: Any, label: str, spent: dict[str, float]) -> Any:
 
 def clock(where: list[str]) -> None:
     """What is reported beside the kernel's own number, read apart, and beside a stopwatch."""
+    from t3probe.run.sweep import child as sweep_child
+    from t3probe.run.sweep import wire as wire
+    from t3probe.run.sweep.book import Said
     from t3probe.timing import SystemClock
-    from t3probe.upstreams import sweep_child
-    from t3probe.upstreams import sweep_wire as wire
-    from t3probe.upstreams.sweep_book import Said
 
     kernel: dict[tuple[str, int], float] = {}
 
@@ -174,7 +174,7 @@ def pace(where: list[str]) -> None:
     """What a sweep costs a small machine, one at a time, every thirty seconds."""
     from t3probe.config.types import Sweep as Pace
     from t3probe.run.controller import Run
-    from t3probe.upstreams.sweep import Sweep
+    from t3probe.run.sweep.sweep import Sweep
 
     for pace in (Pace(pace="sequential"), Pace()):
         made = _deployment(where, sweep=pace)
@@ -230,7 +230,7 @@ def beats(words: list[str]) -> None:
     """Round trips on WebSockets while upstreams are swept, and while nothing else happens."""
     from t3probe.config.types import Leg
     from t3probe.run.controller import Run
-    from t3probe.upstreams.sweep import Sweep
+    from t3probe.run.sweep.sweep import Sweep
 
     rounds, where = int(words[0]), words[1:]
     with socket.socket() as sock:

@@ -15,7 +15,9 @@ import time
 from collections.abc import Callable, Iterable
 
 from t3probe.observation import Attempt, Beat, Drop, Observation, RunRecord
-from t3probe.verdict import Case, judge_run, solve
+from t3probe.verdict.exact.case import Case
+from t3probe.verdict.exact.labels import solve
+from t3probe.verdict.incident.run import judge_run
 
 Made = tuple[list[str], list[list[str]], list[list[str]]]
 """Segments, the legs' segments, and paths."""
@@ -176,7 +178,7 @@ def show(title: str, limit: float, makes: Iterable[Callable[[], Case]]) -> bool:
 def import_cost() -> float:
     code = (
         "import time, t3probe.observation; start = time.perf_counter();"
-        "import t3probe.verdict.run; print(time.perf_counter() - start)"
+        "import t3probe.verdict.incident.run; print(time.perf_counter() - start)"
     )
     runs = [
         float(subprocess.run([sys.executable, "-c", code], check=True, capture_output=True).stdout)

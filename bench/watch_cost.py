@@ -116,7 +116,7 @@ def main() -> None:
     rows = [
         (f"% of a core at a heartbeat of {HEARTBEAT_SECONDS:g} s", core, ASKED_CORE_PERCENT),
         # Modules take 42 of them, full windows and connections under way 16. The read buffers of
-        # closed TLS connections were a third more, before `t3probe.tls.small_buffers`.
+        # closed TLS connections were a third more, before `t3probe.probes.tls.small_buffers`.
         ("resident memory, with more beats in its windows, MiB", full, ASKED_MIB),
     ]
     for words, value, asked in rows:

@@ -10,7 +10,7 @@ from importlib import import_module
 from typing import TextIO, cast
 
 from t3probe.commands import COMMANDS
-from t3probe.terminal import Terminal, let_go
+from t3probe.exchange.terminal import Terminal, let_go
 from t3probe.usage import EXIT_USAGE, Parsers
 
 __all__ = ["EXIT_USAGE", "main"]

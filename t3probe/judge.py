@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import pytest
 
-from t3probe.observation import Observation
-from t3probe.words import sentence
+from t3probe.observation import Observation, sentence
 
 __all__ = ["judge", "require_conclusive", "sentence"]
 

@@ -1,15 +1,15 @@
-"""What a probe saw on one leg in one run, and what a run knew of itself.
+"""What a probe saw on one leg in one run, what a run knew of itself, and words for both. Pure.
 
-These are plain facts. Nothing here reads a socket or a clock, and nothing judges: the
-verdict, the metrics and the reports are functions of these types. Their JSON form is the
-record of a run (see `t3probe.record`). All times inside a run are seconds since the run's
-start; `RunRecord.started_at` is the one wall-clock stamp.
+These are plain facts. Nothing here reads a socket or a clock, and nothing judges: the verdict, the
+metrics and the reports are functions of these types. Their JSON form is the record of a run (see
+`t3probe.record`). All times inside a run are seconds since the run's start;
+`RunRecord.started_at` is the one wall-clock stamp.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Literal, get_args
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Literal, TypeVar, get_args
 
 import msgspec
 
@@ -18,6 +18,7 @@ __all__ = [
     "REASONS",
     "RECORD_VERSION",
     "SYMPTOMS",
+    "WORST_FIRST",
     "AddressTry",
     "Attempt",
     "Baseline",
@@ -34,9 +35,17 @@ __all__ = [
     "Strand",
     "Symptom",
     "TcpSample",
+    "badness",
     "counting_beats",
+    "glossed",
+    "median",
     "of_any_version",
+    "of_old",
+    "parts_said",
+    "sentence",
+    "some",
     "trips",
+    "worst",
 ]
 
 Outcome = Literal["passed", "degraded", "failed", "inconclusive"]
@@ -245,7 +254,7 @@ class AddressTry(Fact, frozen=True):
 
 
 class Baseline(Fact, frozen=True):
-    """What earlier runs left behind about a leg's round trips (see `t3probe.baseline`)."""
+    """What earlier runs left behind about a leg's round trips (`t3probe.verdict.slow.baseline`)."""
 
     beats: float = 0
     """How many good beats their histogram holds."""
@@ -462,3 +471,95 @@ def of_any_version(seen: Observation) -> Observation:
             )
         )
     return msgspec.structs.replace(seen, beats=tuple(beats), drops=tuple(drops))
+
+
+def median(values: Iterable[float]) -> float:
+    """The middle value, or the mean of the middle two. Raises ValueError when there is none."""
+    ordered = sorted(values)
+    if not ordered:
+        raise ValueError("no median of nothing")
+    half = len(ordered) // 2
+    return ordered[half] if len(ordered) % 2 else (ordered[half - 1] + ordered[half]) / 2
+
+
+NAMED = 12
+
+
+def parts_said(runs: Iterable[RunRecord]) -> str:
+    """Which shards these runs are of, and what is not in them, as a sentence without its full
+    stop; empty when none of them is a part of a split run."""
+    every = list(runs)
+    known = sorted({one.shard for one in every if one.shard is not None})
+    if not known:
+        return ""
+    many = max((one.shards or 0 for one in every), default=0)
+    names = ", ".join(str(one) for one in known[:NAMED])
+    more = f" and {len(known) - NAMED} more" if len(known) > NAMED else ""
+    said = f"shard{'s' * (len(known) > 1)} {names}{more}" + (f" of {many}" if many else "")
+    if any(one.shard is None for one in every) or (many and len(known) >= many):
+        return said  # nothing is missing
+    what = "" if 0 in known else "the legs, which shard 0 runs, and "
+    return f"{said}: {what}the upstreams of other shards are not in it"
+
+
+WORST_FIRST = ("failed", "inconclusive", "degraded", "planned", "passed")
+"""What a leg is shown as. Where there is no room for all, the last ones are left out first."""
+_Thing = TypeVar("_Thing")
+
+
+def badness(outcome: str) -> int:
+    """0 is the worst; a word that is none of `WORST_FIRST` is as bad."""
+    return WORST_FIRST.index(outcome) if outcome in WORST_FIRST else 0
+
+
+def worst(
+    things: Sequence[_Thing], most: int, rank: Callable[[_Thing], int | tuple[float, ...]]
+) -> Sequence[_Thing]:
+    """In their order; of more than `most` those of the lowest rank."""
+    if len(things) <= most:
+        return things
+    kept = sorted(range(len(things)), key=lambda at: rank(things[at]))[:most]
+    return [things[at] for at in sorted(kept)]
+
+
+def some(names: Sequence[str], most: int) -> list[str]:
+    """The names, or the first ones and how many more there are, `most` in all."""
+    if len(names) <= most:
+        return [*names]
+    return [*names[: most - 1], f"{len(names) - most + 1:,} more"]
+
+
+def of_old(*versions: int) -> str:
+    """What has to be said about records of these versions; empty where all are of this one."""
+    old = sum(one < RECORD_VERSION for one in versions)
+    if not old:
+        return ""
+    which = "this record is" if len(versions) == 1 else f"{old} of {len(versions)} records are"
+    return (
+        f"{which} of 0.1: a connection's first beat counts as fresh, all others as held, so "
+        "the verdict may be wider than it was then"
+    )
+
+
+def glossed(names: Iterable[str], gloss: Mapping[str, str]) -> list[str]:
+    """Names of segments, each with what the file adds to it. A sentence names them so unless it
+    says that they are cleared: then what the gloss holds against them is cleared as well."""
+    return [f"{one} ({gloss[one]})" if one in gloss else one for one in names]
+
+
+def sentence(seen: Observation) -> str:
+    """One line for people: leg, outcome, reason, detail."""
+    words = f"{seen.leg}: {seen.outcome}"
+    if seen.symptom == "refusing":
+        words += ", refusing"
+    if seen.reason:
+        words += f", {seen.reason}"
+    if seen.detail:
+        words += f": {seen.detail}"
+    drops = sum(not one.lone for one in seen.drops)
+    if drops > 1:
+        words += f" ({drops} drops)"
+    for view in seen.views:
+        if view.sentence:
+            words += f"; {view.sentence}"
+    return words

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from t3probe.metrics import BY_NAME
-from t3probe.metrics.carry import Group, Histogram
+from t3probe.deliver.metrics import BY_NAME
+from t3probe.deliver.metrics.carry import Group, Histogram
 
 __all__ = ["numbers"]
 

@@ -31,20 +31,19 @@ from typing import NamedTuple
 HERE = Path(__file__).resolve().parent
 SOLVING = "verdict/test_verdict_[cehinr]*.py verdict/test_verdict_solve*.py"
 ROOMS: dict[str, dict[str, str]] = {
-    "delivery": {
-        "deliver.py": "delivery/test_deliver_bounds.py delivery/test_deliver.py",
-        "shipping.py": "delivery/test_shipping.py",
-        "sinks/pushgateway.py": "delivery/test_gateway_counts.py delivery/test_deliver_bounds.py",
-        "sinks/gateway_group.py": "delivery/test_gateway_groups.py delivery/test_continuation.py",
-        "sinks/spool.py": "delivery/test_[gs]*_[cgf]*.py delivery/test_spool.py",
+    "deliver": {
+        "deliver/delivery.py": "deliver/test_deliver_bounds.py deliver/test_[ds]*i[pv]*.py",
+        "deliver/sinks/pushgateway.py": "deliver/test_gateway_c*.py deliver/test_deliver_b*.py",
+        "deliver/sinks/gateway.py": "deliver/test_gateway_groups.py deliver/test_continuation.py",
+        "deliver/sinks/spool.py": "deliver/test_[gs]*_[cgf]*.py deliver/test_spool.py",
     },
-    "record": {"record/*.py": "record/test_record_files.py test_record.py record/*.py"},
+    "record": {"record/*.py": "record/test_record_files.py record/test_record.py record/*.py"},
     "gate": {
-        "gate.py compare/difference.py compare/text.py": "gate/test_compare*.py",
+        "verdict/gate.py show/compare/difference.py show/compare/text.py": "gate/test_compare*.py",
     },
     "showing": {
-        "showing.py": "showing/test_showing.py",
-        "terminal.py": "showing/test_terminal.py",
+        "text.py": "showing/test_showing.py",
+        "exchange/terminal.py": "showing/test_terminal.py",
     },
     "run": {
         "run/conclude.py run/footing.py": "run/test_conclude*.py run/test_footing*.py",
@@ -52,22 +51,20 @@ ROOMS: dict[str, dict[str, str]] = {
         "run/attempt.py run/book.py run/controller.py": "run/test_[abce]*.py run/*.py",
     },
     "probes": {
-        "resolve.py probes/doh.py": "probes/test_probe*.py probes/test_resolve*.py",
+        "probes/resolve.py probes/doh.py": "probes/test_probe*.py probes/test_resolve*.py",
         "probes/tcp.py probes/dial.py": "probes/test_[pt]*.py probes/test_drop*.py",
         "probes/http.py probes/http_client.py": "probes/test_probe*.py probes/test_[ah][nt]*.py",
         "probes/ws_echo.py probes/base.py": "probes/test_[pw][rs]*.py probes/*.py",
         "probes/walls.py probes/sso.py": "probes/test_probe*.py probes/test_wall*.py",
-        "probes/redirects.py probes/cookies.py": "probes/test_redirects.py",
+        "probes/redirects.py": "probes/test_redirects.py",
         "probes/bodies.py probes/http_wire.py": "probes/test_bodies.py probes/test_http_wire.py",
     },
     "verdict": {
-        "verdict/labels.py verdict/hitting.py verdict/repairs.py": SOLVING,
-        "verdict/identifiability.py verdict/case.py verdict/unions.py verdict/bits.py": SOLVING,
-        "verdict/windows.py verdict/family.py": SOLVING,
+        "verdict/exact/*.py": SOLVING,
     },
     "metrics": {
-        "metrics/[bst]*.py": "metrics/test_metrics_*.py",
-        "metrics/carry.py": "metrics/test_metrics_*.py delivery/test_continuation.py",
+        "deliver/metrics/[bst]*.py": "metrics/test_metrics_*.py",
+        "deliver/metrics/carry.py": "metrics/test_metrics_*.py deliver/test_continuation.py",
     },
 }
 """Room -> modules below `t3probe/` -> the quick ones among the tests of that room. Both may be

@@ -17,8 +17,8 @@ from steady_loop import SteadyLoop
 
 from t3probe.config import Deployment, load
 from t3probe.lab.stack import Lab
-from t3probe.pressure import Throttling
-from t3probe.session import Session
+from t3probe.run.pressure import Throttling
+from t3probe.run.session import Session
 
 NOWHERE = Path("/nowhere")
 T = TypeVar("T")

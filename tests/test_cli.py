@@ -15,7 +15,9 @@ import pytest
 from t3probe.cli import main
 from t3probe.commands import COMMANDS
 from t3probe.observation import RECORD_VERSION, Attempt, Beat, Drop, Observation, RunRecord
-from t3probe.record import leg_property, read_junit, record_line, run_property
+from t3probe.record.facts import leg_property, run_property
+from t3probe.record.junit import read_junit
+from t3probe.record.line import record_line
 
 ROOT = Path(__file__).resolve().parent.parent
 CASE = {

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from t3probe.files import (
+from t3probe.deliver.sinks.spool import Spool, SpoolError
+from t3probe.exchange.files import (
     NotAFileError,
     TooLargeError,
     clear,
@@ -20,9 +21,8 @@ from t3probe.files import (
     set_aside,
     write_whole,
 )
-from t3probe.record import record_files
-from t3probe.sinks.annotations import append
-from t3probe.sinks.spool import Spool, SpoolError
+from t3probe.record.reading import record_files
+from t3probe.show.annotations import append
 
 
 def test_a_link_is_replaced_and_not_followed(tmp_path: Path) -> None:
@@ -77,7 +77,8 @@ def test_what_fails_leaves_nothing_and_the_old_as_it_was(tmp_path: Path) -> None
 
 def test_a_limit_of_a_files_size_is_an_error_and_leaves_nothing(tmp_path: Path) -> None:
     code = (
-        "import resource, sys; from pathlib import Path; from t3probe.files import write_whole\n"
+        "import resource, sys; from pathlib import Path\n"
+        "from t3probe.exchange.files import write_whole\n"
         "resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))\n"
         "try: write_whole(Path(sys.argv[1]), b'x' * 100_000)\n"
         "except OSError as error: print(error.strerror)"
@@ -179,7 +180,7 @@ def test_a_spool_with_anything_in_it_still_gives_the_rest(tmp_path: Path) -> Non
 
 
 def test_a_link_in_the_place_of_the_lock_is_not_followed(tmp_path: Path) -> None:
-    from t3probe.sinks.gateway_client import Budget
+    from t3probe.exchange.client import Budget
     from t3probe.timing import SystemClock
 
     folder = tmp_path / "spool"

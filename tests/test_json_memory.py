@@ -9,16 +9,16 @@ from collections.abc import Callable
 
 import pytest
 
-from t3probe.bounds import GATEWAY_KEPT_BYTES, MIB, PROMETHEUS_KEPT_BYTES
+from t3probe.exchange.bounds import GATEWAY_KEPT_BYTES, MIB, PROMETHEUS_KEPT_BYTES
 
 SENT = 6 * MIB
 SLACK_KIB = 24 * 1024
 """An entry while it is decoded, and what is torn down later."""
 PEAK = """
 import json, sys
-import t3probe.explain.prometheus as prometheus
-from t3probe.sinks.gateway_json import Groups, NotMetricsError
-from t3probe.json_stream import JsonError
+import t3probe.ask.explain.prometheus as prometheus
+from t3probe.deliver.sinks.gateway import Groups, NotMetricsError
+from t3probe.exchange.json_stream import JsonError
 which, before, one, after, count = sys.argv[1:]
 if which == "gateway":
     reader = Groups({"job": "t3-probe"}, heads=True)

@@ -11,8 +11,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from t3probe.bounds import JSON_ITEM_BYTES, JSON_ITEM_VALUES, JSON_LEVELS
-from t3probe.json_stream import Into, JsonError, JsonStream, NotJsonError, TooMuchError, typed
+from t3probe.exchange.bounds import JSON_ITEM_BYTES, JSON_ITEM_VALUES, JSON_LEVELS
+from t3probe.exchange.json_stream import (
+    Into,
+    JsonError,
+    JsonStream,
+    NotJsonError,
+    TooMuchError,
+    typed,
+)
 
 ANY = msgspec.json.Decoder(object)
 TEXT = st.text(max_size=6) | st.sampled_from(['"', "\\", '\\"', "{", "]", "é\\u00e9", "\n"])

@@ -19,23 +19,22 @@ import dns.rrset
 import pytest
 from linear_patterns import Use, crafted, made, uses
 
-from t3probe.bounds import DNS_MESSAGE_BYTES, HTTP_HEADERS_BYTES
+from t3probe.ask.explain.moment import TimeError, read_moment
 from t3probe.config.types import Sso, UpstreamSource
+from t3probe.deliver.sinks.gateway import Groups, NotMetricsError
 from t3probe.echo import frames, head
-from t3probe.explain.moment import TimeError, read_moment
+from t3probe.exchange.bounds import DNS_MESSAGE_BYTES, HTTP_HEADERS_BYTES
+from t3probe.exchange.terminal import Terminal
 from t3probe.probes.bodies import as_text, decoded
-from t3probe.probes.cookies import Cookies
 from t3probe.probes.doh import read_message
 from t3probe.probes.facts import ProbeError
-from t3probe.probes.foreign import refusal, spoken
 from t3probe.probes.http_wire import AnswerReader, Headers
 from t3probe.probes.marks import from_a_cache
-from t3probe.probes.messages import answers, described
-from t3probe.probes.redirects import Url, host_of, onward, resolve
+from t3probe.probes.redirects import Cookies, Url, host_of, onward, resolve
 from t3probe.probes.sso import sso_answer, wants
-from t3probe.showing import masked, showable
-from t3probe.sinks.gateway_json import Groups, NotMetricsError
-from t3probe.terminal import Terminal
+from t3probe.probes.tls import refusal, spoken
+from t3probe.probes.ws_echo import answers, described
+from t3probe.text import masked, showable
 from t3probe.upstreams.envoy_dump import Dump
 from t3probe.upstreams.envoy_hosts import Clusters
 from t3probe.upstreams.nodes import Routes

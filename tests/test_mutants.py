@@ -52,7 +52,7 @@ def test_which_tokens_are_changed() -> None:
 
 
 def test_the_same_seed_draws_the_same_changes_from_each_module_in_turn() -> None:
-    modules = ["gate.py", "median.py"]
+    modules = ["verdict/gate.py", "job.py"]
     some = chosen(modules, 1, 6)
     assert some == chosen(modules, 1, 6) != chosen(modules, 2, 6)
     assert [one.module for one in some] == modules * 3

@@ -1,4 +1,4 @@
-"""The table of bounds in `docs/operations.md`, made from `t3probe/bounds.py`.
+"""The table of bounds in `docs/operations.md`, made from `t3probe/exchange/bounds.py`.
 
 `python docs/make/bounds.py` writes it; a test holds that it is current.
 """
@@ -9,7 +9,7 @@ import ast
 from itertools import pairwise
 from pathlib import Path
 
-from t3probe import bounds
+from t3probe.exchange import bounds
 
 __all__ = ["place", "table"]
 

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from t3probe.baseline import LEARNING_BEATS, MIN_BEATS
-from t3probe.metrics.build import CHECK_NAME_LIMIT, CHECKS_LIMIT
-from t3probe.metrics.table import CLOSED, TABLE, Spec
+from t3probe.deliver.metrics.build import CHECK_NAME_LIMIT, CHECKS_LIMIT
+from t3probe.deliver.metrics.table import CLOSED, TABLE, Spec
+from t3probe.verdict.slow.baseline import LEARNING_BEATS, MIN_BEATS
 
 __all__ = ["page"]
 

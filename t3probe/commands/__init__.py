@@ -20,12 +20,12 @@ COMMANDS: dict[str, Command] = {
     "init": Command(
         "write a deployment file of your own",
         "t3probe init --host t3.example.org --internal 10.0.0.5",
-        "t3probe.first.init",
+        "t3probe.setup.init",
     ),
     "doctor": Command(
         "say what of the environment is missing, and what fixes it",
         "t3probe doctor deployments/t3.toml",
-        "t3probe.first.doctor",
+        "t3probe.setup.doctor",
     ),
     "verdict": Command(
         "judge a recorded run again, or a made-up case",
@@ -40,17 +40,17 @@ COMMANDS: dict[str, Command] = {
     "compare": Command(
         "what got worse between two runs: before a deploy and after it",
         "t3probe compare before.xml after.xml --gate dispatch",
-        "t3probe.compare.command",
+        "t3probe.commands.compare",
     ),
     "explain": Command(
         'answer "what broke when I dropped?"',
         "t3probe explain --at 14:03 --runs results/",
-        "t3probe.explain.command",
+        "t3probe.commands.explain",
     ),
     "forensics": Command(
         "read the servers' own logs: which side died",
         "t3probe forensics dispatch.log cloudflared.log --runs results/",
-        "t3probe.forensics.command",
+        "t3probe.commands.forensics",
     ),
     "push": Command(
         "push recorded runs, or another suite's JUnit file",
@@ -65,12 +65,12 @@ COMMANDS: dict[str, Command] = {
     "watch": Command(
         "hold the legs for ever, with metrics of its own",
         "t3probe watch deployments/t3.toml --listen 127.0.0.1:9108",
-        "t3probe.watch.command",
+        "t3probe.commands.watch",
     ),
     "mcp": Command(
         "answer an assistant's questions about the last run",
         "t3probe mcp --runs results/",
-        "t3probe.mcp_server.command",
+        "t3probe.commands.mcp",
     ),
     "echo": Command(
         "answer /probe/ws and /probe/healthz where nothing else does",
@@ -100,11 +100,11 @@ COMMANDS: dict[str, Command] = {
     "manifests": Command(
         "print a NetworkPolicy or a PrometheusRule",
         "t3probe manifests networkpolicy deployments/t3.toml",
-        "t3probe.cluster.command",
+        "t3probe.commands.manifests",
     ),
     "completion": Command(
         "print what completes these words in a shell",
         "t3probe completion bash > ~/.t3probe.bash",
-        "t3probe.first.completion",
+        "t3probe.commands.completion",
     ),
 }

@@ -21,8 +21,8 @@ def add(commands: Any) -> None:
 
 
 def _alertmanager(arguments: argparse.Namespace) -> int:
-    from t3probe.alertmanager import fragment
     from t3probe.config import DeploymentError, load
+    from t3probe.setup.alertmanager import fragment
     from t3probe.timing import SystemClock
 
     try:

@@ -7,7 +7,7 @@ import os
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from t3probe.sinks.gateway_wire import Gateway
+    from t3probe.deliver.sinks.gateway import Gateway
     from t3probe.usage import Parser
 
 __all__ = ["add_gateway", "gateway_named"]
@@ -25,10 +25,11 @@ def add_gateway(parser: Parser, job: str, vantage: str) -> None:
 
 def gateway_named(arguments: argparse.Namespace) -> Gateway:
     """The gateway, with its login. Raises DeploymentError or ValueError, one sentence."""
-    from t3probe.sinks.gateway_client import Login, Site
-    from t3probe.sinks.gateway_wire import Gateway
+    from t3probe.config.login import login as login_of
+    from t3probe.deliver.sinks.gateway import Gateway
+    from t3probe.exchange.client import Site
 
-    login = Login.named(os.environ)
+    login = login_of("gateway", os.environ)
     try:
         Site(arguments.gateway, login)
     except ValueError as error:

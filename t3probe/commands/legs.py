@@ -6,7 +6,7 @@ import argparse
 import os
 from typing import Any
 
-from t3probe.terminal import put_json
+from t3probe.exchange.terminal import put_json
 from t3probe.usage import say
 
 __all__ = ["add"]
@@ -30,7 +30,7 @@ def add(commands: Any) -> None:
 
 def _legs(arguments: argparse.Namespace) -> int:
     from t3probe.config import DeploymentError, legs_for, load, loads
-    from t3probe.report.coverage import coverage, draw
+    from t3probe.show.coverage import coverage, draw
     from t3probe.timing import SystemClock
 
     file = arguments.deployment or os.environ.get("T3PROBE_DEPLOYMENT") or ""

@@ -21,8 +21,8 @@ def add(commands: Any) -> None:
 
 def _push(arguments: argparse.Namespace) -> int:
     from t3probe.config import DeploymentError
-    from t3probe.record import RecordError
-    from t3probe.sinks.recording import push_recording
+    from t3probe.deliver.sinks.recording import push_recording
+    from t3probe.record.facts import RecordError
 
     try:
         report = push_recording(arguments.record, gateway_named(arguments))

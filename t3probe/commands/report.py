@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from t3probe.files import write_whole
+from t3probe.exchange.files import write_whole
 from t3probe.usage import say
 
 __all__ = ["add"]
@@ -29,10 +29,11 @@ def add(commands: Any) -> None:
 
 
 def _report(arguments: argparse.Namespace) -> int:
-    from t3probe.record import LatestRuns, RecordError
-    from t3probe.report.history import History
-    from t3probe.report.page import render_page
-    from t3probe.report.strips import RUNS_DRAWN
+    from t3probe.record.facts import RecordError
+    from t3probe.record.latest import LatestRuns
+    from t3probe.show.page.history import History
+    from t3probe.show.page.page import render_page
+    from t3probe.show.page.strips import RUNS_DRAWN
 
     notes: list[object] = []
     history = History()

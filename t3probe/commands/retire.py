@@ -20,7 +20,7 @@ def add(commands: Any) -> None:
 
 def _retire(arguments: argparse.Namespace) -> int:
     from t3probe.config import DeploymentError
-    from t3probe.deliver import retire
+    from t3probe.deliver.delivery import retire
 
     try:
         report, silence = retire(gateway_named(arguments))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from t3probe.terminal import put_json
+from t3probe.exchange.terminal import put_json
 
 __all__ = ["add"]
 

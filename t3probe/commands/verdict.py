@@ -7,11 +7,11 @@ import os
 import sys
 from typing import TYPE_CHECKING, Any
 
-from t3probe.terminal import put_commands, put_json
+from t3probe.exchange.terminal import put_commands, put_json
 from t3probe.usage import a_run, say
 
 if TYPE_CHECKING:
-    from t3probe.record import Recording
+    from t3probe.record.facts import Recording
 
 __all__ = ["add"]
 
@@ -68,9 +68,10 @@ def _verdict(arguments: argparse.Namespace) -> int:
 
 
 def _case(file: str) -> int:
-    from t3probe.bounds import CASE_BYTES
-    from t3probe.files import TooLargeError, read_regular
-    from t3probe.verdict import CaseError, parse_cases, solve
+    from t3probe.exchange.bounds import CASE_BYTES
+    from t3probe.exchange.files import TooLargeError, read_regular
+    from t3probe.verdict.exact.case import CaseError, parse_cases
+    from t3probe.verdict.exact.labels import solve
 
     try:
         if file == "-":
@@ -87,7 +88,7 @@ def _case(file: str) -> int:
     answers = [solve(case).to_dict() for case in cases]
     for case, answer in zip(cases, answers, strict=True):
         if case.counts is not None:
-            from t3probe.verdict.repetition import of_case
+            from t3probe.verdict.repeated.repetition import of_case
 
             answer |= of_case(case).to_dict()
     put_json(answers if several else answers[0])
@@ -95,9 +96,10 @@ def _case(file: str) -> int:
 
 
 def _recorded(arguments: argparse.Namespace) -> int:
-    from t3probe import gate
-    from t3probe.record import Damage, RecordError, Source, newest, read_recordings, run_key
+    from t3probe.record.facts import RecordError
+    from t3probe.record.reading import Damage, Source, newest, read_recordings, run_key
     from t3probe.timing import utc_text
+    from t3probe.verdict import gate
 
     damage = Damage()
     notes: list[object] = []
@@ -130,7 +132,7 @@ def _recorded(arguments: argparse.Namespace) -> int:
         put = put_commands if arguments.format == "github" else print
         put("\n".join(line for one in answers for line in one.lines))
     if arguments.format == "github":
-        from t3probe.sinks.annotations import append
+        from t3probe.show.annotations import append
 
         try:
             append((line for one in answers for line in one.summary), os.environ)
@@ -143,9 +145,9 @@ class _Answer:
     """One run's answer, in the form that was asked for."""
 
     def __init__(self, recording: Recording, arguments: argparse.Namespace) -> None:
-        from t3probe import gate
-        from t3probe.verdict import judge_run
-        from t3probe.words import of_old
+        from t3probe.observation import of_old
+        from t3probe.verdict import gate
+        from t3probe.verdict.incident.run import judge_run
 
         run, seen = recording.run, recording.observations
         judged = judge_run(run, seen)
@@ -159,25 +161,26 @@ class _Answer:
         if arguments.format == "json":
             self.json = judged.to_dict()
         elif arguments.format == "text":
-            from t3probe.summary import render, row
+            from t3probe.show.summary import render, row
 
             self.lines = [line for _, line in render(run, seen, judged)]
             self.lines += list(row("note", self.note)) if self.note else []
             self.lines += [line for one in said for line in row("gate", one)]
         else:
-            from t3probe.markdown import message, run_markdown
+            from t3probe.show.markdown import message, run_markdown
 
             self.summary = list(run_markdown(run, seen, judged, said))
             self.lines = list(message(self.summary))
         if arguments.format == "github":
-            from t3probe.sinks.annotations import of_run
+            from t3probe.show.annotations import of_run
 
             self.lines = list(of_run(seen, judged, said))
 
 
 def _repeated(arguments: argparse.Namespace) -> int:
-    from t3probe.record import RecordError, read_runs
-    from t3probe.verdict.repetition import from_runs, render
+    from t3probe.record.facts import RecordError
+    from t3probe.record.reading import read_runs
+    from t3probe.verdict.repeated.repetition import from_runs, render
 
     notes: list[object] = []
     try:

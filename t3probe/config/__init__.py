@@ -6,6 +6,8 @@ sentence for people. Nothing here opens a socket.
 
 from __future__ import annotations
 
+from t3probe.config.shard import legs_for
+
 from .downtime import planned
 from .durations import parse_duration
 from .endpoints import parse_address, parse_pin, parse_url
@@ -26,7 +28,6 @@ from .types import (
     UpstreamShare,
     UpstreamSource,
 )
-from .vantage import legs_for
 
 __all__ = [
     "Delivery",

@@ -13,7 +13,7 @@ from collections.abc import Iterable
 from datetime import date, time
 from typing import Any, NoReturn
 
-from t3probe.showing import without_login
+from t3probe.text import without_login
 
 __all__ = [
     "NOTHING",

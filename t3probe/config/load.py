@@ -12,8 +12,8 @@ import tomllib
 from collections.abc import Mapping
 from typing import Any
 
-from t3probe.bounds import DEPLOYMENT_BYTES
-from t3probe.files import NotAFileError, TooLargeError, read_regular
+from t3probe.exchange.bounds import DEPLOYMENT_BYTES
+from t3probe.exchange.files import NotAFileError, TooLargeError, read_regular
 
 from .check import check, check_timing
 from .downtime import stale

@@ -6,9 +6,9 @@ import os
 import re
 from collections.abc import Mapping
 
-from t3probe.bounds import SECRET_BYTES
-from t3probe.files import NotAFileError, TooLargeError, read_regular
-from t3probe.showing import keep
+from t3probe.exchange.bounds import SECRET_BYTES
+from t3probe.exchange.files import NotAFileError, TooLargeError, read_regular
+from t3probe.text import keep
 
 from .errors import DeploymentError
 

@@ -1,4 +1,4 @@
-"""A run split over several pods: which legs fall to which shard.
+"""Which legs a run has: those of its vantage and, where it is split over pods, of its shard.
 
 Upstreams are dealt out in the file's order, the n-th (from 0) to shard n modulo the number of
 shards: the parts differ by one at most. A hash would move fewer upstreams when one is added, but
@@ -14,11 +14,16 @@ from dataclasses import dataclass
 
 import msgspec
 
-from .errors import DeploymentError, quote
+from .errors import DeploymentError, did_you_mean, quote
 from .types import Deployment, Leg
-from .vantage import legs_for
 
-__all__ = ["LARGEST", "Shard", "shard_named", "sharded"]
+__all__ = [
+    "LARGEST",
+    "Shard",
+    "legs_for",
+    "shard_named",
+    "sharded",
+]
 
 LARGEST = 1000
 """How many shards there can be at most: each is a group in the Pushgateway."""
@@ -121,3 +126,26 @@ def _error(variable: str, expected: str, actual: str, hint: str = "") -> Deploym
     return DeploymentError(
         file="", key="", expected=expected, actual=actual, hint=hint, variable=variable
     )
+
+
+def legs_for(deployment: Deployment, vantage: str = "") -> tuple[tuple[Leg, ...], str]:
+    """The legs that run from `vantage` (empty: the deployment's own), and a warning or "".
+
+    A leg that names no vantage runs from everywhere; without any vantage stated, every leg
+    runs. The warning says that no leg is left, or that an unknown vantage looks like a
+    misspelled one.
+    """
+    vantage = vantage or deployment.vantage
+    if not vantage:
+        return deployment.legs, ""
+    legs = tuple(leg for leg in deployment.legs if not leg.vantages or vantage in leg.vantages)
+    known = dict.fromkeys(name for leg in deployment.legs for name in leg.vantages)
+    if vantage in known:
+        return legs, ""
+    hint = did_you_mean(vantage, known)
+    if not legs:
+        otherwise = f"the legs name {', '.join(known)}"
+        return legs, f"vantage {quote(vantage)}: no leg can be run from it; {hint or otherwise}"
+    if hint:
+        return legs, f"vantage {quote(vantage)}: no leg names it; {hint}"
+    return legs, ""

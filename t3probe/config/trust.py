@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 import re
 
-from t3probe.bounds import TLS_CA_BYTES
-from t3probe.files import NotAFileError, TooLargeError, read_regular
+from t3probe.exchange.bounds import TLS_CA_BYTES
+from t3probe.exchange.files import NotAFileError, TooLargeError, read_regular
 
 from .errors import Source
 

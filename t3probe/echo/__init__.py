@@ -10,8 +10,7 @@ server of `websockets` measured 132 MiB, this one 33.
 
 from __future__ import annotations
 
-from t3probe.echo.addresses import Proxies
-from t3probe.echo.limits import Limits
+from t3probe.echo.limits import Limits, Proxies
 from t3probe.echo.responder import Responder
 
 __all__ = ["Limits", "Proxies", "Responder"]

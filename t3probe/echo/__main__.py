@@ -13,8 +13,7 @@ import socket
 import sys
 from collections.abc import Sequence
 
-from t3probe.echo.addresses import Proxies
-from t3probe.echo.limits import Limits
+from t3probe.echo.limits import Limits, Proxies
 from t3probe.echo.responder import Responder
 from t3probe.usage import Parser
 

@@ -12,7 +12,6 @@ import struct
 from collections.abc import Sequence
 from typing import Protocol
 
-from t3probe.bounds import ECHO_DISCARDED_BYTES
 from t3probe.echo import frames
 from t3probe.echo.head import (
     ECHO_PATH,
@@ -25,6 +24,7 @@ from t3probe.echo.head import (
     upgrade,
 )
 from t3probe.echo.limits import Limits, Visitor
+from t3probe.exchange.bounds import ECHO_DISCARDED_BYTES
 
 __all__ = ["Connection", "House", "Phase"]
 

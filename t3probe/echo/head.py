@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from http import HTTPStatus
 
-from t3probe.bounds import ECHO_HEADER_LINES
+from t3probe.exchange.bounds import ECHO_HEADER_LINES
 
 __all__ = [
     "ECHO_PATH",

@@ -7,10 +7,9 @@ import contextlib
 import socket
 from collections.abc import Callable, Sequence
 
-from t3probe.echo.addresses import Proxies
 from t3probe.echo.connection import Connection, Phase
 from t3probe.echo.head import Refusal
-from t3probe.echo.limits import Limits, Visitor, Visitors
+from t3probe.echo.limits import Limits, Proxies, Visitor, Visitors
 from t3probe.timing import Clock, SystemClock
 
 __all__ = ["Responder"]

@@ -14,7 +14,7 @@ import textwrap
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from t3probe.lab.errors import LabError
+from t3probe.lab.control import LabError
 from t3probe.lab.faults import FAULTS, KINDS
 from t3probe.lab.stack import Lab
 from t3probe.usage import Parser, room_for_files

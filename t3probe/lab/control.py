@@ -8,7 +8,8 @@
 The token stands beside the address in the lab's file, which only its owner can read: a web page can
 send lines to a loopback port, too. The answer is `{"ok": true, "faults": [...], "active": [...],
 ...}` or `{"ok": false, "error": "one sentence"}`; after a line that is no JSON object the
-connection ends without one. This module is the client and imports little.
+connection ends without one. This module is the client, with the lab's exceptions, each of which
+prints as one sentence, and imports little.
 """
 
 from __future__ import annotations
@@ -18,11 +19,15 @@ import socket
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from t3probe.bounds import CONTROL_LINE_BYTES
-from t3probe.lab.errors import ControlError
-from t3probe.showing import keep, showable
+from t3probe.exchange.bounds import CONTROL_LINE_BYTES
+from t3probe.text import keep, showable
 
-__all__ = ["ask", "switch"]
+__all__ = [
+    "ControlError",
+    "LabError",
+    "ask",
+    "switch",
+]
 
 ANSWER_SECONDS = 10.0
 
@@ -62,3 +67,11 @@ def ask(control: str, token: str, message: Mapping[str, object]) -> dict[str, An
             showable(answer.get("error", "the lab gave no reason."), 500, ascii=False)
         )
     return answer
+
+
+class LabError(Exception):
+    """The lab could not be started, or a part of it did not come up."""
+
+
+class ControlError(Exception):
+    """The control socket could not be reached, or refused what it was asked."""

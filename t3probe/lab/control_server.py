@@ -9,10 +9,10 @@ import secrets
 from collections.abc import Sequence
 from typing import Protocol
 
-from t3probe.bounds import CONTROL_LINE_BYTES, CONTROL_ORDER_SECONDS
+from t3probe.exchange.bounds import CONTROL_LINE_BYTES, CONTROL_ORDER_SECONDS
 from t3probe.lab.faults import Fault, FaultError, parse_fault
 from t3probe.lab.streams import Keeper, Stream
-from t3probe.showing import keep
+from t3probe.text import keep
 
 __all__ = ["ControlServer", "Switchable"]
 

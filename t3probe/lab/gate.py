@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from typing import Literal
 
 from t3probe.lab.board import Board
-from t3probe.lab.errors import LabError
+from t3probe.lab.control import LabError
 from t3probe.lab.faults import Fault
 from t3probe.lab.streams import (
     CHUNK_BYTES,

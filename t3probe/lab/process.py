@@ -17,7 +17,7 @@ from types import TracebackType
 from typing import IO, Any
 
 from t3probe.lab import control
-from t3probe.lab.errors import LabError
+from t3probe.lab.control import LabError
 
 __all__ = ["LabProcess"]
 

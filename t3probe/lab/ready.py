@@ -10,10 +10,10 @@ from collections.abc import AsyncIterator, Coroutine, Sequence
 
 import dns.message
 
+from t3probe.lab.control import LabError
 from t3probe.lab.deployment import HOST
 from t3probe.lab.doh import DNS_MESSAGE, DNS_PATH
 from t3probe.lab.edge import TRACE
-from t3probe.lab.errors import LabError
 from t3probe.lab.http import HttpError, read_head
 from t3probe.lab.machine import ECHO_PATH, HEALTH_PATH, SESSION_PATH
 from t3probe.lab.streams import Stream

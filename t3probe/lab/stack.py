@@ -23,11 +23,11 @@ from typing import Protocol
 
 from t3probe.lab.board import Board
 from t3probe.lab.certs import Certificates, ServerTls
+from t3probe.lab.control import LabError
 from t3probe.lab.control_server import ControlServer
 from t3probe.lab.deployment import HOST, Places, deployment_text, merged_timing
 from t3probe.lab.doh import Provider
 from t3probe.lab.edge import Edge
-from t3probe.lab.errors import LabError
 from t3probe.lab.faults import UPSTREAMS, Fault, parse_fault
 from t3probe.lab.gate import Address, Gate, bind
 from t3probe.lab.machine import Dispatch, Page, Serve

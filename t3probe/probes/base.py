@@ -19,14 +19,15 @@ from t3probe.config.types import Leg, Sso, Timing
 from t3probe.observation import Reason, Stage, TcpSample
 from t3probe.probes.facts import Collapsed, Echo, Facts, ProbeError, Target
 from t3probe.probes.marks import Marks
+from t3probe.probes.tls import TlsStore
 from t3probe.timing import RunClock
-from t3probe.tls import TlsStore
 
 __all__ = [
     "Line",
     "Open",
     "Probing",
     "check_route",
+    "rest_a_turn",
 ]
 
 
@@ -131,3 +132,20 @@ def check_route(
             "this leg's path: the leg took another way"
         )
     return marks.last(leg, found)
+
+
+def rest_a_turn(transport: asyncio.Transport, goes_on: Callable[[], bool] = lambda: True) -> None:
+    """After a whole piece: take no other before the loop's next turn.
+
+    A plain transport reads once a turn by itself. That of TLS hands over all that it has decrypted,
+    beside what comes meanwhile. `goes_on`: whether reading is to go on then.
+    """
+    if transport.get_extra_info("ssl_object") is None or transport.is_closing():
+        return
+
+    def resume() -> None:
+        if goes_on() and not transport.is_closing():
+            transport.resume_reading()
+
+    transport.pause_reading()
+    asyncio.get_running_loop().call_soon(resume)

@@ -14,7 +14,7 @@ import zlib
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from t3probe.bounds import BODY_ENCODINGS, GZIP_MEMBERS
+from t3probe.exchange.bounds import BODY_ENCODINGS, GZIP_MEMBERS
 from t3probe.probes.http_wire import BODY_BYTES, values_of
 
 __all__ = ["as_text", "decoded"]

@@ -8,7 +8,7 @@ import os
 import socket
 from contextlib import suppress
 
-from t3probe import tcpinfo
+from t3probe.probes import tcpinfo
 from t3probe.probes.base import Probing
 from t3probe.probes.facts import Facts, ProbeError, Target, reason_of_os_error
 

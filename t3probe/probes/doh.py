@@ -16,16 +16,16 @@ import dns.rdataclass
 import dns.rdatatype
 import dns.rrset
 
-from t3probe.bounds import DNS_MESSAGE_BYTES
 from t3probe.config.endpoints import plain_host
 from t3probe.config.types import Leg
+from t3probe.exchange.bounds import DNS_MESSAGE_BYTES
 from t3probe.probes.base import Line, Probing, check_route
 from t3probe.probes.facts import Collapsed, Echo, ProbeError, Target, busy
-from t3probe.probes.foreign import refusal
 from t3probe.probes.http import HttpLine
 from t3probe.probes.http_client import Answer, HttpClient
-from t3probe.showing import showable
-from t3probe.tcpinfo import claim
+from t3probe.probes.tcpinfo import claim
+from t3probe.probes.tls import refusal
+from t3probe.text import showable
 
 __all__ = [
     "ANSWERED",

@@ -11,12 +11,12 @@ from t3probe.config.types import Leg
 from t3probe.observation import TcpSample
 from t3probe.probes.base import Line, Probing, check_route
 from t3probe.probes.facts import Echo, ProbeError, Target, http_reason
-from t3probe.probes.foreign import refusal
 from t3probe.probes.http_client import Answer, HttpClient
 from t3probe.probes.marks import asked_apart, nearby, new_nonce, replayed
 from t3probe.probes.redirects import Url, leads_on, onward, parse
 from t3probe.probes.sso import hides, sso_answer, wants
-from t3probe.tcpinfo import claim
+from t3probe.probes.tcpinfo import claim
+from t3probe.probes.tls import refusal
 
 __all__ = ["HttpLine", "open"]
 

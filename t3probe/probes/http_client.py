@@ -16,20 +16,17 @@ from collections.abc import Callable, Container, Mapping
 from typing import Any
 from urllib.parse import unquote_to_bytes, urlsplit
 
-from t3probe import tcpinfo
-from t3probe.bounds import HTTP_PIECE_BYTES
+from t3probe.exchange.bounds import HTTP_PIECE_BYTES
 from t3probe.observation import Reason, TcpSample
-from t3probe.probes import dial
-from t3probe.probes.base import Probing
+from t3probe.probes import dial, tcpinfo
+from t3probe.probes.base import Probing, rest_a_turn
 from t3probe.probes.bodies import decoded
 from t3probe.probes.facts import ProbeError, Target, busy, http_reason
-from t3probe.probes.foreign import spoken
 from t3probe.probes.http_wire import AnswerReader
 from t3probe.probes.marks import asking, new_nonce
-from t3probe.probes.pieces import rest_a_turn
 from t3probe.probes.redirects import Url, host_of
-from t3probe.showing import showable
-from t3probe.tls import ENDED, not_after, tls_error, unanswered
+from t3probe.probes.tls import ENDED, not_after, spoken, tls_error, unanswered
+from t3probe.text import showable
 
 __all__ = ["BODY_SHARE", "Answer", "HttpClient", "answer_of", "beyond_us", "no_http"]
 

@@ -11,13 +11,13 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from t3probe.bounds import (
+from t3probe.exchange.bounds import (
     HTTP_BODY_BYTES,
     HTTP_CHUNK_LINE_BYTES,
     HTTP_HEADER_LINES,
     HTTP_HEADERS_BYTES,
 )
-from t3probe.bounds import HTTP_LOOKED_AT_BYTES as BODY_BYTES
+from t3probe.exchange.bounds import HTTP_LOOKED_AT_BYTES as BODY_BYTES
 
 __all__ = [
     "BODY_BYTES",

@@ -1,9 +1,15 @@
-"""Where an answer sends a browser: URLs resolved and compared as a browser does. Pure.
+"""Where an answer sends a browser, and which cookies it takes along. Pure.
 
-RFC 3986 section 5 in the reading of the URL Standard (url.spec.whatwg.org): backslashes are
-slashes, `%2e` is a dot, tabs and line ends are not there. Origins are compared as origins. One
-thing is read more widely than a browser does: what must be one machine is one host, such as
-`app.example.` and `app.example`, or an IPv4 address and its mapped form.
+URLs are resolved and compared by RFC 3986 section 5 in the reading of the URL Standard
+(url.spec.whatwg.org): backslashes are slashes, `%2e` is a dot, tabs and line ends are not there.
+Origins are compared as origins. One thing is read more widely than a browser does: what must be one
+machine is one host, such as `app.example.` and `app.example`, or an IPv4 address and its mapped
+form.
+
+The cookies that a chain of redirects sets (RFC 6265) a browser gives back in it. A visitor without
+a session is given them as well: an outpost of the SSO, or a page that asks
+whether cookies work, sends whoever comes back without them around for ever. They live as long as
+the chain.
 """
 
 from __future__ import annotations
@@ -15,10 +21,19 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 from urllib.parse import quote, unquote_to_bytes
 
-from t3probe.bounds import HOST_CHARACTERS, REFRESHES, URL_BYTES
+from t3probe.exchange.bounds import COOKIE_BYTES, COOKIES, HOST_CHARACTERS, REFRESHES, URL_BYTES
 from t3probe.probes.http_wire import values
+from t3probe.text import keep_lent
 
-__all__ = ["Url", "host_of", "leads_on", "onward", "parse", "resolve"]
+__all__ = [
+    "Cookies",
+    "Url",
+    "host_of",
+    "leads_on",
+    "onward",
+    "parse",
+    "resolve",
+]
 
 _PORTS = {"http": 80, "https": 443, "ws": 80, "wss": 443, "ftp": 21}
 _STATUSES = frozenset({301, 302, 303, 307, 308})
@@ -227,3 +242,55 @@ def _refreshes(headers: Mapping[str, Any], body: bytes) -> list[str]:
 def leads_on(status: int) -> bool:
     """Whether a browser has to go on from such an answer: it is none by itself."""
     return status in _STATUSES
+
+
+_YEAR = re.compile(r"(\d\d(?:\d\d)?)\s+\d\d?:\d\d", re.ASCII)
+"""In a date: a cookie is taken back by one of the last century, and no clock is asked."""
+
+
+class Cookies:
+    """Those of one chain, by name and path."""
+
+    def __init__(self) -> None:
+        self._kept: dict[tuple[str, str], str] = {}
+
+    def take(self, headers: Mapping[str, Any], url: Url) -> None:
+        """What the answer for `url` sets; what a browser would not keep for its host is left."""
+        for line in values(headers, "set-cookie")[:COOKIES]:
+            if len(line) > COOKIE_BYTES:
+                continue
+            pair, *more = line.split(";")
+            name, _, value = (one.strip() for one in pair.partition("="))
+            fields = (one.partition("=") for one in more)
+            says = {key.strip().lower(): text.strip() for key, _, text in fields}
+            domain = host_of(says.get("domain", "").removeprefix("."))
+            if domain and domain != url.host and not url.host.endswith(f".{domain}"):
+                continue
+            barred = "secure" in says and url.scheme != "https"
+            if not name or barred:
+                continue
+            path = says.get("path", "")
+            if not path.startswith("/"):
+                path = url.path.rpartition("/")[0] or "/"
+            self._kept.pop((name, path), None)
+            if not _gone(says) and len(self._kept) < COOKIES:
+                self._kept[name, path] = value
+                keep_lent(value)
+
+    def given(self, url: Url) -> str:
+        """The Cookie header for `url`; empty for none."""
+        fitting = [
+            (path, f"{name}={value}")
+            for (name, path), value in self._kept.items()
+            if url.path == path or url.path.startswith(path.removesuffix("/") + "/")
+        ]
+        fitting.sort(key=lambda one: -len(one[0]))
+        return "; ".join(text for _, text in fitting)
+
+
+def _gone(says: Mapping[str, str]) -> bool:
+    age = says.get("max-age", "")
+    if age.lstrip("-").isdecimal():
+        return age.startswith("-") or not age.strip("0")
+    year = _YEAR.search(says.get("expires", ""))
+    return year is not None and year[1].startswith(("16", "19", "7", "8", "9"))

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from t3probe.bounds import TCP_CONNECT_SECONDS as MAX_CONNECT_SECONDS
 from t3probe.config.types import Leg
+from t3probe.exchange.bounds import TCP_CONNECT_SECONDS as MAX_CONNECT_SECONDS
 from t3probe.probes.base import Line, Probing
 from t3probe.probes.dial import connect
 from t3probe.probes.facts import Echo, ProbeError, Target

@@ -3,6 +3,11 @@
 `walloff`: a public path must not be sent to the SSO. `walled`: a protected path must never be
 served without a session, not by one of the ways out of a public prefix either. What says
 nothing about the rule (5xx, no answer) is told apart from yes and no.
+
+The usual ways out of a carve-out are request targets that start public and mean a walled path: a
+proxy that matches rules on one reading of a path and forwards another lets a visitor step
+from a public prefix into what the wall protects. See RFC 3986 section 6.2.2 for the
+normalisations involved and RFC 9112 section 3.2.2 for the absolute form.
 """
 
 from __future__ import annotations
@@ -15,20 +20,22 @@ from contextlib import suppress
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
-from t3probe.bounds import REDIRECTS
 from t3probe.config.types import Leg
+from t3probe.exchange.bounds import REDIRECTS
 from t3probe.probes.base import Line, Probing, check_route
-from t3probe.probes.cookies import Cookies
-from t3probe.probes.escapes import ways_out
 from t3probe.probes.facts import Echo, Facts, ProbeError, Target, http_reason
 from t3probe.probes.http_client import BODY_SHARE, Answer, HttpClient, answer_of, beyond_us
 from t3probe.probes.http_wire import AnswerReader
 from t3probe.probes.marks import asked_apart, asking, nearby, new_nonce, replayed
-from t3probe.probes.redirects import Url, leads_on, onward, parse
+from t3probe.probes.redirects import Cookies, Url, leads_on, onward, parse
 from t3probe.probes.sso import hides, is_html, sso_answer, wants
-from t3probe.showing import showable
+from t3probe.text import showable
 
-__all__ = ["open_walled", "open_walloff"]
+__all__ = [
+    "open_walled",
+    "open_walloff",
+    "ways_out",
+]
 
 _UPGRADE = {
     "Connection": "Upgrade",
@@ -449,3 +456,34 @@ async def open_walloff(leg: Leg, target: Target, probing: Probing) -> Line:
 async def open_walled(leg: Leg, target: Target, probing: Probing) -> Line:
     """A line that checks that a walled path is walled."""
     return WalledLine(leg, target, probing)
+
+
+def ways_out(prefix: str, walled_path: str) -> dict[str, str]:
+    """Name -> request target, each reaching `walled_path` from `prefix` if the rule leaks.
+
+    `prefix` is such as `/probe`, `walled_path` begins with a slash. Targets in origin form;
+    the absolute-form variant is made by the caller, which knows the host.
+    """
+    start, goal = "/" + prefix.strip("/"), "/" + walled_path.lstrip("/")
+    rest = goal[1:]
+    up = "/".join([".."] * (start.count("/")))
+    encoded_up = up.replace("..", "%2e%2e")
+    return {
+        "dot segments": f"{start}/{up}{goal}",
+        "encoded dots": f"{start}/{encoded_up}{goal}",
+        "upper-case encoded dots": f"{start}/{encoded_up.upper()}{goal}",
+        "half-encoded dots": f"{start}/{up.replace('..', '.%2e')}{goal}",
+        "encoded slash after dots": f"{start}/{up}%2f{rest}",
+        "encoded slash before dots": f"{start}%2f{up}{goal}",
+        "all encoded": f"{start}%2f{encoded_up.replace('/', '%2f')}%2f{rest}",
+        "doubly encoded dots": f"{start}/{encoded_up.replace('%', '%25')}{goal}",
+        "doubled slashes": f"{start}//{up}//{rest}",
+        "doubled slash in front": f"/{start}/{up}{goal}",
+        "path parameter after dots": f"{start}/{up.replace('..', '..;')}{goal}",
+        "path parameter with a value": f"{start}/{up.replace('..', '..;a=b')}{goal}",
+        "path parameter after the prefix": f"{start};/{up}{goal}",
+        "single dots": f"{start}/./{up}/.{goal}",
+        "backslash": f"{start}/{up}%5c{rest}",
+        "upper case": f"{start.upper()}/{up}{goal}",
+        "trailing question mark": f"{start}/{up}{goal}?",
+    }

@@ -1,4 +1,6 @@
-"""WebSocket echo (RFC 6455): one held connection, a random nonce a beat, byte for byte."""
+"""WebSocket echo (RFC 6455): one held connection, a random nonce a beat, byte for byte. What a
+message is to the beat that waits: its echo, a damaged one, or neither.
+"""
 
 from __future__ import annotations
 
@@ -16,28 +18,29 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidHandshake, NegotiationError
 from websockets.protocol import State
 
-from t3probe import tcpinfo
-from t3probe.bounds import WS_FRAGMENTS, WS_PIECE_BYTES, WS_SKIPPED, WS_UNSENT_BYTES
-from t3probe.bounds import WS_MESSAGE_BYTES as MAX_FRAME_BYTES
 from t3probe.config.types import Leg
+from t3probe.exchange.bounds import WS_FRAGMENTS, WS_PIECE_BYTES, WS_SKIPPED, WS_UNSENT_BYTES
+from t3probe.exchange.bounds import WS_MESSAGE_BYTES as MAX_FRAME_BYTES
 from t3probe.observation import TcpSample
-from t3probe.probes import dial
-from t3probe.probes.base import Line, Probing, check_route
+from t3probe.probes import dial, tcpinfo
+from t3probe.probes.base import Line, Probing, check_route, rest_a_turn
 from t3probe.probes.bodies import decoded
 from t3probe.probes.facts import Collapsed, Echo, ProbeError, Target, busy
-from t3probe.probes.foreign import refusal
 from t3probe.probes.http_client import BODY_SHARE, beyond_us, no_http
 from t3probe.probes.http_wire import AnswerReader, Headers
 from t3probe.probes.marks import asking, new_nonce
-from t3probe.probes.messages import answers, described
-from t3probe.probes.pieces import rest_a_turn
 from t3probe.probes.redirects import onward, parse
 from t3probe.probes.sso import sso_answer, wants
-from t3probe.showing import showable
-from t3probe.tcpinfo import claim
-from t3probe.tls import not_after, tls_error, unanswered
+from t3probe.probes.tcpinfo import claim
+from t3probe.probes.tls import not_after, refusal, tls_error, unanswered
+from t3probe.text import showable
 
-__all__ = ["MAX_FRAME_BYTES", "open"]
+__all__ = [
+    "MAX_FRAME_BYTES",
+    "answers",
+    "described",
+    "open",
+]
 
 _MOST_BEATS = 64
 """So many beats are remembered by what they sent: an echo may come twice."""
@@ -495,3 +498,34 @@ async def open(leg: Leg, target: Target, probing: Probing) -> Line:
         error.facts = line.facts
         raise
     return line
+
+
+SHOWN_CHARACTERS = 40
+SHORTEST_PART = 8
+"""So many characters of what was sent are no accident."""
+
+
+def answers(message: str | bytes, sent: str) -> bool:
+    """Whether it is `sent` come back, be it as it was or damaged: of the other type, inside of
+    something else, cut short, or with some of its characters changed.
+
+    Anything else answers no beat: a greeting, a ping of the application, somebody else's news.
+    """
+    text = _text(message).lower()
+    if sent in text or (len(text) >= SHORTEST_PART and text in sent):
+        return True
+    alike = sum(one == other for one, other in zip(text, sent, strict=False))
+    return len(text) == len(sent) and 2 * alike >= len(sent)
+
+
+def described(message: str | bytes) -> str:
+    """Type, length and the first characters of a foreign message, fit for a record."""
+    kind, unit = ("binary", "byte") if isinstance(message, bytes) else ("text", "character")
+    number = f"{len(message)} {unit}{'' if len(message) == 1 else 's'}"
+    # Whole, before it is cut: half of a secret is one, too.
+    shown = showable(_text(message), 400)[:SHOWN_CHARACTERS]
+    return f"{kind} of {number}" + (f' "{shown}"' if shown else "")
+
+
+def _text(message: str | bytes) -> str:
+    return message.decode("latin-1") if isinstance(message, bytes) else message

@@ -10,7 +10,7 @@ from typing import TypeVar
 
 import msgspec
 
-from t3probe.bounds import RECORD_BYTES as MAX_RECORD_BYTES
+from t3probe.exchange.bounds import RECORD_BYTES as MAX_RECORD_BYTES
 from t3probe.observation import RECORD_VERSION, Observation, RunRecord, of_any_version
 from t3probe.record.hushed import hushed
 

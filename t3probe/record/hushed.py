@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 from msgspec.structs import replace
 
 from t3probe.observation import Attempt, Drop, Observation
-from t3probe.showing import masked
+from t3probe.text import masked
 
 __all__ = ["hushed"]
 

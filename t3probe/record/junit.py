@@ -10,8 +10,8 @@ from xml.sax.saxutils import unescape
 
 import msgspec
 
-from t3probe.bounds import RECORD_VALUES
-from t3probe.files import open_regular
+from t3probe.exchange.bounds import RECORD_VALUES
+from t3probe.exchange.files import open_regular
 from t3probe.observation import Observation, RunRecord
 from t3probe.record import facts
 from t3probe.record.facts import LEG_PREFIX, RUN_NAME, RecordError, Recording, Wanted, decoded

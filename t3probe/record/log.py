@@ -21,7 +21,7 @@ import re
 from collections.abc import Iterator
 from typing import IO, NamedTuple
 
-from t3probe.bounds import DOCKER_LINE_BYTES, RECORD_VALUES
+from t3probe.exchange.bounds import DOCKER_LINE_BYTES, RECORD_VALUES
 from t3probe.record import facts
 from t3probe.record.facts import Recording, Wanted
 from t3probe.record.line import LEGS_MARKER, MARKER, DamagedLineError, parse_record, run_of

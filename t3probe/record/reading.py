@@ -14,14 +14,13 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import IO, Any, NamedTuple, Self
 
-from t3probe.files import open_regular
+from t3probe.exchange.files import Utf8, encoding_of, open_regular
 from t3probe.observation import RunRecord
 from t3probe.record import facts
 from t3probe.record.facts import RecordError, Recording, Wanted
 from t3probe.record.junit import parse_junit
 from t3probe.record.line import DamagedLineError
 from t3probe.record.log import found_lines
-from t3probe.utf16 import Utf8, encoding_of
 
 __all__ = [
     "Damage",

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import IO
 from xml.parsers import expat
 
-from t3probe.bounds import MIB, XML_ATTRIBUTES, XML_LEVELS, XML_NAMES, XML_TAG_BYTES
+from t3probe.exchange.bounds import MIB, XML_ATTRIBUTES, XML_LEVELS, XML_NAMES, XML_TAG_BYTES
 
 __all__ = ["XmlError", "read_elements"]
 

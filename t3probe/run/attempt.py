@@ -14,7 +14,7 @@ from t3probe.observation import AddressTry, Attempt
 from t3probe.probes import opener
 from t3probe.probes.base import Line
 from t3probe.probes.facts import Collapsed, Echo, ProbeError, Target
-from t3probe.resolve import disagreement, targets
+from t3probe.probes.resolve import disagreement, targets
 from t3probe.run.book import Book
 from t3probe.run.evidence import evidence
 

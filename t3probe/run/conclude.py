@@ -9,7 +9,6 @@ from urllib.parse import urlsplit
 import msgspec
 
 from t3probe.config.types import Leg
-from t3probe.median import median
 from t3probe.observation import (
     SYMPTOMS,
     AddressTry,
@@ -20,6 +19,7 @@ from t3probe.observation import (
     Outcome,
     Reason,
     Stage,
+    median,
     trips,
 )
 from t3probe.probes import ONE_SHOT

@@ -17,11 +17,11 @@ from t3probe.config.endpoints import is_address, plain_host
 from t3probe.config.types import Deployment, Leg
 from t3probe.probes.base import Probing
 from t3probe.probes.marks import Marks
-from t3probe.resolve import Resolver, split_address
+from t3probe.probes.resolve import Resolver, split_address
+from t3probe.probes.tls import TlsStore
 from t3probe.run.book import Book
 from t3probe.run.footing import Footing
 from t3probe.timing import RunClock
-from t3probe.tls import TlsStore
 
 __all__ = ["Engine", "broke_rules", "internal_addresses"]
 

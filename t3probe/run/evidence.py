@@ -23,10 +23,9 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from t3probe.config.types import Leg
-from t3probe.observation import TcpSample
+from t3probe.observation import TcpSample, glossed
 from t3probe.probes.facts import ProbeError
-from t3probe.tcpinfo import UNANSWERED, Claim, claim
-from t3probe.words import glossed
+from t3probe.probes.tcpinfo import UNANSWERED, Claim, claim
 
 __all__ = ["Claim", "Evidence", "claim", "evidence"]
 

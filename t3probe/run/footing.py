@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from t3probe.config.types import Timing
-from t3probe.pressure import Throttling
+from t3probe.run.pressure import Throttling
 from t3probe.timing import RunClock
 
 __all__ = ["CLOCK_STEP_SECONDS", "LATE_SHARE", "THROTTLED_SHARE", "Footing", "stall_threshold"]

@@ -21,7 +21,7 @@ from t3probe.observation import Strand, TcpSample
 from t3probe.probes import ONE_SHOT
 from t3probe.probes.base import Line
 from t3probe.probes.facts import Collapsed, ProbeError
-from t3probe.resolve import ResolveError
+from t3probe.probes.resolve import ResolveError
 from t3probe.run.attempt import Attempts, Tried, addresses, attempt_of
 from t3probe.run.engine import Engine
 from t3probe.timing import next_beat

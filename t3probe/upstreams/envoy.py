@@ -21,9 +21,9 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from t3probe.bounds import AGGREGATE_LEVELS, UPSTREAMS
 from t3probe.config.endpoints import is_address
 from t3probe.config.types import Place, UpstreamSource
+from t3probe.exchange.bounds import AGGREGATE_LEVELS, UPSTREAMS
 from t3probe.guard import is_loopback
 from t3probe.upstreams.envoy_config import (
     NOTHING_ASSIGNED,

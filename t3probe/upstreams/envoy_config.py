@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 import msgspec
 from msgspec import Raw, Struct
 
-from t3probe.json_stream import typed
+from t3probe.exchange.json_stream import typed
 from t3probe.upstreams.sources import Notes
 
 __all__ = [

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from msgspec import Raw, Struct
 
-from t3probe.json_stream import Into
+from t3probe.exchange.json_stream import Into
 from t3probe.upstreams.envoy_config import (
     UNREADABLE,
     Assigned,

@@ -8,7 +8,7 @@ from __future__ import annotations
 import msgspec
 from msgspec import Struct
 
-from t3probe.json_stream import Into, typed
+from t3probe.exchange.json_stream import Into, typed
 from t3probe.upstreams.envoy_config import UNREADABLE, Address, Locality, decoded, place_of
 from t3probe.upstreams.sources import Answer, HostView, Notes, Opinion, backend_of
 

@@ -7,18 +7,26 @@ The answer is an array of objects, or an object that holds one as `routes`, `ite
 
 Only active routes of the node that the file names are taken. A row that cannot be read is
 counted and said, and the good ones are kept.
+
+Names of upstreams and legs are looked up before the run where they could be one machine.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import socket
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 import msgspec
 
-from t3probe.bounds import UPSTREAMS
-from t3probe.config.types import Place, UpstreamSource
-from t3probe.json_stream import Into, typed
+from t3probe.config.dialled import joined, to_look_up
+from t3probe.config.endpoints import plain_host
+from t3probe.config.types import Deployment, Place, UpstreamSource
+from t3probe.exchange.bounds import NAMES, NAMES_SECONDS, UPSTREAMS
+from t3probe.exchange.json_stream import Into, typed
+from t3probe.guard import LoopbackOnlyError
 from t3probe.upstreams.sources import (
     Answer,
     Backend,
@@ -30,7 +38,11 @@ from t3probe.upstreams.sources import (
     label,
 )
 
-__all__ = ["Routes", "find"]
+__all__ = [
+    "Routes",
+    "find",
+    "with_names",
+]
 
 _HOLDERS = ("routes", "items", "data")
 _NAMED = 5
@@ -153,3 +165,46 @@ def _wrong(row: Any) -> str:
 def _example(row: Any) -> str:
     name = row.get("route") if isinstance(row, dict) else None
     return name if isinstance(name, str) else ""
+
+
+Name = tuple[str, int]
+
+
+def _system(name: Name) -> frozenset[str]:
+    found = socket.getaddrinfo(*name, type=socket.SOCK_STREAM)
+    return frozenset(plain_host(str(one[4][0])) for one in found)
+
+
+def with_names(
+    deployment: Deployment, resolve: Callable[[Name], frozenset[str]] = _system
+) -> Deployment:
+    """The deployment with upstreams on the paths of legs whose names lead to the same machine.
+
+    All names are looked up at once, within a second. One that is not found changes nothing.
+    """
+    names = to_look_up(deployment)[:NAMES]
+    return joined(deployment, _looked_up(names, resolve)) if names else deployment
+
+
+def _looked_up(
+    names: Sequence[Name], resolve: Callable[[Name], frozenset[str]]
+) -> dict[Name, frozenset[str]]:
+    found: dict[Name, frozenset[str]] = {}
+    asked, over = len(names), threading.Semaphore(0)
+
+    def look_up(name: Name) -> None:
+        with suppress(OSError, UnicodeError, LoopbackOnlyError):
+            found[name] = resolve(name)
+        over.release()
+
+    def all_over() -> None:
+        for _ in range(asked):
+            over.acquire()
+
+    # Not of a pool: nobody waits for a resolver that never answers.
+    for name in names:
+        threading.Thread(target=look_up, args=(name,), daemon=True).start()
+    waiting = threading.Thread(target=all_over, daemon=True)
+    waiting.start()
+    waiting.join(NAMES_SECONDS)
+    return dict(found)

@@ -15,7 +15,7 @@ from typing import Literal
 from t3probe.config.endpoints import check_host, is_address, plain_host
 from t3probe.config.errors import Wrong
 from t3probe.config.types import Place, UpstreamSource
-from t3probe.json_stream import Into, JsonError, JsonStream, NotJsonError
+from t3probe.exchange.json_stream import Into, JsonError, JsonStream, NotJsonError
 
 __all__ = [
     "Answer",

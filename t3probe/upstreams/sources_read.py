@@ -13,15 +13,16 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
-from t3probe.bounds import (
+from t3probe.config.login import login
+from t3probe.config.types import UpstreamSource
+from t3probe.exchange.bounds import (
     MIB,
     SOURCE_BYTES,
     SOURCE_SECONDS,
     SOURCES_KEPT_BYTES,
     SOURCES_RECEIVED_BYTES,
 )
-from t3probe.config.types import UpstreamSource
-from t3probe.sinks.gateway_client import Budget, Login, Site, Trouble, exchange
+from t3probe.exchange.client import Budget, Site, Trouble, exchange
 from t3probe.timing import Clock
 from t3probe.upstreams import envoy, nodes
 from t3probe.upstreams.envoy_hosts import Host
@@ -67,7 +68,7 @@ class Reader:
         self._clock = clock
         self._sources = sources
         self._sites = {
-            one.name: Site(one.url, Login.named(environ, ca_file, _secret(one))) for one in sources
+            one.name: Site(one.url, login(_secret(one), environ, ca_file)) for one in sources
         }
 
     def read(self) -> list[Reading]:

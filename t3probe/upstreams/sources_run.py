@@ -16,7 +16,7 @@ from t3probe.config.downtime import planned
 from t3probe.config.types import Deployment, Leg, UpstreamSource
 from t3probe.observation import Observation
 from t3probe.timing import Clock, SystemClock
-from t3probe.upstreams.names import with_names
+from t3probe.upstreams.nodes import with_names
 
 if TYPE_CHECKING:
     from t3probe.upstreams.sources import SourceError

@@ -8,13 +8,12 @@ from collections.abc import Sequence
 from t3probe.config import planned
 from t3probe.config.types import Deployment, Leg
 from t3probe.probes import ONE_SHOT
+from t3probe.probes.tls import TlsStore
 from t3probe.run.engine import Engine, broke_rules, internal_addresses
 from t3probe.run.footing import Footing
 from t3probe.run.leg import LegRun
 from t3probe.timing import RunClock
-from t3probe.tls import TlsStore
-from t3probe.watch.blips import Blips
-from t3probe.watch.tally import Tally
+from t3probe.watch.tally import Blips, Tally
 from t3probe.watch.window import Listener, WindowBook, window_seconds
 
 __all__ = ["Held"]

@@ -2,7 +2,8 @@
 
 The thread has its own event loop, so that it answers while the probing loop stands still; it
 only ever reads. Connections, request sizes and times are bounded: whoever scrapes, or means
-harm, costs the probing nothing but a little CPU.
+harm, costs the probing nothing but a little CPU. Whether the held mode is alive, the probing loop
+writes and this thread reads (`Health`).
 """
 
 from __future__ import annotations
@@ -11,19 +12,21 @@ import asyncio
 import socket
 import threading
 from contextlib import suppress
+from dataclasses import dataclass
 
-from t3probe.bounds import (
+from t3probe.config.types import Timing
+from t3probe.exchange.bounds import (
     SERVED_BACKLOG,
     SERVED_CONNECTIONS,
     SERVED_HEAD_BYTES,
     SERVED_REQUEST_SECONDS,
 )
-from t3probe.room import Room
-from t3probe.showing import plain
-from t3probe.watch.health import Health
+from t3probe.exchange.room import Room
+from t3probe.text import plain
+from t3probe.timing import Clock
 from t3probe.watch.snapshot import CONTENT_TYPE, Snapshot
 
-__all__ = ["Listen", "Server", "parse_listen"]
+__all__ = ["LOOP_LIMIT_SECONDS", "Health", "Listen", "Server", "beat_limit", "parse_listen"]
 
 _PLAIN = "text/plain; charset=utf-8"
 _WORDS = {
@@ -173,3 +176,56 @@ def _response(status: int, kind: str, body: bytes, method: str = "GET") -> bytes
         f"{'Allow: GET, HEAD' + chr(13) + chr(10) if status == 405 else ''}\r\n"
     )
     return head.encode("ascii") + (b"" if method == "HEAD" else body)
+
+
+LOOP_LIMIT_SECONDS = 5.0
+"""A loop that has not turned for so long stands still. It turns every second."""
+
+
+def beat_limit(timing: Timing, holds: bool) -> float:
+    """How long after the newest beat of all legs another one is overdue, in seconds.
+
+    `holds` says whether any leg holds a connection; without one, only sweeps are made. An
+    attempt may take the connect timeout twice and then the watchdog, and a drop two of them.
+    """
+    apart = timing.heartbeat if holds else timing.sweep_interval
+    attempt = 2 * timing.connect_timeout + timing.watchdog
+    return apart + max(timing.backoff_max, 2 * attempt)
+
+
+@dataclass(frozen=True, slots=True)
+class _Sign:
+    """The newest sign of life. Replaced as a whole: a reader sees one or the other."""
+
+    turned: float
+    beat: float
+    limit: float
+    oldest: str
+
+
+class Health:
+    """Signs of life and their age. Times are of the monotonic clock, in seconds."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        now = clock.monotonic()
+        self._sign = _Sign(now, now, float("inf"), "")
+
+    def turned(self, beat_age: float, limit: float, oldest: str = "") -> None:
+        """The loop turns; the newest beat of all legs is so old and may be as old as `limit`.
+
+        `oldest` names the leg that waits longest for a beat.
+        """
+        now = self._clock.monotonic()
+        self._sign = _Sign(now, now - beat_age, limit, oldest)
+
+    def check(self) -> tuple[bool, str]:
+        """Whether all is well, and one sentence."""
+        sign, now = self._sign, self._clock.monotonic()
+        still, silent = now - sign.turned, now - sign.beat
+        if still > LOOP_LIMIT_SECONDS:
+            return False, f"the probing loop has stood still for {still:.1f} s"
+        if silent > sign.limit:
+            return False, f"no leg has beaten for {silent:.1f} s, at most {sign.limit:g} s expected"
+        last = f"; {sign.oldest} waits longest" if sign.oldest else ""
+        return True, f"the loop turns, the newest beat is {max(0.0, silent):.1f} s old{last}"

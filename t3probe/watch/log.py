@@ -9,7 +9,7 @@ import threading
 from collections.abc import Callable
 from typing import Any, TextIO
 
-from t3probe.terminal import Terminal, json_text
+from t3probe.exchange.terminal import Terminal, json_text
 from t3probe.timing import utc_text
 
 __all__ = ["Log"]

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from t3probe.observation import Drop
-from t3probe.verdict.run import Incident, RunVerdict
+from t3probe.verdict.incident.run import Incident, RunVerdict
 from t3probe.watch.window import WindowBook
 
 __all__ = ["MAX_PENDING", "Pending", "Reports", "drop_facts", "incident_of", "verdict_facts"]

@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Callable, Coroutine, Sequence
 from functools import partial
 from importlib import import_module
-from pkgutil import iter_modules
+from pkgutil import walk_packages
 from typing import Any
 
 from msgspec.structs import replace
@@ -15,20 +15,19 @@ from msgspec.structs import replace
 from t3probe import verdict
 from t3probe.config import DeploymentError, legs_for
 from t3probe.config.types import Deployment, Leg
-from t3probe.metrics.sheet import Sheet
-from t3probe.observation import RECORD_VERSION, Drop, Observation, RunRecord
+from t3probe.deliver.metrics.sheet import Sheet
+from t3probe.observation import RECORD_VERSION, Drop, Observation, RunRecord, some
 from t3probe.probes import ONE_SHOT, preload
+from t3probe.probes.tls import small_buffers
 from t3probe.run.conclude import settled
 from t3probe.timing import RunClock, next_beat, utc_text
-from t3probe.tls import small_buffers
-from t3probe.verdict.run import RunVerdict, judge_run
-from t3probe.watch.health import Health, beat_limit
+from t3probe.verdict.incident.run import RunVerdict, judge_run
 from t3probe.watch.held import Held
+from t3probe.watch.http import Health, beat_limit
 from t3probe.watch.log import Log
 from t3probe.watch.report import Pending, Reports, drop_facts, incident_of, verdict_facts
 from t3probe.watch.snapshot import Snapshot
 from t3probe.watch.window import WindowBook
-from t3probe.words import some
 
 __all__ = ["RECENT_SECONDS", "Watch"]
 
@@ -92,7 +91,7 @@ class Watch:
         preload(legs)
         small_buffers()
         # An import in the middle of an incident would hold up the beats that judge it.
-        for module in iter_modules(verdict.__path__, f"{verdict.__name__}."):
+        for module in walk_packages(verdict.__path__, f"{verdict.__name__}."):
             import_module(module.name)
         return legs
 

@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from t3probe.metrics import families, rendered
-from t3probe.metrics.carry import labelled
-from t3probe.metrics.sheet import Sheet
+from t3probe.deliver.metrics import families, rendered
+from t3probe.deliver.metrics.carry import labelled
+from t3probe.deliver.metrics.sheet import Sheet
 from t3probe.observation import Observation, RunRecord
-from t3probe.verdict.run import RunVerdict
+from t3probe.verdict.incident.run import RunVerdict
 
 __all__ = ["CONTENT_TYPE", "Snapshot"]
 

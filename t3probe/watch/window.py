@@ -29,9 +29,8 @@ from t3probe.probes.facts import Echo, ProbeError
 from t3probe.run.book import ANSWERS, Book
 from t3probe.run.evidence import Evidence
 from t3probe.run.footing import Footing
-from t3probe.verdict.faults import TOGETHER_SECONDS
-from t3probe.watch.blips import Blips
-from t3probe.watch.tally import Tally
+from t3probe.verdict.incident.faults import TOGETHER_SECONDS
+from t3probe.watch.tally import Blips, Tally
 
 __all__ = ["Listener", "WindowBook", "window_seconds"]
 

@@ -9,7 +9,7 @@ from cluster_build import ROOT, Object, container, literals, names, of_kind, tem
 from cluster_registry import differing, policy
 
 from t3probe.config import loads
-from t3probe.deliver import END_SECONDS
+from t3probe.deliver.delivery import END_SECONDS
 
 START_UP, ZEROS, TEARDOWN = 5, 2, 3
 """Seconds of the minute that the budget in the base's comment gives to these."""

@@ -12,10 +12,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from t3probe.cli import main as cli
-from t3probe.cluster.command import main
-from t3probe.cluster.places import Block, ClusterError, Pods, parse_at, parse_block, parse_where
-from t3probe.cluster.prometheusrule import prometheusrule
+from t3probe.commands.manifests import main
 from t3probe.config.endpoints import plain_host
+from t3probe.setup.cluster.places import (
+    Block,
+    ClusterError,
+    Pods,
+    parse_at,
+    parse_block,
+    parse_where,
+    prometheusrule,
+)
 
 T3 = str(ROOT / "deployments" / "t3.toml")
 PAGES = """

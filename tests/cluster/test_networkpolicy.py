@@ -14,10 +14,10 @@ from cluster_network import Object, Target, allowed, pod
 from hypothesis import given
 from hypothesis import strategies as st
 
-from t3probe.cluster.command import main
-from t3probe.cluster.networkpolicy import policy
-from t3probe.cluster.places import PUBLIC
+from t3probe.commands.manifests import main
 from t3probe.config import Deployment, Leg, legs_for, load
+from t3probe.setup.cluster.networkpolicy import policy
+from t3probe.setup.cluster.places import PUBLIC
 
 JOB = ROOT / "cronjob" / "overlays" / "t3" / "network" / "networkpolicy.yaml"
 WATCH = ROOT / "cronjob" / "overlays" / "watch" / "networkpolicy.yaml"

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from t3probe.config import Delivery, Deployment, DeploymentError, Leg, legs_for
 from t3probe.config.shard import LARGEST, Shard, shard_named, sharded
-from t3probe.metrics import zeros
+from t3probe.deliver.metrics import zeros
 
 VANTAGES = st.lists(st.sampled_from(["cluster", "lan"]), unique=True).map(tuple)
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from delivery.delivery_programs import RealGateway, get
+from deliver.delivery_programs import RealGateway, get
 from plugin.plugin_runner import Runner
 
 from t3probe.lab.process import LabProcess

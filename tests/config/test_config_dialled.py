@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from t3probe.config import Deployment, Leg, loads
 from t3probe.config.dialled import is_loopback
-from t3probe.upstreams.names import with_names
+from t3probe.upstreams.nodes import with_names
 
 TEXT = """
 name = "x"

@@ -14,11 +14,11 @@ from pathlib import Path
 
 from prometheus_client.parser import text_string_to_metric_families
 
-from t3probe import metrics
-from t3probe.metrics import carry
-from t3probe.metrics.text import rendered
+from t3probe.deliver import metrics
+from t3probe.deliver.metrics import carry
+from t3probe.deliver.metrics.text import rendered
 from t3probe.observation import Attempt, Beat, Drop, Observation, Reason, RunRecord
-from t3probe.verdict import judge_run
+from t3probe.verdict.incident.run import judge_run
 
 START = 1_700_006_400
 """Unix seconds of the first run's start; a whole multiple of two hours, as blocks are."""

@@ -10,7 +10,7 @@ import pytest
 from dashboard_file import ROOT, Target, dashboard, panel, panels, targets
 
 from t3probe.config import load
-from t3probe.metrics.table import BY_NAME, STATES
+from t3probe.deliver.metrics.table import BY_NAME, STATES
 
 SELECTOR = re.compile(r"\b(t3probe_\w+)(\{[^}]*\})?")
 each_panel = pytest.mark.parametrize("one", panels(), ids=lambda one: one["title"])

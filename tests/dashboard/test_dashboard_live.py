@@ -31,7 +31,7 @@ from dashboard_history import (
 )
 from dashboard_prometheus import Prometheus, prometheus
 
-from t3probe.metrics.table import RTT_BUCKETS
+from t3probe.deliver.metrics.table import RTT_BUCKETS
 
 FIRST = START + 300
 """Where the queried range begins: by then every counter is there and has grown."""

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from delivery.delivery_programs import RealGateway, RealPrometheus
+from deliver.delivery_programs import RealGateway, RealPrometheus
 from docs_scratch import Scratch
 
 from t3probe.lab.process import LabProcess

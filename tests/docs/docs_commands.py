@@ -42,7 +42,7 @@ SUBSTITUTES: list[tuple[str, str]] = [
     (r"^((?:make check|pytest|t3probe (?:doctor|watch|explain))\b.*)deployments/t3\.toml",
      r"\1{lab}"),
     (r"(\bci/smoke \S+ --deployment )deployments/t3\.toml", r"\1{lab}"),
-    # What it writes is tried in tests/first; the lines after it have the lab for it.
+    # What it writes is tried in tests/setup; the lines after it have the lab for it.
     (r"^t3probe init -o my\.toml$",
      "t3probe init --yes --host t3.example.org --no-probe -o new.toml"),
     (r"\bmy\.toml\b", "{lab}"),

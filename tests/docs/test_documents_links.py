@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from docs_reader import DOCUMENTS, ROOT, anchors, blocks
 
-from t3probe import metrics
 from t3probe.config import loads
+from t3probe.deliver import metrics
 
 MAKE = ROOT / "docs" / "make"
 DEPLOYMENT_FILE = runpy.run_path(str(MAKE / "deployment_file.py"))

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from delivery.delivery_programs import program
+from deliver.delivery_programs import program
 from docs_commands import (
     FOR_LATER,
     NO_RUN,

@@ -15,7 +15,7 @@ from docs_commands import commands, is_shell, substituted
 from docs_reader import ROOT, Block, blocks
 from docs_scratch import Scratch
 
-from t3probe.record import read_recording
+from t3probe.record.reading import read_recording
 
 RUNBOOK = ROOT / "docs" / "runbook.md"
 TEXT = RUNBOOK.read_text(encoding="utf-8")
@@ -48,6 +48,8 @@ def plain(text: str) -> str:
     text = re.sub(r"closed_by_peer: closed by the peer without a close frame", "ENDED", text)
     text = re.sub(r"connection_reset: connection reset", "ENDED", text)
     text = re.sub(r"closed_by_peer|connection_reset", "ENDED", text)
+    # Who beats in time with a second look, and who only passes, depends on the machine.
+    text = re.sub(r"(?ms)^( *evidence) .*?(?=^ *$|\Z)", r"\1", text)
     text = re.sub(r"\d+(\.\d+)? (us|ms|s)\b", "SPAN", text)
     text = re.sub(r"\d[\d.:]*", "#", text)
     return " ".join(text.split())
@@ -132,6 +134,6 @@ def test_every_fault_that_the_text_speaks_of_is_run() -> None:
     ],
 )
 def test_every_answer_of_explain_has_a_row(begins: str) -> None:
-    source = (ROOT / "t3probe" / "explain" / "words.py").read_text(encoding="utf-8")
+    source = (ROOT / "t3probe" / "ask" / "explain" / "words.py").read_text(encoding="utf-8")
     assert f'"{begins}' in source
     assert f"| `{begins.strip()}" in QUESTION

@@ -6,8 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from t3probe.echo.addresses import Proxies
-from t3probe.echo.limits import Bucket, Limits, Visitors
+from t3probe.echo.limits import Bucket, Limits, Proxies, Visitors
 
 TRUSTED = ["10.0.0.0/8", "fd00::/8"]
 

@@ -6,9 +6,9 @@ import argparse
 
 from explain_history import END
 
-from t3probe.explain.asked import reported
-from t3probe.explain.command import add, asked_by
-from t3probe.explain.report import Report
+from t3probe.ask.explain.asked import reported
+from t3probe.ask.explain.report import Report
+from t3probe.commands.explain import add, asked_by
 from t3probe.timing import FakeClock
 
 NOW = END + 1800.0

@@ -10,14 +10,15 @@ from collections.abc import Iterator, Mapping
 from functools import cache
 from pathlib import Path
 
-from t3probe import metrics
+from t3probe.ask.explain.from_prometheus import NAMES
 from t3probe.config import load
-from t3probe.explain.from_prometheus import NAMES
-from t3probe.metrics import carry
-from t3probe.metrics.text import rendered
+from t3probe.deliver import metrics
+from t3probe.deliver.metrics import carry
+from t3probe.deliver.metrics.text import rendered
 from t3probe.observation import Attempt, Beat, Drop, Observation, Reason, RunRecord, Stage
-from t3probe.record import Recording, record_line
-from t3probe.verdict import judge_run
+from t3probe.record.facts import Recording
+from t3probe.record.line import record_line
+from t3probe.verdict.incident.run import judge_run
 
 ROOT = Path(__file__).resolve().parents[2]
 DEPLOYMENT = ROOT / "deployments" / "t3.toml"

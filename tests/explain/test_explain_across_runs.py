@@ -6,10 +6,10 @@ from typing import Any
 
 from explain_history import T3, at
 
-from t3probe.explain.from_runs import run_seen
-from t3probe.explain.outages import Outage, outages_of
+from t3probe.ask.explain.from_runs import run_seen
+from t3probe.ask.explain.outages import Outage, outages_of
 from t3probe.observation import Attempt, Beat, Drop, Observation, RunRecord
-from t3probe.record import Recording
+from t3probe.record.facts import Recording
 
 RTT = 0.03
 

@@ -12,9 +12,9 @@ from explain_history import DEPLOYMENT, at, recordings
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from t3probe.ask.explain.report import to_dict, to_lines
 from t3probe.cli import main
-from t3probe.explain.report import to_dict, to_lines
-from t3probe.record import record_line
+from t3probe.record.line import record_line
 
 WHEN = str(int(at(10)))
 

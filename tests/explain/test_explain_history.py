@@ -12,7 +12,7 @@ from explain_asking import ask
 from explain_history import COLLAPSE, DEPLOYMENT, DISPATCH, at
 from explain_questions import QUESTIONS, Asked
 
-from t3probe.explain.report import ANSWERED, Report, to_dict, to_lines
+from t3probe.ask.explain.report import ANSWERED, Report, to_dict, to_lines
 
 each_question = pytest.mark.parametrize("asked", QUESTIONS, ids=lambda one: one.name)
 

@@ -12,9 +12,9 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from t3probe.explain.moment import Moment, TimeError, ago_text, read_moment
-from t3probe.forensics.report import _when
-from t3probe.report import words as report_words
+from t3probe.ask.explain.moment import Moment, TimeError, ago_text, read_moment
+from t3probe.ask.forensics.report import _when
+from t3probe.show.page import words as report_words
 from t3probe.timing import utc_text
 
 
@@ -164,7 +164,7 @@ def test_an_offset_is_the_zone_of_the_answer() -> None:
 @pytest.mark.parametrize(("zone", "utc"), [("America/New_York", "18:03"), ("UTC", "13:03")])
 def test_without_any_zone_it_is_this_machines(zone: str, utc: str) -> None:
     code = (
-        "from t3probe.explain.moment import read_moment as r; from datetime import *;"
+        "from t3probe.ask.explain.moment import read_moment as r; from datetime import *;"
         "m = r('2026-11-20 13:03', 1795267845.0);"
         "print(datetime.fromtimestamp(m.at, UTC).strftime('%H:%M'), m.zone)"
     )

@@ -12,15 +12,15 @@ from explain_server import Samples, answering, matrix
 from hypothesis import given
 from hypothesis import strategies as st
 
-from t3probe.explain.asked import ExplainError
-from t3probe.explain.from_prometheus import runs_from
-from t3probe.explain.judge import Question, explain
-from t3probe.explain.outages import outages_of
-from t3probe.explain.pressure import pressure
-from t3probe.explain.prometheus import Prometheus, PrometheusError, login_from
-from t3probe.explain.prometheus import Samples as Columns
-from t3probe.explain.seen import RunSeen, Way
-from t3probe.sinks.gateway_client import Login
+from t3probe.ask.explain.asked import ExplainError
+from t3probe.ask.explain.from_prometheus import runs_from
+from t3probe.ask.explain.judge import Question, explain
+from t3probe.ask.explain.outages import outages_of
+from t3probe.ask.explain.pressure import pressure
+from t3probe.ask.explain.prometheus import Prometheus, PrometheusError, login_from
+from t3probe.ask.explain.prometheus import Samples as Columns
+from t3probe.ask.explain.seen import RunSeen, Way
+from t3probe.exchange.client import Login
 from t3probe.timing import FakeClock
 
 GROUP = {"job": "t3-probe", "vantage": "here"}
@@ -231,7 +231,7 @@ def test_answers_that_are_none(body: bytes, status: int, words: str) -> None:
 
 
 def test_an_answer_without_end_is_not_read(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("t3probe.explain.prometheus.PROMETHEUS_BYTES", 1000)
+    monkeypatch.setattr("t3probe.ask.explain.prometheus.PROMETHEUS_BYTES", 1000)
     with answering(b" " * 5000) as server, pytest.raises(PrometheusError, match="it was not read"):
         Prometheus(server.url, Login(), FakeClock()).samples("up", 0.0, 60.0)
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from explain_asking import ask
 
-from t3probe.explain.report import WIDTH, to_dict, to_lines
+from t3probe.ask.explain.report import WIDTH, to_dict, to_lines
 from t3probe.observation import (
     RECORD_VERSION,
     Attempt,
@@ -17,7 +17,7 @@ from t3probe.observation import (
     RunRecord,
     Symptom,
 )
-from t3probe.record import record_line
+from t3probe.record.line import record_line
 
 START = 1_700_000_000.0
 WALL = "2023-11-14T22:13:40Z"

@@ -8,11 +8,11 @@ from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from t3probe.forensics.bursts import Burst, find
-from t3probe.forensics.kinds import KINDS
-from t3probe.forensics.place import Places
-from t3probe.forensics.read import Asked, read_log
-from t3probe.forensics.tally import Tally
+from t3probe.ask.forensics.bursts import Burst, find
+from t3probe.ask.forensics.kinds import KINDS
+from t3probe.ask.forensics.place import Places
+from t3probe.ask.forensics.read import Asked, read_log
+from t3probe.ask.forensics.tally import Tally
 
 UTC_ZONE = ZoneInfo("UTC")
 

@@ -7,9 +7,9 @@ import random
 import pytest
 from forensics_help import AT, access, bursts, gone, lost, quiet, refused, stamp
 
-from t3probe.forensics.bursts import Burst
-from t3probe.forensics.kinds import KINDS, Kind
-from t3probe.forensics.place import LAST_MILE, REFERENCE, Places
+from t3probe.ask.forensics.bursts import Burst
+from t3probe.ask.forensics.kinds import KINDS, Kind
+from t3probe.ask.forensics.place import LAST_MILE, REFERENCE, Places
 
 HOUR = quiet(AT - 1800, AT + 1800)
 

@@ -15,12 +15,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from test_forensics_lines import FORMS, MESSAGES, UNKNOWN
 
-from t3probe.forensics import tally as tallies
-from t3probe.forensics.bursts import find
-from t3probe.forensics.place import Places
-from t3probe.forensics.read import Asked, read_log
-from t3probe.forensics.stream import CHUNK_BYTES, LONGEST_LINE, Damaged, Lines
-from t3probe.forensics.tally import Tally
+from t3probe.ask.forensics import tally as tallies
+from t3probe.ask.forensics.bursts import find
+from t3probe.ask.forensics.place import Places
+from t3probe.ask.forensics.read import Asked, read_log
+from t3probe.ask.forensics.stream import CHUNK_BYTES, LONGEST_LINE, Damaged, Lines
+from t3probe.ask.forensics.tally import Tally
 
 LINES = [line for line, _ in MESSAGES] + [line for _, line in FORMS] + UNKNOWN[:7] + UNKNOWN[8:]
 LINES += [line for line, _, _ in SAMPLES]

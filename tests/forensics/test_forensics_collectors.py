@@ -12,9 +12,9 @@ from zoneinfo import ZoneInfo
 import pytest
 from forensics_help import AT, NOW, UTC_ZONE, access, gone, read, told, unix
 
-from t3probe.forensics.read import Asked, FileReport, read_log
-from t3probe.forensics.stamps import Stamps
-from t3probe.forensics.tally import CODE_BITS, Tally
+from t3probe.ask.forensics.read import Asked, FileReport, read_log
+from t3probe.ask.forensics.stamps import Stamps
+from t3probe.ask.forensics.tally import CODE_BITS, Tally
 
 SAID = "http: proxy error: context canceled"
 UNIT = "devvm dispatch[812]: "

@@ -8,8 +8,8 @@ import pytest
 from forensics_help import AT, access, read, told
 from forensics_samples import SAMPLES
 
-from t3probe.forensics.kinds import KINDS
-from t3probe.forensics.tally import CODE_BITS
+from t3probe.ask.forensics.kinds import KINDS
+from t3probe.ask.forensics.tally import CODE_BITS
 
 PROXY = "2026/11/20 14:03:07 http: proxy error: "
 EDGE = "2026-11-20T14:03:07Z "

@@ -6,8 +6,8 @@ import msgspec
 import pytest
 from forensics_help import AT
 
-from t3probe.forensics.beside import Beside, Runs
-from t3probe.forensics.report import beside_text
+from t3probe.ask.forensics.beside import Beside, Runs
+from t3probe.ask.forensics.report import beside_text
 from t3probe.observation import (
     RECORD_VERSION,
     Attempt,
@@ -18,7 +18,7 @@ from t3probe.observation import (
     RunRecord,
     Strand,
 )
-from t3probe.record import Recording
+from t3probe.record.facts import Recording
 
 HOST = "192.0.2.1:443"
 STRANDS: tuple[Strand, ...] = ("held", "fresh")

@@ -9,8 +9,8 @@ from zoneinfo import ZoneInfo
 import pytest
 from forensics_help import NOW, UTC_ZONE, read, unix
 
-from t3probe.forensics.stamps import Stamps
-from t3probe.forensics.tally import CODE_BITS
+from t3probe.ask.forensics.stamps import Stamps
+from t3probe.ask.forensics.tally import CODE_BITS
 
 BERLIN = ZoneInfo("Europe/Berlin")
 SAID = " http: proxy error: context canceled"

@@ -19,28 +19,34 @@ from fuzz_inputs import TESTS, either, spoilt
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from t3probe.ask.forensics.read import Asked, read_log
 from t3probe.config.types import Sso, UpstreamSource
+from t3probe.deliver.metrics import families
+from t3probe.deliver.sinks import other_suite, textfile
+from t3probe.deliver.sinks.gateway import Groups, NotMetricsError
+from t3probe.deliver.sinks.spool import Spool
 from t3probe.echo import frames, head
-from t3probe.forensics.read import Asked, read_log
-from t3probe.metrics import families
 from t3probe.observation import Observation, RunRecord
-from t3probe.probes import bodies, cookies, foreign, messages, redirects, sso
+from t3probe.probes import bodies, redirects, sso
+from t3probe.probes import redirects as cookies
+from t3probe.probes import tls as foreign
+from t3probe.probes import ws_echo as messages
 from t3probe.probes.doh import query_message, read_message
 from t3probe.probes.facts import ProbeError
 from t3probe.probes.http_wire import AnswerReader
-from t3probe.record import RecordError, read_recordings, record_line
-from t3probe.record.facts import leg_property, run_property
-from t3probe.sinks import other_suite, textfile
-from t3probe.sinks.gateway_json import Groups, NotMetricsError
-from t3probe.sinks.spool import Spool
-from t3probe.summary import render
+from t3probe.record.facts import RecordError, leg_property, run_property
+from t3probe.record.line import record_line
+from t3probe.record.reading import read_recordings
+from t3probe.show.summary import render
 from t3probe.timing import SystemClock
 from t3probe.upstreams.envoy_dump import Dump
 from t3probe.upstreams.envoy_hosts import Clusters, Listeners
 from t3probe.upstreams.envoy_routes import ways
 from t3probe.upstreams.nodes import Routes
 from t3probe.upstreams.sources import Notes, SourceError
-from t3probe.verdict import CaseError, judge_run, parse_cases, solve
+from t3probe.verdict.exact.case import CaseError, parse_cases
+from t3probe.verdict.exact.labels import solve
+from t3probe.verdict.incident.run import judge_run
 
 EXAMPLES = int(os.environ.get("T3PROBE_TEST_FUZZ", "40"))
 MOST_SECONDS = 60.0

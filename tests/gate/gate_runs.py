@@ -13,7 +13,7 @@ from t3probe.observation import (
     Observation,
     RunRecord,
 )
-from t3probe.record import Recording
+from t3probe.record.facts import Recording
 
 SEGMENTS = ("wan", "cf-edge", "tunnel", "traefik", "dispatch")
 PATHS = {

@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from t3probe.lab.process import LabProcess
-from t3probe.record import Recording, read_junit
+from t3probe.record.facts import Recording
+from t3probe.record.junit import read_junit
 
 ROOT = Path(__file__).resolve().parents[2]
 INSIDE = ("internal", "traefik", "dispatch", "devvm", "t3serve", "home", "orders", "billing",

@@ -10,12 +10,10 @@ from gate_runs import PATHS, SEGMENTS, leg, run
 from hypothesis import given
 from hypothesis import strategies as st
 
-from t3probe.compare import compare
-from t3probe.gate import sentences
+from t3probe.exchange.terminal import disarmed
 from t3probe.observation import RunRecord
-from t3probe.record import Recording
-from t3probe.showing import plain
-from t3probe.sinks.annotations import (
+from t3probe.record.facts import Recording
+from t3probe.show.annotations import (
     MESSAGE_LIMIT,
     SUMMARY_LIMIT_BYTES,
     append,
@@ -23,8 +21,10 @@ from t3probe.sinks.annotations import (
     of_comparison,
     of_run,
 )
-from t3probe.terminal import disarmed
-from t3probe.verdict import judge_run
+from t3probe.show.compare import compare
+from t3probe.text import plain
+from t3probe.verdict.gate import sentences
+from t3probe.verdict.incident.run import judge_run
 
 COMMAND = re.compile(
     r"::(error|warning|notice)( [a-z]+=[^:,\r\n]*(,[a-z]+=[^:,\r\n]*)*)?::[^\r\n]*"

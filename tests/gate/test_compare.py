@@ -13,12 +13,13 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from t3probe.cli import main
-from t3probe.compare import compare
-from t3probe.compare.text import decision, headline, to_lines, to_markdown
-from t3probe.gate import blocked, sentences
 from t3probe.observation import RunRecord
-from t3probe.record import Recording, record_line
-from t3probe.verdict import judge_run
+from t3probe.record.facts import Recording
+from t3probe.record.line import record_line
+from t3probe.show.compare import compare
+from t3probe.show.compare.text import decision, headline, to_lines, to_markdown
+from t3probe.verdict.gate import blocked, sentences
+from t3probe.verdict.incident.run import judge_run
 
 LATER = 1_700_000_600.0
 

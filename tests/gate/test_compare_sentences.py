@@ -9,13 +9,14 @@ import msgspec
 import pytest
 from gate_runs import down, leg, run
 
-from t3probe.compare import compare
-from t3probe.compare.difference import FLOOR_SECONDS, LegChange, Pace
-from t3probe.compare.text import decision, headline, to_lines, to_markdown
-from t3probe.gate import label_of, named, sentences
 from t3probe.observation import Beat
-from t3probe.record import Recording
-from t3probe.verdict import Verdict, judge_run
+from t3probe.record.facts import Recording
+from t3probe.show.compare import compare
+from t3probe.show.compare.difference import FLOOR_SECONDS, LegChange, Pace
+from t3probe.show.compare.text import decision, headline, to_lines, to_markdown
+from t3probe.verdict.exact.labels import Verdict
+from t3probe.verdict.gate import label_of, named, sentences
+from t3probe.verdict.incident.run import judge_run
 
 LATER = 1_700_000_600.0
 

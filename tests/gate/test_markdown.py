@@ -11,11 +11,11 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
-from t3probe.compare import compare
-from t3probe.compare.text import to_markdown
-from t3probe.markdown import MESSAGE_LIMIT, cell, message, run_markdown, table
-from t3probe.showing import plain
-from t3probe.verdict import judge_run
+from t3probe.show.compare import compare
+from t3probe.show.compare.text import to_markdown
+from t3probe.show.markdown import MESSAGE_LIMIT, cell, message, run_markdown, table
+from t3probe.text import plain
+from t3probe.verdict.incident.run import judge_run
 
 GFM = MarkdownIt("commonmark").enable(["table", "strikethrough"])
 """https://github.github.com/gfm/ but for what its section 6.9 adds: see AUTOLINK."""

@@ -12,13 +12,9 @@ from typing import Any
 
 import msgspec
 
-from t3probe import gate
-from t3probe.compare import compare
-from t3probe.compare.text import headline
-from t3probe.explain.from_runs import run_seen
-from t3probe.markdown import cell, run_markdown
-from t3probe.mcp_server.of_run import OfRun
-from t3probe.metrics.build import families
+from t3probe.ask.explain.from_runs import run_seen
+from t3probe.ask.mcp_server.of_run import OfRun
+from t3probe.deliver.metrics.build import families
 from t3probe.observation import (
     RECORD_VERSION,
     Attempt,
@@ -28,12 +24,16 @@ from t3probe.observation import (
     Observation,
     RunRecord,
 )
-from t3probe.record import Recording
-from t3probe.report.history import History
-from t3probe.report.page import render_page
-from t3probe.summary import headline as summed
-from t3probe.summary import render
-from t3probe.verdict import judge_run
+from t3probe.record.facts import Recording
+from t3probe.show.compare import compare
+from t3probe.show.compare.text import headline
+from t3probe.show.markdown import cell, run_markdown
+from t3probe.show.page.history import History
+from t3probe.show.page.page import render_page
+from t3probe.show.summary import headline as summed
+from t3probe.show.summary import render
+from t3probe.verdict import gate
+from t3probe.verdict.incident.run import judge_run
 
 PATHS = {
     "egress": "wan",

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from delivery.delivery_programs import RealGateway
+from deliver.delivery_programs import RealGateway
 from image.image_runs import Image, Started
 
 ROOT, CONFIG = os.environ.get("T3PROBE_IMAGE_ROOT"), os.environ.get("T3PROBE_IMAGE_CONFIG")

@@ -11,14 +11,15 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from delivery.delivery_programs import RealGateway
+from deliver.delivery_programs import RealGateway
 from image_runs import PEAK_KIB, Ended, Image, Started, changed, stamps
 from prometheus_client.parser import text_string_to_metric_families
 
 from t3probe.config import load
+from t3probe.deliver.metrics import zeros
 from t3probe.lab.process import LabProcess
-from t3probe.metrics import zeros
-from t3probe.record import Recording, read_recording
+from t3probe.record.facts import Recording
+from t3probe.record.reading import read_recording
 
 Start = Callable[..., Started]
 TOLD_SECONDS = 8

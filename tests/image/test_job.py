@@ -8,9 +8,9 @@ import sys
 from pathlib import Path
 
 import pytest
-from delivery.delivery_programs import RealGateway
+from deliver.delivery_programs import RealGateway
 
-from t3probe.record import read_recording
+from t3probe.record.reading import read_recording
 
 ROOT = Path(__file__).resolve().parents[2]
 

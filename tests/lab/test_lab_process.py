@@ -23,7 +23,7 @@ from labclient import LONG, Site, outcome
 from t3probe.config.load import load
 from t3probe.config.types import Duration
 from t3probe.lab import control, gate, stack
-from t3probe.lab.errors import ControlError, LabError
+from t3probe.lab.control import ControlError, LabError
 from t3probe.lab.faults import SEGMENTS, FaultError
 from t3probe.lab.process import LabProcess
 from t3probe.lab.stack import Lab

@@ -10,7 +10,7 @@ from steady_lab import SteadyLab
 
 from t3probe.config import Deployment
 from t3probe.observation import Observation
-from t3probe.verdict import judge_run
+from t3probe.verdict.incident.run import judge_run
 
 
 @dataclass(frozen=True)

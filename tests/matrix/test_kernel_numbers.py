@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from t3probe.tcpinfo import ESTABLISHED
+from t3probe.probes.tcpinfo import ESTABLISHED
 
 
 @pytest.fixture(autouse=True)

@@ -7,7 +7,8 @@ from matrix_table import HALF, MID, PAIRS, START
 
 from t3probe.lab.faults import FAULTS
 from t3probe.observation import Observation
-from t3probe.verdict import Case, solve
+from t3probe.verdict.exact.case import Case
+from t3probe.verdict.exact.labels import solve
 
 HOLD = 1.7
 """Long enough for a fault at 0.9 s with beats before and after it."""

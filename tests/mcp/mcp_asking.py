@@ -16,10 +16,10 @@ from mcp import Client
 from mcp.client.stdio import StdioServerParameters, stdio_client
 from mcp_runs import NOW
 
-from t3probe.mcp_server.drop import DropSources
-from t3probe.mcp_server.runs import Runs
-from t3probe.mcp_server.tools import TOOLS, Sources, Toolbox, ToolError, output_schema
-from t3probe.sinks.gateway_wire import Gateway
+from t3probe.ask.mcp_server.drop import DropSources
+from t3probe.ask.mcp_server.runs import Runs
+from t3probe.ask.mcp_server.tools import TOOLS, Sources, Toolbox, ToolError, output_schema
+from t3probe.deliver.sinks.gateway import Gateway
 from t3probe.timing import Clock, FakeClock
 
 ROOT = Path(__file__).resolve().parents[2]

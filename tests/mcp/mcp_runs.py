@@ -16,7 +16,7 @@ from t3probe.observation import (
     Observation,
     RunRecord,
 )
-from t3probe.record import Recording, leg_property, run_property
+from t3probe.record.facts import Recording, leg_property, run_property
 
 NOW = 1_795_000_000.0
 """A time in November 2026."""

@@ -152,7 +152,7 @@ def test_a_line_without_end_is_not_kept(tmp_path: Path) -> None:
 
 IMPATIENT = """
 import sys
-from t3probe.mcp_server import over_http
+from t3probe.ask.mcp_server import over_http
 over_http.MCP_IDLE_SECONDS = over_http.REQUEST_SECONDS = 0.2
 from t3probe.cli import main
 sys.exit(main(sys.argv[1:]))

@@ -6,18 +6,17 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
-from delivery.delivery_programs import RealGateway
+from deliver.delivery_programs import RealGateway
 from explain.explain_server import answering, matrix
 from mcp_asking import Asked
 from mcp_runs import BROKEN_TUNNEL, NOW, THREE_DOWN, down, recording, upstream
 
-from t3probe import metrics
+from t3probe.deliver import metrics
+from t3probe.deliver.sinks.gateway import Gateway, Wire, split
+from t3probe.exchange.client import Budget
 from t3probe.observation import Observation
-from t3probe.sinks.gateway_client import Budget
-from t3probe.sinks.gateway_group import split
-from t3probe.sinks.gateway_wire import Gateway, Wire
 from t3probe.timing import SystemClock
-from t3probe.verdict import judge_run
+from t3probe.verdict.incident.run import judge_run
 
 
 @pytest.fixture(scope="module")

@@ -9,19 +9,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from delivery import delivery_servers as servers
+from deliver import delivery_servers as servers
 from explain.explain_server import answering
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from mcp_asking import Asked
 from mcp_runs import BROKEN_TUNNEL, NOW, THREE_DOWN, write
 
-from t3probe.mcp_server import gateway as gateway_module
-from t3probe.mcp_server.answers import NothingToTellError
-from t3probe.mcp_server.fit import ANSWER_BYTES, fitted
-from t3probe.mcp_server.runs import Runs
-from t3probe.sinks.gateway_client import Budget
-from t3probe.sinks.gateway_wire import Gateway
+from t3probe.ask.mcp_server import gateway as gateway_module
+from t3probe.ask.mcp_server.answers import ANSWER_BYTES, NothingToTellError, fitted
+from t3probe.ask.mcp_server.runs import Runs
+from t3probe.deliver.sinks.gateway import Gateway
+from t3probe.exchange.client import Budget
 from t3probe.timing import FakeClock, SystemClock
 
 TOOLS = ("query_backend_health", "query_legs", "query_verdict")

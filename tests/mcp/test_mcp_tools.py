@@ -28,13 +28,13 @@ from mcp_runs import (
     write,
 )
 
-from t3probe.mcp_server import runs as runs_module
-from t3probe.mcp_server.fit import ANSWER_BYTES
-from t3probe.mcp_server.serve import protocol
-from t3probe.mcp_server.tools import ROWS, TOOLS, ToolError, output_schema
+from t3probe.ask.mcp_server import runs as runs_module
+from t3probe.ask.mcp_server.answers import ANSWER_BYTES
+from t3probe.ask.mcp_server.serve import protocol
+from t3probe.ask.mcp_server.tools import ROWS, TOOLS, ToolError, output_schema
 from t3probe.observation import SYMPTOMS
 from t3probe.timing import FakeClock
-from t3probe.verdict.evidence import HOW
+from t3probe.verdict.incident.evidence import HOW
 
 NAMES = [one.name for one in TOOLS]
 

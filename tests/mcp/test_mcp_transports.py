@@ -15,13 +15,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from delivery.delivery_programs import DIRECT
+from deliver.delivery_programs import DIRECT
 from mcp import Client
 from mcp_asking import SECONDS, over_stdio, serving, started
 from mcp_runs import BROKEN_TUNNEL, NOW, THREE_DOWN, good, upstream, write
 
 from t3probe.cli import main
-from t3probe.mcp_server import command
+from t3probe.commands import mcp as command
 from t3probe.timing import SystemClock
 
 TRANSPORTS = pytest.mark.parametrize("transport", ["stdio", "http"])

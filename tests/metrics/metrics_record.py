@@ -6,12 +6,12 @@ from pathlib import Path
 
 from prometheus_client.parser import text_string_to_metric_families
 
-from t3probe import metrics
 from t3probe.config.types import Deployment, Leg
-from t3probe.metrics import carry
-from t3probe.metrics.text import rendered
+from t3probe.deliver import metrics
+from t3probe.deliver.metrics import carry
+from t3probe.deliver.metrics.text import rendered
 from t3probe.observation import RECORD_VERSION, Baseline, Beat, Drop, Observation, RunRecord, Strand
-from t3probe.verdict import judge_run
+from t3probe.verdict.incident.run import judge_run
 
 HERE = Path(__file__).resolve().parent
 SEGMENTS = ("wan", "cf-edge", "traefik", "wall", "devvm", "serve")

@@ -9,10 +9,10 @@ from metrics_record import CLOUDFLARE, DEPLOYMENT, INTERNAL, RUN, recorded, valu
 from prometheus_client.core import Metric
 from prometheus_client.parser import text_string_to_metric_families
 
-from t3probe import metrics
-from t3probe.metrics import carry
-from t3probe.metrics.carry import Family, Group
-from t3probe.metrics.text import rendered
+from t3probe.deliver import metrics
+from t3probe.deliver.metrics import carry
+from t3probe.deliver.metrics.carry import Family, Group
+from t3probe.deliver.metrics.text import rendered
 from t3probe.observation import Observation
 
 LAST = "t3probe_last_disconnect_timestamp leg=cloudflare"

@@ -29,11 +29,11 @@ from metrics_record import (
     values,
 )
 
-from t3probe import metrics
-from t3probe.metrics import build
-from t3probe.metrics.build import CHECK_NAME_LIMIT, CHECKS_LIMIT
+from t3probe.deliver import metrics
+from t3probe.deliver.metrics import build
+from t3probe.deliver.metrics.build import CHECK_NAME_LIMIT, CHECKS_LIMIT
 from t3probe.observation import REASONS, Baseline, Observation
-from t3probe.verdict import judge_run
+from t3probe.verdict.incident.run import judge_run
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent.parent

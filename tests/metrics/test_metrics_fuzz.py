@@ -12,10 +12,10 @@ from prometheus_client.core import Metric
 from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.registry import Collector
 
-from t3probe import metrics
-from t3probe.metrics import carry
-from t3probe.metrics.table import CLOSED, PHASES
-from t3probe.metrics.text import rendered
+from t3probe.deliver import metrics
+from t3probe.deliver.metrics import carry
+from t3probe.deliver.metrics.table import CLOSED, PHASES
+from t3probe.deliver.metrics.text import rendered
 from t3probe.observation import (
     OUTCOMES,
     REASONS,
@@ -24,7 +24,7 @@ from t3probe.observation import (
     Observation,
     RunRecord,
 )
-from t3probe.verdict import judge_run
+from t3probe.verdict.incident.run import judge_run
 
 NAMES = ("edge", "internal", "walloff-a", "envoy-a", "envoy-b", 'q"u\\o\nte', "é\u2028\r", "")
 SEGMENTS = ("wan", "cf-edge", "ser\nve", '"', "\\")

@@ -8,13 +8,13 @@ import msgspec
 import pytest
 from metrics_record import CLOUDFLARE, DEPLOYMENT, EGRESS, INTERNAL, RUN, beats, recorded, values
 
-from t3probe import metrics
-from t3probe.compare.difference import compare
 from t3probe.config.types import Duration, Leg
-from t3probe.metrics import carry
+from t3probe.deliver import metrics
+from t3probe.deliver.metrics import carry
 from t3probe.observation import Beat, Connection, Drop, Observation, trips
-from t3probe.record import Recording
+from t3probe.record.facts import Recording
 from t3probe.run.conclude import conclude, settled
+from t3probe.show.compare.difference import compare
 
 replace = msgspec.structs.replace
 HELD = Connection(conn=0, opened=0.0, remote_address="127.0.0.1:1")

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from metrics_record import CLOUDFLARE, DEPLOYMENT, INTERNAL, RUN, recorded, values, values_in
 
-from t3probe import metrics
-from t3probe.sinks import Batch, Report, textfile
+from t3probe.deliver import metrics
+from t3probe.deliver.sinks import Batch, Report, textfile
 
 VANTAGE = {"vantage": "lan"}
 DROPPED = "t3probe_disconnects_total leg=cloudflare reason=closed_by_peer vantage=lan"

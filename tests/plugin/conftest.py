@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from delivery.delivery_programs import RealGateway
+from deliver.delivery_programs import RealGateway
 from plugin_runner import Recorded, Runner
 
 from t3probe.lab.process import LabProcess

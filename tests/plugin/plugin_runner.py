@@ -17,7 +17,8 @@ from made_once import made_once
 
 from t3probe.lab.process import LabProcess
 from t3probe.observation import Observation
-from t3probe.record import Recording, read_junit
+from t3probe.record.facts import Recording
+from t3probe.record.junit import read_junit
 
 ROOT = Path(__file__).resolve().parents[2]
 ENVIRON = {

@@ -14,16 +14,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Event
 
-from delivery.delivery_programs import RealGateway
-from delivery.delivery_servers import Handler, Server, forwarding
+from deliver.delivery_programs import RealGateway
+from deliver.delivery_servers import Handler, Server, forwarding
 from plugin_runner import ENVIRON, ROOT, Result, Runner
 from prometheus_client.core import Metric
 from prometheus_client.parser import text_string_to_metric_families
 
-from t3probe import metrics
-from t3probe.record import Recording
+from t3probe.deliver import metrics
+from t3probe.record.facts import Recording
 from t3probe.timing import SystemClock
-from t3probe.verdict import judge_run
+from t3probe.verdict.incident.run import judge_run
 
 CLOCK = SystemClock()
 HANGS_SECONDS = 20

@@ -13,18 +13,17 @@ from types import SimpleNamespace
 import pytest
 from plugin_runner import ENVIRON, ROOT
 
-from t3probe import deliver
 from t3probe.config import load
-from t3probe.deliver import correct, end_of_run, start_of_run
-from t3probe.interrupt import SIGNALS, Interrupts
-from t3probe.junit import JUnitFile
-from t3probe.metrics import zeros
-from t3probe.metrics.carry import Family
-from t3probe.session import Session
-from t3probe.shipping import Shipping
-from t3probe.sinks import Batch, pushgateway
-from t3probe.sinks.gateway_client import Budget
-from t3probe.sinks.gateway_wire import Gateway
+from t3probe.deliver import delivery as deliver
+from t3probe.deliver.delivery import Shipping, correct, end_of_run, start_of_run
+from t3probe.deliver.metrics import zeros
+from t3probe.deliver.metrics.carry import Family
+from t3probe.deliver.sinks import Batch, pushgateway
+from t3probe.deliver.sinks.gateway import Gateway
+from t3probe.exchange.client import Budget
+from t3probe.plugin.interrupt import SIGNALS, Interrupts
+from t3probe.plugin.junit import JUnitFile
+from t3probe.run.session import Session
 from t3probe.timing import Clock, FakeClock
 
 LAB = ROOT / "deployments" / "lab.toml"

@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 
-from delivery.delivery_programs import RealGateway, get
+from deliver.delivery_programs import RealGateway, get
 from plugin_runner import ENVIRON, Result
 
 from t3probe.timing import SystemClock

@@ -16,8 +16,8 @@ from pathlib import Path
 
 import pytest
 import trustme
-from delivery import delivery_servers as servers
-from delivery.delivery_servers import Handler, answering, serving
+from deliver import delivery_servers as servers
+from deliver.delivery_servers import Handler, answering, serving
 from lxml import etree
 from made_once import made_once
 from plugin_runner import ENVIRON, ROOT, Result, Runner

@@ -12,8 +12,8 @@ from pathlib import Path
 from threading import Event
 
 import pytest
-from delivery.delivery_programs import RealGateway
-from delivery.delivery_servers import serving
+from deliver.delivery_programs import RealGateway
+from deliver.delivery_servers import serving
 from plugin_runner import Recorded, Runner
 from plugin_tries import (
     SlowGateway,
@@ -28,9 +28,10 @@ from plugin_tries import (
     takes_signals,
 )
 
-from t3probe.record import RecordError, read_junit
-from t3probe.sinks.gateway_wire import Gateway
-from t3probe.sinks.recording import push_recording
+from t3probe.deliver.sinks.gateway import Gateway
+from t3probe.deliver.sinks.recording import push_recording
+from t3probe.record.facts import RecordError
+from t3probe.record.junit import read_junit
 
 TRIES = 10
 """For each of two signals."""

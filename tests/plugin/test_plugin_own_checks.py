@@ -10,7 +10,7 @@ from t3probe.config import loads
 from t3probe.config.types import Deployment
 from t3probe.lab.deployment import PLACEHOLDER, TIMING, deployment_text
 from t3probe.observation import Drop, Observation
-from t3probe.session import Session
+from t3probe.run.session import Session
 
 OWN = """
 import asyncio

@@ -14,7 +14,7 @@ SHORT = ("--hold", "4s", "-k", "dispatch or devvm")
 COLOUR = re.compile(rb"\x1b\[[0-9;]*m")
 LINE = r"t3probe: held ([1-4]) of 4 s, 2 legs, (\d+) good beats"
 SOONER = """
-import t3probe.progress as progress
+import t3probe.show.progress as progress
 
 progress.LOG_FROM_SECONDS = progress.LOG_EVERY_SECONDS = 1.0
 """

@@ -78,7 +78,7 @@ def test_an_interrupted_run_leaves_its_line(checks) -> None:
 
 KILLED = """
 import os, signal
-from t3probe.shipping import Shipping
+from t3probe.deliver.delivery import Shipping
 
 Shipping.end = lambda *words: os.kill(os.getpid(), signal.SIGKILL)
 """

@@ -7,10 +7,10 @@ import os
 from pathlib import Path
 
 import pytest
-from delivery.delivery_programs import RealGateway, get
+from deliver.delivery_programs import RealGateway, get
 from plugin_runner import ENVIRON, Result, Runner
 
-from t3probe.results import Results
+from t3probe.record.results import Results
 
 REFUSES = """
 import errno, os

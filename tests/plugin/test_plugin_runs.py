@@ -11,7 +11,7 @@ import pytest
 from lxml import etree
 from plugin_runner import ENVIRON, ROOT
 
-from t3probe.record import LEG_PREFIX, RUN_NAME
+from t3probe.record.facts import LEG_PREFIX, RUN_NAME
 
 SCHEMA = Path(__file__).with_name("xunit2.xsd")
 ALL = {

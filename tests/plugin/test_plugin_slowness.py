@@ -10,20 +10,18 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from delivery.delivery_programs import RealGateway, get
+from deliver.delivery_programs import RealGateway, get
 from plugin_runner import Runner
 from steady_lab import SteadyLab
 
-from t3probe.baseline import MIN_BEATS
+from t3probe.deliver.metrics import baselines
+from t3probe.deliver.sinks.gateway import read_group
 from t3probe.lab.process import LabProcess
-from t3probe.median import median
-from t3probe.metrics import baselines
-from t3probe.observation import Baseline, Observation, trips
-from t3probe.record import Recording
-from t3probe.sinks.gateway_json import read_group
-from t3probe.verdict import judge_run
-from t3probe.verdict.slowness import Slowness
-from t3probe.words import glossed
+from t3probe.observation import Baseline, Observation, glossed, median, trips
+from t3probe.record.facts import Recording
+from t3probe.verdict.incident.run import judge_run
+from t3probe.verdict.slow.baseline import MIN_BEATS
+from t3probe.verdict.slow.slowness import Slowness
 
 TIMING = {"hold": "1600ms", "heartbeat": "200ms", "slow_floor": "60ms"}
 SHARED = {**TIMING, "slow_floor": "200ms"}

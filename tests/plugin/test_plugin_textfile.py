@@ -12,8 +12,8 @@ import pytest
 from plugin_runner import Runner
 from prometheus_client.parser import text_string_to_metric_families
 
-from t3probe.metrics.carry import DISCONNECTS, Family, Group, counter
-from t3probe.sinks import Batch, textfile
+from t3probe.deliver.metrics.carry import DISCONNECTS, Family, Group, counter
+from t3probe.deliver.sinks import Batch, textfile
 
 
 def drops(number: float) -> Group:

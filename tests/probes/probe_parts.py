@@ -10,8 +10,8 @@ from t3probe.config.types import Duration, Timing
 from t3probe.probes.base import Probing
 from t3probe.probes.facts import Target
 from t3probe.probes.http_client import Answer
+from t3probe.probes.tls import TlsStore
 from t3probe.timing import FakeClock, RunClock
-from t3probe.tls import TlsStore
 
 FOUR, SIX = Target(HOST, "127.0.0.1", 80), Target(HOST, "::1", 80)
 

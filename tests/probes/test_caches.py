@@ -11,8 +11,7 @@ from probes.walls import public, walled
 from t3probe.observation import RECORD_VERSION, Observation, RunRecord
 from t3probe.probes.marks import nearby
 from t3probe.run.controller import Run
-from t3probe.verdict import judge_run
-from t3probe.verdict.run import RunVerdict
+from t3probe.verdict.incident.run import RunVerdict, judge_run
 
 WAY = ("edge", "tunnel", "proxy", "far")
 MARKS = {"cf-ray": "edge", "t3probe-echo": "far"}

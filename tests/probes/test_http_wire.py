@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from t3probe.bounds import HTTP_BODY_BYTES, HTTP_HEADERS_BYTES
+from t3probe.exchange.bounds import HTTP_BODY_BYTES, HTTP_HEADERS_BYTES
 from t3probe.probes.http_wire import (
     BODY_BYTES,
     AnswerReader,

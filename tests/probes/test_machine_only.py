@@ -28,7 +28,7 @@ from probes.walls import TO_SSO, public, walled
 from t3probe.config.types import Leg
 from t3probe.observation import Observation
 from t3probe.run.book import Book
-from t3probe.verdict.evidence import Evidence
+from t3probe.verdict.incident.evidence import Evidence
 
 
 def machine(server: Server, **changes: Any) -> Leg:

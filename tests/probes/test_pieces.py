@@ -11,7 +11,7 @@ from probes.servers import HOST, echo_frames, head, http_leg, probe, serve, upgr
 from probes.walls import Reader, Writer
 from websockets.client import ClientProtocol
 
-from t3probe.bounds import HTTP_PIECE_BYTES, WS_PIECE_BYTES
+from t3probe.exchange.bounds import HTTP_PIECE_BYTES, WS_PIECE_BYTES
 from t3probe.observation import Observation
 from t3probe.probes.http_wire import AnswerReader
 

@@ -13,7 +13,7 @@ from t3probe.config.types import Leg
 from t3probe.probes.base import (
     Probing,
 )
-from t3probe.resolve import MAX_ADDRESSES, Known, ResolveError, Resolver, is_address, targets
+from t3probe.probes.resolve import MAX_ADDRESSES, Known, ResolveError, Resolver, is_address, targets
 from t3probe.timing import FakeClock
 
 # -- addresses -----------------------------------------------------------------------------------
@@ -70,7 +70,7 @@ class Asked:
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.times = 0
         self.answer: list[str] | None = ["10.0.0.1"]
-        monkeypatch.setattr("t3probe.resolve._ask", self.ask)
+        monkeypatch.setattr("t3probe.probes.resolve._ask", self.ask)
 
     async def ask(self, providers: tuple[str, ...], name: str, probing: Probing) -> Known:
         self.times += 1
@@ -149,7 +149,7 @@ async def test_what_is_still_asked_is_cancelled_at_the_end(monkeypatch: pytest.M
             raise
         return []
 
-    monkeypatch.setattr("t3probe.resolve._ask", slow)
+    monkeypatch.setattr("t3probe.probes.resolve._ask", slow)
     resolver = Resolver()
     task = asyncio.create_task(resolver.doh(DOH, HOST, probing()))
     for _ in range(3):

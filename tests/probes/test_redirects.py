@@ -8,9 +8,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from t3probe.probes.cookies import Cookies
 from t3probe.probes.http_wire import Headers
-from t3probe.probes.redirects import Url, host_of, leads_on, onward, parse, resolve
+from t3probe.probes.redirects import Cookies, Url, host_of, leads_on, onward, parse, resolve
 
 
 def url(text: str) -> Url:

@@ -32,7 +32,7 @@ from probes.servers import (
 from t3probe.config.types import Leg
 from t3probe.probes.doh import query_message, read_message
 from t3probe.probes.facts import ProbeError
-from t3probe.resolve import MAX_ADDRESSES, split_address
+from t3probe.probes.resolve import MAX_ADDRESSES, split_address
 from t3probe.run.engine import internal_addresses
 
 Reader, Writer = asyncio.StreamReader, asyncio.StreamWriter

@@ -9,9 +9,8 @@ from typing import Any
 import pytest
 from probes.servers import deployment, made_run, probe, probe_all, serve, silent
 
-from t3probe import tcpinfo
 from t3probe.config.types import Leg
-from t3probe.probes import tcp
+from t3probe.probes import tcp, tcpinfo
 from t3probe.run.leg import MOST_OPEN
 
 

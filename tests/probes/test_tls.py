@@ -32,9 +32,8 @@ from probes.ws_helpers import Reader, Writer
 
 from t3probe.config.types import Leg
 from t3probe.observation import Observation
-from t3probe.probes.foreign import refusal, spoken
-from t3probe.tls import TlsStore
-from t3probe.verdict import judge_run
+from t3probe.probes.tls import TlsStore, refusal, spoken
+from t3probe.verdict.incident.run import judge_run
 
 KINDS = ["http", "ws_echo"]
 FINE = [x509.DNSName(HOST)]

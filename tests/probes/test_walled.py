@@ -25,8 +25,8 @@ from probes.servers import (
 )
 from probes.walls import TO_SSO, WALLS, Reader, Writer, walled
 
-from t3probe.probes.escapes import ways_out
 from t3probe.probes.sso import sso_answer
+from t3probe.probes.walls import ways_out
 
 # -- walled paths --------------------------------------------------------------------------
 

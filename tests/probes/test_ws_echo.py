@@ -182,7 +182,7 @@ def knows(monkeypatch: pytest.MonkeyPatch, *addresses: str) -> None:
     async def answer(host: str, port: int, limit: float) -> list[str]:
         return list(addresses)
 
-    monkeypatch.setattr("t3probe.resolve._system", answer)
+    monkeypatch.setattr("t3probe.probes.resolve._system", answer)
 
 
 async def test_every_address_is_tried(monkeypatch: pytest.MonkeyPatch) -> None:

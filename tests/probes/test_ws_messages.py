@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from probes.servers import BINARY, TEXT, frame, probe, read_frame, serve, silent, upgrade, ws_leg
 from probes.ws_helpers import Reader, Writer
 
-from t3probe.probes.messages import answers, described
+from t3probe.probes.ws_echo import answers, described
 
 Handler = Callable[[Reader, Writer], Awaitable[None]]
 HELLO = frame(TEXT, b'{"type":"hello"}')

@@ -19,9 +19,9 @@ from realpath.runner import (
 from realpath.stack import Stack
 from realpath.table_held import Two
 
-from t3probe.explain.asked import reported
-from t3probe.explain.command import add, asked_by
-from t3probe.explain.report import to_lines
+from t3probe.ask.explain.asked import reported
+from t3probe.ask.explain.report import to_lines
+from t3probe.commands.explain import add, asked_by
 from t3probe.timing import FakeClock, utc_text
 
 __all__ = ["Answers", "run_two"]

@@ -23,9 +23,10 @@ from realpath.configs import SEGMENTS
 from realpath.line import ALL, MID, START, Line
 from realpath.stack import Stack
 
-from t3probe.gate import blocked
-from t3probe.record import Recording, read_junit
-from t3probe.verdict import RunVerdict, judge_run
+from t3probe.record.facts import Recording
+from t3probe.record.junit import read_junit
+from t3probe.verdict.gate import blocked
+from t3probe.verdict.incident.run import RunVerdict, judge_run
 
 __all__ = [
     *("Pool", "Result", "TooLateError", "await_event", "beside", "fresh", "held", "judge"),

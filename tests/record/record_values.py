@@ -10,7 +10,7 @@ import msgspec
 from hypothesis import strategies as st
 
 from t3probe.observation import RECORD_VERSION, Beat, Observation, RunRecord
-from t3probe.record import leg_property, run_property
+from t3probe.record.facts import leg_property, run_property
 
 TEXT = st.text(
     st.one_of(

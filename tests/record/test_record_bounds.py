@@ -13,11 +13,19 @@ from pathlib import Path
 
 import pytest
 
-from t3probe.bounds import MIB, RECORD_VALUES, SUITE_TESTS, XML_ATTRIBUTES, XML_LEVELS, XML_NAMES
-from t3probe.forensics import stream
-from t3probe.forensics.stream import Damaged, Lines
-from t3probe.record import RecordError, read_recordings, read_runs
-from t3probe.sinks.other_suite import read_suite
+from t3probe.ask.forensics import stream
+from t3probe.ask.forensics.stream import Damaged, Lines
+from t3probe.deliver.sinks.other_suite import read_suite
+from t3probe.exchange.bounds import (
+    MIB,
+    RECORD_VALUES,
+    SUITE_TESTS,
+    XML_ATTRIBUTES,
+    XML_LEVELS,
+    XML_NAMES,
+)
+from t3probe.record.facts import RecordError
+from t3probe.record.reading import read_recordings, read_runs
 
 GOOD = Path(__file__).parent / "of_0_1" / "clean.log"
 HEAD = b'<?xml version="1.0" encoding="utf-8"?><testsuites><testsuite name="pytest">'
@@ -25,8 +33,9 @@ TAIL = b"</testsuite></testsuites>"
 SLACK_KIB = 48 * 1024
 PEAK = """
 import json, sys
-from t3probe.record import RecordError, read_recordings
-from t3probe.sinks.other_suite import read_suite
+from t3probe.record.facts import RecordError
+from t3probe.record.reading import read_recordings
+from t3probe.deliver.sinks.other_suite import read_suite
 said = []
 for read in (lambda path: [*read_recordings(path)], read_suite) if sys.argv[1] else ():
     try:
@@ -87,7 +96,7 @@ def test_the_tests_of_another_suite_are_bounded(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     assert SUITE_TESTS == 200_000
-    monkeypatch.setattr("t3probe.sinks.other_suite.SUITE_TESTS", 10)
+    monkeypatch.setattr("t3probe.deliver.sinks.other_suite.SUITE_TESTS", 10)
     file = tmp_path / "junit.xml"
     cases = [b'<testcase name="a%d"/>' % n for n in range(11)]
     file.write_bytes(HEAD + b"".join(cases[:10] * 2) + TAIL)

@@ -14,26 +14,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 from record_values import some_legs, some_run
 
+from t3probe.ask.explain.from_runs import Nearby
 from t3probe.config import load
 from t3probe.config.shard import Shard
-from t3probe.explain.from_runs import Nearby
-from t3probe.observation import Observation, RunRecord
-from t3probe.record import (
-    Damage,
-    LatestRuns,
-    Recording,
-    facts,
-    junit,
-    leg_property,
-    line,
-    log,
-    newest_since,
-    read_recordings,
-    record_line,
-    run_property,
-)
-from t3probe.session import Session
-from t3probe.shards import parts_said
+from t3probe.observation import Observation, RunRecord, parts_said
+from t3probe.record import facts, junit, line, log
+from t3probe.record.facts import Recording, leg_property, run_property
+from t3probe.record.latest import LatestRuns, newest_since
+from t3probe.record.line import record_line
+from t3probe.record.reading import Damage, read_recordings
+from t3probe.run.session import Session
 
 SECONDS = st.floats(-1e3, 1e3, allow_nan=False).map(lambda one: round(one, 3))
 NAMES = st.sampled_from(["", "a<b>&\"'", "t3probe.run", ',"legs":{', "/><property name="])

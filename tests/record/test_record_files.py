@@ -12,19 +12,18 @@ import pytest
 from record_values import SEEN, junit, junit_of, some_legs, some_run
 
 from t3probe.observation import RunRecord
-from t3probe.record import (
-    Damage,
-    LatestRuns,
-    RecordError,
-    Recording,
-    leg_property,
-    read_recordings,
-    record_line,
-    run_property,
-)
+from t3probe.record.facts import RecordError, Recording, leg_property, run_property
 from t3probe.record.junit import parse_junit
-from t3probe.record.line import DamagedLineError, parse_record
-from t3probe.record.reading import newest, read_recording, read_runs, record_files
+from t3probe.record.latest import LatestRuns
+from t3probe.record.line import DamagedLineError, parse_record, record_line
+from t3probe.record.reading import (
+    Damage,
+    newest,
+    read_recording,
+    read_recordings,
+    read_runs,
+    record_files,
+)
 
 BROKEN = '{"t3probe":{"record":1,"run":'
 

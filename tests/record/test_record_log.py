@@ -16,9 +16,10 @@ from hypothesis import strategies as st
 from record.record_values import junit_of, observations, runs, some_legs, some_run
 
 from t3probe.observation import Observation
-from t3probe.record import RecordError, Recording, facts, log, read_recording, read_recordings
+from t3probe.record import facts, log
+from t3probe.record.facts import RecordError, Recording
 from t3probe.record.line import MARKER, DamagedLineError, parse_record, record_line
-from t3probe.record.reading import Damage, newest
+from t3probe.record.reading import Damage, newest, read_recording, read_recordings
 
 STAMP = "2026-11-21T10:00:00.123456789Z"
 OTHERS = [

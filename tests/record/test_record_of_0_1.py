@@ -9,16 +9,18 @@ from typing import Any
 import msgspec
 import pytest
 
+from t3probe.ask.explain.from_runs import run_seen
+from t3probe.ask.mcp_server.of_run import OfRun
 from t3probe.cli import main
 from t3probe.config import load
-from t3probe.explain.from_runs import run_seen
-from t3probe.mcp_server.of_run import OfRun
 from t3probe.observation import RECORD_VERSION
-from t3probe.record import Recording, read_recording, record_line
-from t3probe.report.history import History
-from t3probe.report.page import render_page
-from t3probe.session import Session
-from t3probe.verdict import judge_run
+from t3probe.record.facts import Recording
+from t3probe.record.line import record_line
+from t3probe.record.reading import read_recording
+from t3probe.run.session import Session
+from t3probe.show.page.history import History
+from t3probe.show.page.page import render_page
+from t3probe.verdict.incident.run import judge_run
 
 HERE = Path(__file__).resolve().parent
 REAL = {

@@ -8,8 +8,8 @@ import os
 import pytest
 from record.record_values import some_legs, some_run
 
-from t3probe.output import RecordLog, put_line
-from t3probe.record import record_line
+from t3probe.plugin.output import RecordLog, put_line
+from t3probe.record.line import record_line
 
 
 def test_a_line_stands_alone(capsys: pytest.CaptureFixture[str]) -> None:

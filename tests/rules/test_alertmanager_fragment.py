@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from rules_alertmanager import configuration
 from rules_file import FRAGMENT, ROOT, alerts
 
-from t3probe.alertmanager import MUTED_BY_A_SEGMENT, fragment
 from t3probe.config import Deployment, Leg, load
+from t3probe.setup.alertmanager import MUTED_BY_A_SEGMENT, fragment
 
 Matchers = dict[str, str]
 
@@ -51,7 +51,7 @@ def test_the_stored_fragment_is_current() -> None:
     loaded = load(ROOT / "deployments" / "t3.toml", {}, now=0.0)
     assert FRAGMENT.read_text() == fragment(loaded), (
         "cronjob/rules/alertmanager-fragment.yml differs from what deployments/t3.toml gives; "
-        "write t3probe.alertmanager.fragment's text there"
+        "write t3probe.setup.alertmanager.fragment's text there"
     )
 
 

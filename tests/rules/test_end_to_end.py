@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from delivery.delivery_programs import RealGateway, RealPrometheus
+from deliver.delivery_programs import RealGateway, RealPrometheus
 from plugin.plugin_runner import ENVIRON, ROOT, Runner
 from rules_alertmanager import Alertmanager, Labels, Somebody, alertmanager
 from rules_file import FRAGMENT, RULES

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from delivery.delivery_programs import RealGateway
+from deliver.delivery_programs import RealGateway
 from plugin.plugin_runner import ENVIRON
 from rules_alertmanager import Somebody, alertmanager
 from rules_programs import program

@@ -8,7 +8,7 @@ import pytest
 from rules_file import FRAGMENT, RULES, RUNBOOK, Alert, alerts
 from rules_programs import program
 
-from t3probe.metrics.table import BY_NAME
+from t3probe.deliver.metrics.table import BY_NAME
 
 ALERTS = alerts()
 FRESH = 'time() - t3probe_run_timestamp_seconds{job="t3-probe"} < bool 240) == 1'

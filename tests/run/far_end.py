@@ -12,7 +12,7 @@ from t3probe.config.types import Leg
 from t3probe.observation import Observation, TcpSample
 from t3probe.probes.base import Line, Probing
 from t3probe.probes.facts import Collapsed, Echo, Facts, ProbeError, Target
-from t3probe.resolve import ResolveError, Resolver
+from t3probe.probes.resolve import ResolveError, Resolver
 from t3probe.run.controller import Run
 
 FINE, ELSEWHERE = "fine", "elsewhere"

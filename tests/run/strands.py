@@ -14,7 +14,7 @@ from t3probe.config.types import Leg
 from t3probe.observation import Beat, Observation, Strand
 from t3probe.probes.base import Line, Probing
 from t3probe.probes.facts import Collapsed, Echo, ProbeError, Target
-from t3probe.resolve import Resolver
+from t3probe.probes.resolve import Resolver
 from t3probe.run.book import Book
 from t3probe.run.controller import Run
 

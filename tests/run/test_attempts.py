@@ -13,7 +13,7 @@ from probes.servers import deployment, http_leg
 
 from t3probe.config.types import Leg
 from t3probe.probes.facts import Target
-from t3probe.resolve import ResolveError
+from t3probe.probes.resolve import ResolveError
 from t3probe.run.attempt import Attempts
 from t3probe.run.controller import Run
 from t3probe.run.engine import Engine

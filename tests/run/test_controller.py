@@ -13,7 +13,7 @@ from t3probe.config.types import Leg
 from t3probe.guard import LoopbackOnlyError
 from t3probe.probes.base import Probing
 from t3probe.probes.facts import Target
-from t3probe.resolve import Resolver
+from t3probe.probes.resolve import Resolver
 from t3probe.run.controller import Run
 from t3probe.timing import FakeClock, RunClock
 

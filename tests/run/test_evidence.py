@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from t3probe import tcpinfo
 from t3probe.config.types import Leg, Timing
 from t3probe.observation import Attempt, TcpSample
+from t3probe.probes import tcpinfo
 from t3probe.probes.facts import Echo, Facts, ProbeError, Target
 from t3probe.run.attempt import Tried, attempt_of
 from t3probe.run.book import Book

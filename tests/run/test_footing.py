@@ -10,9 +10,9 @@ from probes.servers import deployment, echo, made_run, serve, ws_leg
 from steady_loop import stand_still
 
 from t3probe.config.types import Duration, Timing
-from t3probe.pressure import Throttling, stat_files
 from t3probe.run.footing import CLOCK_STEP_SECONDS, LATE_SHARE, THROTTLED_SHARE, Footing
-from t3probe.session import Session
+from t3probe.run.pressure import Throttling, stat_files
+from t3probe.run.session import Session
 from t3probe.timing import FakeClock, RunClock
 
 # -- control groups ----------------------------------------------------------------------------

@@ -12,7 +12,7 @@ from strands import REFUSED, Scene, leg
 from t3probe.config.types import Leg
 from t3probe.observation import RECORD_VERSION, Observation, RunRecord
 from t3probe.run.controller import Run
-from t3probe.verdict import judge_run
+from t3probe.verdict.incident.run import judge_run
 
 DEAD = error("connect_timeout")
 

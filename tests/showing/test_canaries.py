@@ -29,8 +29,8 @@ from showing.showing_canaries import (
 )
 from watch.watch_process import ask
 
+from t3probe.lab.control import ControlError
 from t3probe.lab.control import ask as ask_lab
-from t3probe.lab.errors import ControlError
 
 ROOT = Path(__file__).resolve().parents[2]
 SECONDS = 60

@@ -11,8 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from t3probe import showing
-from t3probe.showing import (
+from t3probe import text as showing
+from t3probe.exchange.client import Login, Site
+from t3probe.text import (
     MASK,
     SHORTEST_SECRET,
     keep,
@@ -23,7 +24,6 @@ from t3probe.showing import (
     showable,
     without_login,
 )
-from t3probe.sinks.gateway_client import Login, Site
 
 
 @pytest.fixture(autouse=True)

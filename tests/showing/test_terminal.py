@@ -10,8 +10,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from t3probe import showing
-from t3probe.terminal import Terminal, disarmed, disarmed_json, json_text, put_commands, put_json
+from t3probe import text as showing
+from t3probe.exchange.terminal import (
+    Terminal,
+    disarmed,
+    disarmed_json,
+    json_text,
+    put_commands,
+    put_json,
+)
 
 OBEYED = re.compile(
     r"^(?:\s|\x1b\[[\d;]*m)*::|\#\#\[|\#\#vso\[|\#\#teamcity\[|section_(?:start|end):", re.M

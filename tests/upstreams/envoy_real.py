@@ -18,7 +18,8 @@ from urllib.request import ProxyHandler, build_opener
 import pytest
 
 from t3probe.observation import Observation
-from t3probe.record import Recording, read_junit
+from t3probe.record.facts import Recording
+from t3probe.record.junit import read_junit
 
 ROOT = Path(__file__).resolve().parents[2]
 ENVIRON = {

@@ -15,7 +15,7 @@ import pytest
 from types import SimpleNamespace
 from t3probe.config.types import Leg
 from t3probe.observation import Observation
-from t3probe.upstreams.items import UpstreamItems
+from t3probe.plugin.items import UpstreamItems
 
 SEEN = eval(open("seen").read())
 

@@ -17,10 +17,10 @@ from t3probe.config.types import Deployment, Duration, Leg, Timing
 from t3probe.config.types import Sweep as Pace
 from t3probe.observation import Observation
 from t3probe.run.controller import Run
+from t3probe.run.sweep import wire as wire
+from t3probe.run.sweep.book import observed
+from t3probe.run.sweep.sweep import Sweep
 from t3probe.timing import FakeClock, RunClock
-from t3probe.upstreams import sweep_wire as wire
-from t3probe.upstreams.sweep import Sweep
-from t3probe.upstreams.sweep_book import observed
 
 QUICK = Timing(
     hold=Duration(0),

@@ -7,16 +7,16 @@ from typing import Any
 import pytest
 from test_envoy_answers import TYPE, dump, host, http, read, status, tcp
 
-from t3probe import metrics
 from t3probe.config import loads
 from t3probe.config.types import UpstreamSource
+from t3probe.deliver import metrics
 from t3probe.observation import Observation
-from t3probe.session import Session
+from t3probe.run.session import Session
 from t3probe.upstreams.sources import Found
 from t3probe.upstreams.sources_legs import with_found
 from t3probe.upstreams.sources_read import Reading
 from t3probe.upstreams.views import compared
-from t3probe.verdict import judge_run
+from t3probe.verdict.incident.run import judge_run
 
 SOURCE = UpstreamSource(name="edge", kind="envoy", url="http://127.0.0.1:1", shares=("rack",))
 DEPLOYMENT = loads(

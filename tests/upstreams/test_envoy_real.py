@@ -31,13 +31,13 @@ from envoy_real import (
 )
 from metrics_by_label import numbers
 
-from t3probe import metrics
 from t3probe.config import loads
+from t3probe.deliver import metrics
 from t3probe.observation import Observation
-from t3probe.record import Recording
+from t3probe.record.facts import Recording
 from t3probe.upstreams.sources_run import RunSources
-from t3probe.verdict import judge_run
-from t3probe.verdict.repetition import from_runs
+from t3probe.verdict.incident.run import judge_run
+from t3probe.verdict.repeated.repetition import from_runs
 
 ROUTES = "route.v3.RouteConfiguration"
 ENDPOINTS = "endpoint.v3.ClusterLoadAssignment"

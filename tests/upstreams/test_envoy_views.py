@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from metrics_by_label import numbers
 
-from t3probe import metrics
 from t3probe.config.types import Leg, Place
+from t3probe.deliver import metrics
 from t3probe.judge import sentence
 from t3probe.observation import (
     AddressTry,
@@ -16,10 +16,10 @@ from t3probe.observation import (
     Observation,
     RunRecord,
 )
-from t3probe.summary import render
+from t3probe.show.summary import render
 from t3probe.upstreams.sources import HostView, Opinion
 from t3probe.upstreams.views import compared, reached
-from t3probe.verdict import judge_run
+from t3probe.verdict.incident.run import judge_run
 
 ADDRESS = "10.0.0.7:9000"
 KEY = ("orders", ADDRESS)

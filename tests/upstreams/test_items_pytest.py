@@ -186,7 +186,7 @@ def test_any_runner_can_run_an_item(made: Made) -> None:
     """Where our protocol is not asked, pytest's own gives the same."""
     seen = {"envoy-good": GOOD, "envoy-bad": BAD, "envoy-unsure": UNSURE}
     (made.folder / "without.py").write_text(
-        "from t3probe.upstreams.items import UpstreamItems\n"
+        "from t3probe.plugin.items import UpstreamItems\n"
         "UpstreamItems.pytest_runtest_protocol = lambda self, item: None\n"
     )
     done = made.run(seen, "-p", "without")

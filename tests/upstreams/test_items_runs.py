@@ -17,7 +17,8 @@ from lxml import etree
 from made_once import made_once
 from sweep_help import Places, alive, places
 
-from t3probe.record import Recording, read_junit
+from t3probe.record.facts import Recording
+from t3probe.record.junit import read_junit
 
 ROOT = Path(__file__).resolve().parents[2]
 SCHEMA = ROOT / "tests" / "plugin" / "xunit2.xsd"
@@ -201,8 +202,8 @@ def test_what_was_seen_of_upstreams_stays_while_zeros_are_written(
     lines = [one for one in before.splitlines() if "t3probe_counts_lost" not in one]
     file.write_text("\n".join(lines) + "\n")
     from t3probe.config import load
-    from t3probe.metrics import zeros
-    from t3probe.sinks import Batch, textfile
+    from t3probe.deliver.metrics import zeros
+    from t3probe.deliver.sinks import Batch, textfile
 
     deployment = load(str(suite.deployment({})), {}, now=0.0)
     done = textfile.sink(file, {})(Batch(zeros(deployment), opening=True))

@@ -11,9 +11,9 @@ from types import ModuleType
 import pytest
 from sources_servers import ok, serving, target
 
-from t3probe.bounds import JSON_PIECE_BYTES, MIB, SOURCES_KEPT_BYTES, UPSTREAMS
 from t3probe.config import loads
-from t3probe.json_stream import JsonStream
+from t3probe.exchange.bounds import JSON_PIECE_BYTES, MIB, SOURCES_KEPT_BYTES, UPSTREAMS
+from t3probe.exchange.json_stream import JsonStream
 from t3probe.observation import Observation
 from t3probe.timing import Clock, SystemClock
 from t3probe.upstreams import envoy, nodes, sources_read

@@ -11,14 +11,14 @@ from envoy_real import Port, run_checks
 from metrics_by_label import numbers
 from sources_servers import ok, serving, target
 
-from t3probe import metrics
-from t3probe.cluster.dials import dials
 from t3probe.config import Deployment, DeploymentError, loads
+from t3probe.deliver import metrics
 from t3probe.observation import Observation, RunRecord
+from t3probe.setup.cluster.networkpolicy import dials
 from t3probe.timing import FakeClock
 from t3probe.upstreams import sources_read
 from t3probe.upstreams.sources_run import RunSources
-from t3probe.verdict import judge_run
+from t3probe.verdict.incident.run import judge_run
 
 HERE = Path(__file__).parent / "recorded"
 ANSWERS = {

@@ -13,14 +13,13 @@ from hypothesis import strategies as st
 from t3probe.config import DeploymentError
 from t3probe.config.endpoints import is_address
 from t3probe.config.load import loads
-from t3probe.junit import JUnitFile
 from t3probe.observation import Drop, Observation, RunRecord
-from t3probe.record import leg_property
-from t3probe.record.facts import ascii_json
-from t3probe.verdict import judge_run
-from t3probe.verdict import posterior as posterior_module
-from t3probe.verdict.posterior import Posterior, posterior
-from t3probe.verdict.twins import Twins
+from t3probe.plugin.junit import JUnitFile
+from t3probe.record.facts import ascii_json, leg_property
+from t3probe.verdict.incident.run import judge_run
+from t3probe.verdict.repeated import posterior as posterior_module
+from t3probe.verdict.repeated.factors import Twins
+from t3probe.verdict.repeated.posterior import Posterior, posterior
 
 # -- twins -------------------------------------------------------------------------------
 

@@ -17,12 +17,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sweep_help import leg, places, written
 
+from t3probe.run.sweep import child as sweep_child
+from t3probe.run.sweep import names as sweep_names
+from t3probe.run.sweep import wire as wire
+from t3probe.run.sweep.book import Said
+from t3probe.run.sweep.child import Sweeper
+from t3probe.run.sweep.names import Names, is_literal
 from t3probe.timing import FakeClock, SystemClock
-from t3probe.upstreams import sweep_child, sweep_names
-from t3probe.upstreams import sweep_wire as wire
-from t3probe.upstreams.sweep_book import Said
-from t3probe.upstreams.sweep_child import Sweeper
-from t3probe.upstreams.sweep_names import Names, is_literal
 
 # -- frames ------------------------------------------------------------------------------
 

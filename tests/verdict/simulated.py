@@ -33,7 +33,7 @@ from simulated_world import (
 
 from t3probe.observation import Attempt, Beat, Connection, Drop, Observation, RunRecord
 from t3probe.run.conclude import settled
-from t3probe.verdict import RunVerdict, judge_run
+from t3probe.verdict.incident.run import RunVerdict, judge_run
 
 SECOND_LOOK = 0.25
 

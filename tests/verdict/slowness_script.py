@@ -8,7 +8,7 @@ from typing import Any
 from simulated_world import ROUTES
 
 from t3probe.observation import Baseline, Beat, Observation, RunRecord
-from t3probe.verdict.slowness import Slowness
+from t3probe.verdict.slow.slowness import Slowness
 
 REFERENCE = {name: one.path for name, one in ROUTES.items() if not name.startswith("envoy-")}
 """The reference deployment's legs."""

@@ -10,7 +10,8 @@ import pytest
 from simulated import Simulation
 from simulated_world import OWN, ROUTES, SEGMENTS, Breaks, Kind
 
-from t3probe.verdict import LABELS, RunVerdict
+from t3probe.verdict.exact.labels import LABELS
+from t3probe.verdict.incident.run import RunVerdict
 
 PUBLIC = "resolver edge cloudflare"
 ENDS_AT_LB = "cloudflare internal traefik"

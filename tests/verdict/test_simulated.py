@@ -17,7 +17,7 @@ import pytest
 from simulated import Simulation
 from simulated_world import NETWORKS, ROUTES, Breaks, random_breaks
 
-from t3probe.verdict import RunVerdict
+from t3probe.verdict.incident.run import RunVerdict
 
 RUNS = int(os.environ.get("T3PROBE_TEST_RUNS", "600"))
 pytestmark = pytest.mark.timeout(max(120, RUNS // 10))

@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from t3probe.verdict import Case, CaseError, parse_cases, solve
-from t3probe.verdict.repetition import of_case
+from t3probe.verdict.exact.case import Case, CaseError, parse_cases
+from t3probe.verdict.exact.labels import solve
+from t3probe.verdict.repeated.repetition import of_case
 
 GOOD = {
     "segments": ["wan", "tunnel"],

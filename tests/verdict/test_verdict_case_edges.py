@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from t3probe.verdict.case import MOST_TRIES, CaseError, parse_cases
+from t3probe.verdict.exact.case import MOST_TRIES, CaseError, parse_cases
 
 GOOD: dict[str, Any] = {
     "segments": ["wan", "tunnel"],

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from t3probe.verdict.excess import MOST, Span, explain
+from t3probe.verdict.slow.excess import MOST, Span, explain
 
 Bound = tuple[list[int], Fraction]
 """The product with the delays is at most this."""

@@ -8,7 +8,8 @@ import pytest
 from verdict_cases import case
 from verdict_oracle import extra_leg as plain_extra_leg
 
-from t3probe.verdict import Case, solve
+from t3probe.verdict.exact.case import Case
+from t3probe.verdict.exact.labels import solve
 
 
 def made(rng: random.Random) -> Case:

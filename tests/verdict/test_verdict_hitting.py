@@ -11,11 +11,10 @@ from hypothesis import strategies as st
 from verdict_cases import case
 from verdict_oracle import minimal
 
-from t3probe.verdict import labels, solve
-from t3probe.verdict.bits import mask_of, members, rank
-from t3probe.verdict.family import minimal_only, split
-from t3probe.verdict.hitting import LIMIT, Budget, Options, _Asked, _product, hitting_sets
-from t3probe.verdict.unions import unions
+from t3probe.verdict.exact import labels
+from t3probe.verdict.exact.hitting import LIMIT, Budget, Options, _Asked, _product, hitting_sets
+from t3probe.verdict.exact.labels import solve
+from t3probe.verdict.exact.sets import mask_of, members, minimal_only, rank, split, unions
 
 WIDTH = 9
 some = settings(deadline=None, max_examples=200)
@@ -76,7 +75,7 @@ def test_minimal_only_keeps_the_inclusion_minimal(family: list[int]) -> None:
 
 @pytest.mark.parametrize("few", [0, 500])
 def test_split_finds_the_connected_parts(few: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("t3probe.verdict.family.FEW", few)
+    monkeypatch.setattr("t3probe.verdict.exact.sets.FEW", few)
     rng = random.Random(few)
     for _ in range(200):
         family = list({mask_of(rng.sample(range(20), rng.randint(1, 3)), 20) for _ in range(9)})
@@ -167,7 +166,7 @@ def test_small_systems_end_within_the_budget() -> None:
 
 
 def test_a_tree_of_racks_and_rooms_needs_no_search(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("t3probe.verdict.hitting._best_first", pytest.fail)
+    monkeypatch.setattr("t3probe.verdict.exact.hitting._best_first", pytest.fail)
     legs = {f"u{at}": f"s{at} rack{at % 3} room" for at in range(9)}
     names = " ".join([*(f"s{at}" for at in range(9)), "rack0 rack1 rack2 room"])
     verdict = solve(case(names, legs, failed=" ".join(legs)))

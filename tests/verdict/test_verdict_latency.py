@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from slowness_script import REFERENCE, paced, slowness
 
 from t3probe.observation import Observation
-from t3probe.verdict.latency import Latency, Pace, latency, solve
+from t3probe.verdict.slow.latency import Latency, Pace, latency, solve
 
 TAKES = {
     "wan": 0.008, "cf-edge": 0.004, "doh": 0.006, "tunnel": 0.02, "traefik": 0.001,

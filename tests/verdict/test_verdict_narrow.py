@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from t3probe.observation import Attempt, Beat, Drop, Observation, RunRecord
-from t3probe.verdict import judge_run
+from t3probe.verdict.incident.run import judge_run
 
 RUN = RunRecord(segments=("proxy", "rule", "wall", "app"), heartbeat_seconds=1.0)
 

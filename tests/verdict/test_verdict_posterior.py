@@ -10,8 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from t3probe.verdict import Case, solve
-from t3probe.verdict.posterior import NOISE, PRIOR, Model, Posterior, posterior
+from t3probe.verdict.exact.case import Case
+from t3probe.verdict.exact.labels import solve
+from t3probe.verdict.repeated.posterior import NOISE, PRIOR, Model, Posterior, posterior
 
 CERTAIN = Model(false_positive=0, false_negative=0, rates=((1.0, 1.0),))
 Legs = dict[str, tuple[str, ...]]

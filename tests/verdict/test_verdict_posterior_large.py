@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from t3probe.verdict import beam, factors
-from t3probe.verdict.factors import Factor, parts, solve_factors
-from t3probe.verdict.posterior import posterior
+from t3probe.verdict.repeated import beam, factors
+from t3probe.verdict.repeated.factors import Factor, parts, solve_factors
+from t3probe.verdict.repeated.posterior import posterior
 
 Legs = dict[str, tuple[str, ...]]
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from t3probe.verdict import Case, solve
+from t3probe.verdict.exact.case import Case
+from t3probe.verdict.exact.labels import solve
 
 SEGMENTS = [
     "wan",

@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 from verdict_cases import LETTERS, case
 from verdict_oracle import repairs as plain_repairs
 
-from t3probe.verdict import Case, solve
-from t3probe.verdict.repairs import find_repairs
+from t3probe.verdict.exact.case import Case
+from t3probe.verdict.exact.labels import solve
+from t3probe.verdict.exact.repairs import find_repairs
 
 some = settings(deadline=None, max_examples=300)
 
@@ -116,7 +117,7 @@ def test_options_are_fewer_when_there_are_many_legs(monkeypatch: pytest.MonkeyPa
     one = case("a b c", {"x": "a b c", "y": "a b c", "z": "a b c"}, failed="x y", passed="z")
     assert "truncated" not in solve(one).repairs
     assert len(solve(one).repairs["options"]) == 3
-    monkeypatch.setattr("t3probe.verdict.repairs.ROOM", 6)
+    monkeypatch.setattr("t3probe.verdict.exact.repairs.ROOM", 6)
     assert solve(one).repairs == {
         "flips": 1,
         "options": [

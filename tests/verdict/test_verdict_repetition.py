@@ -11,10 +11,10 @@ from verdict_cases import case
 from verdict_script import blip, cut, down, fresh, judge, leg, usual, well
 
 from t3probe.observation import Observation, RunRecord
-from t3probe.record import Recording
-from t3probe.verdict import judge_run
-from t3probe.verdict.posterior import PRIOR, posterior
-from t3probe.verdict.repetition import from_runs, of_case, render
+from t3probe.record.facts import Recording
+from t3probe.verdict.incident.run import judge_run
+from t3probe.verdict.repeated.posterior import PRIOR, posterior
+from t3probe.verdict.repeated.repetition import from_runs, of_case, render
 
 SEGMENTS = "wan a b c"
 
@@ -160,10 +160,8 @@ def test_within_a_run_each_incident_is_one_try() -> None:
     )
     expected = posterior(judged.segments, judged.legs, {"x": (0, 3), "y": (3, 3)})
     assert judged.posterior == expected
-    told = judged.to_dict()
-    assert told["posterior"] == expected.to_dict()["posterior"]
-    assert told["convicted_by_repetition"] == ["a"]
-    assert told["posterior"]["b"] == PRIOR
+    assert judged.posterior.convicted_by_repetition == ("a",)
+    assert judged.posterior.posterior["b"] == PRIOR
 
 
 def test_a_clean_run_is_one_good_try() -> None:

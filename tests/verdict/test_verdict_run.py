@@ -26,8 +26,9 @@ from verdict_script import (
 )
 
 from t3probe.observation import Beat, Drop, Observation, RunRecord
-from t3probe.verdict import LABELS, RunVerdict, judge_run
-from t3probe.verdict import run as run_module
+from t3probe.verdict.exact.labels import LABELS
+from t3probe.verdict.incident import run as run_module
+from t3probe.verdict.incident.run import RunVerdict, judge_run
 
 Y = leg("y", "wan b", well(5.01, 15.01, 25.01))
 
@@ -353,9 +354,10 @@ def test_the_json_form() -> None:
     x = leg("x", "wan a", usual(until=15), cut(own="wan"))
     run = judge(x, leg("y", "wan b", well()), segments="wan a b", own="up")
     told = run.to_dict()
-    keys = ["incidents", "posterior", "convicted_by_repetition", "slowness"]
-    assert list(told) == [*run.verdict.to_dict(), *keys]
-    assert list(run.to_dict(brief=True)) == [one for one in told if one not in keys[1:3]]
+    assert list(told) == [*run.verdict.to_dict(), "incidents", "slowness"]
+    unsure = judge(leg("x", "wan a", cut()), segments="wan a")
+    likely = ["posterior", "convicted_by_repetition"]
+    assert list(unsure.to_dict()) == [*run.verdict.to_dict(), "incidents", *likely, "slowness"]
     assert list(run.verdict.to_dict())[-1] == "simplest"
     (incident,) = told["incidents"]
     verdict = incident.pop("verdict")

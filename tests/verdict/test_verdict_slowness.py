@@ -12,9 +12,9 @@ from slowness_script import REFERENCE, paced, reference, slowness
 from verdict_script import down
 
 from t3probe.observation import Baseline, Observation, RunRecord
-from t3probe.summary import render
-from t3probe.verdict import judge_run
-from t3probe.verdict.excess import Span, explain
+from t3probe.show.summary import render
+from t3probe.verdict.incident.run import judge_run
+from t3probe.verdict.slow.excess import Span, explain
 
 SEGMENTS = list(dict.fromkeys(name for path in REFERENCE.values() for name in path.split()))
 replace = msgspec.structs.replace

@@ -9,11 +9,11 @@ import msgspec
 import pytest
 from slowness_script import REFERENCE, paced, slowness
 
-from t3probe.baseline import from_buckets, moved
-from t3probe.metrics.table import RTT_BUCKETS
+from t3probe.deliver.metrics.table import RTT_BUCKETS
 from t3probe.observation import Baseline, Observation
-from t3probe.verdict.excess import Delay
-from t3probe.verdict.slowness import Slowness
+from t3probe.verdict.slow.baseline import from_buckets, moved
+from t3probe.verdict.slow.excess import Delay
+from t3probe.verdict.slow.slowness import Slowness
 
 FLOOR = 0.02
 BEATS = {"cloudflare": 5, "internal": 7, "edge": 6, "resolver": 9}

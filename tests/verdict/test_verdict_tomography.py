@@ -18,7 +18,8 @@ from hypothesis import strategies as st
 from tomography import NOTHING, SCENARIOS, Scenario, Score
 from tomography_networks import Network, NetworkError, folded, made, matrix, mesh, read, tree
 
-from t3probe.verdict import Case, solve
+from t3probe.verdict.exact.case import Case
+from t3probe.verdict.exact.labels import solve
 
 SEEDS = st.integers(0, 10**6)
 

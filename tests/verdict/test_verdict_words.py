@@ -5,7 +5,7 @@ from __future__ import annotations
 from verdict_script import cut, judge, leg, usual
 
 from t3probe.observation import RunRecord
-from t3probe.summary import render
+from t3probe.show.summary import render
 
 
 def test_lost_bytes_are_said_once_and_suspect_nobody() -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from t3probe.verdict import Case
+from t3probe.verdict.exact.case import Case
 
 LETTERS = "abcdefgh"
 

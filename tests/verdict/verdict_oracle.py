@@ -8,7 +8,7 @@ from __future__ import annotations
 from itertools import chain, combinations
 from typing import Any
 
-from t3probe.verdict import Case
+from t3probe.verdict.exact.case import Case
 
 
 def all_sets(segments: tuple[str, ...]) -> list[frozenset[str]]:

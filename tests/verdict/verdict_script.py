@@ -19,7 +19,7 @@ from t3probe.observation import (
     Stage,
     Strand,
 )
-from t3probe.verdict import Incident, RunVerdict, judge_run
+from t3probe.verdict.incident.run import Incident, RunVerdict, judge_run
 
 HOST = "192.0.2.1:443"
 TOOK = 0.1

@@ -18,10 +18,10 @@ from watch_helpers import Kept, disconnects
 from t3probe.config.types import Deployment, Downtime, Leg
 from t3probe.probes.base import Probing
 from t3probe.probes.facts import Target
-from t3probe.resolve import ResolveError, Resolver
-from t3probe.verdict.run import judge_run
+from t3probe.probes.resolve import ResolveError, Resolver
+from t3probe.verdict.incident.run import judge_run
 from t3probe.watch import service
-from t3probe.watch.health import LOOP_LIMIT_SECONDS
+from t3probe.watch.http import LOOP_LIMIT_SECONDS
 
 TIMES: dict[str, Any] = {
     "heartbeat": 10, "watchdog": 20, "backoff": 3, "backoff_max": 30, "sweep_interval": 60,

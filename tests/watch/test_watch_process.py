@@ -27,7 +27,7 @@ from probes.servers import (
 )
 from watch_process import SECONDS, count, tcp, toml, watching, ws
 
-from t3probe.metrics import TABLE
+from t3probe.deliver.metrics import TABLE
 from t3probe.observation import REASONS
 
 Reader, Writer = asyncio.StreamReader, asyncio.StreamWriter

@@ -16,11 +16,12 @@ from steady_lab import SteadyLab
 from watch_clock import JumpClock, Script, Trouble, run, use_scripts
 from watch_helpers import Kept
 
-from t3probe.baseline import judged_trips
 from t3probe.config.types import Deployment, Leg
 from t3probe.observation import Beat, Observation
-from t3probe.watch import memory, service
-from t3probe.watch.memory import MAX_TRIPS, Memory
+from t3probe.verdict.slow.baseline import judged_trips
+from t3probe.watch import service
+from t3probe.watch import tally as memory
+from t3probe.watch.tally import MAX_TRIPS, Memory
 
 FLOOR = 0.02
 EXCESS = "t3probe_segment_excess_seconds"

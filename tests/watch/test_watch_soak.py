@@ -13,7 +13,7 @@ from watch_clock import JumpClock, Script, Trouble, run, use_scripts
 from watch_helpers import Kept, disconnects
 
 from t3probe.config.types import Leg
-from t3probe.metrics import BY_NAME
+from t3probe.deliver.metrics import BY_NAME
 from t3probe.watch import held
 
 HOUR = 3600.0

@@ -1,0 +1,1 @@
+"""Questions asked afterwards: explain, forensics, and the MCP server."""

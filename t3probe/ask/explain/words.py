@@ -1,0 +1,260 @@
+"""The answer in plain sentences: for whoever runs the service, and to send back to the person."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from t3probe.ask.explain.judge import COVERED_SHARE, SHARED, Explained, LegThen
+from t3probe.ask.explain.moment import Moment
+from t3probe.ask.explain.outages import Outage
+from t3probe.ask.explain.pressure import HARD_SHARE, MachineThen
+from t3probe.ask.forensics.place import LAST_MILE
+from t3probe.observation import glossed
+
+__all__ = ["blind_spots", "doubts", "headline", "joined", "send_back", "strain"]
+
+PLAIN = {
+    "wan": "our own line to the internet",
+    "doh": "the name service",
+    "cf-edge": "the content network in front of us",
+    "tunnel": "the tunnel from the content network to us",
+    "traefik": "our load balancer",
+    "carve-out": "one of our routing rules",
+    "wall": "our login rule",
+    "devvm": "the machine that runs the service",
+    "dispatch": "the process that takes the connections",
+    "serve": "the process that serves the app",
+}
+"""What the reference deployment's segments are to somebody who does not know them."""
+NAMED = 6
+LISTED = 3
+
+
+def joined(names: Iterable[str], word: str = "and") -> str:
+    """`a, b and c`; a long list is cut."""
+    some = list(names)
+    if len(some) > NAMED:
+        some = [*some[: NAMED - 1], f"{len(some) - NAMED + 1} more"]
+    return some[0] if len(some) == 1 else f"{', '.join(some[:-1])} {word} {some[-1]}" * bool(some)
+
+
+def headline(told: Explained, when: Moment) -> str:
+    """The finding in a sentence or two, with the segments' own names."""
+    finding, at = told.finding, when.clock(told.question.at)
+    several = told.question.people > 1
+    if told.outage is not None and finding in ("ours", "ours_one_of"):
+        what = (
+            f"{joined(glossed(told.convicted, told.gloss))} broke"
+            if finding == "ours"
+            else f"one of {joined(glossed(told.suspects, told.gloss), 'or')} broke, and these legs "
+            "cannot tell which"
+        )
+        whose = "their last miles are" if several else "their last mile is"
+        span = _span(told.outage, when)
+        return f"It was us: {what}, {span}. That explains the drop, so {whose} not accused."
+    if finding == "last_mile":
+        mile = "their last miles, or a network that both share" if several else "their last mile"
+        return (
+            f"It was not us: at {at} every segment of the way worked, with data. "
+            f"What is left is {mile}."
+        )
+    if finding == "shared_blind_spot":
+        return (
+            f"A blind spot of ours: {told.question.people} people dropped at once and our legs "
+            f"show nothing. That is not {told.question.people} last miles, it is something that "
+            "they share."
+        )
+    if finding == "not_observed":
+        if any(one.seconds > 0 for one in told.legs):
+            return (
+                f"We were not looking at {at}: the runs around it saw no drop, but there was a "
+                "pause between them. Nothing is cleared and nobody is accused."
+            )
+        if told.legs:
+            return (
+                f"We were not looking: the runs around {at} tell nothing. Nothing is cleared and "
+                "nobody is accused."
+            )
+        return (
+            f"We were not looking: no leg was observed within {told.question.window:g} s of {at}. "
+            "Nothing is cleared and nobody is accused."
+        )
+    if told.outage is not None and told.verdict.status == "inconsistent":
+        return (
+            "We cannot tell: the outcomes of our legs contradict each other, so at least one of "
+            "them is wrong. Nobody is accused."
+        )
+    if told.outage is not None:
+        suspects = [one for one in told.verdict.ambiguous if one not in (LAST_MILE, SHARED)]
+        return (
+            f"We cannot tell: {joined(told.outage.legs)} failed then, and neither "
+            f"{joined(glossed(suspects, told.gloss), 'or')} nor the last mile is cleared."
+        )
+    names = joined(glossed(told.uncleared, told.gloss))
+    was = "was" if len(told.uncleared) == 1 else "were"
+    why = f"{names} {was} not observed for long enough"
+    if told.spread.issuperset(told.uncleared):
+        why = f"{names} {was} not observed machine by machine"
+    return (
+        f"We cannot tell: no drop was seen, but {why}, so "
+        f"neither {'this' if len(told.uncleared) == 1 else 'these'} nor the last mile is cleared."
+    )
+
+
+def _span(outage: Outage, when: Moment) -> str:
+    began = when.clock(outage.began)
+    if outage.ended is None:
+        return f"from {began} on, and not seen to recover"
+    return f"from {began} to {when.clock(outage.ended)} at the latest"
+
+
+def doubts(told: Explained, when: Moment) -> list[str]:
+    """Why segments of the way are not cleared, and what else limits the answer."""
+    question = told.question
+    out = []
+    if told.finding == "not_observed" and (not told.runs or told.paused):
+        before, after = told.paused or (told.before, told.after)
+        known = [
+            *([f"the run before it ended at {when.clock(before)}"] if before else []),
+            *([f"the next one began at {when.clock(after)}"] if after else []),
+        ]
+        if known:
+            out.append(joined(known))
+    if told.outage is not None and (apart := told.outage.distance(question.at)) >= 1:
+        side = "before" if told.outage.began < question.at else "after"
+        out.append(f"that was {apart:.0f} s {side} the time that was named")
+    if told.finding in ("unclear", "shared_blind_spot") and told.outage is None:
+        for segment in told.uncleared[:LISTED]:
+            some = [one for one in told.legs if segment in one.path]
+            why = "; ".join(map(_weak, some[:3])) or "no leg over it was run"
+            if segment in told.spread:
+                why = "several machines, and our legs may have met others than the person did"
+            out.append(f"{''.join(glossed([segment], told.gloss))}: {why}")
+        if len(told.uncleared) > LISTED:
+            out.append(f"and {len(told.uncleared) - LISTED} more segments in the same way")
+    others = [one for one in told.outages if one is not told.outage]
+    if others and told.finding in ("last_mile", "shared_blind_spot", "unclear"):
+        names = joined(leg for one in others for leg in one.legs)
+        out.append(f"{names} failed in the window, beside the person's way or cleared on it")
+    stalled = max((one.lag_seconds for one in told.runs), default=0.0)
+    if stalled >= 1.0:
+        out.append(f"our own prober stood still for up to {stalled:.1f} s in these runs")
+    if any(not one.complete for one in told.runs):
+        cut = sum(not one.complete for one in told.runs)
+        out.append(f"of {len(told.runs)} runs in the window {cut} ended early or ran only a part")
+    if told.finding == "last_mile" and question.at not in (question.began, question.ended):
+        looked = max((one.seconds for one in told.legs), default=0.0)
+        if looked < question.seconds - 1:
+            out.append(
+                f"nobody was looking for {question.seconds - looked:.0f} of these "
+                f"{question.seconds:.0f} s; a drop of a few seconds can hide there"
+            )
+    if question.now < question.at + question.window + 90:
+        out.append("the runs of that minute may not all be in yet; ask again in two minutes")
+    return out
+
+
+def _weak(leg: LegThen) -> str:
+    """Why a leg does not clear what it crosses."""
+    if leg.seconds <= 0:
+        return f"{leg.name} told nothing ({leg.why or 'not run'})"
+    if leg.state == "too little":
+        return f"{leg.name} was looked at for only {leg.seconds:.0f} s"
+    if leg.state == "not then":
+        return f"{leg.name} was not looked at just then"
+    return f"{leg.name} {leg.state}"
+
+
+def blind_spots(told: Explained) -> list[str]:
+    """Where what several people share can lie; empty unless that is the finding."""
+    if told.finding != "shared_blind_spot":
+        return []
+    out = []
+    if told.uncleared:
+        several = [one for one in told.uncleared if one in told.spread]
+        for some, why in (
+            ([one for one in told.uncleared if one not in several],
+             "on no leg that was clean and looked at for long"),
+            (several, "several machines, of which our legs may have met others"),
+        ):  # fmt: skip
+            if some:
+                out.append(f"{joined(glossed(some, told.gloss))}: {why}")
+    out.append("between them and the edge: a network that they share (office, provider, VPN)")
+    looked = max((one.seconds for one in told.legs), default=0.0)
+    idle = told.question.seconds - looked
+    if idle >= 1:
+        out.append(f"the {idle:.0f} s of the window in which no leg was looking")
+    if told.held_seconds is not None:
+        out.append(
+            f"connections older than {told.held_seconds:.0f} s: none of ours was, so a limit on "
+            "age or an idle timer meets only people"
+        )
+    out.append("what no leg does: sessions of people who are logged in, large or long messages")
+    return out
+
+
+def strain(machines: Sequence[MachineThen]) -> str:
+    """What the machines' pressure adds to the answer; empty when it adds nothing."""
+    words = {"io": "I/O", "memory": "memory", "swap": "swap space"}
+    for one in machines:
+        if one.hard_pressed:
+            short = joined(words[name] for name in one.hard_pressed)
+            return (
+                f"{one.instance} was short of {short} then (its tasks stood still for "
+                f"{HARD_SHARE:.0%} of the time or more, or its swap was used up): look at it first"
+            )
+    return ""
+
+
+def send_back(told: Explained, when: Moment, users: Sequence[str]) -> str:
+    """The sentence to send to the person: what was found, and what to do next."""
+    hello = f"Hello {joined(users)}," if users else "Hello,"
+    return f"{hello} thank you for telling us. {_body(told, when, when.brief)}"
+
+
+def _plain(segment: str) -> str:
+    return PLAIN.get(segment, f"the part that we call {segment}")
+
+
+def _body(told: Explained, when: Moment, time: str) -> str:
+    finding = told.finding
+    if finding in ("ours", "ours_one_of") and told.outage is not None:
+        names = told.convicted if finding == "ours" else told.suspects
+        also = {_plain(one): words for one, words in told.gloss.items()}
+        plain = glossed(map(_plain, names), also)
+        what = joined(plain) if finding == "ours" else f"one of these: {joined(plain, 'or')}"
+        over = (
+            f"It worked again by {when.clock(told.outage.ended)}"
+            if told.outage.ended is not None
+            else "When we last looked it was not over"
+        )
+        return (
+            f"It was us: at about {time} something on our side broke, {what}. {over}. There is "
+            "nothing that you need to change. If it happens again, please tell us the time."
+        )
+    if finding == "last_mile":
+        share = min((one.share for one in told.legs if one.clears), default=COVERED_SHARE)
+        return (
+            f"Around {time} we were measuring every part of our side of your connection, for at "
+            f"least {share:.0%} of the time, and all of it worked. So the "
+            "drop most likely happened between you and us: your Wi-Fi, router, VPN or provider. "
+            "Next time, please try a cable or another network such as a phone's, note the time to "
+            "the second, and tell us whether others near you dropped too."
+        )
+    if finding == "shared_blind_spot":
+        return (
+            f"Several of you dropped at about {time}, so this is not your own line. Our "
+            "measurements show no fault of ours at that time, but they do not cover everything, "
+            "and we are looking further. Please tell us which network, provider or VPN each of "
+            "you was on, and the time to the second if you have it."
+        )
+    if finding == "not_observed":
+        return (
+            f"We were not measuring at about {time}, so we cannot say what broke, and we do not "
+            "rule out our side. If it happens again, please tell us the time right away."
+        )
+    return (
+        f"We cannot say yet what broke at about {time}: our measurements cover only a part of the "
+        "way for that moment, and we do not rule out our side. Please tell us whether you were on "
+        "Wi-Fi or a cable, and whether others near you dropped too; we will read our logs."
+    )

@@ -1,0 +1,226 @@
+"""The answers out of a gateway's group: what the metrics tell of the newest run. Pure."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from t3probe.ask.mcp_server.answers import (
+    AHEAD_SECONDS,
+    LATEST,
+    HealthAnswer,
+    LegRow,
+    LegsAnswer,
+    SourceInfo,
+    UpstreamRow,
+    VerdictAnswer,
+    short,
+    source_info,
+)
+from t3probe.ask.mcp_server.of_run import health_answer, legs_answer
+from t3probe.deliver.metrics.carry import RUN_TIMESTAMP, Family, Group, Histogram, Labels
+from t3probe.deliver.metrics.table import STATES
+from t3probe.observation import glossed, some
+from t3probe.timing import utc_text
+
+__all__ = ["OfGroup"]
+
+WRITES_APART_SECONDS = 10.0
+"""The two groups of one run are written within less."""
+NAMED = 5
+
+_Labels = Mapping[str, str]
+
+
+class OfGroup:
+    """Answers out of a run's group, and the group of its upstreams beside it."""
+
+    def __init__(
+        self,
+        name: str,
+        vantage: str,
+        own: Group,
+        upstreams: Group,
+        *,
+        pushed_at: float | None = None,
+        upstreams_pushed_at: float | None = None,
+        beside: tuple[str, ...] = (),
+        gloss: Mapping[str, str],
+    ) -> None:
+        """The times are the gateway's, Unix seconds; `beside` names other shards with upstreams;
+        `gloss` is what the deployment file adds to the names of segments."""
+        self.name, self.vantage = name, vantage
+        self.own, self.upstreams = own, upstreams
+        self.pushed_at, self.upstreams_pushed_at = pushed_at, upstreams_pushed_at
+        self.beside, self.gloss = beside, gloss
+
+    def source(self, now: float, of_upstreams: bool = False) -> SourceInfo:
+        """The header of an answer given at `now`, Unix seconds."""
+        complete = self._alone("t3probe_run_complete")
+        ended, notes = self._alone(RUN_TIMESTAMP), []
+        if of_upstreams:
+            older = self._older_upstreams(ended)
+            if older is not None:
+                notes.append(
+                    "the newest run's upstreams did not arrive: these are of an earlier one, "
+                    "and the age is theirs"
+                )
+                ended = older
+            if self.beside:
+                notes.append(
+                    f"the upstreams of {_shards(self.beside)} are not among these; start t3probe "
+                    "mcp with another --shard for them"
+                )
+        return source_info(
+            "gateway", self.name, ended, now, vantage=short(self.vantage),
+            complete=None if complete is None else complete >= 1, notes=tuple(notes),
+        )  # fmt: skip
+
+    def _older_upstreams(self, ended: float | None) -> float | None:
+        """When the upstreams were written, if that was before the newest run ended.
+
+        They have a group of their own, whose write may fail alone. The gateway's clock may be
+        another than the run's, so its two writes are compared too.
+        """
+        at, own = self.upstreams_pushed_at, self.pushed_at
+        if at is None or own is None or ended is None:
+            return None
+        return at if at < ended - AHEAD_SECONDS and at < own - WRITES_APART_SECONDS else None
+
+    def _alone(self, name: str) -> float | None:
+        return next((value for _, value in _numbers(self.own, name)), None)
+
+    def health(self, source: SourceInfo, unreachable_only: bool) -> HealthAnswer:
+        """What is known of the upstreams. Envoy's own words are not in the metrics."""
+        seconds = {
+            _place(labels): value for labels, value in self._both("t3probe_backend_connect_seconds")
+        }
+        compared: dict[tuple[str, str], list[str]] = {}
+        for labels, value in self._both("t3probe_backend_disagreement"):
+            key = labels.get("route", ""), labels.get("backend", "")
+            kinds = compared.setdefault(key, [])
+            if value >= 1:
+                kinds.append(labels.get("kind", ""))
+        reached = {
+            _place(labels): value >= 1 for labels, value in self._both("t3probe_backend_reachable")
+        }
+        # Without `reachable` an upstream was inconclusive or planned; Envoy's view may stand.
+        named = {(place[0], place[2]) for place in reached}
+        places = [*reached, *((key[0], "", key[1]) for key in compared if key not in named)]
+        rows = []
+        for route, port, backend in places:
+            kinds_known = compared.get((route, backend))
+            rows.append(
+                UpstreamRow(
+                    route=short(route), listen_port=short(port), backend=short(backend),
+                    reachable=reached.get((route, port, backend)),
+                    connect_seconds=seconds.get((route, port, backend)),
+                    disagreement=None if kinds_known is None else tuple(sorted(kinds_known)),
+                )
+            )  # fmt: skip
+        return health_answer(source, rows, unreachable_only)
+
+    def _both(self, name: str) -> Iterator[tuple[_Labels, float]]:
+        yield from _numbers(self.own, name)
+        yield from _numbers(self.upstreams, name)
+
+    def legs(self, source: SourceInfo) -> LegsAnswer:
+        """What is known of the legs: after the newest run, and what was ever counted."""
+        connected = self._by_leg("t3probe_connected")
+        accepting = self._by_leg("t3probe_accepting")
+        planned = self._by_leg("t3probe_planned")
+        usual = self._by_leg("t3probe_rtt_baseline_seconds")
+        last = self._by_leg("t3probe_last_disconnect_timestamp")
+        passed = {
+            labels.get("check", ""): value
+            for labels, value in _numbers(self.own, "t3probe_check_success")
+        }
+        ever: dict[str, dict[str, int]] = {}
+        for labels, value in _numbers(self.own, "t3probe_disconnects_total"):
+            counts = ever.setdefault(labels.get("leg", ""), {})
+            if value >= 1:
+                counts[short(labels.get("reason", ""))] = int(value)
+        rows = []
+        for leg in dict.fromkeys((*ever, *planned, *connected, *passed)):
+            good = passed.get(leg)
+            outcome = "" if leg not in planned else "inconclusive"
+            if good is not None:
+                outcome = "passed" if good >= 1 else "failed"
+            dropped = last.get(leg, -1.0)
+            rows.append(
+                LegRow(
+                    name=short(leg),
+                    outcome=outcome,
+                    connected=None if leg not in connected else connected[leg] >= 1,
+                    accepting=None if leg not in accepting else accepting[leg] >= 1,
+                    planned="planned downtime" if planned.get(leg, 0.0) >= 1 else "",
+                    usual_seconds=usual.get(leg),
+                    last_drop_utc=utc_text(dropped) if 0 <= dropped < LATEST else "",
+                    drops_ever=ever.get(leg, {}),
+                )
+            )
+        backends = {_place(labels) for labels, _ in self._both("t3probe_backend_reachable")}
+        return legs_answer(source, rows, len(backends))
+
+    def _by_leg(self, name: str) -> dict[str, float]:
+        return {labels.get("leg", ""): value for labels, value in _numbers(self.own, name)}
+
+    def verdict(self, source: SourceInfo) -> VerdictAnswer:
+        """The state of each declared segment. Groups of suspects and incidents are not in the
+        metrics, nor is what tells `localised` from `inconsistent`."""
+        found: dict[str, list[str]] = {state: [] for state in STATES}
+        for labels, value in _numbers(self.own, "t3probe_segment_state"):
+            if value >= 1 and labels.get("state") in found:
+                found[labels["state"]].append(short(labels.get("segment", "")))
+        states: dict[str, Any] = {state: tuple(names) for state, names in found.items()}
+        likely = {
+            short(labels.get("segment", "")): value
+            for labels, value in _numbers(self.own, "t3probe_segment_posterior")
+        }
+        status, sentence = _said(states, self.gloss)
+        rows = self.legs(source).legs
+        untold = [one.name for one in rows if one.outcome == "inconclusive" and not one.planned]
+        if status == "clean" and untold:
+            names = ", ".join(some(untold, NAMED))
+            sentence = f"nothing is convicted, but {names} could not tell"
+        return VerdictAnswer(source=source, sentence=sentence, status=status, probability=likely,
+                             **states)  # fmt: skip
+
+
+def _said(states: Mapping[str, tuple[str, ...]], gloss: Mapping[str, str]) -> tuple[str, str]:
+    convicted, ambiguous = states["convicted"], states["ambiguous"]
+    if not any(states.values()):
+        return "unknown", "the gateway knows no segment: nothing is told about any of them"
+    if convicted:
+        be = "is" if len(convicted) == 1 else "are"
+        names = ", ".join(glossed(convicted[:5], gloss))
+        more = f" and {len(convicted) - 5} more" if len(convicted) > 5 else ""
+        also = ", and more may be" if ambiguous else ""
+        return "ambiguous" if ambiguous else "localised", f"{names}{more} {be} broken{also}"
+    if ambiguous:
+        return "ambiguous", "something is broken, and these legs cannot tell which"
+    if states["unobserved"] or states["masked"]:
+        return "incomplete", "nothing is convicted, but not every segment was observed"
+    return "clean", "clean: every declared segment is cleared"
+
+
+def _shards(names: tuple[str, ...]) -> str:
+    more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
+    word = "shard" if len(names) == 1 else "shards"
+    return f"{word} {', '.join(short(one, 20) for one in names[:NAMED])}{more}"
+
+
+def _place(labels: _Labels) -> tuple[str, str, str]:
+    return labels.get("route", ""), labels.get("listen_port", ""), labels.get("backend", "")
+
+
+def _numbers(group: Group, name: str) -> Iterator[tuple[_Labels, float]]:
+    # The gateway's own order changes from answer to answer.
+    for key, value in sorted(group.get(name, Family("gauge")).series.items(), key=_labels_of):
+        if not isinstance(value, Histogram) and math.isfinite(value):
+            yield dict(key), value
+
+
+def _labels_of(series: tuple[Labels, object]) -> Labels:
+    return series[0]

@@ -1,0 +1,160 @@
+"""`t3probe watch`: its arguments, its signals, and its start and end."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import signal
+import sys
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from t3probe.watch.http import Server
+    from t3probe.watch.log import Log
+    from t3probe.watch.service import Watch
+
+__all__ = ["add", "main"]
+
+EXIT_USAGE = 4
+
+
+def add(commands: Any) -> None:
+    """Add the command to the subparsers of `t3probe`."""
+    parser = commands.add_parser(
+        "watch",
+        help="hold the legs until told to stop, with metrics of its own",
+        description="Hold every leg of a deployment until told to stop: the checks' own probes, "
+        "heartbeats and verdicts, with /metrics and /healthz, and one JSON line per drop on "
+        "standard output. SIGHUP reads the file anew, SIGTERM ends it.",
+    )
+    parser.add_argument(
+        "deployment", nargs="?", metavar="DEPLOYMENT", help="default: T3PROBE_DEPLOYMENT"
+    )
+    parser.add_argument(
+        "--listen", default=":9108", metavar="HOST:PORT", help="default: %(default)s, everywhere"
+    )
+    parser.add_argument("--vantage", default="", metavar="NAME", help="where this runs from")
+    parser.set_defaults(run=main)
+
+
+class _Early:
+    """Signals that come before the loop runs. PID 1 ignores SIGTERM until there is a handler,
+    and SIGHUP would end the process."""
+
+    def __init__(self) -> None:
+        self.stop = self.reload = False
+        for one in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+            signal.signal(one, self._arrived)
+
+    def _arrived(self, number: int, frame: object) -> None:
+        if number == signal.SIGHUP:
+            self.reload = True
+        else:
+            self.stop = True
+
+
+def main(arguments: argparse.Namespace) -> int:
+    """Run the held mode; the exit code: 0 when told to end, 4 for wrong usage."""
+    early = _Early()
+    from t3probe import guard
+
+    guard.install_from_environment()
+    file = arguments.deployment or os.environ.get("T3PROBE_DEPLOYMENT")
+    if not file:
+        return _say("watch: expected a deployment file, found none; name one: t3probe watch FILE")
+
+    import asyncio
+
+    from t3probe.config import DeploymentError, load
+    from t3probe.config.types import Deployment
+    from t3probe.timing import RunClock, SystemClock
+    from t3probe.upstreams.nodes import with_names
+    from t3probe.watch.http import Health, Server, parse_listen
+    from t3probe.watch.log import Log
+
+    clock = SystemClock()
+
+    def read() -> Deployment:
+        return with_names(load(file, os.environ, now=clock.wall()))
+
+    try:
+        listen = parse_listen(arguments.listen)
+        deployment = read()
+        health = Health(clock)
+        server = Server(listen, health)
+    except (DeploymentError, ValueError) as error:
+        return _say(error)
+    except OSError as error:
+        words = error.strerror or error
+        return _say(f"--listen {arguments.listen}: cannot listen there: {words}; name another")
+
+    log = Log(clock.wall)
+
+    async def hold() -> None:
+        from t3probe.watch.service import Watch
+
+        watch = Watch(
+            deployment,
+            load=read,
+            vantage=arguments.vantage,
+            log=log,
+            publish=server.publish,
+            health=health,
+            clock=RunClock(clock),
+        )
+        await _hold(watch, server, log, early)
+
+    stopped: list[BaseException] = []
+    try:
+        asyncio.run(hold())
+    except* guard.LoopbackOnlyError as group:
+        stopped.append(group)
+    finally:
+        server.stop()
+        log.end()
+    return _say(_first(stopped[0])) if stopped else 0
+
+
+async def _hold(watch: Watch, server: Server, log: Log, early: _Early) -> None:
+    import asyncio
+    import gc
+
+    loop = asyncio.get_running_loop()
+    for one in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(one, watch.stop)
+    loop.add_signal_handler(signal.SIGHUP, watch.reload)
+    if early.stop:
+        watch.stop()
+    if early.reload:
+        watch.reload()
+    log.say(
+        "start",
+        deployment=watch.deployment.name,
+        file=watch.deployment.file,
+        vantage=watch.vantage,
+        legs=len(watch.held.legs),
+        listen=server.address,
+    )
+    # What is loaded by now stays for good: no collection needs to look at it again.
+    gc.collect()
+    gc.freeze()
+    serving = asyncio.create_task(watch.serve())
+    await asyncio.sleep(0)  # the first snapshot is there before the first scrape
+    server.start()
+    try:
+        await serving
+    finally:
+        drops = sum(one.drops for one in watch.held.tallies.values())
+        log.say("stop", seconds=round(watch.clock.now(), 3), drops=drops)
+
+
+def _first(error: BaseException) -> BaseException:
+    """One of a group of groups: legs are stopped together, and for the same reason."""
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error
+
+
+def _say(sentence: object) -> int:
+    print(f"t3probe: {sentence}", file=sys.stderr)
+    return EXIT_USAGE

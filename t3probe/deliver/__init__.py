@@ -1,0 +1,1 @@
+"""Where results go, and in which order."""

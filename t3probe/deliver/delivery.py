@@ -1,0 +1,326 @@
+"""Whether a run delivers its results, where to, in which order, and what it says about it.
+
+The scheduled job (`--exit-delivered`) delivers to the deployment's own group, when it ran every
+leg. Any other run delivers only when told (`--push`), under a job of its own, so that a run by
+hand, of a part, or in CI never overwrites what the alerts read.
+
+At the start zeros go where series are missing: at most two seconds. At the end, within five: the
+textfile, then the gateway, then Kuberhealthy, and the heartbeat last and only when the results are
+where they were to go. Nothing here raises for what a server or a disk may do, and nothing changes
+what the checks found; it is all said in sentences. A sink is imported where a deployment names
+it.
+"""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from t3probe.config.login import login as login_of
+from t3probe.config.types import Deployment
+from t3probe.deliver.sinks import Batch, Deliver, Report
+from t3probe.deliver.sinks.gateway import Gateway, group_path, raise_for
+from t3probe.exchange.client import Budget, Site, Trouble, exchange
+from t3probe.timing import Clock, SystemClock
+
+if TYPE_CHECKING:
+    from t3probe.deliver.metrics.carry import Group
+from t3probe.config.shard import Shard
+from t3probe.observation import Observation, RunRecord
+from t3probe.run.session import Session
+
+if TYPE_CHECKING:
+    from t3probe.verdict.incident.run import RunVerdict
+
+__all__ = [
+    "Delivering",
+    "Ended",
+    "Shipping",
+    "correct",
+    "end_of_run",
+    "gateway_of",
+    "retire",
+    "start_of_run",
+]
+
+START_SECONDS = 2.0
+END_SECONDS = 4.8
+GATEWAY_END_SECONDS = 3.6
+SMALL_SECONDS = 1.0
+NOTE_FOLDER = ".undelivered"
+"""In the results folder: how many drops were lost, until a push says so."""
+
+
+class Ended(msgspec.Struct, frozen=True):
+    """How a delivery went."""
+
+    delivered: bool
+    """Whether the results are at every place the deployment names."""
+    sentences: tuple[str, ...]
+    """For people; those of what went wrong first."""
+
+
+class Delivering(msgspec.Struct):
+    """One run's delivery between its start and its end."""
+
+    deployment: Deployment
+    environ: Mapping[str, str]
+    clock: Clock
+    sinks: list[Deliver] = []
+    opened: list[Report] = []
+    """What each sink said at the start."""
+    reached: list[Deliver] = []
+    """Those that took the results at the end."""
+
+    @property
+    def known(self) -> Group | None:
+        """What stood there at the start, the gateway's before the textfile's."""
+        read = [one.known for one in self.opened if one.known is not None]
+        return read[-1] if read else None
+
+
+def gateway_of(
+    deployment: Deployment,
+    *,
+    vantage: str,
+    environ: Mapping[str, str],
+    url: str | None = None,
+    job: str | None = None,
+    shard: str = "",
+) -> Gateway | None:
+    """The gateway that a run pushes to, with its login; None when none is named.
+
+    `url` and `job` win over the deployment file. Raises DeploymentError or ValueError, each one
+    sentence, when the login or the URL is wrong: call it before the run begins.
+    """
+    where = url or deployment.delivery.gateway
+    if where is None:
+        return None
+    login = login_of("gateway", environ, deployment.tls_ca)
+    Site(where, login)
+    return Gateway(
+        url=where,
+        job=job or deployment.delivery.job,
+        vantage=vantage or deployment.vantage,
+        shard=shard,
+        login=login,
+        end_seconds=GATEWAY_END_SECONDS,
+    )
+
+
+def start_of_run(
+    deployment: Deployment,
+    gateway: Gateway | None,
+    zeros: Group,
+    *,
+    vantage: str,
+    results: Path,
+    environ: Mapping[str, str],
+    clock: Clock | None = None,
+    seconds: float = START_SECONDS,
+) -> Delivering:
+    """Zeros where series are missing, before the probing starts. At most two seconds.
+
+    `zeros` is `metrics.zeros(deployment, vantage)`; `results` is the run's results folder. For a
+    run that is not to be pushed, do not call it. With `seconds` 0 no zeros are written: for a
+    run that was told to end before it began, and counts nothing.
+    """
+    clock = clock or SystemClock()
+    started = Delivering(deployment, environ, clock)
+    file = deployment.delivery.textfile
+    if file is not None:
+        from t3probe.deliver.sinks import textfile
+
+        where = vantage or deployment.vantage
+        started.sinks.append(textfile.sink(file, {"vantage": where} if where else {}))
+    if gateway is not None:
+        from t3probe.deliver.sinks import pushgateway
+        from t3probe.deliver.sinks.spool import Spool
+
+        spool = deployment.delivery.spool
+        memory = (
+            Spool(Path(spool), keep=True)
+            if spool is not None
+            else Spool(results / NOTE_FOLDER, keep=False)
+        )
+        started.sinks.append(pushgateway.sink(gateway, memory, clock))
+    budget = Budget(clock, seconds)
+    for sink in started.sinks:
+        report = sink(Batch(zeros, opening=True, seconds=budget.left_seconds))
+        started.opened.append(report if seconds else report._replace(ok=True))
+    return started
+
+
+def end_of_run(
+    started: Delivering,
+    families: Group,
+    *,
+    ok: bool,
+    errors: Sequence[str] = (),
+    seconds: float = END_SECONDS,
+) -> Ended:
+    """Deliver what the run measured. At most `seconds`.
+
+    `families` is `metrics.families(run, observations, judged)`. `ok` and `errors` are what
+    Kuberhealthy is told: whether all checks passed, and a sentence for each that did not.
+    """
+    budget = Budget(started.clock, seconds)
+    reports = []
+    for sink in started.sinks:
+        reports.append(sink(Batch(families, seconds=budget.left_seconds)))
+        if reports[-1].ok:
+            started.reached.append(sink)
+    delivered = all(one.ok for one in reports)
+    # A sink that failed twice says it once: at the end, with what became of the counts.
+    before = [
+        first.sentence
+        for first, last in zip(started.opened, reports, strict=True)
+        if last.ok and not first.ok
+    ]
+    kuberhealthy_url = started.environ.get("KH_REPORTING_URL")
+    if kuberhealthy_url:
+        from t3probe.deliver.sinks import kuberhealthy
+
+        part = budget.part(SMALL_SECONDS)
+        reports.append(kuberhealthy.report(kuberhealthy_url, ok, errors, started.environ, part))
+    heartbeat_url = started.deployment.delivery.heartbeat_url
+    if delivered and heartbeat_url is not None:
+        from t3probe.deliver.sinks import heartbeat
+
+        reports.append(heartbeat.beat(heartbeat_url, budget.part(SMALL_SECONDS)))
+    reports.sort(key=lambda one: one.ok)
+    return Ended(delivered, (*before, *(one.sentence for one in reports)))
+
+
+def correct(started: Delivering, families: Group, seconds: float) -> list[str]:
+    """Replace gauges where the results are; sentences for where that went wrong."""
+    budget = Budget(started.clock, seconds)
+    reports = [
+        sink(Batch(families, correction=True, seconds=budget.left_seconds))
+        for sink in started.reached
+    ]
+    return [one.sentence for one in reports if not one.ok]
+
+
+def retire(gateway: Gateway, clock: Clock | None = None) -> tuple[Report, str]:
+    """Delete the groups of a vantage that is gone; the second text is the silence to set.
+
+    `T3ProbeSilent` remembers a vantage for six hours; the silence covers that time. It names the
+    vantage and the shard also when there is none: a matcher left out would mute all of them.
+    """
+    from t3probe.text import matcher
+
+    site = Site(gateway.url, gateway.login)
+    budget = Budget(clock or SystemClock(), gateway.end_seconds)
+    labels = {"job": gateway.job, "vantage": gateway.vantage, "shard": gateway.shard}
+    matchers = (
+        shlex.quote(matcher(name, "=", value))
+        for name, value in {"alertname": "T3ProbeSilent", **labels}.items()
+    )
+    silence = f"amtool silence add --duration=6h --comment='vantage retired' {' '.join(matchers)}"
+    where = f"the gateway at {site.name}"
+    try:
+        for key in (gateway.key, gateway.upstream_key):
+            raise_for(exchange(site, "DELETE", group_path(key), budget))
+    except Trouble as trouble:
+        return Report(False, f"{where} {trouble.what}; the group is not deleted"), silence
+    named = ", ".join(f"{name}={value}" for name, value in gateway.key.items())
+    return Report(True, f"{where}: deleted the group {named}"), silence
+
+
+RUN_COMPLETE = "t3probe_run_complete"
+OF_SEGMENTS = "t3probe_segment_"
+NOWHERE = "nothing is delivered: no place is named; add --gateway URL, or a [delivery]"
+
+
+class Shipping:
+    """One run's delivery, from the zeros at its start to the sentences at its end."""
+
+    def __init__(
+        self,
+        session: Session,
+        *,
+        scheduled: bool,
+        told: bool,
+        gateway: str | None,
+        environ: Mapping[str, str],
+        results: Path,
+        shard: Shard | None = None,
+    ) -> None:
+        """Raises DeploymentError or ValueError when the gateway's URL or login is wrong."""
+        self._session, self._environ, self._results = session, environ, results
+        self._scheduled, self._told = scheduled, told
+        self._begun: Delivering | None = None
+        self._shard = shard
+        self.delivered = False
+        self.sentences: tuple[str, ...] = ()
+        self.wanted = scheduled or told
+        self._gateway = None
+        if self.wanted:
+            self._gateway = gateway_of(
+                session.deployment,
+                vantage=session.vantage,
+                environ=environ,
+                url=gateway,
+                job=None if scheduled and not told else self._own_job(),
+                shard="" if shard is None else shard.label,
+            )
+
+    def _own_job(self) -> str:
+        by = "ci" if self._environ.get("CI") else "manual"
+        return f"{self._session.deployment.delivery.job}-{by}"
+
+    def begin(self, whole: bool) -> None:
+        """Write zeros where series are missing. `whole`: every leg of the vantage will run."""
+        if not self.wanted:
+            return
+        if not whole and not self._told:
+            self.sentences = ("nothing is delivered: this run is only a part of the checks",)
+            return
+        from t3probe.deliver.metrics import baselines, zeros
+
+        deployment = self._session.deployment
+        self._begun = start_of_run(
+            deployment,
+            self._gateway,
+            zeros(deployment, self._session.vantage),
+            vantage=self._session.vantage,
+            results=self._results,
+            environ=self._environ,
+            seconds=0.0 if self._session.interrupted else START_SECONDS,
+        )
+        self._session.baselines = baselines(self._begun.known)
+
+    def end(self, run: RunRecord, observations: Sequence[Observation], judged: RunVerdict) -> None:
+        """Deliver. Never raises for what a server or a disk may do."""
+        if self._begun is None:
+            return
+        from t3probe.deliver.metrics import families
+        from t3probe.observation import sentence
+
+        errors = [sentence(one) for one in observations if one.outcome == "failed"]
+        measured = families(run, observations, judged)
+        if self._shard is not None and self._shard.index > 0:
+            # Shard 0 has the legs; what another one knows of a segment is next to nothing.
+            measured = {n: f for n, f in measured.items() if not n.startswith(OF_SEGMENTS)}
+        seconds = self._session.seconds_left(END_SECONDS)
+        ended = end_of_run(self._begun, measured, ok=not errors, errors=errors, seconds=seconds)
+        self.delivered, self.sentences = ended.delivered, ended.sentences
+        if self._told and not self._begun.sinks:
+            self.sentences = (NOWHERE, *self.sentences)
+
+    def correct(
+        self, run: RunRecord, observations: Sequence[Observation], judged: RunVerdict
+    ) -> None:
+        """After `end`, the run was told to end all the same: it is not complete any more."""
+        if self._begun is None:
+            return
+        from t3probe.deliver.metrics import families
+
+        anew = {RUN_COMPLETE: families(run, observations, judged)[RUN_COMPLETE]}
+        seconds = self._session.seconds_left(END_SECONDS, 0.5)
+        self.sentences = (*correct(self._begun, anew, seconds), *self.sentences)

@@ -1,0 +1,230 @@
+"""From what a run saw and its verdict to metric families. Pure: observations in, data out.
+
+Which leg says what:
+
+- A leg that takes part in the verdict has everything. One that is inconclusive, or under
+  planned downtime, adds nothing to any count and its state is absent: nobody may read a drop,
+  a pass or a covered second out of it.
+- An upstream (`envoy-NAME`) has the backend families and nothing else: ten thousand of them
+  times nineteen reasons would be no metrics any more.
+- A source of upstreams, or a check with its own body, is no leg of the deployment: it has its
+  success, its duration, and its part in the verdict.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from t3probe.config import legs_for
+from t3probe.config.types import Deployment
+from t3probe.deliver.metrics.carry import BASELINE, Group
+from t3probe.deliver.metrics.sheet import Sheet
+from t3probe.deliver.metrics.table import DISAGREEMENTS, EXPECTED, PHASES, STATES
+from t3probe.observation import REASONS, Observation, RunRecord, median
+from t3probe.verdict.incident.evidence import takes_part
+from t3probe.verdict.incident.run import RunVerdict
+from t3probe.verdict.slow.baseline import judged_trips, moved
+
+__all__ = ["CHECKS_LIMIT", "CHECK_NAME_LIMIT", "check_families", "families", "zeros"]
+
+UPSTREAM = "envoy-"
+SOURCE = "source"
+CHECKS_LIMIT = 1000
+"""How many checks of another suite become series: those that failed before those that passed."""
+CHECK_NAME_LIMIT = 120
+"""How many characters of a check's name become its label: the last ones, which differ."""
+
+
+def families(
+    run: RunRecord,
+    observations: Sequence[Observation],
+    judged: RunVerdict,
+    *,
+    counts_lost: float = 0,
+    runs_overlapped: float = 0,
+) -> Group:
+    """What one run says, in the table's order; its counters hold what this run alone adds.
+
+    The labels of the vantage, the job and the shard are the sink's to add. `counts_lost` and
+    `runs_overlapped` are for what only a delivery can know.
+    """
+    sheet = Sheet()
+    for seen in observations:
+        if seen.leg.startswith(UPSTREAM):
+            _upstream(sheet, seen)
+            continue
+        if not seen.after_hold and seen.kind != SOURCE:
+            _leg(sheet, run, seen)
+        _check(sheet, seen)
+    _segments(sheet, run, judged)
+    _slowness(sheet, run, judged)
+    _run(sheet, run)
+    sheet.count("t3probe_counts_lost_total", (), counts_lost)
+    sheet.count("t3probe_runs_overlapped_total", (), runs_overlapped)
+    return sheet.families()
+
+
+def zeros(deployment: Deployment, vantage: str = "") -> Group:
+    """Every counter and histogram of a full run from this vantage, at 0; no gauges.
+
+    To be written at a run's start where series are missing: a counter born at 2 would count
+    as 0 in `increase()`. An empty vantage means the deployment's own.
+    """
+    sheet = Sheet()
+    for leg in legs_for(deployment, vantage)[0]:
+        if not leg.name.startswith(UPSTREAM):
+            _counts(sheet, leg.name, None)
+    sheet.count("t3probe_counts_lost_total", (), 0)
+    sheet.count("t3probe_runs_overlapped_total", (), 0)
+    return sheet.families()
+
+
+def check_families(checks: Iterable[tuple[str, bool | None, float | None]]) -> Group:
+    """Success and duration of any suite's checks, bounded in number and in label length.
+
+    Each is a name, whether it passed (None: it did not run, and has no series), and its seconds
+    (None: not known). Those that failed come first, so that what is left out is the good ones.
+    """
+    sheet = Sheet()
+    known: set[str] = set()
+    for name, passed, seconds in sorted(checks, key=lambda one: one[1] is not False):
+        name = name[-CHECK_NAME_LIMIT:]
+        if passed is None or (name not in known and len(known) >= CHECKS_LIMIT):
+            continue
+        known.add(name)
+        sheet.gauge("t3probe_check_success", (name,), float(passed), min)
+        if seconds is not None and seconds >= 0:
+            sheet.gauge("t3probe_check_duration_seconds", (name,), seconds)
+    return sheet.families()
+
+
+def _counts(sheet: Sheet, leg: str, seen: Observation | None) -> None:
+    """A leg's counters and histograms; at 0 when nothing counts."""
+    drops = [] if seen is None else seen.counted
+    reasons = dict.fromkeys(REASONS, 0)
+    for drop in drops:
+        if drop.reason in reasons:
+            reasons[drop.reason] += 1
+    for reason, number in reasons.items():
+        sheet.count("t3probe_disconnects_total", (leg, reason), number)
+    ages = [one.connection_age_seconds for one in drops]
+    sheet.observe(
+        "t3probe_connection_age_seconds", (leg,), [one for one in ages if one is not None]
+    )
+    sheet.observe("t3probe_rtt_seconds", (leg,), [] if seen is None else seen.trips)
+    observed = 0.0 if seen is None else seen.observed_seconds
+    sheet.count("t3probe_observed_seconds_total", (leg,), observed)
+
+
+def _leg(sheet: Sheet, run: RunRecord, seen: Observation) -> None:
+    leg = seen.leg
+    counts = takes_part(seen)
+    _counts(sheet, leg, seen if counts else None)
+    sheet.gauge("t3probe_planned", (leg,), float(bool(seen.planned)))
+    if seen.cert_not_after is not None and seen.reason != "leg_collapsed":
+        # The one that ends first, should one leg have met two.
+        name = "t3probe_tls_cert_expiry_timestamp_seconds"
+        sheet.gauge(name, (leg,), seen.cert_not_after, min)
+    if not counts:
+        return
+    if seen.connected is not None:
+        sheet.gauge("t3probe_connected", (leg,), float(seen.connected), min)
+    if seen.accepting is not None:
+        sheet.gauge("t3probe_accepting", (leg,), float(seen.accepting), min)
+    drops = seen.counted
+    if drops:
+        last = run.started_at + max(drop.noticed for drop in drops)
+        sheet.gauge("t3probe_last_disconnect_timestamp", (leg,), last)
+    for phase in PHASES:
+        seconds = seen.phases.get(phase, -1.0)
+        if seconds >= 0:
+            sheet.gauge("t3probe_phase_seconds", (leg, phase), seconds)
+    _baseline(sheet, run, seen)
+    _wall(sheet, seen)
+
+
+def _baseline(sheet: Sheet, run: RunRecord, seen: Observation) -> None:
+    """Nothing without what earlier runs left: this run alone must not replace it."""
+    if seen.baseline is None or seen.outcome not in ("passed", "degraded"):
+        return
+    usual = moved(seen.baseline, judged_trips(seen), run.slow_floor_seconds)
+    if usual is not None:
+        sheet.gauge(BASELINE, (seen.leg,), usual)
+
+
+def _wall(sheet: Sheet, seen: Observation) -> None:
+    path, expected = seen.labels.get("path"), seen.labels.get("expected")
+    if path is None or expected not in EXPECTED:
+        return
+    public = expected == "public"
+    if seen.outcome == "failed":
+        bad = "walled_off" if public else "not_walled"
+        if not any(drop.reason == bad for drop in seen.counted):
+            return  # it failed in a way that says nothing about the rule
+    asks = public == (seen.outcome == "failed")
+    # Two hosts may share a path: the series shows the one that is wrong.
+    sheet.gauge("t3probe_walled_off", (path, expected), float(asks), max if public else min)
+
+
+def _upstream(sheet: Sheet, seen: Observation) -> None:
+    known = seen.labels
+    backend = known.get("backend", seen.leg.removeprefix(UPSTREAM))
+    for view in seen.views:
+        for kind in DISAGREEMENTS if view.disagreements is not None else ():
+            found = float(kind in (view.disagreements or ()))
+            # One route may be reached by several ports: the series shows the one that is wrong.
+            sheet.gauge("t3probe_backend_disagreement", (view.route, backend, kind), found, max)
+    if not takes_part(seen):
+        return
+    own = known.get("route", ""), known.get("listen_port", "")
+    places = dict.fromkeys((own, *((view.route, view.listen_port) for view in seen.views)))
+    trips = seen.trips
+    for place in places:
+        labels = (*place, backend)
+        if seen.connected is not None:
+            sheet.gauge("t3probe_backend_reachable", labels, float(seen.connected), min)
+        if trips:
+            sheet.gauge("t3probe_backend_connect_seconds", labels, median(trips))
+
+
+def _check(sheet: Sheet, seen: Observation) -> None:
+    # What a source is asked is whether it can be read: not being able to tell is a no.
+    if takes_part(seen) or (seen.kind == SOURCE and not seen.planned):
+        good = seen.outcome in ("passed", "degraded")
+        sheet.gauge("t3probe_check_success", (seen.leg,), float(good), min)
+    lasted = max(0.0, seen.ended - seen.started)
+    sheet.gauge("t3probe_check_duration_seconds", (seen.leg,), lasted)
+
+
+def _segments(sheet: Sheet, run: RunRecord, judged: RunVerdict) -> None:
+    found = {segment: state for state in STATES for segment in getattr(judged.verdict, state)}
+    for segment in dict.fromkeys(run.segments):
+        state = found.get(segment, "unobserved")
+        for one in STATES:
+            sheet.gauge("t3probe_segment_state", (segment, one), float(one == state))
+    if not judged.verdict.ambiguous:
+        return  # nobody has to be told from another
+    likely = judged.posterior
+    for segment in dict.fromkeys(run.segments):
+        if segment not in likely.untried:
+            probable = round(likely.posterior[segment], 6)
+            sheet.gauge("t3probe_segment_posterior", (segment,), probable)
+
+
+def _slowness(sheet: Sheet, run: RunRecord, judged: RunVerdict) -> None:
+    for name, found in (
+        ("t3probe_segment_excess_seconds", judged.slowness.segments),
+        ("t3probe_segment_latency_seconds", judged.slowness.latency.segments),
+    ):
+        for segment in dict.fromkeys(run.segments):
+            if segment in found:
+                sheet.gauge(name, (segment,), found[segment])
+
+
+def _run(sheet: Sheet, run: RunRecord) -> None:
+    whole = run.complete and not (run.interrupted or run.partial)
+    ended = run.started_at + run.duration_seconds
+    sheet.gauge("t3probe_run_timestamp_seconds", (), ended)
+    sheet.gauge("t3probe_run_duration_seconds", (), run.duration_seconds)
+    sheet.gauge("t3probe_run_complete", (), float(whole))
+    sheet.gauge("t3probe_loop_lag_seconds", (), run.loop_lag_seconds)

@@ -1,0 +1,64 @@
+"""The options of the command line."""
+
+from __future__ import annotations
+
+import pytest
+
+from t3probe.config import Deployment, Wrong, parse_duration
+
+__all__ = ["add", "gate_segments", "hold_seconds"]
+
+
+def add(parser: pytest.Parser) -> None:
+    """Add the options of the checks."""
+    group = parser.getgroup("t3probe", "t3probe: which segment of the path broke")
+    group.addoption("--deployment", metavar="FILE", help="deployment file; without it, the lab")
+    group.addoption("--hold", metavar="DURATION", help="how long to hold the legs; 0: one beat")
+    group.addoption("--results", metavar="FOLDER", default=None, help="default: results")
+    group.addoption(
+        "--gate", metavar="SEGMENT,...", help="exit 1 only if one of these cannot be cleared"
+    )
+    group.addoption(
+        "--push", action="store_true", help="deliver this run's results, under a job of its own"
+    )
+    group.addoption("--gateway", metavar="URL", help="Pushgateway; default: the deployment's")
+    group.addoption(
+        "--exit-delivered", action="store_true",
+        help="the scheduled job: deliver; exit 0 when delivered, whatever was found",
+    )  # fmt: skip
+    group.addoption(
+        "--record-line", action="store_true",
+        help="print the record as one line of JSON, for the log; --exit-delivered does so too",
+    )  # fmt: skip
+    group.addoption("--vantage", metavar="NAME", help="where this suite runs from")
+    group.addoption(
+        "--shard", metavar="I/N", help="run shard I of N alone: its upstreams, and for 0 the legs"
+    )
+    group.addoption(
+        "--fault", metavar="SEGMENT:KIND[:ARG][@AFTER][+FOR]", action="append", default=[],
+        help="break a segment of the built-in lab; may be given several times; t3probe lab --help "
+        "lists what there is",
+    )  # fmt: skip
+
+
+def hold_seconds(text: str) -> float:
+    """The value of `--hold` in seconds. Raises UsageError."""
+    try:
+        return float(parse_duration(text, allow_zero=True))
+    except Wrong as problem:
+        hint = f"; {problem.hint}" if problem.hint else ""
+        raise pytest.UsageError(
+            f"--hold: expected {problem.expected}, found {text!r}{hint}"
+        ) from None
+
+
+def gate_segments(text: str | None, deployment: Deployment) -> tuple[str, ...]:
+    """The segments that `--gate` names; none without it. Raises UsageError."""
+    if text is None:
+        return ()
+    from t3probe.verdict.gate import named
+
+    try:
+        return named(text, (*deployment.segments, *deployment.own_segments), deployment.file)
+    except ValueError as error:
+        raise pytest.UsageError(str(error)) from None

@@ -1,0 +1,1 @@
+"""Many upstreams at once, by a process of its own."""

@@ -1,0 +1,131 @@
+"""`t3probe doctor`: what of the environment is missing, and what would fix it."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import textwrap
+from collections.abc import Iterable, Iterator, Mapping
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from t3probe.config import Deployment
+    from t3probe.setup.machine import Row
+
+__all__ = ["add", "examined", "shown"]
+
+WIDTH = 80
+STATE, WHAT = 15, 11
+"""Columns."""
+ABOUT = """\
+Looks at what a run needs: Python and its packages, the deployment file, our
+variables, folders, limits, resolvers, routes, the clock and the gateway. Each
+line is ok, wrong, or could not tell. It takes ten seconds at most.
+Exit code: 0 nothing is wrong, 1 something is, 2 interrupted, 4 wrong usage."""
+
+
+def add(commands: Any) -> None:
+    """Add the subcommand to the subparsers."""
+    parser = commands.add_parser(
+        "doctor",
+        help="say what of the environment is missing, and what fixes it",
+        description=ABOUT,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument(
+        "deployment", nargs="?", metavar="DEPLOYMENT",
+        help="default: T3PROBE_DEPLOYMENT, then the built-in lab",
+    )  # fmt: skip
+    parser.add_argument("--results", default="results", metavar="FOLDER", help="as for pytest")
+    parser.add_argument("--gateway", metavar="URL", help="default: the deployment file's")
+    parser.set_defaults(run=_doctor)
+
+
+def _doctor(arguments: argparse.Namespace) -> int:
+    from t3probe import guard
+
+    guard.install_from_environment()
+    file = arguments.deployment or os.environ.get("T3PROBE_DEPLOYMENT") or ""
+    worst = 0
+    for row in examined(file, arguments.results, arguments.gateway, os.environ):
+        print("\n".join(shown(row)), flush=True)
+        worst = max(worst, int(row.state == "wrong"))
+    return worst
+
+
+def shown(row: Row) -> Iterator[str]:
+    """A row as lines of 80 columns; what fixes it stands below, so that it can be copied."""
+    start = f"{row.state:<{STATE}}{row.what:<{WHAT}}"
+    yield from textwrap.wrap(
+        row.words, WIDTH, initial_indent=start, subsequent_indent=" " * len(start),
+        break_long_words=False, break_on_hyphens=False,
+    )  # fmt: skip
+    if row.fix:
+        yield from textwrap.wrap(
+            row.fix, WIDTH, initial_indent=" " * STATE + "-> ",
+            subsequent_indent=" " * (STATE + 3), break_long_words=False, break_on_hyphens=False,
+        )  # fmt: skip
+
+
+def examined(
+    file: str, results: str, gateway: str | None, environ: Mapping[str, str]
+) -> Iterator[Row]:
+    """Everything, one after the other, the quick things first."""
+    from t3probe.setup import machine
+
+    yield machine.python()
+    yield from machine.packages()
+    yield from machine.variables(environ)
+    deployment, rows = _read(file, environ)
+    yield from rows
+    yield from machine.folders(deployment, results)
+    yield machine.files(deployment)
+    yield machine.cpu()
+    if deployment is not None and file:
+        from t3probe.setup import network
+
+        yield from network.routes(deployment)
+        where = deployment.delivery.gateway or "" if gateway is None else gateway
+        yield from network.ask(deployment, where, environ)
+    elif gateway:
+        from t3probe.setup import network
+
+        yield from network.gateway(gateway, None, environ)
+
+
+def _read(file: str, environ: Mapping[str, str]) -> tuple[Deployment | None, Iterable[Row]]:
+    from t3probe.config import DeploymentError, legs_for, load, loads
+    from t3probe.setup.machine import fine, untold, wrong
+    from t3probe.timing import SystemClock
+
+    what, now = "deployment", SystemClock().wall()
+    try:
+        if file:
+            deployment = load(file, environ, now=now)
+        else:
+            from t3probe.lab.deployment import PLACEHOLDER, TIMING, deployment_text
+
+            text = deployment_text(PLACEHOLDER, TIMING)
+            deployment = loads(text, file="the built-in lab", environ=environ, now=now)
+    except DeploymentError as problem:
+        fix = "t3probe init writes a new one; docs/deployment-file.md has every key"
+        return None, [wrong(what, str(problem), fix)]
+    rows = [wrong(what, one, "change the file") for one in deployment.warnings]
+    _, warning = legs_for(deployment, environ.get("T3PROBE_VANTAGE", ""))
+    if warning:
+        rows.append(wrong(what, warning, "set T3PROBE_VANTAGE, or vantages of the legs"))
+    if not file:
+        if find_spec("trustme") is None:
+            words = "none is named, and the built-in lab is not installed"
+            rows.append(wrong(what, words, "pip install 't3probe[lab]', or name a file"))
+        else:
+            rows.append(fine(what, "none is named: a run starts the built-in lab"))
+    elif not rows:
+        rows.append(fine(what, f"{deployment.name}: {len(deployment.legs)} legs"))
+    if any(not leg.fresh_every for leg in deployment.legs):
+        from t3probe.show.coverage import CUTS_ONLY, cuts_only
+
+        names = ", ".join(cuts_only(deployment.legs))
+        rows.append(untold("legs", f"{names}: {CUTS_ONLY}", "fresh_every = 1 in the file"))
+    return deployment, rows

@@ -1,0 +1,235 @@
+"""What `t3probe doctor` finds by asking: resolvers, routes, clock, gateway. Bounded, all at once.
+
+Nothing is judged about the path: that is what a run is for.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import ipaddress
+import socket
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from email.utils import parsedate_to_datetime
+from urllib.parse import urlsplit
+
+import msgspec
+
+from t3probe.config import Deployment, DeploymentError, Duration, Leg
+from t3probe.config.endpoints import plain_host
+from t3probe.config.login import login
+from t3probe.guard import LoopbackOnlyError
+from t3probe.observation import median
+from t3probe.probes.base import Probing
+from t3probe.probes.facts import Collapsed, Facts, ProbeError, Target
+from t3probe.probes.resolve import ResolveError, Resolver, split_address, targets
+from t3probe.run.controller import Run
+from t3probe.setup.machine import Row, fine, untold, wrong
+from t3probe.text import showable
+
+__all__ = ["TOLERANCE_SECONDS", "ask", "clock", "gateway", "routes"]
+
+STEP_SECONDS = 3.0
+TOTAL_SECONDS = 8.0
+TOLERANCE_SECONDS = 5.0
+"""A Date (RFC 9110, section 6.6.1) is whole seconds, and an answer may be a little old."""
+SOME_IPV6 = ipaddress.IPv6Address("2001:db8::1")
+"""For documentation (RFC 3849): routed like any other, and nobody's."""
+MOST_ASKED = 6
+"""Of so many servers the time is asked: enough for a majority."""
+
+
+def routes(deployment: Deployment) -> list[Row]:
+    """Whether this machine has a route to every address in the file. Sends nothing: a UDP
+    socket that is connected asks the routing table alone."""
+    known = sorted(_addresses(deployment), key=str)
+    rows: list[Row] = []
+    guarded = 0
+    for address in known:
+        try:
+            no_route = not _routed(address)
+        except LoopbackOnlyError:
+            guarded += 1
+            continue
+        if no_route:
+            fix = (
+                f"ip route add {address} via ROUTER; or run elsewhere, with the leg's vantages set"
+            )
+            rows.append(wrong("route", f"none to {address}", fix))
+    if guarded:
+        words = f"{guarded} addresses are beyond loopback"
+        rows.append(untold("route", words, "unset T3PROBE_LOOPBACK_ONLY"))
+    if not rows:
+        rows.append(fine("route", f"to {len(known)} addresses of the file"))
+    with suppress(LoopbackOnlyError):
+        there = "there is a route" if _routed(SOME_IPV6) else "none here: a name's are left out"
+        rows.append(fine("IPv6", there))
+    return rows
+
+
+def _routed(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> bool:
+    family = socket.AF_INET6 if address.version == 6 else socket.AF_INET
+    try:
+        with socket.socket(family, socket.SOCK_DGRAM) as sock:
+            sock.connect((str(address), 9))
+    except OSError as error:
+        return error.errno not in {errno.ENETUNREACH, errno.EHOSTUNREACH, errno.EADDRNOTAVAIL,
+                                   errno.EAFNOSUPPORT}  # fmt: skip
+    return True
+
+
+def _addresses(
+    deployment: Deployment,
+) -> set[ipaddress.IPv4Address | ipaddress.IPv6Address]:
+    found = set()
+    for leg in deployment.legs:
+        hosts = [urlsplit(one).hostname or "" for one in (leg.url or "", *leg.doh)]
+        pairs = (leg.pin or "", leg.address or "", *leg.addresses, *leg.fallback)
+        for text in (*hosts, *(split_address(one)[0] for one in pairs if one)):
+            with suppress(ValueError):
+                found.add(ipaddress.ip_address(plain_host(text)))
+    return found
+
+
+def ask(deployment: Deployment, where: str, environ: Mapping[str, str]) -> list[Row]:
+    """Everything that needs an answer from somewhere; ends within `TOTAL_SECONDS`. `where`: the
+    gateway's URL; empty: there is none."""
+    timing = msgspec.structs.replace(
+        deployment.timing,
+        connect_timeout=Duration(min(STEP_SECONDS, deployment.timing.connect_timeout)),
+        watchdog=Duration(STEP_SECONDS),
+    )
+    return asyncio.run(_ask(msgspec.structs.replace(deployment, timing=timing), where, environ))
+
+
+async def _ask(deployment: Deployment, where: str, environ: Mapping[str, str]) -> list[Row]:
+    run = Run(deployment, [], hold=0.0)
+    probing = run.probing
+    providers = _providers(deployment)
+    asked = [asyncio.create_task(_resolver(url, name, probing)) for url, name in providers.items()]
+    dated = [
+        asyncio.create_task(_date(leg, probing, run.resolver)) for leg in _dated(deployment.legs)
+    ]
+    pushed = asyncio.create_task(asyncio.to_thread(gateway, where, deployment.tls_ca, environ))
+    try:
+        await asyncio.wait([*asked, *dated, pushed], timeout=TOTAL_SECONDS)
+        rows = [
+            task.result() if task.done() else untold("resolver", f"{url}: too slow", "look again")
+            for url, task in zip(providers, asked, strict=True)
+        ]
+        offsets = [task.result() for task in dated if task.done()]
+        rows.append(clock([one for one in offsets if one is not None]))
+        rows += pushed.result() if pushed.done() else []
+        return rows
+    finally:
+        for task in (*asked, *dated):
+            task.cancel()
+        await asyncio.gather(*asked, *dated, pushed, return_exceptions=True)
+        await run.resolver.aclose()
+
+
+def _providers(deployment: Deployment) -> dict[str, str]:
+    """Each DoH provider, and a name that some leg asks it for."""
+    found: dict[str, str] = {}
+    for leg in deployment.legs:
+        name = leg.query or urlsplit(leg.url or "").hostname or ""
+        for url in leg.doh:
+            found.setdefault(url, name)
+    return found
+
+
+async def _resolver(url: str, name: str, probing: Probing) -> Row:
+    from t3probe.probes.doh import NoAddress, ask_address
+    from t3probe.probes.http_client import HttpClient
+
+    parts = urlsplit(url)
+    host = parts.hostname or ""
+    client = HttpClient(Target(host, host, parts.port or 443), probing, Facts())
+    try:
+        told = await ask_address(client, url, name, STEP_SECONDS)
+    except NoAddress as error:
+        fix = "look whether the name is right, and whether it has records"
+        return wrong("resolver", f"{url} knows no address of {name}: {error.words}", fix)
+    except ProbeError as error:
+        port = parts.port or 443
+        fix = f"nc -vz {host} {port}; let HTTPS to {host} out, or name other resolvers in doh"
+        return wrong("resolver", f"{url} gives no address: {showable(error.detail)}", fix)
+    except LoopbackOnlyError:
+        return untold("resolver", f"{url} is beyond loopback", "unset T3PROBE_LOOPBACK_ONLY")
+    finally:
+        await client.close()
+    more = f"; {showable(told.note)}" if told.note else ""
+    return fine("resolver", f"{url} answers {name}, {len(told.addresses)} addresses{more}")
+
+
+def _dated(legs: Iterable[Leg]) -> list[Leg]:
+    """Legs whose servers can be asked for the time, each server once."""
+    found: dict[tuple[str | None, str], Leg] = {}
+    for leg in legs:
+        if leg.url:
+            found.setdefault((leg.pin, urlsplit(leg.url).netloc), leg)
+    return list(found.values())[:MOST_ASKED]
+
+
+async def _date(leg: Leg, probing: Probing, resolver: Resolver) -> float | None:
+    """How far this machine's clock is ahead of a server's, in seconds; None: it does not say."""
+    from t3probe.probes.http_client import HttpClient
+
+    url = (leg.url or "").replace("ws", "http", 1) if leg.kind == "ws_echo" else leg.url or ""
+    try:
+        found = await targets(leg, probing, resolver)
+        client = HttpClient(found[0], probing, Facts())
+        try:
+            answer = await client.ask("GET", url, limit=STEP_SECONDS)
+        finally:
+            await client.close()
+        here = probing.clock.wall_at((answer.sent + answer.ended) / 2)
+        # In the middle of the second that it names.
+        return here - parsedate_to_datetime(str(answer.headers["date"])).timestamp() - 0.5
+    except (ProbeError, ResolveError, Collapsed, LoopbackOnlyError):
+        return None
+    except (KeyError, ValueError, TypeError, IndexError, OverflowError):
+        return None
+
+
+def clock(ahead: list[float]) -> Row:
+    """What servers' Dates say about our clock; `ahead`: by how many seconds it leads each."""
+    if not ahead:
+        return untold("clock", "nobody that was asked told the time", "timedatectl status")
+    middle = median(ahead)
+    agree = [one for one in ahead if abs(one - middle) <= TOLERANCE_SECONDS]
+    if len(agree) * 2 <= len(ahead):
+        return untold("clock", f"{len(ahead)} servers contradict each other", "timedatectl status")
+    if abs(middle) <= TOLERANCE_SECONDS:
+        return fine("clock", f"within {TOLERANCE_SECONDS:g} s of {len(agree)} servers")
+    way = "ahead of" if middle > 0 else "behind"
+    words = f"{abs(middle):.0f} s {way} {len(agree)} of {len(ahead)} servers"
+    return wrong("clock", words, "timedatectl set-ntp true; or start the NTP service")
+
+
+def gateway(url: str, ca: str | None, environ: Mapping[str, str]) -> list[Row]:
+    """Whether the Pushgateway answers and takes our login; no row without a URL."""
+    from t3probe.exchange.client import Budget, Site, Trouble, exchange
+    from t3probe.timing import SystemClock
+
+    if not url:
+        return []
+    try:
+        site = Site(url, login("gateway", environ, ca))
+        answer = exchange(site, "GET", "/api/v1/status", Budget(SystemClock(), STEP_SECONDS))
+    except (ValueError, DeploymentError) as problem:
+        return [wrong("gateway", str(problem), "change it in [delivery], --gateway, or T3PROBE_")]
+    except Trouble as problem:
+        words = f"{site.name} {problem.what}"
+        if "T3PROBE_LOOPBACK_ONLY" in problem.what:
+            return [untold("gateway", f"{site.name} is beyond loopback", "unset the variable")]
+        start = f"prometheus-pushgateway --web.listen-address=:{site.port}"
+        return [wrong("gateway", words, f"start it there: {start}; or change it in [delivery]")]
+    if answer.status in {401, 403}:
+        fix = "set T3PROBE_GATEWAY_TOKEN, or T3PROBE_GATEWAY_USER and T3PROBE_GATEWAY_PASSWORD"
+        return [wrong("gateway", f"{site.name} refuses the login (HTTP {answer.status})", fix)]
+    if answer.status != 200 or b'"success"' not in answer.body:
+        words = f"{site.name} is no Pushgateway: HTTP {answer.status} at /api/v1/status"
+        return [wrong("gateway", words, "change gateway in [delivery]")]
+    return [fine("gateway", f"{site.name} answers, and takes our login")]

@@ -1,0 +1,1 @@
+"""What people read: summary, page, Markdown, annotations, the comparison of two runs."""

@@ -1,0 +1,1 @@
+"""One run: its drops, which belong together, and what clears whom."""

@@ -1,0 +1,1 @@
+"""Many runs: how probable a fault of each segment is."""

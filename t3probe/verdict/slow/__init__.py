@@ -1,0 +1,1 @@
+"""Slowness beside outages: which legs are slower than usual, and where."""

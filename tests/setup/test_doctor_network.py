@@ -1,0 +1,199 @@
+"""`t3probe doctor` against the lab, with parts of it broken."""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
+from pathlib import Path
+
+import pytest
+from deliver.delivery_programs import RealGateway
+from deliver.delivery_servers import answering, serving
+from first_help import t3probe
+from hypothesis import given
+from hypothesis import strategies as st
+
+from t3probe.config import loads
+from t3probe.lab.process import LabProcess
+from t3probe.setup import network
+from t3probe.setup.machine import Row
+
+STATUS = json.dumps({"status": "success"}).encode()
+
+
+def rows(
+    tmp_path: Path, *words: str, code: int, env: dict[str, str] | None = None
+) -> dict[str, list[tuple[str, str]]]:
+    """What -> (state, everything said about it)."""
+    done = t3probe("doctor", *words, folder=tmp_path, env=env)
+    assert done.returncode == code, done.stdout + done.stderr
+    assert not done.stderr
+    assert max(map(len, done.stdout.splitlines())) <= 80
+    found: dict[str, list[tuple[str, str]]] = {}
+    last: list[tuple[str, str]] = []
+    for line in done.stdout.splitlines():
+        if line.startswith(" "):
+            state, said = last.pop()
+            last.append((state, f"{said} {line.strip()}"))
+        else:
+            last = found.setdefault(line[15:26].strip(), [])
+            last.append((line[:15].strip(), line[26:]))
+    return found
+
+
+def test_all_is_well_with_the_lab(lab: LabProcess, tmp_path: Path) -> None:
+    found = rows(tmp_path, lab.deployment_path, code=0)
+    assert {state for some in found.values() for state, _ in some} == {"ok"}
+    assert [said for _, said in found["deployment"]] == ["lab: 14 legs"]
+    assert len(found["resolver"]) == 2
+    assert "within 5 s of 2 servers" in found["clock"][0][1]
+    assert "gateway" not in found
+
+
+def test_without_a_file_the_lab_is_named(tmp_path: Path) -> None:
+    found = rows(tmp_path, code=0)
+    assert found["deployment"] == [("ok", "none is named: a run starts the built-in lab")]
+    assert "resolver" not in found
+
+
+def test_blocked_resolvers_are_told_each(lab: LabProcess, tmp_path: Path) -> None:
+    lab.switch(["doh:blackhole"])
+    found = rows(tmp_path, lab.deployment_path, code=1)
+    assert [state for state, _ in found["resolver"]] == ["wrong", "wrong"]
+    assert "let HTTPS to 127.0.0.2 out" in found["resolver"][0][1]
+
+
+def test_a_silent_lab_does_not_hang_it(lab: LabProcess, tmp_path: Path) -> None:
+    lab.switch(["doh:blackhole", "traefik:blackhole", "serve:stall", "devvm:blackhole"])
+    found = rows(tmp_path, lab.deployment_path, code=1)
+    assert found["clock"][0][0] == "could not tell"
+
+
+@pytest.mark.parametrize(
+    ("env", "words"),
+    [
+        ({"T3PROBE_DEPLYMENT": "x"}, "T3PROBE_DEPLYMENT names nothing -> did you mean"),
+        ({"T3PROBE_GATEWAY_USR": "x"}, "did you mean T3PROBE_GATEWAY_USER? unset it"),
+        ({"T3PROBE_X": "x"}, "T3PROBE_X names nothing -> unset it"),
+    ],
+)
+def test_a_misspelt_variable(env: dict[str, str], words: str, tmp_path: Path) -> None:
+    found = rows(tmp_path, code=1, env=env)
+    assert found["variables"][0][0] == "wrong"
+    assert words in found["variables"][0][1]
+
+
+def test_a_real_gateway(lab: LabProcess, tmp_path: Path) -> None:
+    gateway = RealGateway(tmp_path)
+    gateway.start()
+    try:
+        found = rows(tmp_path, lab.deployment_path, "--gateway", gateway.url, code=0)
+        assert found["gateway"][0][0] == "ok"
+    finally:
+        gateway.stop()
+    found = rows(tmp_path, lab.deployment_path, "--gateway", gateway.url, code=1)
+    assert "refuses connections" in found["gateway"][0][1]
+    assert "prometheus-pushgateway --web.listen-address=" in found["gateway"][0][1]
+
+
+def test_a_gateway_is_asked_without_a_file_too(tmp_path: Path) -> None:
+    with serving(answering("200 OK", STATUS)) as server:
+        found = rows(tmp_path, "--gateway", server.url, code=0)
+        assert found["gateway"][0][0] == "ok"
+    found = rows(tmp_path, "--gateway", "nonsense", code=1)
+    assert "expected a URL that starts with http" in found["gateway"][0][1]
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "words"),
+    [
+        ("401 Unauthorized", b"", "refuses the login (HTTP 401)"),
+        ("403 Forbidden", b"", "T3PROBE_GATEWAY_TOKEN"),
+        ("404 Not Found", b"", "is no Pushgateway: HTTP 404"),
+        ("200 OK", b"hello", "is no Pushgateway: HTTP 200"),
+    ],
+)
+def test_what_is_no_gateway_or_lets_nobody_in(
+    lab: LabProcess, tmp_path: Path, status: str, body: bytes, words: str
+) -> None:
+    with serving(answering(status, body)) as server:
+        found = rows(tmp_path, lab.deployment_path, "--gateway", server.url, code=1)
+    assert found["gateway"][0][0] == "wrong"
+    assert words in found["gateway"][0][1]
+
+
+def test_the_login_is_used_and_never_shown(lab: LabProcess, tmp_path: Path) -> None:
+    env = {"T3PROBE_GATEWAY_USER": "ann", "T3PROBE_GATEWAY_PASSWORD": "s3cret-word"}
+    with serving(answering("200 OK", STATUS)) as server:
+        found = rows(tmp_path, lab.deployment_path, "--gateway", server.url, code=0, env=env)
+        pair = base64.b64encode(b"ann:s3cret-word")
+        assert any(pair in request for request in server.requests)
+    assert "s3cret" not in str(found)
+
+
+def test_beyond_loopback_nothing_is_contacted_under_the_guard(tmp_path: Path) -> None:
+    file = tmp_path / "far.toml"
+    file.write_text(
+        'name = "far"\nsegments = ["wan", "doh"]\n'
+        '[[leg]]\nname = "r"\nkind = "doh"\npath = ["wan", "doh"]\nquery = "t3.example.org"\n'
+        'doh = ["https://192.0.2.1/q", "https://192.0.2.2/q"]\n'
+    )
+    words = [str(file), "--gateway", "http://192.0.2.3:9091"]
+    found = rows(tmp_path, *words, code=0)
+    assert {found[what][0][0] for what in ("route", "resolver", "gateway", "clock")} == {
+        "could not tell"
+    }
+
+
+def test_the_clock_of_a_server_that_is_hours_behind(tmp_path: Path) -> None:
+    late = format_datetime(datetime.now(UTC) - timedelta(hours=2), usegmt=True)
+    with serving(answering("200 OK", b"", f"Date: {late}")) as server:
+        file = tmp_path / "one.toml"
+        file.write_text(
+            'name = "one"\nsegments = ["app"]\n'
+            f'[[leg]]\nname = "a"\nkind = "http"\nurl = "{server.url}/"\npath = ["app"]\n'
+        )
+        found = rows(tmp_path, str(file), code=1)
+    assert found["clock"][0][0] == "wrong"
+    told = re.match(r"([0-9]+) s ahead of 1 of 1 servers -> timedatectl", found["clock"][0][1])
+    assert told
+    assert int(told[1]) >= 7199
+
+
+@pytest.mark.parametrize(
+    ("ahead", "state"),
+    [
+        ([], "could not tell"),
+        ([0.4], "ok"),
+        ([-4.9, 4.9, 0.0], "ok"),
+        ([60.0], "wrong"),
+        ([-60.0, -61.0, 900.0], "wrong"),
+        ([0.0, 500.0], "could not tell"),
+    ],
+)
+def test_what_dates_say(ahead: list[float], state: str) -> None:
+    assert network.clock(ahead).state == state
+
+
+@given(st.lists(st.floats(-1e9, 1e9), max_size=6))
+def test_dates_never_break_it(ahead: list[float]) -> None:
+    row = network.clock(ahead)
+    assert row.words
+    assert bool(row.fix) == (row.state != "ok")
+
+
+def test_a_missing_route(monkeypatch: pytest.MonkeyPatch) -> None:
+    text = (
+        'name = "x"\nsegments = ["a"]\n[[leg]]\nname = "a"\nkind = "tcp"\n'
+        'addresses = ["10.9.9.9:1", "[fd00::9]:1"]\npath = ["a"]\n'
+    )
+    monkeypatch.setattr(network, "_routed", lambda address: address.version == 4)
+    found = network.routes(loads(text, environ={}, now=0.0))
+    assert [row.words for row in found] == ["none to fd00::9", "none here: a name's are left out"]
+    assert found[0] == Row(
+        "wrong", "route", "none to fd00::9",
+        "ip route add fd00::9 via ROUTER; or run elsewhere, with the leg's vantages set",
+    )  # fmt: skip
