@@ -180,12 +180,11 @@ def _listening(arguments: argparse.Namespace) -> socket.socket | None:
 
 def _sources(arguments: argparse.Namespace) -> Sources:
     """Where answers come from, as far as that can be checked before the first question."""
-    from t3probe.ask.explain.prometheus import login_from
     from t3probe.ask.mcp_server.drop import DropSources
     from t3probe.ask.mcp_server.runs import Runs
     from t3probe.ask.mcp_server.tools import Sources
     from t3probe.config import DeploymentError, load
-    from t3probe.config.login import login as login_of
+    from t3probe.config.login import login_of
     from t3probe.deliver.sinks.gateway import Gateway
     from t3probe.exchange.client import Site
     from t3probe.timing import SystemClock
@@ -210,7 +209,7 @@ def _sources(arguments: argparse.Namespace) -> Sources:
                               arguments.shard, login)  # fmt: skip
         if arguments.prometheus is not None:
             option = "--prometheus: "
-            Site(arguments.prometheus, login_from(os.environ))
+            Site(arguments.prometheus, login_of("prometheus", os.environ))
         if arguments.deployment is not None:
             gloss = load(arguments.deployment, os.environ, now=SystemClock().wall()).gloss
     except DeploymentError as error:

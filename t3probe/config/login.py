@@ -1,4 +1,7 @@
-"""Logins: from the environment or from files, never from the deployment file."""
+"""Logins: from the environment or from files, never from the deployment file.
+
+Apart from `secrets`, since a run that talks to no server needs no client.
+"""
 
 from __future__ import annotations
 
@@ -8,11 +11,11 @@ from t3probe.exchange.client import Login
 
 from .secrets import secret
 
-__all__ = ["login"]
+__all__ = ["login_of"]
 
 
-def login(of: str, environ: Mapping[str, str], ca_file: str | None = None) -> Login:
-    """The login of a site: `of` is `gateway` or `prometheus`.
+def login_of(site: str, environ: Mapping[str, str], ca_file: str | None = None) -> Login:
+    """The login of a site, such as `gateway` or `prometheus`.
 
     `T3PROBE_GATEWAY_TOKEN` (bearer, RFC 6750), or `T3PROBE_GATEWAY_USER` and
     `T3PROBE_GATEWAY_PASSWORD` (basic, RFC 7617), each also with `_FILE`;
@@ -20,9 +23,9 @@ def login(of: str, environ: Mapping[str, str], ca_file: str | None = None) -> Lo
     ValueError with a sentence when they contradict each other.
     """
     token, user, password = (
-        secret(f"{of}_{name}", environ) or "" for name in ("token", "user", "password")
+        secret(f"{site}_{name}", environ) or "" for name in ("token", "user", "password")
     )
-    start = f"T3PROBE_{of.upper()}"
+    start = f"T3PROBE_{site.upper()}"
     if token and (user or password):
         raise ValueError(
             f"expected {start}_TOKEN or {start}_USER with {start}_PASSWORD, found both; take "

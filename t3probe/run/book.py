@@ -29,6 +29,8 @@ __all__ = ["Book", "continued"]
 
 ANSWERS: frozenset[Reason] = frozenset({"connect_refused", "connection_reset", "closed_by_peer"})
 """How a beat ends by an answer that is none of the protocol's."""
+DEADLINES: frozenset[Reason] = frozenset({"connect_timeout", "rtt_timeout"})
+"""How it ends when time is up, whatever had come by then."""
 
 
 class Book:
@@ -426,6 +428,6 @@ def _told(error: ProbeError) -> bool:
 
 
 def _silent(error: ProbeError) -> bool:
-    """Whether nothing came back, not even what we did not ask for: only then may our own lateness
-    be all there is to it."""
-    return not (_told(error) or error.heard)
+    """Whether a deadline ended it, or nothing came back, not even what we did not ask for: only
+    then may our own lateness be all there is to it. An answer that began may end late by us."""
+    return not _told(error) and (not error.heard or error.reason in DEADLINES)

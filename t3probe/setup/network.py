@@ -18,7 +18,7 @@ import msgspec
 
 from t3probe.config import Deployment, DeploymentError, Duration, Leg
 from t3probe.config.endpoints import plain_host
-from t3probe.config.login import login
+from t3probe.config.login import login_of
 from t3probe.guard import LoopbackOnlyError
 from t3probe.observation import median
 from t3probe.probes.base import Probing
@@ -216,7 +216,7 @@ def gateway(url: str, ca: str | None, environ: Mapping[str, str]) -> list[Row]:
     if not url:
         return []
     try:
-        site = Site(url, login("gateway", environ, ca))
+        site = Site(url, login_of("gateway", environ, ca))
         answer = exchange(site, "GET", "/api/v1/status", Budget(SystemClock(), STEP_SECONDS))
     except (ValueError, DeploymentError) as problem:
         return [wrong("gateway", str(problem), "change it in [delivery], --gateway, or T3PROBE_")]

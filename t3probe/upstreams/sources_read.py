@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
-from t3probe.config.login import login
+from t3probe.config.login import login_of
 from t3probe.config.types import UpstreamSource
 from t3probe.exchange.bounds import (
     MIB,
@@ -68,7 +68,7 @@ class Reader:
         self._clock = clock
         self._sources = sources
         self._sites = {
-            one.name: Site(one.url, login(_secret(one), environ, ca_file)) for one in sources
+            one.name: Site(one.url, login_of(_secret(one), environ, ca_file)) for one in sources
         }
 
     def read(self) -> list[Reading]:

@@ -17,9 +17,10 @@ from t3probe.ask.explain.from_prometheus import runs_from
 from t3probe.ask.explain.judge import Question, explain
 from t3probe.ask.explain.outages import outages_of
 from t3probe.ask.explain.pressure import pressure
-from t3probe.ask.explain.prometheus import Prometheus, PrometheusError, login_from
+from t3probe.ask.explain.prometheus import Prometheus, PrometheusError
 from t3probe.ask.explain.prometheus import Samples as Columns
 from t3probe.ask.explain.seen import RunSeen, Way
+from t3probe.config.login import login_of
 from t3probe.exchange.client import Login
 from t3probe.timing import FakeClock
 
@@ -316,9 +317,9 @@ def test_the_hardest_pressed_machines_come_first() -> None:
 
 
 def test_login_from_the_environment() -> None:
-    assert login_from({"T3PROBE_PROMETHEUS_TOKEN": "t"}).token == "t"
+    assert login_of("prometheus", {"T3PROBE_PROMETHEUS_TOKEN": "t"}).token == "t"
     both = {"T3PROBE_PROMETHEUS_USER": "u", "T3PROBE_PROMETHEUS_PASSWORD": "p"}
-    assert login_from(both).headers()["Authorization"].startswith("Basic ")
+    assert login_of("prometheus", both).headers()["Authorization"].startswith("Basic ")
     for wrong in ({"T3PROBE_PROMETHEUS_USER": "u"}, {**both, "T3PROBE_PROMETHEUS_TOKEN": "t"}):
         with pytest.raises(ExplainError, match="T3PROBE_PROMETHEUS"):
             ask("--at", str(int(at(1))), "--prometheus", "http://127.0.0.1:1", **wrong)

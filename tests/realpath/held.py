@@ -245,8 +245,11 @@ def _outage(
         wrong.append(f"forgotten before its window is over: {' '.join(sorted(missing))}")
     clear = gauges.until(lambda one: one.clear and one.up, window + SHOWS_SECONDS)
     ended = repaired
+    last = max((one.at for one in result.shown if not one.up and one.at < repaired), default=0.0)
     if written.both:  # what works before the repair met the other machine: its outage is over
-        ended = max((one.at for one in result.shown if not one.up and one.at < repaired), default=0)
+        ended = last
+    elif all(fault.end is not None for fault in written.faults):  # over by itself, long before that
+        ended = max(last, began + max(fault.lasts for fault in written.faults))
     if clear is None:
         wrong.append("after the window not every segment is exonerated")
     elif must_show and clear.at < ended + window:

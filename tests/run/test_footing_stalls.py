@@ -195,6 +195,7 @@ def test_observed_seconds_leave_out_where_we_stood_still() -> None:
     ("reason", "came_back"),
     [
         ("rtt_timeout", ""),  # silence
+        ("rtt_timeout", "heard"),  # an answer began, and its end did not come in time
         ("tls_failed", ""),  # no handshake in time
         ("tls_failed", "heard"),  # somebody else's certificate
         ("protocol_error", "heard"),
@@ -212,7 +213,7 @@ def test_being_late_excuses_a_silence_and_nothing_that_came_back(
     error = ProbeError(reason, "ask", "said")
     if came_back:
         setattr(error, came_back, True)
-    silent = not came_back and reason in ("rtt_timeout", "tls_failed")
+    silent = reason == "rtt_timeout" or (not came_back and reason == "tls_failed")
     book = dropped(stand, 1.0, 2.5, error=error)
     assert (stand.footing.stalls, book.drops[0].stalled) == ([], silent)
     assert book.own_doing(error, 1.0, 2.5) == silent

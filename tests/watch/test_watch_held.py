@@ -306,7 +306,7 @@ def test_a_verdict_that_breaks_is_said_once_and_the_probing_goes_on(
 # -- bounds --------------------------------------------------------------------------------------
 
 
-@pytest.mark.timeout(400)  # a minute of CPU and more
+@pytest.mark.timeout(400)  # a third of a minute of CPU
 def test_a_leg_that_flaps_for_hours_fills_no_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     script = Script([Trouble(at + 0.5, "closed_by_peer") for at in range(1, 20_000)])
     kept, _ = hold(monkeypatch, {"whole": script}, [WHOLE], {20_000.0: lambda kept: None})

@@ -110,7 +110,7 @@ def descriptors() -> int:
     return len(os.listdir("/proc/self/fd"))
 
 
-@pytest.mark.timeout(300)  # as above
+@pytest.mark.timeout(300)  # half a minute of CPU
 def test_hundreds_of_beats_leave_no_descriptor_and_no_task(lab: SteadyLab) -> None:
     beat = 0.02
     times = {"sweep_interval": 0.1, "backoff": 0.05, "backoff_max": 0.1}

@@ -22,7 +22,6 @@ HEARTBEAT = 60.0
 TIMES = {
     "heartbeat": HEARTBEAT, "watchdog": 20, "backoff": 3, "backoff_max": 10, "sweep_interval": 60,
 }  # fmt: skip
-pytestmark = pytest.mark.timeout(600)  # each of them minutes of CPU, whatever the clock says
 LEGS = [
     ws("whole", "front", "tunnel", "back"),
     ws("front", "front"),

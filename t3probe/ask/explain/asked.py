@@ -186,11 +186,12 @@ class _Gathered:
     ) -> None:  # fmt: skip
         from t3probe.ask.explain.from_prometheus import runs_from
         from t3probe.ask.explain.pressure import machines_of, pressure
-        from t3probe.ask.explain.prometheus import Prometheus, PrometheusError, login_from
+        from t3probe.ask.explain.prometheus import Prometheus, PrometheusError
         from t3probe.config import DeploymentError
+        from t3probe.config.login import login_of
 
         try:
-            prometheus = Prometheus(str(asked.prometheus), login_from(environ), clock)
+            prometheus = Prometheus(str(asked.prometheus), login_of("prometheus", environ), clock)
         except (DeploymentError, ValueError) as error:
             raise ExplainError(f"--prometheus: {error}") from error
         machines = asked.machines or machines_of(deployment)

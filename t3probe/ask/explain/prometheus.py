@@ -17,7 +17,6 @@ from urllib.parse import urlencode
 
 import msgspec
 
-from t3probe.config.secrets import secret
 from t3probe.exchange.bounds import MIB, PROMETHEUS_BYTES, PROMETHEUS_KEPT_BYTES, PROMETHEUS_SECONDS
 from t3probe.exchange.client import Budget, Login, Site, Trouble, exchange
 from t3probe.exchange.json_stream import (
@@ -32,7 +31,7 @@ from t3probe.exchange.json_stream import (
 from t3probe.text import showable
 from t3probe.timing import Clock
 
-__all__ = ["Prometheus", "PrometheusError", "Samples", "Series", "login_from", "quoted"]
+__all__ = ["Prometheus", "PrometheusError", "Samples", "Series", "quoted"]
 
 LONGEST_SECONDS = 6 * 3600.0
 """No question reaches further."""
@@ -182,20 +181,6 @@ class _Answer:
 
     def _no(self) -> NoReturn:
         raise NotJsonError
-
-
-def login_from(environ: Mapping[str, str]) -> Login:
-    """`T3PROBE_PROMETHEUS_TOKEN`, or `_USER` and `_PASSWORD`, each also with `_FILE`;
-    `T3PROBE_PROMETHEUS_CA_FILE`. Raises DeploymentError, or ValueError with a sentence."""
-    token, user, password = (
-        secret(f"prometheus_{name}", environ) or "" for name in ("token", "user", "password")
-    )
-    if (token and (user or password)) or bool(user) != bool(password):
-        raise ValueError(
-            "expected T3PROBE_PROMETHEUS_TOKEN, or T3PROBE_PROMETHEUS_USER with "
-            "T3PROBE_PROMETHEUS_PASSWORD, found another mixture; set one of the two"
-        )
-    return Login(token, user, password, environ.get("T3PROBE_PROMETHEUS_CA_FILE"))
 
 
 def quoted(value: str) -> str:

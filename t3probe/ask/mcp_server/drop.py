@@ -8,11 +8,12 @@ from typing import Any
 
 from t3probe.ask.explain.asked import Asked, ExplainError, reported
 from t3probe.ask.explain.from_prometheus import RUN
-from t3probe.ask.explain.prometheus import Prometheus, PrometheusError, login_from, quoted
+from t3probe.ask.explain.prometheus import Prometheus, PrometheusError, quoted
 from t3probe.ask.explain.report import Report, to_dict
 from t3probe.ask.mcp_server.answers import DropAnswer, NothingToTellError, SourceInfo, source_info
 from t3probe.ask.mcp_server.runs import NOTHING, Runs
 from t3probe.config import DeploymentError
+from t3probe.config.login import login_of
 from t3probe.exchange.client import Budget
 from t3probe.timing import Clock
 
@@ -93,7 +94,7 @@ def _of_prometheus(
     vantage = "" if sources.vantage is None else f",vantage={quoted(sources.vantage)}"
     ended: float | None = None
     try:
-        site = Prometheus(str(sources.prometheus), login_from(environ), clock)
+        site = Prometheus(str(sources.prometheus), login_of("prometheus", environ), clock)
         series = site.samples(
             f"{RUN}{{job={quoted(sources.job)}{vantage}}}", now - LOOK_BACK_SECONDS, now
         )
