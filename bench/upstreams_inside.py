@@ -50,7 +50,7 @@ STAGES = (
     ("properties for JUnit", "t3probe.plugin", "Checks", "_write_property"),
     ("pytest's reports", "t3probe.plugin.items", "UpstreamItems", "_report"),
     ("judging", "t3probe.verdict.incident.run", "", "judge_run"),
-    ("verdict.json with the posterior", "t3probe.plugin", "Checks", "_write_verdict"),
+    ("verdict.json", "t3probe.record.results", "Results", "write_verdict"),
     ("metrics at the end", "t3probe.deliver.delivery", "Shipping", "end"),
 )
 
@@ -91,7 +91,7 @@ def stages(words: list[str]) -> None:
     inner = spent["properties for JUnit"] + spent["pytest's reports"]
     before = spent["metrics at the start"]
     spent["pytest's loop and its reporters"] = spent.pop("the loop") - probing - inner - before
-    ended = ("judging", "verdict.json with the posterior", "metrics at the end")
+    ended = ("judging", "verdict.json", "metrics at the end")
     spent["writing JUnit, the summary"] = spent.pop("the end") - sum(spent[one] for one in ended)
     known = sum(value for label, value in spent.items() if not label.startswith("  "))
     spent["start-up, imports, the rest"] = total - known

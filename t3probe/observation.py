@@ -13,6 +13,8 @@ from typing import Literal, TypeVar, get_args
 
 import msgspec
 
+from t3probe.names import UPSTREAM_LEG
+
 __all__ = [
     "OUTCOMES",
     "REASONS",
@@ -348,6 +350,11 @@ class Observation(Fact, frozen=True):
     wall; `route`, `listen_port` and `backend` of an upstream."""
     views: tuple[EnvoyView, ...] = ()
     """Of an upstream: what Envoy thinks of it, for every route that leads to it."""
+
+    @property
+    def upstream(self) -> bool:
+        """Whether it is of one of Envoy's upstreams."""
+        return self.leg.startswith(UPSTREAM_LEG)
 
     @property
     def answered(self) -> tuple[int, int]:

@@ -8,6 +8,8 @@ import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+from t3probe.names import MADE_LEGS, MADE_SEGMENTS
+
 PACKAGE = Path(__file__).resolve().parent.parent / "t3probe"
 FILES = sorted(PACKAGE.rglob("*.py"))
 
@@ -18,6 +20,7 @@ ROOMS = [
         "text",
         "exchange",
         "usage",
+        "names",
         "observation",
         "config",
         "upstreams",
@@ -30,6 +33,7 @@ ROOMS = [
 
 PURE = [
     "observation.py",
+    "names.py",
     "text.py",
     "show/summary.py",
     "show/coverage.py",
@@ -209,3 +213,15 @@ def test_every_bound_on_what_others_send_stands_in_one_place() -> None:
 
 def test_bounds_import_nothing() -> None:
     assert imported(PACKAGE / "exchange" / "bounds.py") == {"__future__"}
+
+
+def test_made_prefixes_stand_in_one_table() -> None:
+    offenders = [
+        f"{module}:{node.lineno} {node.value!r}"
+        for module, path in MODULES.items()
+        if module != "t3probe.names"
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Constant) and isinstance(node.value, str)
+        if re.match("|".join({*MADE_LEGS, *MADE_SEGMENTS}), node.value)
+    ]
+    assert not offenders, told(offenders)

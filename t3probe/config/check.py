@@ -9,6 +9,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
+from t3probe.names import MADE_LEGS, MADE_SEGMENTS, UPSTREAM_LEG, UPSTREAM_SEGMENT, made_prefix
+
 from .check_legs import (
     check_leg,
     check_public,
@@ -20,17 +22,14 @@ from .check_legs import (
 from .endpoints import check_header_name, check_host, parse_url
 from .errors import KeyPath, Source, Wrong, did_you_mean, key_text, quote
 from .expand import (
-    MADE_LEGS,
-    MADE_SEGMENTS,
     Origin,
     default_query,
     expand,
     leg_names,
-    made_prefix,
     own_segments,
 )
 from .filetypes import NAME_PATTERN, DeploymentFile
-from .types import Timing
+from .types import Leg, Timing
 
 __all__ = ["check"]
 
@@ -42,8 +41,8 @@ MOST_GLOSS = 120
 _JOB = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
 
 
-def check(file: DeploymentFile, source: Source) -> None:
-    """Raise DeploymentError for the first mistake in `file`."""
+def check(file: DeploymentFile, source: Source) -> tuple[Leg, ...]:
+    """The legs of `file`. Raises DeploymentError for its first mistake."""
     _check_name(file.name, ("name",), source)
     if file.vantage:
         _check_name(file.vantage, ("vantage",), source)
@@ -67,9 +66,9 @@ def check(file: DeploymentFile, source: Source) -> None:
     for i, share in enumerate(file.upstream_share):
         check_share(share, ("upstream_share", i), declared, source)
     _check_queries(file, source)
-    if file.upstream:
-        crossed = {name for leg in expand(file) for name in leg.path}
-        own = [name for name in own if name in crossed]
+    legs = expand(file)
+    crossed = {name for leg in legs for name in leg.path}
+    own = [name for name in own if name in crossed]
     _check_named(file, [*file.segments, *own], source)
     _check_paths(file, [*file.segments, *own], source)
     _check_downtime(file, [*file.segments, *own], source)
@@ -78,6 +77,7 @@ def check(file: DeploymentFile, source: Source) -> None:
     if not 1 <= file.sweep.at_once <= MOST_AT_ONCE:
         expected = f"a number from 1 to {MOST_AT_ONCE}"
         raise source.error(("sweep", "at_once"), expected, file.sweep.at_once)
+    return legs
 
 
 def check_timing(timing: Timing, source: Source) -> None:
@@ -115,7 +115,7 @@ def _check_name(name: str, path: KeyPath, source: Source) -> None:
         raise source.error(path, _NAME_FORM, name)
 
 
-def _check_not_made(name: str, made: Iterable[str], path: KeyPath, source: Source) -> None:
+def _check_not_made(name: str, made: tuple[str, ...], path: KeyPath, source: Source) -> None:
     prefix = made_prefix(name, made)
     if prefix:
         expected = f"a name that does not begin with {prefix}"
@@ -216,10 +216,10 @@ def _check_downtime(file: DeploymentFile, segments: list[str], source: Source) -
             shown = "neither" if entry.leg is None else "both"
             raise source.error(path, "either leg or segment", shown=shown)
         # Upstreams that a source will name are not known yet.
-        found = file.upstream_source and (entry.leg or "").startswith("envoy-")
+        found = file.upstream_source and (entry.leg or "").startswith(UPSTREAM_LEG)
         if entry.leg is not None and not found:
             _check_known(entry.leg, legs, (*path, "leg"), "the name of a leg", source)
-        found = file.upstream_source and (entry.segment or "").startswith("upstream-")
+        found = file.upstream_source and (entry.segment or "").startswith(UPSTREAM_SEGMENT)
         if entry.segment is not None and not found:
             expected = "the name of a segment"
             _check_known(entry.segment, segments, (*path, "segment"), expected, source)

@@ -6,7 +6,7 @@ own; otherwise one dead process would convict two segments. Pure.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from ipaddress import ip_address
 
 import msgspec
@@ -39,7 +39,7 @@ def far_ends(legs: Iterable[Leg]) -> dict[tuple[str, int], Leg]:
     """What the declared legs dial. Upstreams are none of them."""
     found: dict[tuple[str, int], Leg] = {}
     for leg in legs:
-        if leg.name.startswith("envoy-"):
+        if leg.upstream:
             continue
         for end in dialled(leg):
             if end not in found or len(leg.path) < len(found[end].path):
@@ -59,9 +59,7 @@ def to_look_up(deployment: Deployment) -> list[tuple[str, int]]:
     the same port, where one of the two is a name and the other is not the same one."""
     ends = [*far_ends(deployment.legs)]
     found: dict[tuple[str, int], None] = {}
-    for leg in deployment.legs:
-        if not _apart(leg, deployment):
-            continue
+    for leg in _apart(deployment):
         (end,) = dialled(leg)
         for other in ends:
             if other[1] == end[1]:
@@ -81,9 +79,7 @@ def joined(deployment: Deployment, known: Mapping[tuple[str, int], frozenset[str
 
     changed: dict[str, Leg] = {}
     gone: set[str] = set()
-    for leg in deployment.legs:
-        if not _apart(leg, deployment):
-            continue
+    for leg in _apart(deployment):
         (end,) = dialled(leg)
         here = addresses(end)
         same = [one for other, one in ends.items() if other[1] == end[1]
@@ -104,7 +100,9 @@ def joined(deployment: Deployment, known: Mapping[tuple[str, int], frozenset[str
     )
 
 
-def _apart(leg: Leg, deployment: Deployment) -> bool:
-    """Whether it is an upstream with an address, and a segment of its own."""
-    upstream = leg.name.startswith("envoy-") and not leg.hostless
-    return upstream and leg.path[-1] in deployment.own_segments
+def _apart(deployment: Deployment) -> Iterator[Leg]:
+    """The upstreams that have an address, and a segment of their own."""
+    own = frozenset(deployment.own_segments)
+    for leg in deployment.legs:
+        if leg.upstream and not leg.hostless and leg.path[-1] in own:
+            yield leg

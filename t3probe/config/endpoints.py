@@ -5,6 +5,7 @@ Nothing here resolves a name or opens a socket. Every function raises `Wrong`.
 
 from __future__ import annotations
 
+import functools
 import re
 from ipaddress import ip_address
 from typing import NamedTuple
@@ -136,6 +137,7 @@ def parse_doh(text: str) -> Url:
     return url
 
 
+@functools.lru_cache(20_000)  # a run asks several times for each of thousands
 def parse_address(text: str) -> tuple[str, int]:
     """`host:port` or `[IPv6]:port` as host and port."""
     expected = "host:port such as 10.0.0.1:443 or [::1]:443"

@@ -6,10 +6,19 @@ Pure, and only for files that passed `check.py`.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import NamedTuple
 
 import msgspec
+
+from t3probe.names import (
+    CARVE_OUT_SEGMENT,
+    PUBLIC_LEG,
+    SOURCE_LEG,
+    UPSTREAM_LEG,
+    UPSTREAM_SEGMENT,
+    WALL_SEGMENT,
+    WALLED_LEG,
+)
 
 from .dialled import Ends, far_ends
 from .endpoints import is_address, parse_address, parse_url, plain_host
@@ -19,27 +28,13 @@ from .shares import Shares
 from .types import Duration, Leg, Timing, Upstream
 
 __all__ = [
-    "MADE_LEGS",
-    "MADE_SEGMENTS",
     "Origin",
     "default_paths",
     "expand",
     "leg_names",
-    "made_prefix",
     "own_segments",
     "settle_timing",
 ]
-
-
-MADE_LEGS = ("envoy-", "walloff-", "walled-", "source-")
-"""How names begin that tables make for legs and source checks: what is called so is judged so."""
-MADE_SEGMENTS = ("upstream-", "carve-out-", "wall-")
-"""How names of segments begin that tables make."""
-
-
-def made_prefix(name: str, made: Iterable[str]) -> str:
-    """The one of these prefixes with which a name begins; empty without any."""
-    return next((one for one in made if name.startswith(one)), "")
 
 
 class Origin(NamedTuple):
@@ -53,11 +48,14 @@ def leg_names(file: DeploymentFile) -> list[Origin]:
     """The names of all legs and source checks, in order, with where they come from."""
     return [
         *(Origin(one.name, ("leg", i)) for i, one in enumerate(file.leg)),
-        *(Origin(f"walloff-{one.name}", ("public", i)) for i, one in enumerate(file.public)),
-        *(Origin(f"walled-{one.name}", ("walled", i)) for i, one in enumerate(file.walled)),
-        *(Origin(f"envoy-{one.name}", ("upstream", i)) for i, one in enumerate(file.upstream)),
+        *(Origin(f"{PUBLIC_LEG}{one.name}", ("public", i)) for i, one in enumerate(file.public)),
+        *(Origin(f"{WALLED_LEG}{one.name}", ("walled", i)) for i, one in enumerate(file.walled)),
         *(
-            Origin(f"source-{one.name}", ("upstream_source", i))
+            Origin(f"{UPSTREAM_LEG}{one.name}", ("upstream", i))
+            for i, one in enumerate(file.upstream)
+        ),
+        *(
+            Origin(f"{SOURCE_LEG}{one.name}", ("upstream_source", i))
             for i, one in enumerate(file.upstream_source)
         ),
     ]
@@ -68,16 +66,19 @@ def own_segments(file: DeploymentFile) -> list[Origin]:
     an upstream does not exist where the upstream takes a leg's path."""
     return [
         *(
-            Origin(f"carve-out-{one.name}", ("public", i))
+            Origin(f"{CARVE_OUT_SEGMENT}{one.name}", ("public", i))
             for i, one in enumerate(file.public)
             if one.own_rule
         ),
         *(
-            Origin(f"wall-{one.name}", ("walled", i))
+            Origin(f"{WALL_SEGMENT}{one.name}", ("walled", i))
             for i, one in enumerate(file.walled)
             if one.own_rule
         ),
-        *(Origin(f"upstream-{one.name}", ("upstream", i)) for i, one in enumerate(file.upstream)),
+        *(
+            Origin(f"{UPSTREAM_SEGMENT}{one.name}", ("upstream", i))
+            for i, one in enumerate(file.upstream)
+        ),
     ]
 
 
@@ -114,7 +115,7 @@ def default_query(file: DeploymentFile) -> str | None:
 def default_paths(legs: tuple[Leg, ...]) -> tuple[tuple[str, ...], ...]:
     """The legs' own paths, each once. Those of upstreams are left out: beside its own
     segment an upstream has only what others share, and nothing between to probe."""
-    return tuple(dict.fromkeys(leg.path for leg in legs if not leg.name.startswith("envoy-")))
+    return tuple(dict.fromkeys(leg.path for leg in legs if not leg.upstream))
 
 
 def settle_timing(timing: Timing, source: Source) -> Timing:
@@ -140,7 +141,7 @@ def _leg(table: LegTable, query: str | None) -> Leg:
 
 def _walloff(table: Public) -> Leg:
     return Leg(
-        name=f"walloff-{table.name}",
+        name=f"{PUBLIC_LEG}{table.name}",
         kind="walloff",
         path=_own_rule(table, "carve-out"),
         url=table.url,
@@ -159,7 +160,7 @@ def _walloff(table: Public) -> Leg:
 
 def _walled(table: Walled, prefixes: dict[str, tuple[str, ...]]) -> Leg:
     return Leg(
-        name=f"walled-{table.name}",
+        name=f"{WALLED_LEG}{table.name}",
         kind="walled",
         path=_own_rule(table, "wall"),
         url=table.url,
@@ -176,11 +177,11 @@ def _walled(table: Walled, prefixes: dict[str, tuple[str, ...]]) -> Leg:
 
 
 def _envoy(table: Upstream, shares: Shares, ends: Ends) -> Leg:
-    own = f"upstream-{table.name}"
+    own = f"{UPSTREAM_SEGMENT}{table.name}"
     host, port = parse_address(table.address)
     same = ends.get((plain_host(host), port))
     return Leg(
-        name=f"envoy-{table.name}",
+        name=f"{UPSTREAM_LEG}{table.name}",
         kind="tcp",
         path=tuple(
             dict.fromkeys(
@@ -193,6 +194,7 @@ def _envoy(table: Upstream, shares: Shares, ends: Ends) -> Leg:
         vantages=table.vantages,
         route=table.route,
         listen_port=table.listen_port,
+        upstream=True,
     )
 
 

@@ -19,7 +19,7 @@ from .check import check, check_timing
 from .downtime import stale
 from .environment import override
 from .errors import DeploymentError, Source, quote
-from .expand import default_paths, expand, own_segments, settle_timing
+from .expand import default_paths, own_segments, settle_timing
 from .filetypes import DeploymentFile
 from .read import read_table
 from .trust import check_ca, located
@@ -71,12 +71,11 @@ def loads(
     source = Source(file, folder, _parse(text, file))
     override(source, os.environ if environ is None else environ)
     table = read_table(DeploymentFile, source.raw, (), source)
-    check(table, source)
+    legs = check(table, source)
     timing = settle_timing(table.timing, source)
     check_timing(timing, source)
     if table.tls_ca is not None:
         check_ca(table.tls_ca, source)
-    legs = expand(table)
     crossed = {name for leg in legs for name in leg.path}
     return Deployment(
         name=table.name,

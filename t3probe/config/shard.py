@@ -88,12 +88,10 @@ def sharded(deployment: Deployment, shard: Shard | None, vantage: str = "") -> D
             actual="one",
             hint="each would overwrite it; take it out, or do not split the run",
         )
-    upstreams = [leg for leg in legs_for(deployment, vantage)[0] if _is_upstream(leg)]
+    upstreams = [leg for leg in legs_for(deployment, vantage)[0] if leg.upstream]
     mine = {leg.name for n, leg in enumerate(upstreams) if n % shard.count == shard.index}
     first = shard.index == 0
-    legs = tuple(
-        leg for leg in deployment.legs if leg.name in mine or (first and not _is_upstream(leg))
-    )
+    legs = tuple(leg for leg in deployment.legs if leg.name in mine or (first and not leg.upstream))
     crossed = {segment for leg in legs for segment in leg.path}
     paths, segments, delivery = deployment.paths, deployment.segments, deployment.delivery
     if not first:
@@ -108,10 +106,6 @@ def sharded(deployment: Deployment, shard: Shard | None, vantage: str = "") -> D
         paths=paths,
         delivery=delivery,
     )
-
-
-def _is_upstream(leg: Leg) -> bool:
-    return leg.name.startswith("envoy-")
 
 
 def _checked(name: str, index: str, count_name: str, count: str) -> Shard:

@@ -155,6 +155,8 @@ class Leg(LegFields, frozen=True, kw_only=True):
     """walloff: the public path prefix of the carve-out, such as `/probe`."""
     public_prefixes: tuple[str, ...] = ()
     """walled: the public prefixes from which ways out to this path are tried (filled in)."""
+    upstream: bool = False
+    """It is one of Envoy's upstreams, of the file or found by a source."""
     route: str = ""
     """Upstream legs: Envoy's route, for the metric's label."""
     listen_port: int = 0

@@ -18,6 +18,8 @@ import re
 
 import msgspec
 
+from t3probe.names import UPSTREAM_SEGMENT
+
 __all__ = [
     "DEFAULT_DELAY",
     "FAULTS",
@@ -114,7 +116,7 @@ FAULTS: dict[str, tuple[str, ...]] = {
     "devvm": tuple(one for one in _TCP if one != "refuse"),
     "dispatch": (*_TCP, *_PROCESS, "half", "http502", *NEW, "wrong-echo"),
     "serve": (*_TCP, *_PROCESS, "http502", *NEW),
-    **{f"upstream-{name}": ("refuse", "blackhole", "exit", "drain") for name in UPSTREAMS},
+    **{f"{UPSTREAM_SEGMENT}{name}": ("refuse", "blackhole", "exit", "drain") for name in UPSTREAMS},
 }
 """segment -> the kinds that can befall it. `SEGMENT:KIND` is valid text for each pair."""
 

@@ -34,6 +34,7 @@ from t3probe.lab.machine import Dispatch, Page, Serve
 from t3probe.lab.ready import Site, wait_until_ready
 from t3probe.lab.streams import Keeper
 from t3probe.lab.traefik import Traefik
+from t3probe.names import UPSTREAM_SEGMENT
 
 __all__ = ["BALANCER_HOST", "PUBLIC_HOST", "Lab"]
 
@@ -151,7 +152,8 @@ class Lab:
             await self._provider(certificates, number, public, internal) for number in (1, 2)
         ]
         upstreams = [
-            self._gate(self._bound(LOCAL_HOST), None, f"upstream-{name}") for name in UPSTREAMS
+            self._gate(self._bound(LOCAL_HOST), None, f"{UPSTREAM_SEGMENT}{name}")
+            for name in UPSTREAMS
         ]
         site = Site(
             edges=[_address(one) for one in edges],

@@ -27,19 +27,19 @@ INTERRUPTS.install()  # before the imports that take long; conftest.py loads thi
 # 15 ms of CPU for less than a MiB.
 gc.set_threshold(20_000, 20, 20)
 
-import msgspec  # noqa: E402
-
 from t3probe.config import DeploymentError, load  # noqa: E402
 from t3probe.config.shard import shard_named, sharded  # noqa: E402
 from t3probe.deliver.delivery import Shipping  # noqa: E402
 from t3probe.exchange.terminal import sentence as shown  # noqa: E402
 from t3probe.judge import require_conclusive  # noqa: E402
-from t3probe.observation import Observation, RunRecord  # noqa: E402
+from t3probe.observation import Observation  # noqa: E402
 from t3probe.plugin import options  # noqa: E402
+from t3probe.plugin.collect import Collecting  # noqa: E402
+from t3probe.plugin.conclude import EXIT_INTERRUPTED, Conclusion  # noqa: E402
 from t3probe.plugin.items import UpstreamItems, leg_of, own_body  # noqa: E402
 from t3probe.plugin.junit import JUnitFile  # noqa: E402
 from t3probe.plugin.output import RecordLog  # noqa: E402
-from t3probe.plugin.own_checks import hush, observed, own_name, segments_of  # noqa: E402
+from t3probe.plugin.own_checks import hush, observed, own_name  # noqa: E402
 from t3probe.record.results import Results  # noqa: E402
 from t3probe.run.session import Session  # noqa: E402
 from t3probe.show.progress import progress_for  # noqa: E402
@@ -48,8 +48,6 @@ from t3probe.upstreams.sources_run import RunSources  # noqa: E402
 from t3probe.usage import refused_by_system  # noqa: E402
 
 KEY = pytest.StashKey["Checks"]()
-
-EXIT_FAILED, EXIT_INTERRUPTED = 1, 2
 
 
 def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
@@ -82,11 +80,14 @@ def pytest_configure(config: pytest.Config) -> None:
         config.option.xmlpath = str(checks.results.folder / "junit.xml")
         checks.results.begin()
     config.pluginmanager.register(checks, "t3probe-checks")
-    config.pluginmanager.register(UpstreamItems(config, checks.session), "t3probe-upstreams")
+    config.pluginmanager.register(
+        Collecting(checks.probing, checks.sources, checks.shard), "t3probe-collecting"
+    )
+    config.pluginmanager.register(UpstreamItems(config, checks.probing), "t3probe-upstreams")
 
 
 class Checks:
-    """The hooks that need a session's state."""
+    """The hooks of a run: what it is made of, the probing, each leg's test, the end."""
 
     def __init__(self, config: pytest.Config) -> None:
         self.config = config
@@ -105,7 +106,7 @@ class Checks:
                 f"--fault breaks the built-in lab only, and the deployment is {file}; leave one out"
             )
         self.results = Results(Path(config.invocation_params.dir, option.results or "results"))
-        self.log = RecordLog(option.record_line or option.exit_delivered)
+        log = RecordLog(option.record_line or option.exit_delivered)
         vantage = option.vantage or environ.get("T3PROBE_VANTAGE", "")
         try:
             hold = None if option.hold is None else options.hold_seconds(option.hold)
@@ -114,19 +115,19 @@ class Checks:
             vantage = vantage or deployment.vantage
             self.sources = RunSources(deployment, vantage, environ)
             deployment = sharded(self.sources.deployment, self.shard, vantage)
-            self.session = Session(deployment, vantage=vantage, hold=hold, shard=self.shard)
+            self.probing = Session(deployment, vantage=vantage, hold=hold, shard=self.shard)
             if self.lab is not None and option.fault:
                 from t3probe.lab.faults import parse_fault
 
                 for text in option.fault:
                     fault = parse_fault(text)
-                    if fault.after and fault.after >= self.session.hold_seconds:
+                    if fault.after and fault.after >= self.probing.hold_seconds:
                         raise ValueError(
                             f"fault {text!r}: it begins {fault.after:g} s after the run and the "
-                            f"hold is {self.session.hold_seconds:g} s; give a longer --hold"
+                            f"hold is {self.probing.hold_seconds:g} s; give a longer --hold"
                         )
             self.shipping = Shipping(
-                self.session,
+                self.probing,
                 scheduled=option.exit_delivered,
                 told=option.push,
                 gateway=option.gateway,
@@ -136,18 +137,21 @@ class Checks:
             )
         except (DeploymentError, ValueError) as error:
             raise pytest.UsageError(shown(error)) from None
-        self.gate = options.gate_segments(option.gate, deployment)
-        self._judged: Any = None
-        self._record: RunRecord | None = None
+        self._conclusion = Conclusion(
+            self.probing,
+            self.shipping,
+            self.results,
+            log,
+            gate=options.gate_segments(option.gate, deployment),
+            scheduled=option.exit_delivered,
+        )
         self._junit = JUnitFile(config)
         self.own_file = True
         """Whether the JUnit file is where we keep the last record, and not where we were told."""
-        INTERRUPTS.tell(self.session.stop)
-
-    # -- collecting ----------------------------------------------------------------------
+        INTERRUPTS.tell(self.probing.stop)
 
     def pytest_report_collectionfinish(self) -> list[str]:
-        deployment, hold = self.session.deployment, self.session.hold_seconds
+        deployment, hold = self.probing.deployment, self.probing.hold_seconds
         where = "the built-in lab" if self.lab is not None else deployment.file
         faults = ", ".join(self.config.option.fault)
         return [
@@ -156,53 +160,12 @@ class Checks:
             *([f"nothing falls to {self.shard}"] if self._idle_shard() else []),
             *(f"warning: {one}" for one in deployment.warnings),
             *self.sources.lines,
-            *self.session.blind_spots(),
+            *self.probing.blind_spots(),
         ]
 
     def _idle_shard(self) -> bool:
         """Whether there are more shards than upstreams, and this is one too many."""
-        return self.shard is not None and not self.session.available
-
-    def pytest_generate_tests(self, metafunc: pytest.Metafunc) -> None:
-        marker = metafunc.definition.get_closest_marker("legs")
-        if marker is None or "leg" not in metafunc.fixturenames:
-            return
-        names = [
-            leg.name
-            for leg in self.session.available
-            if ("upstream" if leg.name.startswith("envoy-") else leg.kind) in marker.args
-        ]
-        if "source" in marker.args:
-            names += self.sources.observations
-        metafunc.parametrize("leg", names, ids=names, indirect=True)
-
-    @pytest.hookimpl(wrapper=True)
-    def pytest_make_collect_report(
-        self, collector: pytest.Collector
-    ) -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
-        """A kind without legs is no check: it is neither counted nor run."""
-        report = yield
-        report.result = [one for one in report.result or [] if self._is_check(one)]
-        return report
-
-    def _is_check(self, node: pytest.Item | pytest.Collector) -> bool:
-        if not isinstance(node, pytest.Item) or leg_of(node) is not None:
-            return True
-        others = self.shard is None or self.shard.index == 0
-        return others and not node.get_closest_marker("legs")
-
-    @pytest.hookimpl(tryfirst=True)
-    def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
-        """Checks of their own come after the legs'."""
-        items.sort(key=own_body)
-        own = self.session.own_checks
-        words = self.sources.keywords() if self.config.option.keyword else {}
-        for item in items:
-            if words:
-                item.extra_keyword_matches |= words.get(leg_of(item) or "", set())
-            if own_body(item):
-                taken = (*(leg.name for leg in self.session.deployment.legs), *own)
-                own[own_name(item)] = segments_of(item, taken)
+        return self.shard is not None and not self.probing.available
 
     # -- probing -------------------------------------------------------------------------
 
@@ -212,22 +175,22 @@ class Checks:
             return (yield)
         names = [name for item in session.items if (name := leg_of(item)) is not None]
         chosen = {own_name(one) for one in session.items if own_body(one)}
-        own = self.session.own_checks
-        self.session.own_checks = {name: own[name] for name in own if name in chosen}
+        own = self.probing.own_checks
+        self.probing.own_checks = {name: own[name] for name in own if name in chosen}
         INTERRUPTS.never()
         checks = self.sources.observations
         legs = [one for one in names if one not in checks]
         try:
             # Sources that named nothing are told of all the same.
-            if legs or (names and not self.session.available):
+            if legs or (names and not self.probing.available):
                 self._measure(legs)
-            self.session.observations |= {one: checks[one] for one in names if one in checks}
-            for seen in self.session.recorded():
+            self.probing.observations |= {one: checks[one] for one in names if one in checks}
+            for seen in self.probing.recorded():
                 self._write_property(seen)
             return (yield)
         finally:
-            if any(seen.after_hold and seen.drops for seen in self.session.recorded()):
-                for seen in self.session.recorded():
+            if any(seen.after_hold and seen.drops for seen in self.probing.recorded()):
+                for seen in self.probing.recorded():
                     self._write_property(seen)  # a reader takes the last one of a name
             if self.lab is not None:
                 self.lab.stop()
@@ -237,20 +200,20 @@ class Checks:
         if not self.config.option.exit_delivered and self.config.option.verbose >= 0:
             progress = progress_for(
                 self.config.get_terminal_writer(),
-                self.session.hold_seconds,
+                self.probing.hold_seconds,
                 terminal=sys.stdout.isatty(),
                 environ=os.environ,
             )
         try:
-            if self.lab is not None and not self.session.interrupted:
+            if self.lab is not None and not self.probing.interrupted:
                 with suppress(KeyboardInterrupt):
                     with INTERRUPTS.raising(1):
                         file = self._lab_started(self.lab)
                     real = load(file, os.environ, now=SystemClock().wall())
-                    self.session.use(sharded(real, self.shard, self.session.vantage))
-            self.shipping.begin(set(names) == {leg.name for leg in self.session.available})
-            self.session.measure(names, progress)
-            self.sources.settle(self.session.observations, ask=not self.session.interrupted)
+                    self.probing.use(sharded(real, self.shard, self.probing.vantage))
+            self.shipping.begin(set(names) == {leg.name for leg in self.probing.available})
+            self.probing.measure(names, progress)
+            self.sources.settle(self.probing.observations, ask=not self.probing.interrupted)
         except (DeploymentError, guard.LoopbackOnlyError) as error:
             raise pytest.UsageError(shown(error)) from None
         except (OSError, MemoryError, RuntimeError) as error:
@@ -274,7 +237,7 @@ class Checks:
     @pytest.fixture
     def leg(self, request: pytest.FixtureRequest) -> Observation:
         """What was seen on the leg that this test judges."""
-        seen = self.session.observations.get(request.param)
+        seen = self.probing.observations.get(request.param)
         if seen is None:
             pytest.fail(f"{request.param}: not probed, the run was interrupted", pytrace=False)
         require_conclusive(seen)
@@ -282,7 +245,7 @@ class Checks:
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_setup(self, item: pytest.Item) -> None:
-        if self.session.interrupted and leg_of(item) is None:
+        if self.probing.interrupted and leg_of(item) is None:
             pytest.skip("not run: the run was told to end")
 
     @pytest.hookimpl(wrapper=True)
@@ -294,9 +257,9 @@ class Checks:
         """
         with INTERRUPTS.raising(1 if leg_of(item) is None else 2):
             done = yield
-        seen = self.session.observations.get(own_name(item)) if own_body(item) else None
+        seen = self.probing.observations.get(own_name(item)) if own_body(item) else None
         if seen is not None and seen.drops:
-            self.session.look_again(seen.leg)
+            self.probing.look_again(seen.leg)
         return done
 
     @pytest.hookimpl(wrapper=True)
@@ -306,7 +269,7 @@ class Checks:
         report = yield
         hush(report)
         name = leg_of(item)
-        seen = self.session.observations.get(name) if name is not None else None
+        seen = self.probing.observations.get(name) if name is not None else None
         if seen is not None:
             # A test lasts as long as its probe did; the phase that ended it carries the time.
             ending = call.when == "call" or (call.when == "setup" and not report.passed)
@@ -320,9 +283,9 @@ class Checks:
     ) -> None:
         if call.when == "teardown" or (call.when == "setup" and report.passed):
             return
-        self.session.clock = clock = self.session.clock or RunClock()
-        seen = observed(item, call, report, clock.now(), self.session.calls + 1)
-        self.session.observations[seen.leg] = seen
+        self.probing.clock = clock = self.probing.clock or RunClock()
+        seen = observed(item, call, report, clock.now(), self.probing.calls + 1)
+        self.probing.observations[seen.leg] = seen
         self._write_property(seen)
 
     # -- the record and the end ------------------------------------------------------------
@@ -330,7 +293,7 @@ class Checks:
     def _write_property(self, seen: Observation) -> None:
         from t3probe.record.facts import leg_property
 
-        many = seen.leg.startswith("envoy-")
+        many = seen.upstream
         (self._junit.add_one_of_many if many else self._junit.add)(*leg_property(seen))
 
     @pytest.hookimpl(wrapper=True, trylast=True)
@@ -339,14 +302,16 @@ class Checks:
     ) -> Generator[None, object, object]:
         INTERRUPTS.never()
         usage = exitstatus == pytest.ExitCode.USAGE_ERROR
-        if not usage and (self.session.probed or self.session.observations):
-            self._conclude(session)
+        if not usage and (self.probing.probed or self.probing.observations):
+            session.exitstatus = self._conclusion.settle(
+                self._junit, INTERRUPTS, int(session.exitstatus)
+            )
         INTERRUPTS.settled()
-        if self._judged is None:
+        if not self._conclusion.reached:
             nothing = session.exitstatus == pytest.ExitCode.NO_TESTS_COLLECTED
             if nothing and self._idle_shard() and self.config.option.exit_delivered:
                 session.exitstatus = 0  # there was nothing to deliver
-            if self.session.interrupted and session.exitstatus in {0, 1, 5}:
+            if self.probing.interrupted and session.exitstatus in {0, 1, 5}:
                 session.exitstatus = EXIT_INTERRUPTED
             if self.own_file and (usage or not (session.testscollected or session.testsfailed)):
                 self._junit.keep_last()
@@ -357,56 +322,7 @@ class Checks:
 
     def pytest_unconfigure(self) -> None:
         INTERRUPTS.over()
-
-    def _conclude(self, session: pytest.Session) -> None:
-        """The verdict, the delivery, and the run's own property."""
-        from t3probe.record.facts import run_property
-        from t3probe.verdict.incident.run import judge_run
-
-        record, seen = self.session.record(), self.session.recorded()
-        self._judged = judge_run(record, seen)
-        self.results.write_verdict(self._judged.to_dict())
-        self.log.put(record, seen)  # a pod that is killed while it delivers has left its record
-        self.shipping.end(record, seen, self._judged)
-        INTERRUPTS.settled()
-        if self.session.interrupted and not record.interrupted:
-            # All is as it was delivered, but told to end before that was over.
-            record = msgspec.structs.replace(record, interrupted=True, complete=False)
-            self._judged = judge_run(record, seen)
-            self.results.write_verdict(self._judged.to_dict())
-            self.log.put(record, seen)  # a reader takes the last one of a run
-            self.shipping.correct(record, seen, self._judged)
-        self._record = record
-        self._junit.add(*run_property(record))
-        if self.session.interrupted and session.exitstatus in {0, 1}:
-            session.exitstatus = EXIT_INTERRUPTED
-        if self.gate and session.exitstatus in {0, 1}:
-            from t3probe.verdict import gate
-
-            session.exitstatus = int(bool(gate.blocked(self._judged.verdict, self.gate)))
-        if self.config.option.exit_delivered and session.exitstatus in {0, 1, 2}:
-            session.exitstatus = int(not self.shipping.delivered)
+        gc.freeze()  # the process ends: looking through all that is left for garbage is for nothing
 
     def pytest_terminal_summary(self, terminalreporter: Any) -> None:
-        write = terminalreporter.write_line
-        if self._record is None:
-            if self.results.problems:
-                write("\n".join(self.results.lines(self.config.option.xmlpath)))
-            return
-        from t3probe.show.summary import render, row
-
-        for style, line in render(self._record, self.session.recorded(), self._judged):
-            write(line, **dict.fromkeys(style.split(), True))
-        if self.gate:
-            from t3probe.verdict import gate
-
-            for sentence in gate.sentences(self._judged.verdict, self.gate, self._judged.gloss):
-                opened = sentence.startswith("open")
-                for line in row("gate", sentence):
-                    write(line, red=not opened, green=opened)
-        for sentence in self.shipping.sentences:
-            for line in row("delivery", sentence, whole=True):
-                write(line)
-        # A path is never broken: it is there to be copied.
-        files = self.results.lines(self.config.option.xmlpath)
-        write("\n" + ("  " if sum(map(len, files)) + 2 <= 80 else "\n").join(files))
+        self._conclusion.tell(terminalreporter.write_line, self.config.option.xmlpath)

@@ -101,7 +101,7 @@ class UpstreamItems:
         return [
             self._item(collector, f"{name}[{leg.name}]", check, leg, wanted)
             for leg in self._session.available
-            if leg.name.startswith("envoy-")
+            if leg.upstream
         ]
 
     def _item(

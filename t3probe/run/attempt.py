@@ -175,7 +175,7 @@ def kept_of(tried: Sequence[Tried]) -> Tried:
     """Of the tries of one attempt the first that worked, else the most telling failure."""
     good = [one for one in tried if one.error is None]
     if good:
-        return min(good, key=_by_address)
+        return good[0] if len(good) == 1 else min(good, key=_by_address)
     worst = max(tried, key=lambda one: _telling(one.error))
     if worst.error is not None and worst.error.unroutable:
         worst.error.tells = False  # this machine could try none of the addresses

@@ -181,7 +181,7 @@ class Book:
 
     def own_doing(self, error: ProbeError, started: float, ended: float) -> bool:
         """Whether nobody answered an attempt while we stood still, or were late all the time."""
-        return _silent(error) and self.footing.stalled(started, ended, silent=True)
+        return _silent(error) and self.footing.stalled(started, ended, started)
 
     def cut_short(self, sent: float, ended: float, conn: int, call: int, strand: Strand) -> None:
         """Note a beat that the run's end cut: no pass and no drop, but no sign of life either."""
@@ -208,6 +208,7 @@ class Book:
         proof = self._evidence(error, conn)
         began = min(began, noticed)
         answered = _told(error)
+        asked = sent if _silent(error) else None
         self.collapsed = self.broken = ""
         self.undecided = True
         self.note_drop(
@@ -232,7 +233,7 @@ class Book:
                 colo=facts.colo,
                 carried=proof.carried,
                 evidence=proof.words,
-                stalled=self.footing.stalled(max(sent, began), noticed, silent=_silent(error)),
+                stalled=self.footing.stalled(max(sent, began), noticed, asked),
                 tcp=error.tcp,
             )
         )

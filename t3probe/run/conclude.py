@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from t3probe.config.types import Leg
+from t3probe.names import UPSTREAM_LEG
 from t3probe.observation import (
     SYMPTOMS,
     AddressTry,
@@ -165,11 +166,11 @@ def labels_of(leg: Leg) -> dict[str, str]:
     if leg.kind in ("walloff", "walled"):
         expected = "public" if leg.kind == "walloff" else "walled"
         return {"path": urlsplit(leg.url or "").path or "/", "expected": expected}
-    if leg.name.startswith("envoy-"):
+    if leg.upstream:
         return {
             "route": leg.route,
             "listen_port": str(leg.listen_port or ""),
-            "backend": leg.backend or leg.name.removeprefix("envoy-"),
+            "backend": leg.backend or leg.name.removeprefix(UPSTREAM_LEG),
         }
     return {}
 

@@ -98,18 +98,21 @@ class Footing:
                 if some and some[0][1] < oldest:
                     some[:] = [one for one in some if one[1] >= oldest]
 
-    def stalled(self, began: float, ended: float, silent: bool = False) -> bool:
+    def stalled(self, began: float, ended: float, asked: float | None = None) -> bool:
         """Whether we stood still at some time in [began, ended] or just before its end, or were
-        throttled for too much of it, or late for too much of one that ended by no answer."""
+        throttled for too much of it. `asked` is when the question was sent that a deadline ended,
+        which may lie before the last good beat: late for too much of its time, we may have caused
+        that."""
         if any(start <= ended and end + _EDGE_SECONDS >= began for start, end in self._all()):
             return True
         now = self._clock.now()
         self._count_throttling(now)
-        began = min(began, ended - self._step)
-        if silent:
+        latest = ended - self._step
+        if asked is not None:
             newest = (self._last, now, max(0.0, now - self._last - self._step))
-            if _share([*self._delays, newest], began, ended) > LATE_SHARE:
+            if _share([*self._delays, newest], min(asked, latest), ended) > LATE_SHARE:
                 return True
+        began = min(began, latest)
         return _share(self._squeezes, began, ended) > THROTTLED_SHARE
 
     def stood_still(self, began: float, ended: float) -> float:

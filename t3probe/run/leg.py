@@ -61,7 +61,7 @@ class LegRun:
         """It called too often, or is under planned downtime: it calls no common beat until it was
         well for a heartbeat."""
         self._joined_at = -math.inf
-        upstream = leg.name.startswith("envoy-")
+        upstream = leg.upstream
         self._joins_all = not upstream and leg.kind not in ("walloff", "walled")
         self._one_shot = leg.kind in ONE_SHOT
         self._line: Line | None = None

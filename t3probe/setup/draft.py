@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
 from t3probe.exchange.terminal import disarmed_json
+from t3probe.names import PUBLIC_LEG, SOURCE_LEG, UPSTREAM_LEG, WALLED_LEG
 from t3probe.setup.answers import Answers, name_of
 
 __all__ = ["ONE_RESOLVER", "Draft", "Entry", "draft", "render"]
@@ -48,10 +49,10 @@ class Entry:
     def leg(self) -> str:
         """The name of the leg that it becomes."""
         start = {
-            "public": "walloff-",
-            "walled": "walled-",
-            "upstream": "envoy-",
-            "upstream_source": "source-",
+            "public": PUBLIC_LEG,
+            "walled": WALLED_LEG,
+            "upstream": UPSTREAM_LEG,
+            "upstream_source": SOURCE_LEG,
         }
         return start.get(self.table, "") + str(self.keys["name"])
 

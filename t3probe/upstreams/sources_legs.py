@@ -22,6 +22,7 @@ from t3probe.config.dialled import far_ends, is_loopback
 from t3probe.config.endpoints import parse_address, parse_url, plain_host
 from t3probe.config.shares import Shares
 from t3probe.config.types import Deployment, Leg, Place
+from t3probe.names import UPSTREAM_LEG, UPSTREAM_SEGMENT, segment_of_upstream
 from t3probe.upstreams.sources import Backend, Hostless, either_weight
 
 if TYPE_CHECKING:
@@ -40,7 +41,7 @@ def leg_name(place: Place, backend: str) -> str:
     """The name of a found upstream's leg."""
     route = _UNSAFE.sub("-", place.route).strip("-.")[:ROUTE_LIMIT] or "route"
     port = f"-{place.listen_port}" if place.listen_port else ""
-    return f"envoy-{route}{port}-{backend}"
+    return f"{UPSTREAM_LEG}{route}{port}-{backend}"
 
 
 def keywords(leg: Leg) -> set[str]:
@@ -60,7 +61,7 @@ def with_found(deployment: Deployment, readings: Iterable[Reading]) -> Deploymen
     listed = {
         _plain(parse_address(leg.address)): leg
         for leg in deployment.legs
-        if leg.name.startswith("envoy-") and leg.address is not None
+        if leg.upstream and leg.address is not None
     }
     found: dict[str, list[tuple[Backend, Reading]]] = {}
     for reading in readings:
@@ -70,6 +71,7 @@ def with_found(deployment: Deployment, readings: Iterable[Reading]) -> Deploymen
     if not found and not new:
         return deployment
     ends = far_ends(deployment.legs)
+    own_segments = frozenset(deployment.own_segments)
     changed: dict[str, Leg] = {}
     for address, several in found.items():
         places = _places(backend.place for backend, _ in several)
@@ -77,12 +79,12 @@ def with_found(deployment: Deployment, readings: Iterable[Reading]) -> Deploymen
         leg = listed.get(_plain(parse_address(address)))
         if leg is not None:
             path = tuple(dict.fromkeys((*leg.path, *shared)))
-            if leg.path[-1] in deployment.own_segments:
+            if leg.path[-1] in own_segments:
                 path = (*dict.fromkeys((*leg.path[:-1], *shared)), leg.path[-1])
             changed[leg.name] = msgspec.structs.replace(leg, places=places, path=path)
             continue
         name = leg_name(places[0], address)
-        own = "upstream-" + name.removeprefix("envoy-")
+        own = segment_of_upstream(name)
         shared.update(dict.fromkeys(shares.of(several[0][0].host)))
         plain = _plain(parse_address(address))
         same = ends.get(plain)
@@ -98,11 +100,12 @@ def with_found(deployment: Deployment, readings: Iterable[Reading]) -> Deploymen
                 route=places[0].route,
                 listen_port=places[0].listen_port,
                 backend=address,
+                upstream=True,
                 places=places,
             )
         )
     new.sort(key=lambda leg: leg.name)
-    made = (leg.path[-1] for leg in new if leg.path[-1].startswith("upstream-"))
+    made = (leg.path[-1] for leg in new if leg.path[-1].startswith(UPSTREAM_SEGMENT))
     return msgspec.structs.replace(
         deployment,
         legs=(*(changed.get(leg.name, leg) for leg in deployment.legs), *new),
@@ -124,7 +127,7 @@ def _hostless(readings: Iterable[Reading]) -> list[Leg]:
             # Two sources, or two clusters whose names are one as a label.
             places = _places((*made[name].places, *places))
             several = [Hostless(places[0], made[name].hostless), *several]
-        own = "upstream-" + name.removeprefix("envoy-")
+        own = segment_of_upstream(name)
         made[name] = Leg(
             name=name,
             kind="tcp",
@@ -133,6 +136,7 @@ def _hostless(readings: Iterable[Reading]) -> list[Leg]:
             route=places[0].route,
             listen_port=places[0].listen_port,
             backend=NO_HOST,
+            upstream=True,
             places=places,
             hostless="; ".join(dict.fromkeys(one.words for one in several)),
         )

@@ -14,6 +14,7 @@ import msgspec
 
 from t3probe.config.downtime import planned
 from t3probe.config.types import Deployment, Leg, UpstreamSource
+from t3probe.names import SOURCE_LEG
 from t3probe.observation import Observation
 from t3probe.timing import Clock, SystemClock
 from t3probe.upstreams.nodes import with_names
@@ -65,7 +66,7 @@ class RunSources:
         deployment = with_found(self.deployment, self._readings)
         warnings = []
         for one in self._readings:
-            name = f"source-{one.source.name}"
+            name = f"{SOURCE_LEG}{one.source.name}"
             if one.skipped or (one.problem and one.source.optional):
                 warnings.append(one.skipped or f"{name}: {one.problem}")
                 continue
@@ -110,7 +111,7 @@ class RunSources:
                 observations[leg.name] = compared(observations[leg.name], leg, before, after, empty)
 
     def _no_second_look(self, source: str, error: SourceError) -> None:
-        name = f"source-{source}"
+        name = f"{SOURCE_LEG}{source}"
         words = f"asked again after the probing, it {error}; no disagreement is claimed"
         seen = self.observations.get(name)
         if seen is not None and not seen.planned:

@@ -27,8 +27,6 @@ __all__ = [
     "Tally",
 ]
 
-_UPSTREAM = "envoy-"
-
 
 class Tally:
     """One leg's counters and histograms. An upstream has none, as in a run."""
@@ -39,7 +37,7 @@ class Tally:
         self.drops = 0
         self.memory: Memory | None = None
         """What is usual for the leg; None for an upstream, as in a run."""
-        self._counts = not leg.name.startswith(_UPSTREAM)
+        self._counts = not leg.upstream
         self._strand: Strand = "fresh" if leg.kind in ONE_SHOT else "held"
         if self._counts:
             for reason in REASONS:

@@ -7,7 +7,7 @@ import tomllib
 import pytest
 from config_helpers import PROVIDERS, RICH, SMALL, read, sentence
 
-from t3probe.config.expand import MADE_LEGS, MADE_SEGMENTS, made_prefix
+from t3probe.names import MADE_LEGS, MADE_SEGMENTS, made_prefix
 
 HTTP = SMALL.replace("ws_echo", "http").replace("wss:", "https:")
 TCP = SMALL.replace("ws_echo", "tcp").replace('url = "wss://app.example/ws"\n', "")
@@ -68,7 +68,7 @@ def test_a_doh_provider_twice_in_two_forms(one: str, other: str) -> None:
     assert f'expected each DoH provider once, found "{other}" twice' in sentence(text)
 
 
-@pytest.mark.parametrize("prefix", ["envoy-", "walloff-", "walled-", "source-"])
+@pytest.mark.parametrize("prefix", MADE_LEGS)
 def test_a_leg_is_not_called_like_one_that_a_table_makes(prefix: str) -> None:
     text = HTTP.replace('name = "cloudflare"', f'name = "{prefix}x"')
     assert f"expected a name that does not begin with {prefix}" in sentence(text)
@@ -76,7 +76,7 @@ def test_a_leg_is_not_called_like_one_that_a_table_makes(prefix: str) -> None:
     read(HTTP.replace('name = "cloudflare"', f'name = "x-{prefix}x"'))
 
 
-@pytest.mark.parametrize("prefix", ["upstream-", "carve-out-", "wall-"])
+@pytest.mark.parametrize("prefix", MADE_SEGMENTS)
 def test_a_segment_is_not_called_like_one_that_a_table_makes(prefix: str) -> None:
     text = SMALL.replace("segments = [", f'segments = ["{prefix}x", ', 1)
     assert f"expected a name that does not begin with {prefix}" in sentence(text)
@@ -89,7 +89,8 @@ def test_every_made_name_begins_with_a_prefix_that_is_refused() -> None:
     ]
     assert len(made) == sum(len(written[table]) for table in ("public", "walled", "upstream"))
     assert all(made_prefix(one, MADE_LEGS) for one in made)
-    assert {made_prefix(one, MADE_SEGMENTS) for one in rich.own_segments} == set(MADE_SEGMENTS)
+    assert all(made_prefix(one, MADE_SEGMENTS) for one in rich.own_segments)
+    assert len(rich.own_segments) >= len(("public", "walled", "upstream"))
 
 
 def test_any_of_one_address() -> None:

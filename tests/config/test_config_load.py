@@ -186,6 +186,7 @@ def test_an_upstream_becomes_a_leg_with_a_segment_of_its_own() -> None:
         path=("host", "upstream-web-1"),
         address="10.0.0.3:8080",
         tcp_ends_at="upstream-web-1",
+        upstream=True,
         route="web",
         listen_port=80,
     )
@@ -223,7 +224,7 @@ def test_a_segment_on_no_path_is_a_warning() -> None:
 
 def test_what_a_leg_of_the_file_may_set_is_what_a_leg_has() -> None:
     generated = {"prefix", "public_prefixes", "route", "listen_port", "backend", "places"}
-    generated.add("hostless")
+    generated |= {"hostless", "upstream"}
     assert {*LegTable.__struct_fields__} == {*Leg.__struct_fields__} - generated
     legs = {"leg", "public", "walled", "upstream", "trust_refusals"}
     whole = {*DeploymentFile.__struct_fields__} - {*legs, "lab"}

@@ -144,7 +144,7 @@ DEPLOYMENT = Deployment(
     file="made-up.toml",
     segments=SEGMENTS,
     legs=tuple(
-        Leg(name=one.leg, kind=one.kind, path=one.path)  # type: ignore[arg-type]
+        Leg(name=one.leg, kind=one.kind, path=one.path, upstream=one.upstream)  # type: ignore[arg-type]
         for one in SEEN
         if not one.after_hold
     ),

@@ -210,13 +210,13 @@ def test_who_is_late_all_the_time_may_have_caused_a_silence(
         footing.look()
     ended = footing._clock.now()
     assert footing.stalls == []
-    assert footing.stalled(0.0, ended, silent=True) == silent
+    assert footing.stalled(0.0, ended, 0.0) == silent
     assert footing.stalled(0.0, ended) == answered
     # What was late before and after does not count.
     for _ in range(20):
         clock.advance(0.1)
         footing.look()
-    assert not footing.stalled(ended + 0.1, ended + 2.0, silent=True)
+    assert not footing.stalled(ended + 0.1, ended + 2.0, ended + 0.1)
     assert LATE_SHARE == 0.25
 
 

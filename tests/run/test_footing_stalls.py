@@ -218,3 +218,14 @@ def test_being_late_excuses_a_silence_and_nothing_that_came_back(
     assert (stand.footing.stalls, book.drops[0].stalled) == ([], silent)
     assert book.own_doing(error, 1.0, 2.5) == silent
     assert book.observation("").outcome == ("inconclusive" if silent else "failed")
+
+
+def test_being_late_counts_for_the_whole_time_of_an_attempt() -> None:
+    """The last good beat may be that of another attempt, answered when this one's time was over
+    but for a moment."""
+    stand = Stand()
+    for _ in range(20):
+        stand.still(0.15)
+    stand.well(0.2)
+    late, well = dropped(stand, 1.7, 3.2, began=3.15), dropped(stand, 3.0, 3.2, began=3.15)
+    assert (late.drops[0].stalled, well.drops[0].stalled) == (True, False)

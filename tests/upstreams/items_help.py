@@ -27,7 +27,8 @@ def observation(name, outcome, planned=""):
 
 def pytest_configure(config):
     config.addinivalue_line("markers", "legs(*kinds): which legs")
-    legs = [Leg(name=name, kind="tcp", path=("net",), route="orders", listen_port=8443)
+    legs = [Leg(name=name, kind="tcp", path=("net",), upstream=True, route="orders",
+                listen_port=8443)
             for name in SEEN]
     legs.append(Leg(name="egress", kind="tcp", path=("net",)))
     found = {name: observation(name, *words) for name, words in SEEN.items() if words}

@@ -38,7 +38,7 @@ def leg(name: str, *addresses: str, **more: Any) -> Leg:
     own = f"upstream-{name}"
     return Leg(
         name=f"envoy-{name}", kind="tcp", path=("net", own), tcp_ends_at=own,
-        route="orders", listen_port=8443, **where, **more,
+        upstream=True, route="orders", listen_port=8443, **where, **more,
     )  # fmt: skip
 
 

@@ -27,7 +27,7 @@ KEY = ("orders", ADDRESS)
 
 def leg(*places: Place, **more: object) -> Leg:
     own = (Place(source="edge", route="orders", listen_port=8443),)
-    values = {"backend": ADDRESS, **more}
+    values = {"upstream": True, "backend": ADDRESS, **more}
     return Leg(
         name="envoy-x", kind="tcp", path=("u",), address=ADDRESS, places=places or own, **values
     )
@@ -155,7 +155,7 @@ def test_what_runs_out_may_be_gone_but_not_what_the_file_names() -> None:
 
 def test_a_leg_that_no_source_names_stays_as_it_is() -> None:
     saw = seen(True)
-    plain = Leg(name="envoy-x", kind="tcp", path=("u",), address=ADDRESS)
+    plain = Leg(name="envoy-x", kind="tcp", path=("u",), address=ADDRESS, upstream=True)
     assert compared(saw, plain, views("healthy"), {}) is saw
 
 

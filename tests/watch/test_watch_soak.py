@@ -26,7 +26,9 @@ TIMES: dict[str, Any] = {
 
 def leg(name: str, kind: Any, *path: str) -> Leg:
     if kind == "tcp":
-        return Leg(name=name, kind=kind, path=path, address="127.0.0.1:9")
+        return Leg(
+            name=name, kind=kind, path=path, address="127.0.0.1:9", upstream=name != "egress"
+        )
     scheme = "ws" if kind == "ws_echo" else "http"
     return Leg(name=name, kind=kind, path=path, url=f"{scheme}://app.example/", pin="127.0.0.1:9")
 

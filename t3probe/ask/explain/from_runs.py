@@ -94,7 +94,7 @@ def run_seen(recording: Recording) -> RunSeen:
     judged = judge_run(run, recording.observations)
     legs = [one for one in recording.observations if not one.after_hold]
     if len(legs) > LEGS_LIMIT:
-        legs = [one for one in legs if one.outcome == "failed" or not one.leg.startswith("envoy-")]
+        legs = [one for one in legs if one.outcome == "failed" or not one.upstream]
     return RunSeen(
         began=start,
         ended=start + run.duration_seconds,

@@ -20,6 +20,7 @@ from t3probe.ask.mcp_server.answers import (
     short,
     source_info,
 )
+from t3probe.names import UPSTREAM_LEG
 from t3probe.observation import WORST_FIRST, Observation, badness, median, of_old, parts_said, some
 from t3probe.record.facts import Recording
 from t3probe.show.summary import headline
@@ -29,7 +30,6 @@ from t3probe.verdict.incident.run import RunVerdict, judge_run
 
 __all__ = ["INCIDENTS", "OfRun", "health_answer", "legs_answer"]
 
-UPSTREAM = "envoy-"
 SOURCE = "source"
 INCIDENTS = 10
 WARNINGS = 5
@@ -80,17 +80,13 @@ class OfRun:
             for one in sorted(seen, key=lambda one: badness(one.outcome))
             if one.kind == SOURCE
         ]
-        rows = [_upstream(one) for one in seen if one.leg.startswith(UPSTREAM)]
+        rows = [_upstream(one) for one in seen if one.upstream]
         return health_answer(source, rows, unreachable_only, found)
 
     def legs(self, source: SourceInfo) -> LegsAnswer:
         """What is known of the other legs."""
         seen = self.recording.observations
-        rows = [
-            _leg(self.recording.run.started_at, one)
-            for one in seen
-            if not one.leg.startswith(UPSTREAM)
-        ]
+        rows = [_leg(self.recording.run.started_at, one) for one in seen if not one.upstream]
         return legs_answer(source, rows, len(seen) - len(rows))
 
     def verdict(self, source: SourceInfo) -> VerdictAnswer:
@@ -221,7 +217,7 @@ def _upstream(seen: Observation) -> UpstreamRow:
         name=short(seen.leg),
         route=short(known.get("route", "")),
         listen_port=short(known.get("listen_port", "")),
-        backend=short(known.get("backend", seen.leg.removeprefix(UPSTREAM))),
+        backend=short(known.get("backend", seen.leg.removeprefix(UPSTREAM_LEG))),
         reachable=seen.connected if takes_part(seen) else None,
         connect_seconds=median(trips) if trips else None,
         outcome=seen.outcome,

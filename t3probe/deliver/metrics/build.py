@@ -20,6 +20,7 @@ from t3probe.config.types import Deployment
 from t3probe.deliver.metrics.carry import BASELINE, Group
 from t3probe.deliver.metrics.sheet import Sheet
 from t3probe.deliver.metrics.table import DISAGREEMENTS, EXPECTED, PHASES, STATES
+from t3probe.names import UPSTREAM_LEG
 from t3probe.observation import REASONS, Observation, RunRecord, median
 from t3probe.verdict.incident.evidence import takes_part
 from t3probe.verdict.incident.run import RunVerdict
@@ -27,7 +28,6 @@ from t3probe.verdict.slow.baseline import judged_trips, moved
 
 __all__ = ["CHECKS_LIMIT", "CHECK_NAME_LIMIT", "check_families", "families", "zeros"]
 
-UPSTREAM = "envoy-"
 SOURCE = "source"
 CHECKS_LIMIT = 1000
 """How many checks of another suite become series: those that failed before those that passed."""
@@ -50,7 +50,7 @@ def families(
     """
     sheet = Sheet()
     for seen in observations:
-        if seen.leg.startswith(UPSTREAM):
+        if seen.upstream:
             _upstream(sheet, seen)
             continue
         if not seen.after_hold and seen.kind != SOURCE:
@@ -72,7 +72,7 @@ def zeros(deployment: Deployment, vantage: str = "") -> Group:
     """
     sheet = Sheet()
     for leg in legs_for(deployment, vantage)[0]:
-        if not leg.name.startswith(UPSTREAM):
+        if not leg.upstream:
             _counts(sheet, leg.name, None)
     sheet.count("t3probe_counts_lost_total", (), 0)
     sheet.count("t3probe_runs_overlapped_total", (), 0)
@@ -168,7 +168,7 @@ def _wall(sheet: Sheet, seen: Observation) -> None:
 
 def _upstream(sheet: Sheet, seen: Observation) -> None:
     known = seen.labels
-    backend = known.get("backend", seen.leg.removeprefix(UPSTREAM))
+    backend = known.get("backend", seen.leg.removeprefix(UPSTREAM_LEG))
     for view in seen.views:
         for kind in DISAGREEMENTS if view.disagreements is not None else ():
             found = float(kind in (view.disagreements or ()))

@@ -44,6 +44,7 @@ from t3probe.exchange.bounds import (
 )
 from t3probe.exchange.client import Answer, Budget, Login, Site, Trouble, exchange
 from t3probe.exchange.json_stream import Into, JsonError, JsonStream, Node, NotJsonError, typed
+from t3probe.names import UPSTREAM_LEG
 from t3probe.text import showable
 
 __all__ = [
@@ -62,7 +63,6 @@ __all__ = [
 ]
 
 UPSTREAM_FAMILIES = "t3probe_backend_"
-UPSTREAM_PREFIX = "envoy-"
 NAMING = frozenset({"leg", "check"})
 """Labels whose value names a leg."""
 
@@ -104,7 +104,7 @@ def split(group: Group) -> tuple[Group, Group]:
             continue
         whole = name.startswith(UPSTREAM_FAMILIES)
         for key, value in family.series.items():
-            upstream = whole or any(k in NAMING and v.startswith(UPSTREAM_PREFIX) for k, v in key)
+            upstream = whole or any(k in NAMING and v.startswith(UPSTREAM_LEG) for k, v in key)
             into = (beside if upstream else main).setdefault(name, Family(family.kind, family.help))
             into.series[key] = value
         if not family.series and not whole:

@@ -23,7 +23,7 @@ def begin_sweep(deployment: Deployment, legs: Sequence[Leg]) -> Sweep | None:
     None when they are few, or where there is no epoll or no process can be started: then they are
     legs like all others.
     """
-    swept = [leg for leg in legs if leg.name.startswith("envoy-") and leg.kind == "tcp"]
+    swept = [leg for leg in legs if leg.upstream and leg.kind == "tcp"]
     if len(swept) < MANY or not hasattr(select, "epoll"):
         return None
     from t3probe.run.sweep.sweep import Sweep

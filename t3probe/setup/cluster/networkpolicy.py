@@ -13,6 +13,7 @@ from typing import Literal
 
 from t3probe.config import Deployment, Leg, legs_for, parse_address, parse_pin, parse_url
 from t3probe.config.endpoints import is_address, plain_host
+from t3probe.names import SOURCE_LEG
 from t3probe.setup.cluster.places import PUBLIC, Block, ClusterError, Peer, Place, Pods, one_address
 
 __all__ = [
@@ -212,7 +213,7 @@ def dials(deployment: Deployment, vantage: str = "") -> list[Dial]:
     )
     at = vantage or deployment.vantage
     sources = (
-        (f"source-{one.name}", one.url)
+        (f"{SOURCE_LEG}{one.name}", one.url)
         for one in deployment.upstream_source
         if not one.vantages or not at or at in one.vantages
     )

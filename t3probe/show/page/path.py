@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from t3probe.names import CARVE_OUT_SEGMENT, UPSTREAM_SEGMENT, WALL_SEGMENT
 from t3probe.observation import worst
 from t3probe.show.page.markup import (
     Child,
@@ -154,9 +155,9 @@ def _rest_head(view: View, columns: Sequence[str]) -> Html:
 
 
 def _rest_name(rest: Sequence[str]) -> str:
-    if all(one.startswith("upstream-") for one in rest):
+    if all(one.startswith(UPSTREAM_SEGMENT) for one in rest):
         return f"{len(rest):,}\u00a0upstream{'s' if len(rest) > 1 else ''}"
-    if all(one.startswith(("carve-out-", "wall-")) for one in rest):
+    if all(one.startswith((CARVE_OUT_SEGMENT, WALL_SEGMENT)) for one in rest):
         return count(len(rest), "path rule")
     return count(len(rest), "other")
 

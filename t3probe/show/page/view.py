@@ -13,7 +13,7 @@ from t3probe.show.page.words import clock, span
 from t3probe.verdict.exact.labels import Label
 from t3probe.verdict.incident.run import Incident, judge_run
 
-__all__ = ["WIDTH", "LegView", "View", "is_upstream"]
+__all__ = ["WIDTH", "LegView", "View"]
 
 WIDTH = 1000
 """Units of the time axis."""
@@ -26,11 +26,6 @@ _STRANDS: dict[Symptom, str] = {
 }
 INCIDENTS_SHOWN = 20
 """The worst ones; a run that fails all the time has thousands."""
-
-
-def is_upstream(seen: Observation) -> bool:
-    """Whether this leg is a probe of one upstream."""
-    return "backend" in seen.labels or (seen.kind == "tcp" and seen.leg.startswith("envoy-"))
 
 
 class LegView:
@@ -85,8 +80,8 @@ class View:
         if len(names) != len(seen):  # two legs of one name, one of them with a number of its own
             names = [one.leg for one in seen]
         every = [LegView(name, one) for name, one in zip(names, seen, strict=True)]
-        self.legs = [one for one in every if not is_upstream(one.seen)]
-        self.upstreams = [one for one in every if is_upstream(one.seen)]
+        self.legs = [one for one in every if not one.seen.upstream]
+        self.upstreams = [one for one in every if one.seen.upstream]
         self.every = every
 
     @property

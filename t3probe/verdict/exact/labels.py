@@ -21,7 +21,7 @@ Label = Literal["exonerated", "convicted", "ambiguous", "masked", "unobserved"]
 Status = Literal["clean", "incomplete", "localised", "ambiguous", "inconsistent"]
 LABELS: tuple[Label, ...] = ("exonerated", "convicted", "ambiguous", "masked", "unobserved")
 
-NAMES_LIMIT = 1_000_000
+NAMES_LIMIT = 100_000
 """How many names all listed minimal sets hold together at most."""
 
 Names = tuple[str, ...]
@@ -53,7 +53,7 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     """The inclusion-minimal explanations, smallest first; `((),)` when nothing failed, none
     with contradictions."""
     minimal_sets_truncated: bool
-    """The list is only the beginning: at most 4096 sets and 1,000,000 names are listed, and
+    """The list is only the beginning: at most 4096 sets and 100,000 names are listed, and
     the search has a fixed number of steps. Nothing smaller than what is listed is missing;
     when not even the smallest size is certain, the list is empty."""
     ambiguous_classes: tuple[Names, ...]
