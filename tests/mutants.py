@@ -42,7 +42,8 @@ ROOMS: dict[str, dict[str, str]] = {
         "verdict/gate.py show/compare/difference.py show/compare/text.py": "gate/test_compare*.py",
     },
     "showing": {
-        "text.py": "showing/test_showing.py",
+        "text/__init__.py": "showing/test_showing.py",
+        "text/words.py": "showing/test_words.py",
         "exchange/terminal.py": "showing/test_terminal.py",
     },
     "run": {

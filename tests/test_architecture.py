@@ -30,7 +30,8 @@ ROOMS = [
 
 PURE = [
     "observation.py",
-    "text.py",
+    "text/__init__.py",
+    "text/words.py",
     "show/summary.py",
     "show/coverage.py",
     "run/conclude.py",

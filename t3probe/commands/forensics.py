@@ -138,7 +138,7 @@ def _asked(
 ) -> tuple[Asked, str, tuple[float, float] | None, float]:
     from t3probe.ask.explain.moment import TimeError, read_moment, read_zone
     from t3probe.ask.forensics.read import Asked
-    from t3probe.timing import utc_text
+    from t3probe.text.words import utc
 
     if arguments.around and (arguments.since or arguments.until):
         raise _Mistake("expected --around or --since and --until, found both; leave one out")
@@ -150,7 +150,7 @@ def _asked(
     def read(text: str, word: str = "", *, future: bool = True) -> Moment:
         when = read_moment(text, now, zone, future=future)
         verb = f"{word} {when.said}, read" if word else f"{when.said} was read"
-        said.append(f"{verb} as {utc_text(int(when.at))}")
+        said.append(f"{verb} as {utc(int(when.at))}")
         if when.note:
             said.append(when.note)
         return when

@@ -98,7 +98,7 @@ def _case(file: str) -> int:
 def _recorded(arguments: argparse.Namespace) -> int:
     from t3probe.record.facts import RecordError
     from t3probe.record.reading import Damage, Source, newest, read_recordings, run_key
-    from t3probe.timing import utc_text
+    from t3probe.text.words import moment
     from t3probe.verdict import gate
 
     damage = Damage()
@@ -114,9 +114,9 @@ def _recorded(arguments: argparse.Namespace) -> int:
                 recording, runs = newest(recordings)
                 answers = [_Answer(recording, arguments)]
                 if runs > 1:
-                    when = utc_text(recording.run.started_at).rstrip("Z").replace("T", " ")
+                    when = moment(recording.run.started_at)
                     what = f"{source.name} holds {runs} runs; this is the newest"
-                    notes.append(f"{what}, of {when} UTC")
+                    notes.append(f"{what}, of {when}")
     except (RecordError, ValueError) as error:
         return say(error)
     if damage.count:

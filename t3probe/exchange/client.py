@@ -23,6 +23,7 @@ from urllib.parse import SplitResult, urlsplit
 from t3probe.exchange.bounds import JSON_PIECE_BYTES, SERVICE_ANSWER_BYTES
 from t3probe.guard import LoopbackOnlyError
 from t3probe.text import keep, keep_login, showable, without_login
+from t3probe.text.words import size
 from t3probe.timing import Clock
 
 __all__ = ["Answer", "Budget", "Login", "Site", "Trouble", "exchange"]
@@ -262,7 +263,7 @@ def _trouble(error: Exception, stage: str, most: int) -> Trouble | None:
         case TimeoutError():
             return Trouble(f"{stage} in time", passing=True)
         case _TooMuchError():
-            return Trouble(f"answers with more than {most // 1024} KiB; it was not read")
+            return Trouble(f"answers with more than {size(most)}; it was not read")
         case ConnectionRefusedError():
             return Trouble("refuses connections", passing=True)
         case ssl.SSLCertVerificationError():

@@ -20,6 +20,7 @@ from t3probe.observation import Reason, Stage, TcpSample
 from t3probe.probes.facts import Collapsed, Echo, Facts, ProbeError, Target
 from t3probe.probes.marks import Marks
 from t3probe.probes.tls import TlsStore
+from t3probe.text.words import span
 from t3probe.timing import RunClock
 
 __all__ = [
@@ -91,7 +92,7 @@ class Probing:
             async with asyncio.timeout(limit):
                 yield
         except TimeoutError as error:
-            raise ProbeError(reason, stage, f"{what} within {limit:g} s") from error
+            raise ProbeError(reason, stage, f"{what} within {span(limit)}") from error
         facts.phases.setdefault(name, round(self.clock.now() - began, 6))
 
 

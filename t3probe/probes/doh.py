@@ -26,6 +26,7 @@ from t3probe.probes.http_client import Answer, HttpClient
 from t3probe.probes.tcpinfo import claim
 from t3probe.probes.tls import refusal
 from t3probe.text import showable
+from t3probe.text.words import size
 
 __all__ = [
     "ANSWERED",
@@ -100,8 +101,8 @@ def read_message(body: bytes, name: str, record_type: str = "A") -> list[str]:
     for garbage, an error code, or an answer to another question.
     """
     if len(body) > DNS_MESSAGE_BYTES:
-        size = f"{DNS_MESSAGE_BYTES >> 10} KiB"
-        raise _wrong(f"with a message of more than {size}, and t3probe reads no more", tells=False)
+        most = size(DNS_MESSAGE_BYTES)
+        raise _wrong(f"with a message of more than {most}, and t3probe reads no more", tells=False)
     try:
         message = dns.message.from_wire(body)
         asked = dns.name.from_text(name)

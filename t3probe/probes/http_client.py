@@ -27,6 +27,7 @@ from t3probe.probes.marks import asking, new_nonce
 from t3probe.probes.redirects import Url, host_of
 from t3probe.probes.tls import ENDED, not_after, spoken, tls_error, unanswered
 from t3probe.text import showable
+from t3probe.text.words import span
 
 __all__ = ["BODY_SHARE", "Answer", "HttpClient", "answer_of", "beyond_us", "no_http"]
 
@@ -311,13 +312,15 @@ class HttpClient:
         status = reader.status if reader is not None else 0
         if error is not None:
             if self._copy is None:
-                what = f"no TCP connection to {self.target} within {limit:g} s"
+                what = f"no TCP connection to {self.target} within {span(limit)}"
                 return ProbeError("connect_timeout", "connect", what)
             if wire is None:
                 return _no_tls(timing.connect_timeout)
             if status:
-                return _heard("rtt_timeout", f"HTTP {status}, and no end of it within {limit:g} s")
-            late = ProbeError("rtt_timeout", "ask", f"no answer within {limit:g} s")
+                return _heard(
+                    "rtt_timeout", f"HTTP {status}, and no end of it within {span(limit)}"
+                )
+            late = ProbeError("rtt_timeout", "ask", f"no answer within {span(limit)}")
             late.heard = reader is not None and reader.begun
             return late
         assert wire is not None
@@ -442,4 +445,4 @@ def no_http(reader: AnswerReader, host: str) -> ProbeError:
 
 
 def _no_tls(limit: float) -> ProbeError:
-    return ProbeError("tls_failed", "ask", f"no TLS within {limit:g} s")
+    return ProbeError("tls_failed", "ask", f"no TLS within {span(limit)}")

@@ -18,6 +18,7 @@ from t3probe.exchange.bounds import (
     HTTP_HEADERS_BYTES,
 )
 from t3probe.exchange.bounds import HTTP_LOOKED_AT_BYTES as BODY_BYTES
+from t3probe.text.words import size
 
 __all__ = [
     "BODY_BYTES",
@@ -147,9 +148,9 @@ class AnswerReader:
             return False
         found = _HEAD_END.search(buffer, max(0, self._scanned - 3))
         self._scanned = len(buffer)
-        size = found.end() if found else len(buffer)
-        if self._head_bytes + size > HTTP_HEADERS_BYTES:
-            self.beyond = f"headers of more than {HTTP_HEADERS_BYTES >> 10} KiB"
+        length = found.end() if found else len(buffer)
+        if self._head_bytes + length > HTTP_HEADERS_BYTES:
+            self.beyond = f"headers of more than {size(HTTP_HEADERS_BYTES)}"
             return False
         if found is None:
             return False
@@ -158,8 +159,8 @@ class AnswerReader:
             self.beyond = f"more than {HTTP_HEADER_LINES:,} header lines"
             return False
         lines = bytes(buffer[: found.start()]).split(b"\n")
-        del buffer[:size]
-        self._head_bytes += size
+        del buffer[:length]
+        self._head_bytes += length
         self._scanned = 0
         start = _STATUS_LINE.match(lines[0])
         if start is None:  # a line so long that its end was not there when it was looked at
@@ -253,7 +254,7 @@ class AnswerReader:
             line = data[at : end if end >= 0 else len(data)]
             if len(line) + self._trailer_bytes > HTTP_CHUNK_LINE_BYTES:
                 what = "trailers" if self._part == "trailer" else "chunk extensions"
-                self.beyond = f"{what} of more than {HTTP_CHUNK_LINE_BYTES >> 10} KiB"
+                self.beyond = f"{what} of more than {size(HTTP_CHUNK_LINE_BYTES)}"
                 return
             if end < 0:
                 if self._part == "end" and line not in {b"\r", b""}:
@@ -276,11 +277,11 @@ class AnswerReader:
             self._trailer_bytes += len(line)
             self.whole = not line
         else:
-            size = _CHUNK_SIZE.fullmatch(line)
-            if size is None:
+            digits = _CHUNK_SIZE.fullmatch(line)
+            if digits is None:
                 self._break("a chunk without a size")
                 return
-            self._left = int(size[1], 16)
+            self._left = int(digits[1], 16)
             self._part = "data" if self._left else "trailer"
 
     def _break(self, flaw: str) -> None:

@@ -30,6 +30,7 @@ from t3probe.probes.marks import asked_apart, asking, nearby, new_nonce, replaye
 from t3probe.probes.redirects import Cookies, Url, leads_on, onward, parse
 from t3probe.probes.sso import hides, is_html, sso_answer, wants
 from t3probe.text import showable
+from t3probe.text.words import span
 
 __all__ = [
     "open_walled",
@@ -128,7 +129,7 @@ class WallLine(Line):
                     answer = await self._ask_kept(client, to.target, cookie)
                     answer.check_busy()
         except TimeoutError as error:
-            raise _neither(answer, f"redirects without an end within {limit:g} s") from error
+            raise _neither(answer, f"redirects without an end within {span(limit)}") from error
         raise _neither(answer, f"redirects without an end, one of them to {showable(to, 60)}")
 
     def ends_before(self, to: Url) -> bool:
@@ -380,7 +381,7 @@ class WalledLine(WallLine):
                 writer.write(request.encode("ascii", "replace"))
                 return await _read_answer(reader, limit * BODY_SHARE)
         except TimeoutError as error:
-            said = f"no answer to {showable(target, 60)} within {limit:g} s"
+            said = f"no answer to {showable(target, 60)} within {span(limit)}"
             raise ProbeError("rtt_timeout", "ask", said, tells=False) from error
         except (OSError, EOFError):
             return None  # refused, or broken off: not served

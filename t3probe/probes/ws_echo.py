@@ -34,6 +34,7 @@ from t3probe.probes.sso import sso_answer, wants
 from t3probe.probes.tcpinfo import claim
 from t3probe.probes.tls import not_after, refusal, tls_error, unanswered
 from t3probe.text import showable
+from t3probe.text.words import count, span
 
 __all__ = [
     "MAX_FRAME_BYTES",
@@ -239,7 +240,7 @@ class WsLine(Line):
             if not made or not made[0].connected_at:
                 if isinstance(error, ConnectionAbortedError):  # asyncio's handshake timeout
                     late = ProbeError(
-                        "tls_failed", "ask", f"no TLS within {timing.connect_timeout:g} s"
+                        "tls_failed", "ask", f"no TLS within {span(timing.connect_timeout)}"
                     )
                     late.tcp = tcpinfo.sample(witness)
                     raise late from error
@@ -390,7 +391,7 @@ class WsLine(Line):
                 await self._ws.send(nonce)
                 frame = await self._echo
         except TimeoutError as error:
-            late = ProbeError("rtt_timeout", "ask", f"no echo within {limit:g} s")
+            late = ProbeError("rtt_timeout", "ask", f"no echo within {span(limit)}")
             late.tcp = self.tcp()
             if self._in_place is not None:
                 # It may have been on its way before we asked: only their kernel's word counts.
@@ -521,10 +522,9 @@ def answers(message: str | bytes, sent: str) -> bool:
 def described(message: str | bytes) -> str:
     """Type, length and the first characters of a foreign message, fit for a record."""
     kind, unit = ("binary", "byte") if isinstance(message, bytes) else ("text", "character")
-    number = f"{len(message)} {unit}{'' if len(message) == 1 else 's'}"
     # Whole, before it is cut: half of a secret is one, too.
     shown = showable(_text(message), 400)[:SHOWN_CHARACTERS]
-    return f"{kind} of {number}" + (f' "{shown}"' if shown else "")
+    return f"{kind} of {count(len(message), unit)}" + (f' "{shown}"' if shown else "")
 
 
 def _text(message: str | bytes) -> str:

@@ -11,7 +11,8 @@ from collections.abc import Callable
 from typing import IO
 from xml.parsers import expat
 
-from t3probe.exchange.bounds import MIB, XML_ATTRIBUTES, XML_LEVELS, XML_NAMES, XML_TAG_BYTES
+from t3probe.exchange.bounds import XML_ATTRIBUTES, XML_LEVELS, XML_NAMES, XML_TAG_BYTES
+from t3probe.text.words import size
 
 __all__ = ["XmlError", "read_elements"]
 
@@ -59,7 +60,7 @@ def read_elements(
             behind = read - max(0, parser.CurrentByteIndex)
             signs = signs + piece.count(b"=") if behind >= len(piece) else 0
             if behind > XML_TAG_BYTES + _PIECE_BYTES:
-                raise XmlError(f"a tag of more than {XML_TAG_BYTES // MIB} MiB")
+                raise XmlError(f"a tag of more than {size(XML_TAG_BYTES)}")
             if signs > XML_ATTRIBUTES:
                 raise XmlError(f"more than {XML_ATTRIBUTES:,} attributes in a tag")
         parser.Parse(b"", True)

@@ -23,6 +23,7 @@ from t3probe.observation import (
     trips,
 )
 from t3probe.probes import ONE_SHOT
+from t3probe.text.words import span
 
 __all__ = [
     "Conclusion",
@@ -103,7 +104,7 @@ def conclude(
         counting_trips = trips(beats)
         middle = median(counting_trips) if counting_trips else 0.0
         if middle > leg.rtt_limit:
-            said = f"median round trip {middle:.3g} s, limit {leg.rtt_limit:g} s"
+            said = f"median round trip {span(middle)}, limit {span(leg.rtt_limit)}"
             return Conclusion("degraded", None, said, True, accepting)
     return Conclusion("passed", None, "", True, accepting)
 

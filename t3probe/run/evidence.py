@@ -23,9 +23,10 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from t3probe.config.types import Leg
-from t3probe.observation import TcpSample, glossed
+from t3probe.observation import TcpSample
 from t3probe.probes.facts import ProbeError
 from t3probe.probes.tcpinfo import UNANSWERED, Claim, claim
+from t3probe.text.words import glossed
 
 __all__ = ["Claim", "Evidence", "claim", "evidence"]
 

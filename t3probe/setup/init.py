@@ -172,9 +172,9 @@ def _loaded(text: str, file: str) -> Deployment:
 
 
 def _tell_about(deployment: Deployment, found: dict[str, Finding], file: str) -> None:
-    from t3probe.observation import glossed
     from t3probe.setup.draft import ONE_RESOLVER
     from t3probe.show.coverage import coverage
+    from t3probe.text.words import glossed
 
     for leg, one in found.items():
         mark = "ok     " if one.works else "warning"

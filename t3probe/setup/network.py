@@ -27,6 +27,7 @@ from t3probe.probes.resolve import ResolveError, Resolver, split_address, target
 from t3probe.run.controller import Run
 from t3probe.setup.machine import Row, fine, untold, wrong
 from t3probe.text import showable
+from t3probe.text.words import span
 
 __all__ = ["TOLERANCE_SECONDS", "ask", "clock", "gateway", "routes"]
 
@@ -202,9 +203,9 @@ def clock(ahead: list[float]) -> Row:
     if len(agree) * 2 <= len(ahead):
         return untold("clock", f"{len(ahead)} servers contradict each other", "timedatectl status")
     if abs(middle) <= TOLERANCE_SECONDS:
-        return fine("clock", f"within {TOLERANCE_SECONDS:g} s of {len(agree)} servers")
+        return fine("clock", f"within {span(TOLERANCE_SECONDS)} of {len(agree)} servers")
     way = "ahead of" if middle > 0 else "behind"
-    words = f"{abs(middle):.0f} s {way} {len(agree)} of {len(ahead)} servers"
+    words = f"{span(round(abs(middle)))} {way} {len(agree)} of {len(ahead)} servers"
     return wrong("clock", words, "timedatectl set-ntp true; or start the NTP service")
 
 

@@ -14,12 +14,13 @@ import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from t3probe.exchange.terminal import disarmed
-from t3probe.observation import Observation, glossed, sentence
+from t3probe.observation import Observation, sentence
 from t3probe.show.compare.difference import Comparison
 from t3probe.show.compare.text import decision
 from t3probe.show.compare.text import headline as compared
 from t3probe.show.summary import headline
 from t3probe.text import cut, plain
+from t3probe.text.words import glossed
 from t3probe.verdict.incident.run import RunVerdict
 
 __all__ = ["append", "command", "of_comparison", "of_run"]

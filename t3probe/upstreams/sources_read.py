@@ -16,13 +16,13 @@ from dataclasses import dataclass
 from t3probe.config.login import login_of
 from t3probe.config.types import UpstreamSource
 from t3probe.exchange.bounds import (
-    MIB,
     SOURCE_BYTES,
     SOURCE_SECONDS,
     SOURCES_KEPT_BYTES,
     SOURCES_RECEIVED_BYTES,
 )
 from t3probe.exchange.client import Budget, Site, Trouble, exchange
+from t3probe.text.words import size
 from t3probe.timing import Clock
 from t3probe.upstreams import envoy, nodes
 from t3probe.upstreams.envoy_hosts import Host
@@ -142,7 +142,7 @@ class _Together:
             what = "sent" if much else "name what needs"
             raise SourceError(
                 f"was not read to its end: all sources of the run together {what} more than "
-                f"{most // MIB} MiB, which is the most; let each vantage read a part of them"
+                f"{size(most)}, which is the most; let each vantage read a part of them"
             )
 
 

@@ -15,6 +15,7 @@ import msgspec
 from t3probe.config.downtime import planned
 from t3probe.config.types import Deployment, Leg, UpstreamSource
 from t3probe.observation import Observation
+from t3probe.text.words import count
 from t3probe.timing import Clock, SystemClock
 from t3probe.upstreams.nodes import with_names
 
@@ -139,16 +140,16 @@ def _observed(name: str, reading: Reading, planned_as: str) -> Observation:
             planned=planned_as,
         )
     number = len({one.address for one in found.backends})
-    count = f"{number} upstream{'' if number == 1 else 's'}"
+    said = count(number, "upstream")
     empty = len({one.place.route for one in found.hostless})
     if empty:
-        count += f", and {empty} cluster{'' if empty == 1 else 's'} without a host"
+        said += f", and {count(empty, 'cluster')} without a host"
     return Observation(
         leg=name,
         kind="source",
         path=(),
         outcome="degraded" if found.warnings else "passed",
-        detail="; ".join((count, *found.warnings)),
+        detail="; ".join((said, *found.warnings)),
         level="ask",
         ended=reading.seconds,
         evidence=(*found.notes, *found.warnings),

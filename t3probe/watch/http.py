@@ -23,6 +23,7 @@ from t3probe.exchange.bounds import (
 )
 from t3probe.exchange.room import Room
 from t3probe.text import plain
+from t3probe.text.words import span
 from t3probe.timing import Clock
 from t3probe.watch.snapshot import CONTENT_TYPE, Snapshot
 
@@ -224,8 +225,11 @@ class Health:
         sign, now = self._sign, self._clock.monotonic()
         still, silent = now - sign.turned, now - sign.beat
         if still > LOOP_LIMIT_SECONDS:
-            return False, f"the probing loop has stood still for {still:.1f} s"
+            return False, f"the probing loop has stood still for {span(still)}"
         if silent > sign.limit:
-            return False, f"no leg has beaten for {silent:.1f} s, at most {sign.limit:g} s expected"
+            return (
+                False,
+                f"no leg has beaten for {span(silent)}, at most {span(sign.limit)} expected",
+            )
         last = f"; {sign.oldest} waits longest" if sign.oldest else ""
-        return True, f"the loop turns, the newest beat is {max(0.0, silent):.1f} s old{last}"
+        return True, f"the loop turns, the newest beat is {span(max(0.0, silent))} old{last}"

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Any, TextIO
 
 from t3probe.exchange.terminal import Terminal, json_text
-from t3probe.timing import utc_text
+from t3probe.text.words import utc
 
 __all__ = ["Log"]
 
@@ -33,7 +33,7 @@ class Log:
 
     def say(self, event: str, at: float | None = None, **facts: Any) -> None:
         """Say that something happened, `at` in Unix seconds. Never waits."""
-        stamp = utc_text(self._wall() if at is None else at)
+        stamp = utc(self._wall() if at is None else at)
         line = {"time": stamp, "event": event, **facts}
         try:
             if self._lost:

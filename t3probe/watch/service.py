@@ -16,11 +16,12 @@ from t3probe import verdict
 from t3probe.config import DeploymentError, legs_for
 from t3probe.config.types import Deployment, Leg
 from t3probe.deliver.metrics.sheet import Sheet
-from t3probe.observation import RECORD_VERSION, Drop, Observation, RunRecord, some
+from t3probe.observation import RECORD_VERSION, Drop, Observation, RunRecord
 from t3probe.probes import ONE_SHOT, preload
 from t3probe.probes.tls import small_buffers
 from t3probe.run.conclude import settled
-from t3probe.timing import RunClock, next_beat, utc_text
+from t3probe.text.words import some, utc
+from t3probe.timing import RunClock, next_beat
 from t3probe.verdict.incident.run import RunVerdict, judge_run
 from t3probe.watch.held import Held
 from t3probe.watch.http import Health, beat_limit
@@ -309,7 +310,7 @@ class Watch:
             self.clock.wall_at(drop.noticed),
             **drop_facts(pending, drop),
             **{
-                name: None if at is None else utc_text(self.clock.wall_at(at))
+                name: None if at is None else utc(self.clock.wall_at(at))
                 for name, at in times.items()
             },
             verdict=verdict_facts(incident),

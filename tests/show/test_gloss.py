@@ -27,7 +27,7 @@ from t3probe.commands.mcp import _sources
 from t3probe.commands.mcp import add as add_mcp
 from t3probe.config import load
 from t3probe.deliver.metrics.carry import Family
-from t3probe.observation import RECORD_VERSION, Beat, Drop, Observation, RunRecord, glossed
+from t3probe.observation import RECORD_VERSION, Beat, Drop, Observation, RunRecord
 from t3probe.record.facts import Recording
 from t3probe.record.line import record_line
 from t3probe.setup.init import _tell_about
@@ -37,6 +37,7 @@ from t3probe.show.markdown import run_markdown
 from t3probe.show.page.history import History
 from t3probe.show.page.page import render_page
 from t3probe.show.summary import render
+from t3probe.text.words import glossed
 from t3probe.verdict.gate import sentences as gate_sentences
 from t3probe.verdict.incident.run import judge_run
 from t3probe.verdict.repeated.repetition import from_runs

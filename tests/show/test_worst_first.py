@@ -13,16 +13,7 @@ from hypothesis import strategies as st
 
 from t3probe.ask.mcp_server.answers import fitted
 from t3probe.ask.mcp_server.of_run import OfRun
-from t3probe.observation import (
-    WORST_FIRST,
-    Beat,
-    Drop,
-    Observation,
-    RunRecord,
-    badness,
-    some,
-    worst,
-)
+from t3probe.observation import WORST_FIRST, Beat, Drop, Observation, RunRecord, badness, worst
 from t3probe.record.facts import Recording
 from t3probe.show.compare.difference import compare
 from t3probe.show.compare.text import to_lines, to_markdown
@@ -31,6 +22,7 @@ from t3probe.show.page.history import History
 from t3probe.show.page.page import render_page
 from t3probe.show.progress import lines
 from t3probe.show.summary import render
+from t3probe.text.words import some
 from t3probe.timing import RunClock
 from t3probe.verdict.incident.run import judge_run
 

@@ -151,7 +151,7 @@ class _Gathered:
         from t3probe.ask.explain.from_runs import Nearby
         from t3probe.observation import of_old, parts_said
         from t3probe.record.facts import RecordError
-        from t3probe.timing import utc_text
+        from t3probe.text.words import count, moment, span
 
         nearby = Nearby(began, ended)
         try:
@@ -166,8 +166,8 @@ class _Gathered:
             self.notes.append(f"{len(nearby.notes) - 5} more files cannot be read")
         if nearby.left_out and self.runs:
             self.notes.append(
-                f"{nearby.left_out} of {nearby.count} runs lie more than {REACH_SECONDS / 60:.0f} "
-                "minutes from that window; of these only the time was looked at"
+                f"{nearby.left_out} of {nearby.count} runs lie more than {span(REACH_SECONDS)} "
+                "from that window; of these only the time was looked at"
             )
         parts = nearby.parts()
         said = parts_said(parts), of_old(*(one.version for one in parts))
@@ -175,10 +175,10 @@ class _Gathered:
         if nearby.first is None:
             self.notes.append("no run was found there")
         elif not self.runs and 0 <= nearby.first <= nearby.last < LATEST:
-            first, last = utc_text(nearby.first)[:19], utc_text(nearby.last)[:19]
-            what = "one run" if nearby.count == 1 else f"{nearby.count} runs"
-            span = first if nearby.count == 1 else f"{first} to {last}"
-            self.notes.append(f"what is there is of another time: {what}, {span} UTC")
+            first, last = moment(nearby.first), moment(nearby.last)
+            what = count(nearby.count, "run") + f", {first}"
+            what += f" to {last}" if nearby.count > 1 else ""
+            self.notes.append(f"what is there is of another time: {what}")
 
     def _measured(
         self, asked: Asked, question: Question, deployment: Deployment | None,

@@ -17,7 +17,7 @@ from zoneinfo import ZoneInfo
 from t3probe.ask.explain.days import Day, TimeError, read_day
 from t3probe.exchange.bounds import MOMENT_CHARACTERS
 
-__all__ = ["Moment", "TimeError", "ago_text", "read_moment", "read_zone"]
+__all__ = ["Moment", "TimeError", "read_moment", "read_zone"]
 
 SKEW_SECONDS = 60
 """How far in the future a time may lie before one without a year or a day is an earlier one."""
@@ -395,16 +395,3 @@ class _Reading:
 def _seconds(naive: datetime, zone: tzinfo | None) -> float:
     """Unix seconds of a wall time, in this machine's zone when that is None."""
     return float((naive.replace(tzinfo=zone) if zone is not None else naive).timestamp() // 1)
-
-
-def ago_text(seconds: float) -> str:
-    """How long ago, in words: `40 s ago`, `12 min ago`, `2 h 10 min ago`, `3 days ago`."""
-    if seconds < 120:
-        return f"{max(0, seconds):.0f} s ago"
-    minutes = round(seconds / 60)
-    if minutes < 60:
-        return f"{minutes} min ago"
-    if minutes < 48 * 60:
-        hours, rest = divmod(minutes, 60)
-        return f"{hours} h {rest} min ago" if rest else f"{hours} h ago"
-    return f"{round(minutes / 1440)} days ago"

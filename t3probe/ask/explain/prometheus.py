@@ -17,7 +17,7 @@ from urllib.parse import urlencode
 
 import msgspec
 
-from t3probe.exchange.bounds import MIB, PROMETHEUS_BYTES, PROMETHEUS_KEPT_BYTES, PROMETHEUS_SECONDS
+from t3probe.exchange.bounds import PROMETHEUS_BYTES, PROMETHEUS_KEPT_BYTES, PROMETHEUS_SECONDS
 from t3probe.exchange.client import Budget, Login, Site, Trouble, exchange
 from t3probe.exchange.json_stream import (
     Into,
@@ -29,6 +29,7 @@ from t3probe.exchange.json_stream import (
     typed,
 )
 from t3probe.text import showable
+from t3probe.text.words import size
 from t3probe.timing import Clock
 
 __all__ = ["Prometheus", "PrometheusError", "Samples", "Series", "quoted"]
@@ -168,7 +169,7 @@ class _Answer:
         self._kept += sum(_LABEL_BYTES + len(k) + len(v) for k, v in found.metric.items())
         if self._kept > PROMETHEUS_KEPT_BYTES:
             raise TooMuchError(
-                f"series that need more than {PROMETHEUS_KEPT_BYTES // MIB} MiB, which is the most "
+                f"series that need more than {size(PROMETHEUS_KEPT_BYTES)}, which is the most "
                 "that is kept"
             )
         self.series.append(Series(found.metric, samples))

@@ -15,7 +15,7 @@ import msgspec
 
 from t3probe.observation import Symptom
 from t3probe.text import cut, plain, showable
-from t3probe.timing import utc_text
+from t3probe.text.words import ago, span, utc
 from t3probe.verdict.incident.evidence import How
 
 __all__ = [
@@ -280,29 +280,22 @@ def source_info(
             warning="stale: nobody knows how old this is, so it may not be true any more", **more,
         )  # fmt: skip
     age = round(now - ended_at, 3)
-    when = utc_text(ended_at)
+    when = utc(ended_at)
     warning = ""
     if age > STALE_SECONDS:
         warning = (
-            f"stale: the newest run ended {_span(age)} ago, at {when}, and what it saw may not be "
+            f"stale: the newest run ended {ago(age)}, at {when}, and what it saw may not be "
             "true any more; see whether the checks still run"
         )
     elif age < -AHEAD_SECONDS:
         warning = (
-            f"the newest run ended at {when}, which this machine's clock says is {_span(-age)} "
+            f"the newest run ended at {when}, which this machine's clock says is {span(-age)} "
             "ahead; one of the two clocks is wrong"
         )
     return SourceInfo(
         kind=kind, name=short(name), run_ended_at=round(ended_at, 3), run_ended_utc=when,
         age_seconds=age, stale=age > STALE_SECONDS, warning=warning, **more,
     )  # fmt: skip
-
-
-def _span(seconds: float) -> str:
-    for unit, word in ((86_400, "days"), (3_600, "hours"), (60, "minutes")):
-        if seconds >= 2 * unit:
-            return f"{seconds / unit:.0f} {word}"
-    return f"{seconds:.0f} seconds"
 
 
 ANSWER_BYTES = 64 << 10

@@ -9,6 +9,7 @@ from t3probe.ask.mcp_server.of_group import OfGroup
 from t3probe.deliver.sinks.gateway import Gateway, Groups, Head, NotMetricsError, raise_for
 from t3probe.exchange.bounds import GATEWAY_METRICS_BYTES, MCP_GATEWAY_SECONDS
 from t3probe.exchange.client import Budget, Site, Trouble, exchange
+from t3probe.text.words import some
 
 __all__ = ["MCP_GATEWAY_SECONDS", "read_gateway"]
 
@@ -41,7 +42,7 @@ def read_gateway(gateway: Gateway, budget: Budget, gloss: Mapping[str, str]) -> 
     if not own and not upstreams:
         raise NothingToTellError(
             f"nothing recorded: the gateway at {site.name} has no group {_words(gateway.key)}; "
-            + (f"it has {_several(others)}: start with one of those" if others else
+            + (f"it has {'; '.join(some(others, NAMED))}: start with one of those" if others else
                "run the checks with --push first, or name another --job or --vantage")
         )  # fmt: skip
     return OfGroup(
@@ -84,8 +85,3 @@ def _shards(heads: list[Head], gateway: Gateway) -> tuple[str, ...]:
 
 def _words(labels: Mapping[str, str]) -> str:
     return ", ".join(f"{short(name, 40)}={short(value, 60)}" for name, value in labels.items())
-
-
-def _several(names: list[str]) -> str:
-    more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
-    return "; ".join(names[:NAMED]) + more

@@ -21,8 +21,7 @@ from t3probe.ask.mcp_server.answers import (
 from t3probe.ask.mcp_server.of_run import health_answer, legs_answer
 from t3probe.deliver.metrics.carry import RUN_TIMESTAMP, Family, Group, Histogram, Labels
 from t3probe.deliver.metrics.table import STATES
-from t3probe.observation import glossed, some
-from t3probe.timing import utc_text
+from t3probe.text.words import glossed, listed, utc
 
 __all__ = ["OfGroup"]
 
@@ -156,7 +155,7 @@ class OfGroup:
                     accepting=None if leg not in accepting else accepting[leg] >= 1,
                     planned="planned downtime" if planned.get(leg, 0.0) >= 1 else "",
                     usual_seconds=usual.get(leg),
-                    last_drop_utc=utc_text(dropped) if 0 <= dropped < LATEST else "",
+                    last_drop_utc=utc(dropped) if 0 <= dropped < LATEST else "",
                     drops_ever=ever.get(leg, {}),
                 )
             )
@@ -182,7 +181,7 @@ class OfGroup:
         rows = self.legs(source).legs
         untold = [one.name for one in rows if one.outcome == "inconclusive" and not one.planned]
         if status == "clean" and untold:
-            names = ", ".join(some(untold, NAMED))
+            names = listed(untold)
             sentence = f"nothing is convicted, but {names} could not tell"
         return VerdictAnswer(source=source, sentence=sentence, status=status, probability=likely,
                              **states)  # fmt: skip
@@ -194,10 +193,9 @@ def _said(states: Mapping[str, tuple[str, ...]], gloss: Mapping[str, str]) -> tu
         return "unknown", "the gateway knows no segment: nothing is told about any of them"
     if convicted:
         be = "is" if len(convicted) == 1 else "are"
-        names = ", ".join(glossed(convicted[:5], gloss))
-        more = f" and {len(convicted) - 5} more" if len(convicted) > 5 else ""
+        names = listed(glossed(convicted, gloss))
         also = ", and more may be" if ambiguous else ""
-        return "ambiguous" if ambiguous else "localised", f"{names}{more} {be} broken{also}"
+        return "ambiguous" if ambiguous else "localised", f"{names} {be} broken{also}"
     if ambiguous:
         return "ambiguous", "something is broken, and these legs cannot tell which"
     if states["unobserved"] or states["masked"]:
@@ -206,9 +204,8 @@ def _said(states: Mapping[str, tuple[str, ...]], gloss: Mapping[str, str]) -> tu
 
 
 def _shards(names: tuple[str, ...]) -> str:
-    more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
     word = "shard" if len(names) == 1 else "shards"
-    return f"{word} {', '.join(short(one, 20) for one in names[:NAMED])}{more}"
+    return f"{word} {listed(short(one, 20) for one in names)}"
 
 
 def _place(labels: _Labels) -> tuple[str, str, str]:

@@ -20,10 +20,10 @@ from t3probe.ask.mcp_server.answers import (
     short,
     source_info,
 )
-from t3probe.observation import WORST_FIRST, Observation, badness, median, of_old, parts_said, some
+from t3probe.observation import WORST_FIRST, Observation, badness, median, of_old, parts_said
 from t3probe.record.facts import Recording
 from t3probe.show.summary import headline
-from t3probe.timing import utc_text
+from t3probe.text.words import listed, some, utc
 from t3probe.verdict.incident.evidence import takes_part
 from t3probe.verdict.incident.run import RunVerdict, judge_run
 
@@ -175,7 +175,7 @@ def legs_answer(source: SourceInfo, rows: Sequence[LegRow], upstreams: int) -> L
     said = ", ".join(f"{number} {word}" for word, number in known.items())
     refusing = [one.name for one in rows if one.connected and one.accepting is False]
     if refusing:
-        names = ", ".join(refusing[:5]) + (f" and {len(refusing) - 5} more" if refusing[5:] else "")
+        names = listed(refusing)
         said += f"; {names} {'keeps' if len(refusing) == 1 else 'keep'} what is open and "
         said += f"{'accepts' if len(refusing) == 1 else 'accept'} nothing new"
     return LegsAnswer(
@@ -268,4 +268,4 @@ def _unique(names: Iterable[str]) -> tuple[str, ...]:
 
 
 def _utc(unix_seconds: float) -> str:
-    return utc_text(unix_seconds) if 0 <= unix_seconds < LATEST else ""
+    return utc(unix_seconds) if 0 <= unix_seconds < LATEST else ""

@@ -30,6 +30,7 @@ from t3probe.ask.mcp_server.runs import Runs
 from t3probe.deliver.sinks.gateway import Gateway
 from t3probe.exchange.client import Budget
 from t3probe.text import cut, plain
+from t3probe.text.words import span
 from t3probe.timing import Clock
 
 __all__ = ["TOOLS", "Sources", "Tool", "ToolError", "Toolbox", "input_schema", "output_schema"]
@@ -192,7 +193,7 @@ class Toolbox:
                 return await self._threaded(lambda: self._answer(tool, asked))
         except TimeoutError as error:
             raise ToolError(
-                f"{tool.name}: no answer within {self._call_seconds:g} s; ask again in a while"
+                f"{tool.name}: no answer within {span(self._call_seconds)}; ask again in a while"
             ) from error
 
     async def _threaded(self, work: Callable[[], dict[str, Any]]) -> dict[str, Any]:

@@ -40,11 +40,11 @@ from t3probe.exchange.bounds import (
     GATEWAY_EXCHANGE_SECONDS,
     GATEWAY_KEPT_BYTES,
     GATEWAY_METRICS_BYTES,
-    MIB,
 )
 from t3probe.exchange.client import Answer, Budget, Login, Site, Trouble, exchange
 from t3probe.exchange.json_stream import Into, JsonError, JsonStream, Node, NotJsonError, typed
 from t3probe.text import showable
+from t3probe.text.words import size as size_text
 
 __all__ = [
     "Gateway",
@@ -236,7 +236,7 @@ class Groups:
         self._kept += size
         if self._kept > GATEWAY_KEPT_BYTES:
             raise NotMetricsError(
-                f"groups of this job that need more than {GATEWAY_KEPT_BYTES // MIB} MiB, which is "
+                f"groups of this job that need more than {size_text(GATEWAY_KEPT_BYTES)}, which is "
                 "the most; delete those that nobody writes any more"
             )
 

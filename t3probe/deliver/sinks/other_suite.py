@@ -21,6 +21,7 @@ from t3probe.record.facts import RecordError
 from t3probe.record.reading import Source
 from t3probe.record.xml import read_elements
 from t3probe.text import plain
+from t3probe.text.words import count, listed
 
 __all__ = ["Check", "Suite", "read_suite"]
 
@@ -69,15 +70,15 @@ class Suite(NamedTuple):
         if failed + passed > CHECKS_LIMIT:
             lost = max(0, failed - CHECKS_LIMIT)
             good = failed + passed - CHECKS_LIMIT - lost
-            what = f"{good:,} that passed" if good else ""
-            what += " and " if good and lost else ""
-            what += f"{lost:,} that failed" if lost else ""
+            what = listed(
+                f"{many:,} that {how}" for many, how in ((good, "passed"), (lost, "failed")) if many
+            )
             out.append(
                 f"of {failed + passed:,} tests {CHECKS_LIMIT:,} are pushed, those that failed "
                 f"first; {what} were left out"
             )
         if idle := len(self.checks) - failed - passed:
-            out.append(f"{idle:,} {'test' if idle == 1 else 'tests'} did not run")
+            out.append(f"{count(idle, 'test')} did not run")
         return out
 
 

@@ -21,6 +21,7 @@ from t3probe.deliver.metrics import BY_NAME, carry, rendered
 from t3probe.deliver.sinks import Batch, Deliver, Report
 from t3probe.exchange.bounds import TEXTFILE_BYTES, TEXTFILE_SECONDS
 from t3probe.exchange.files import TooLargeError, clear, read_regular, write_whole
+from t3probe.text.words import span
 
 __all__ = ["sink"]
 
@@ -77,7 +78,7 @@ class _Textfile:
             raise broken[0]
         if done:
             return done[0]
-        return self._failed(f"took longer than {seconds:.3g} s to write", batch, late=True)
+        return self._failed(f"took longer than {span(seconds)} to write", batch, late=True)
 
     def _failed(self, problem: str, batch: Batch, *, late: bool = False) -> Report:
         what = "the counts of this run are not in it"

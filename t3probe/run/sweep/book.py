@@ -16,6 +16,7 @@ from t3probe.run.book import Book
 from t3probe.run.engine import Engine
 from t3probe.run.footing import Footing
 from t3probe.run.sweep import wire as wire
+from t3probe.text.words import span
 
 __all__ = ["Said", "Swept", "observed"]
 
@@ -224,6 +225,6 @@ class _Writer:
 
     def _error(self, problem: int, target: Target) -> ProbeError:
         if problem == wire.NO_ANSWER:
-            words = f"no TCP connection to {target} within {self._limit:g} s"
+            words = f"no TCP connection to {target} within {span(self._limit)}"
             return ProbeError("connect_timeout", "connect", words)
         return connect_error(OSError(problem, os.strerror(problem)), target)

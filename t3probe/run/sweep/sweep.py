@@ -32,6 +32,7 @@ from t3probe.probes.resolve import split_address
 from t3probe.probes.tcp import MAX_CONNECT_SECONDS
 from t3probe.run.footing import stall_threshold
 from t3probe.run.sweep import wire as wire
+from t3probe.text.words import span
 
 if TYPE_CHECKING:
     from t3probe.run.controller import Run
@@ -183,7 +184,7 @@ class Sweep:
             )
             if run.clock.now() - self._heard >= SILENT_SECONDS and not self._read(out):
                 # Had we stood still ourselves, there were bytes to read.
-                self.problem = f"the sweep's process hung: silent for {SILENT_SECONDS:g} s"
+                self.problem = f"the sweep's process hung: silent for {span(SILENT_SECONDS)}"
                 return
 
     async def _end(self, run: Run, out: int) -> None:

@@ -21,6 +21,7 @@ import msgspec
 
 from t3probe.observation import Observation, median, of_old
 from t3probe.record.facts import Recording
+from t3probe.text.words import listed
 from t3probe.verdict.gate import label_of
 from t3probe.verdict.incident.run import RunVerdict, judge_run
 
@@ -246,6 +247,4 @@ def _warnings(before: Recording, after: Recording) -> Iterable[str]:
     here, there = ({one.leg for one in run.observations} for run in (before, after))
     for which, gone in (("before", here - there), ("after", there - here)):
         if gone:
-            names = sorted(gone)
-            more = f" and {len(names) - 5} more" if len(names) > 5 else ""
-            yield f"only the run {which} has {', '.join(names[:5])}{more}"
+            yield f"only the run {which} has {listed(sorted(gone))}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from t3probe.observation import badness, glossed, worst
+from t3probe.observation import badness, worst
 from t3probe.show.compare.difference import (
     FLOOR_SECONDS,
     Comparison,
@@ -14,6 +14,7 @@ from t3probe.show.compare.difference import (
 )
 from t3probe.show.markdown import cell, table
 from t3probe.text import WIDTH, cut, distinct, fold, plain
+from t3probe.text.words import LABEL_WORDS, change, glossed, span
 
 __all__ = ["decision", "headline", "to_lines", "to_markdown"]
 
@@ -92,7 +93,8 @@ def _lines(found: Comparison) -> Iterator[str]:
     yield f"{'segment':<{width}}  {'before':<12}after"
     names = distinct((one.segment for one in found.segments), width)
     for one in found.segments:
-        yield f"{names[one.segment]:<{width}}  {one.before:<12}{one.after:<12}{_mark(one)}".rstrip()
+        labels = f"{_word(one.before):<12}{_word(one.after):<12}"
+        yield f"{names[one.segment]:<{width}}  {labels}{_mark(one)}".rstrip()
     changed = [one for one in found.legs if _told(one)]
     if changed:
         yield ""
@@ -121,7 +123,7 @@ def to_markdown(found: Comparison) -> Iterator[str]:
     yield ""
     yield from table(
         ("segment", "before", "after", ""),
-        [(one.segment, one.before, one.after, _mark(one)) for one in found.segments],
+        [(one.segment, _word(one.before), _word(one.after), _mark(one)) for one in found.segments],
     )
     changed = [one for one in found.legs if _told(one)]
     if changed:
@@ -134,6 +136,10 @@ def to_markdown(found: Comparison) -> Iterator[str]:
     for warning in found.warnings:
         yield ""
         yield f"Warning: {cell(warning)}"
+
+
+def _word(label: str) -> str:
+    return LABEL_WORDS.get(label, label)
 
 
 def _mark(one: SegmentChange) -> str:
@@ -169,8 +175,7 @@ def _paces(leg: LegChange) -> Iterator[str]:
 
 
 def _pace(pace: Pace) -> str:
-    change = f"{pace.difference_seconds * 1000:+.1f} ms"
     return (
-        f"{pace.what} {pace.before_seconds * 1000:.1f} -> {pace.after_seconds * 1000:.1f} ms "
-        f"({change}, {_SIGNS[pace.exceeds_noise]})"
+        f"{pace.what} {span(pace.before_seconds)} -> {span(pace.after_seconds)} "
+        f"({change(pace.difference_seconds)}, {_SIGNS[pace.exceeds_noise]})"
     )

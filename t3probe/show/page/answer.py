@@ -5,12 +5,11 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Iterator, Sequence
 
-from t3probe.observation import glossed
 from t3probe.show.page.history import BAD, History, RunPoint
 from t3probe.show.page.markup import Child, Html, icon, tag
 from t3probe.show.page.view import View
-from t3probe.show.page.words import count, listed, moment, span
 from t3probe.show.summary import headline
+from t3probe.text.words import count, glossed, listed, moment, span
 from t3probe.verdict.incident.run import Incident
 
 __all__ = ["answer", "onset", "title"]

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from t3probe.observation import SYMPTOMS, Drop, glossed, worst
+from t3probe.observation import SYMPTOMS, Drop, worst
 from t3probe.show.page.answer import onset
-from t3probe.show.page.markup import Child, Html, details, label, section, tag
+from t3probe.show.page.markup import LABEL_MEANS, Child, Html, details, label, section, tag
 from t3probe.show.page.view import LegView, View
-from t3probe.show.page.words import LABEL_MEANS, listed, span
+from t3probe.text.words import glossed, listed, span
 from t3probe.verdict.exact.labels import Verdict
 from t3probe.verdict.incident.run import Incident
 

@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator, Sequence
 
 from t3probe.deliver.metrics.table import PHASES
-from t3probe.observation import some, worst
+from t3probe.observation import worst
 from t3probe.show.page.markup import (
     Cell,
     Child,
@@ -20,7 +20,7 @@ from t3probe.show.page.markup import (
     tag,
 )
 from t3probe.show.page.view import LegView, View
-from t3probe.show.page.words import span
+from t3probe.text.words import percent, some, span
 
 __all__ = [
     "legs_section",
@@ -212,7 +212,7 @@ def _posterior(view: View) -> Child:
     )
     if not view.judged.incidents or not likely:
         return None
-    rows = [(name, Cell(f"{p:.0%}", class_="n")) for name, p in likely[:SUSPECTS_SHOWN]]
+    rows = [(name, Cell(percent(p), class_="n")) for name, p in likely[:SUSPECTS_SHOWN]]
     return [
         tag(
             "p",

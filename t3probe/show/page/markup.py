@@ -22,11 +22,13 @@ from typing import Any, TypeAlias
 from zlib import compress
 
 from t3probe.exchange.terminal import disarmed_json
-from t3probe.show.page.words import LABEL_MEANS
 from t3probe.text import without_ours
+from t3probe.text.words import LABEL_WORDS
 
 __all__ = [
+    "LABEL_MEANS",
     "SHEET",
+    "STATUS_MEANS",
     "Cell",
     "Child",
     "Html",
@@ -202,6 +204,22 @@ _STATUS_MARK = {
 }
 
 
+LABEL_MEANS = {
+    "exonerated": "a leg that passed crosses it",
+    "convicted": "broken: the only suspect of some failed leg",
+    "ambiguous": "broken, or another suspect is: these legs cannot tell",
+    "masked": "behind a failure that others explain: probe again after the repair",
+    "unobserved": "on no leg that took part",
+}
+STATUS_MEANS = {
+    "clean": "nothing failed",
+    "incomplete": "nothing failed, but not every segment was observed",
+    "localised": "something failed, and what it was is certain",
+    "ambiguous": "something failed, and these legs cannot tell everything about it",
+    "inconsistent": "the outcomes contradict each other: at least one is wrong",
+}
+
+
 def icon(mark: str, kind: str = "") -> Html:
     """A mark alone; the word stands beside it, so it is hidden from readers."""
     return tag(
@@ -215,7 +233,7 @@ def icon(mark: str, kind: str = "") -> Html:
 
 def label(name: str) -> Html:
     """One of the five labels: mark, colour and word."""
-    return tag("span", icon(name), name, class_=f"label k-{name}")
+    return tag("span", icon(name), LABEL_WORDS.get(name, name), class_=f"label k-{name}")
 
 
 def outcome(name: str) -> Html:

@@ -12,14 +12,23 @@ from t3probe.show.page.checks import certificates_section, walls_section
 from t3probe.show.page.evidence import evidence_section
 from t3probe.show.page.history import History
 from t3probe.show.page.legs import legs_section, phases_section, slow_section
-from t3probe.show.page.markup import SHEET, Html, constant, csp_hash, data_block, join, tag
+from t3probe.show.page.markup import (
+    SHEET,
+    STATUS_MEANS,
+    Html,
+    constant,
+    csp_hash,
+    data_block,
+    join,
+    tag,
+)
 from t3probe.show.page.markup import status as badge
 from t3probe.show.page.path import path_section
 from t3probe.show.page.strips import history_section
 from t3probe.show.page.timeline import timeline_section
 from t3probe.show.page.upstreams import upstreams_section
 from t3probe.show.page.view import View
-from t3probe.show.page.words import STATUS_MEANS, count, moment, span
+from t3probe.text.words import count, moment, span
 
 __all__ = ["render_page"]
 

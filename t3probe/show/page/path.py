@@ -21,7 +21,7 @@ from t3probe.show.page.markup import (
     tag,
 )
 from t3probe.show.page.view import LegView, View
-from t3probe.show.page.words import count, span
+from t3probe.text.words import count, span
 
 __all__ = ["path_section"]
 

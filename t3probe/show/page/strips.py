@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from itertools import groupby
 
-from t3probe.observation import median, some, worst
+from t3probe.observation import median, worst
 from t3probe.show.page.history import BAD, History, RunPoint
 from t3probe.show.page.markup import (
     Cell,
@@ -25,7 +25,7 @@ from t3probe.show.page.markup import (
     table,
     tag,
 )
-from t3probe.show.page.words import clock, count, moment, span, utc
+from t3probe.text.words import clock, count, moment, some, span, utc
 
 __all__ = ["history_section"]
 
@@ -141,7 +141,7 @@ def _how_bad(runs: Sequence[RunPoint], segment: str) -> tuple[float, ...]:
 def _head(runs: Sequence[RunPoint], what: str, *more: str) -> Html:
     same_day = utc(runs[0].started_at)[:10] == utc(runs[-1].started_at)[:10]
     ends = [
-        clock(one.started_at, False) if same_day else utc(one.started_at)[:16].replace("T", " ")
+        clock(one.started_at)[:8] if same_day else utc(one.started_at)[:16].replace("T", " ")
         for one in (runs[0], runs[-1])
     ]
     axis = tag("span", tag("span", ends[0]), tag("span", ends[1]), class_="ends")
@@ -174,14 +174,14 @@ def _state_row(runs: Sequence[RunPoint], segment: str, gaps: dict[int, float]) -
     strip = _strip(
         runs,
         lambda one: one.segments.get(segment, ""),
-        f"{segment}: {said or 'exonerated in every run'}",
+        f"{segment}: {said or 'cleared in every run'}",
     )
     worst = next((one for one in _BAD[:3] if counts[one]), "")
     return tag(
         "tr",
         row_head(segment),
         tag("td", _with_gaps(strip, gaps), class_="plot"),
-        tag("td", icon(worst) if worst else None, said or "always exonerated"),
+        tag("td", icon(worst) if worst else None, said or "always cleared"),
         class_=f"s-{worst}" if worst else None,
     )
 

@@ -24,7 +24,7 @@ from t3probe.show.page.markup import (
     tag,
 )
 from t3probe.show.page.view import WIDTH, LegView, View
-from t3probe.show.page.words import clock, count, moment, span
+from t3probe.text.words import clock, count, moment, span
 
 __all__ = ["timeline_section"]
 
@@ -69,7 +69,7 @@ def timeline_section(view: View) -> Html:
         data_start=view.run.started_at,
     )
     start, end = view.run.started_at, view.run.started_at + view.span
-    when = f"{moment(start)} to {clock(end, False)}, {span(view.span)}."
+    when = f"{moment(start)} to {clock(end)[:8]}, {span(view.span)}."
     return section(
         "timeline",
         "Timeline",
@@ -126,7 +126,7 @@ def _axis(view: View) -> Html:
             tag("text", f"{at:g} s", x=place, y=16, text_anchor=anchor),
             tag(
                 "text",
-                clock(view.run.started_at + at, view.span < 5),
+                clock(view.run.started_at + at)[: 12 if view.span < 5 else 8],
                 x=place,
                 y=31,
                 text_anchor=anchor,

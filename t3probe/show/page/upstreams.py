@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from t3probe.observation import WORST_FIRST, badness, some
+from t3probe.observation import WORST_FIRST, badness
 from t3probe.show.page.markup import Cell, Child, Html, packed_block, section, shown, table, tag
 from t3probe.show.page.view import LegView, View
-from t3probe.show.page.words import count, span
+from t3probe.text.words import count, some, span
 
 __all__ = ["IN_PAGE", "upstreams_section"]
 

@@ -9,7 +9,7 @@ from functools import cached_property
 
 from t3probe.observation import SYMPTOMS, Observation, Symptom, badness, median, worst
 from t3probe.record.facts import Recording
-from t3probe.show.page.words import clock, span
+from t3probe.text.words import clock, offset, span
 from t3probe.verdict.exact.labels import Label
 from t3probe.verdict.incident.run import Incident, judge_run
 
@@ -125,7 +125,7 @@ class View:
 
     def at(self, seconds: float) -> str:
         """A moment in words: UTC, and seconds into the run."""
-        return f"{clock(self.run.started_at + seconds)} UTC ({seconds:.3f} s)"
+        return f"{clock(self.run.started_at + seconds)} UTC ({offset(seconds)})"
 
     def brief(self, seconds: float) -> str:
         """The same without the seconds."""

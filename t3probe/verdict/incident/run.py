@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from t3probe.observation import Observation, RunRecord, Symptom, glossed, of_any_version, parts_said
+from t3probe.observation import Observation, RunRecord, Symptom, of_any_version, parts_said
+from t3probe.text.words import glossed, listed, offset, utc
 from t3probe.verdict.exact.case import Case
 from t3probe.verdict.exact.labels import Verdict, solve_together
 from t3probe.verdict.incident.evidence import Cleared, Evidence, How, takes_part
@@ -222,7 +223,7 @@ class Incident:
     @cached_property
     def text(self) -> str:
         """One sentence for people."""
-        return f"Between {self.began:.3f} s and {self.noticed:.3f} s {self.finding}."
+        return f"Between {offset(self.began)} and {offset(self.noticed)} {self.finding}."
 
     @cached_property
     def finding(self) -> str:
@@ -237,7 +238,7 @@ class Incident:
             "blip": "failed once and worked at once again",
         }[self.symptom]
         found = _finding(self.verdict, self._setting.record.gloss)
-        return f"{_listed(self.failed, 'and')} {what}: {found}"
+        return f"{listed(self.failed)} {what}: {found}"
 
     def to_dict(self) -> dict[str, Any]:
         """The JSON form; each time in seconds and as UTC text."""
@@ -245,7 +246,7 @@ class Incident:
         for name in ("began", "noticed", "recovered"):
             seconds = getattr(self, name)
             out[f"{name}_seconds"] = seconds
-            out[name] = None if seconds is None else _utc(self._setting.started_at + seconds)
+            out[name] = None if seconds is None else utc(self._setting.started_at + seconds)
         return {
             **out,
             "symptom": self.symptom,
@@ -350,24 +351,9 @@ def _finding(verdict: Verdict, gloss: Mapping[str, str]) -> str:
     parts = []
     if verdict.convicted:
         verb = "is" if len(verdict.convicted) == 1 else "are"
-        parts.append(f"{_listed(glossed(verdict.convicted, gloss), 'and')} {verb} convicted")
+        parts.append(f"{listed(glossed(verdict.convicted, gloss))} {verb} convicted")
     some = verdict.at_least_one_of
-    parts += [f"one of {_listed(glossed(one, gloss), 'or')} broke" for one in some[:NAMED]]
+    parts += [f"one of {listed(glossed(one, gloss), word='or')} broke" for one in some[:NAMED]]
     if len(some) > NAMED:
         parts.append(f"and {len(some) - NAMED} more such groups")
     return ", ".join(parts)
-
-
-def _listed(names: Sequence[str], word: str) -> str:
-    if len(names) > NAMED:
-        names = [*names[: NAMED - 1], f"{len(names) - NAMED + 1} more"]
-    if len(names) < 2:
-        return "".join(names)
-    return f"{', '.join(names[:-1])} {word} {names[-1]}"
-
-
-def _utc(unix_seconds: float) -> str:
-    # It reads no clock, but its module loads asyncio.
-    from t3probe.timing import utc_text
-
-    return utc_text(unix_seconds)
