@@ -151,7 +151,7 @@ def test_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys) ->
     ]
     assert main(["compare", *files]) == 1
     shown = capsys.readouterr().out
-    assert re.search("^tunnel +exonerated +convicted +REGRESSION$", shown, re.M)
+    assert re.search("^tunnel +cleared +convicted +REGRESSION$", shown, re.M)
     assert max(map(len, shown.splitlines())) <= 80
     assert main(["compare", *files, "--gate", "dispatch"]) == 0
     assert "worse, not gated" in capsys.readouterr().out
@@ -160,9 +160,7 @@ def test_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys) ->
     monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(tmp_path / "summary.md"))
     assert main(["compare", *files, "--format", "github"]) == 1
     assert "::error title=t3probe compare::regression: tunnel" in capsys.readouterr().out
-    assert (
-        "| tunnel | exonerated | convicted | REGRESSION |" in (tmp_path / "summary.md").read_text()
-    )
+    assert "| tunnel | cleared | convicted | REGRESSION |" in (tmp_path / "summary.md").read_text()
     capsys.readouterr()
     assert main(["compare", *files, "--gate", "dispatch,tunnel"]) == 1
     assert "  gate  closed: tunnel convicted, and cleared before\n" in capsys.readouterr().out

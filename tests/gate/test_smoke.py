@@ -52,7 +52,7 @@ def test_a_broken_dispatch_blocks_its_deploy(deployed: Smoke) -> None:
     deployed.lab.switch(["dispatch:stall"])
     done = deployed("after", "--gate=dispatch,serve")
     assert done.returncode == 1, done.stdout
-    assert re.search("^dispatch +exonerated +convicted +REGRESSION$", done.stdout, re.M)
+    assert re.search("^dispatch +cleared +convicted +REGRESSION$", done.stdout, re.M)
     assert done.stdout.endswith("  gate  closed: dispatch convicted, and cleared before\n")
     assert json.loads((deployed.files / "compare.json").read_text())["regressed"] == ["dispatch"]
     assert deployed.verdict("after")["convicted"] == ["dispatch"]
@@ -67,7 +67,7 @@ def test_an_outage_elsewhere_blocks_nobody(deployed: Smoke, fault: str) -> None:
     segment = fault.partition(":")[0]
     gloss = {"tunnel": " (or what the CDN does with this path)"}.get(segment, "")
     assert f"VERDICT  {segment}{gloss} is broken" in done.stdout
-    assert re.search(f"^{segment} +exonerated +convicted +worse, not gated$", done.stdout, re.M)
+    assert re.search(f"^{segment} +cleared +convicted +worse, not gated$", done.stdout, re.M)
     assert done.stdout.endswith("  gate  open: dispatch cleared\n")
 
 
@@ -255,7 +255,7 @@ def test_github_gets_commands_and_a_summary_and_no_foreign_commands(deployed: Sm
     for kind in ("error", "warning", "notice"):
         assert sum(line.startswith(f"::{kind} ") for line in commands) <= 10
     text = summary.read_text(encoding="utf-8")
-    assert "| dispatch | exonerated | convicted | REGRESSION |" in text
+    assert "| dispatch | cleared | convicted | REGRESSION |" in text
     assert "**dispatch is broken** (lab, " in text
 
 

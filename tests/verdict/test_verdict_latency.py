@@ -53,8 +53,7 @@ def test_a_handshake_less_than_a_request_is_what_lies_behind_it() -> None:
     found = told(run("egress", "edge"))
     assert found.segments == pytest.approx({"wan": 0.008, "cf-edge": 0.004})
     assert (
-        slowness(run("egress", "edge").values()).latency_text
-        == "wan adds 8.0 ms, cf-edge adds 4.0 ms"
+        slowness(run("egress", "edge").values()).latency_text == "wan adds 8 ms, cf-edge adds 4 ms"
     )
 
 

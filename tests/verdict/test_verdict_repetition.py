@@ -206,7 +206,7 @@ def test_the_text() -> None:
     ranked = [line.split() for line in lines[8:12]]
     assert [row[0] for row in ranked] == ["a", "c", "b", "wan"]
     assert ranked[0][2] == "5"
-    assert ranked[1][1:] == ["10.0%", "-"]
+    assert ranked[1][1:] == ["10%", "-"]
 
 
 @pytest.mark.parametrize(("fails", "head"), [(5, "a is broken"), (0, "nobody is convicted")])

@@ -178,7 +178,7 @@ def _kernel(drop: Drop) -> str:
 def _unsure(verdict: Verdict, gloss: Mapping[str, str]) -> Html | None:
     """What the legs could not tell, and what would."""
     parts: list[Child] = [
-        tag("p", f"At least one of {listed(glossed(group, gloss), 20)} broke.")
+        tag("p", f"At least one of {listed(glossed(group, gloss), 20, 'or')} broke.")
         for group in verdict.at_least_one_of[:SETS_SHOWN]
     ]
     if (left := len(verdict.at_least_one_of) - SETS_SHOWN) > 0:

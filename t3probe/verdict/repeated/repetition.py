@@ -15,7 +15,7 @@ from typing import Any, NamedTuple, Protocol
 import msgspec
 
 from t3probe.observation import Observation, RunRecord, of_old, parts_said
-from t3probe.text import distinct
+from t3probe.text import distinct, fold
 from t3probe.text.words import count, glossed, listed, percent, utc
 from t3probe.verdict.exact.case import Case
 from t3probe.verdict.incident.run import RunVerdict, judge_run
@@ -24,7 +24,7 @@ from t3probe.verdict.repeated.posterior import CONVICTS_OVER, Posterior, posteri
 
 __all__ = ["Recorded", "Repetition", "from_runs", "of_case", "render"]
 
-_WIDTH = 80
+_HANG = " " * 14
 
 
 class Recorded(Protocol):
@@ -178,8 +178,8 @@ def render(found: Repetition) -> Iterator[str]:
     """The lines for people: legs with their counts, segments with their probabilities."""
     judged = found.posterior()
     yield f"{count(found.runs, 'run')} from {utc(found.first)} to {utc(found.last)}"
-    yield from _wrapped(found.parts)
-    yield from _wrapped(found.old)
+    yield from fold(found.parts, indent=_HANG)
+    yield from fold(found.old, indent=_HANG)
     yield ""
     yield f"{'leg':<32}{'failed':>8}{'tries':>8}"
     names = distinct(found.counts, 31)
@@ -209,14 +209,8 @@ def _sentence(judged: Posterior, gloss: Mapping[str, str]) -> Iterator[str]:
         head = f"{names} {be} broken, with {over}"
     else:
         head = f"nobody is convicted: no segment has {over}"
-    yield from _wrapped(f"REPETITION  {head}")
+    yield from fold(f"REPETITION  {head}", indent=_HANG)
     if judged.suspects:
-        yield from _wrapped(f"  suspects    {', '.join(glossed(judged.suspects, gloss))}")
+        yield from fold(f"  suspects    {', '.join(glossed(judged.suspects, gloss))}", indent=_HANG)
     if judged.truncated:
         yield "  too many segments to sum over all faults: the numbers only rank"
-
-
-def _wrapped(text: str) -> list[str]:
-    import textwrap
-
-    return textwrap.wrap(text, _WIDTH, subsequent_indent=" " * 14, break_on_hyphens=False)

@@ -374,7 +374,7 @@ def _said(
     for one in told.sure:
         by = span(one.seconds)
         over_legs = listed(legs_over(one))
-        names = listed(glossed(one.segments, gloss))
+        names = listed(glossed(one.segments, gloss), word="or")
         which = "one of " if len(one.segments) > 1 else ""
         parts.append(f"{which}{names} is slow and adds {by} to {over_legs}")
     if len(told.explanations) > 1:
