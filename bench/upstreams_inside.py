@@ -172,7 +172,7 @@ def _deployment(where: list[str], heartbeat: float = 1.0, **more: Any) -> Any:
 
 def pace(where: list[str]) -> None:
     """What a sweep costs a small machine, one at a time, every thirty seconds."""
-    from t3probe.config.types import Sweep as Pace
+    from t3probe.config.types import SweepLimits as Pace
     from t3probe.run.controller import Run
     from t3probe.run.sweep.sweep import Sweep
 

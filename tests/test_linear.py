@@ -188,7 +188,7 @@ def _request(text: bytes) -> None:
 
 
 def _frames(data: bytes) -> None:
-    reader = frames.Reader(65536)
+    reader = frames.FrameReader(65536)
     reader.feed(data)
     while reader.next():
         pass

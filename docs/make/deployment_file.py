@@ -21,7 +21,7 @@ from t3probe.config.types import (
     Downtime,
     Duration,
     Sso,
-    Sweep,
+    SweepLimits,
     Table,
     Timing,
     Upstream,
@@ -124,7 +124,7 @@ TABLES: dict[str, type[Table]] = {
     "[[upstream_share]]": UpstreamShare,
     "[[downtime]]": Downtime,
     "[delivery]": Delivery,
-    "[sweep]": Sweep,
+    "[sweep]": SweepLimits,
 }
 
 START = """\

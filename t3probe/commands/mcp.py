@@ -181,7 +181,7 @@ def _listening(arguments: argparse.Namespace) -> socket.socket | None:
 def _sources(arguments: argparse.Namespace) -> Sources:
     """Where answers come from, as far as that can be checked before the first question."""
     from t3probe.ask.mcp_server.drop import DropSources
-    from t3probe.ask.mcp_server.runs import Runs
+    from t3probe.ask.mcp_server.runs import RunFiles
     from t3probe.ask.mcp_server.tools import Sources
     from t3probe.config import DeploymentError, load
     from t3probe.config.login import login_of
@@ -195,8 +195,8 @@ def _sources(arguments: argparse.Namespace) -> Sources:
     named = arguments.gateway is not None or arguments.prometheus is not None
     for_drops = arguments.runs or ([] if named else [DEFAULT_RUNS])
     shard = int(arguments.shard) if re.fullmatch(r"[0-9]{1,9}", arguments.shard) else 0
-    drop_runs = Runs(for_drops, shard) if for_drops else None
-    runs = drop_runs or (None if arguments.gateway is not None else Runs([DEFAULT_RUNS], shard))
+    drop_runs = RunFiles(for_drops, shard) if for_drops else None
+    runs = drop_runs or (None if arguments.gateway is not None else RunFiles([DEFAULT_RUNS], shard))
     gateway = None
     gloss: dict[str, str] = {}
     option = ""

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 from .errors import NO_SECRETS, Wrong, is_secret_key, quote
 
 __all__ = [
-    "Url",
+    "UrlParts",
     "check_header_name",
     "check_host",
     "is_address",
@@ -38,7 +38,7 @@ _PORTS = {"http": 80, "https": 443, "ws": 80, "wss": 443, "domain": 53, "ssh": 2
 _DEFAULT_PORTS = {"http": 80, "ws": 80, "https": 443, "wss": 443}
 
 
-class Url(NamedTuple):
+class UrlParts(NamedTuple):
     """The parts of a URL that the loader looks at."""
 
     scheme: str
@@ -93,7 +93,7 @@ def check_header_name(name: str) -> None:
         raise Wrong("the name of an HTTP header")
 
 
-def parse_url(text: str, schemes: tuple[str, ...]) -> Url:
+def parse_url(text: str, schemes: tuple[str, ...]) -> UrlParts:
     """The parts of a URL with one of `schemes`, without user, password and fragment."""
     expected = f"a URL that starts with {' or '.join(f'{scheme}://' for scheme in schemes)}"
     _refuse_secrets(text)
@@ -123,10 +123,12 @@ def parse_url(text: str, schemes: tuple[str, ...]) -> Url:
         raise Wrong(f"a URL with {problem.expected}", problem.hint) from None
     if not _URL_CHARS.fullmatch(text):
         raise Wrong("a URL without spaces and special characters", "percent-encode them")
-    return Url(parts.scheme, host, port or _DEFAULT_PORTS.get(parts.scheme, 0), parts.path or "/")
+    return UrlParts(
+        parts.scheme, host, port or _DEFAULT_PORTS.get(parts.scheme, 0), parts.path or "/"
+    )
 
 
-def parse_doh(text: str) -> Url:
+def parse_doh(text: str) -> UrlParts:
     """The parts of a DoH provider's URL: https, and an address in place of a name."""
     url = parse_url(text, ("https",))
     if not is_address(url.host):

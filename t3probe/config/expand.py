@@ -13,7 +13,7 @@ import msgspec
 
 from .dialled import Ends, far_ends
 from .endpoints import is_address, parse_address, parse_url, plain_host
-from .errors import KeyPath, Source
+from .errors import ConfigFile, KeyPath
 from .filetypes import DeploymentFile, LegTable, Public, Walled
 from .shares import Shares
 from .types import Duration, Leg, Timing, Upstream
@@ -117,7 +117,7 @@ def default_paths(legs: tuple[Leg, ...]) -> tuple[tuple[str, ...], ...]:
     return tuple(dict.fromkeys(leg.path for leg in legs if not leg.name.startswith("envoy-")))
 
 
-def settle_timing(timing: Timing, source: Source) -> Timing:
+def settle_timing(timing: Timing, source: ConfigFile) -> Timing:
     """Defaults give way to values that the file states: a shorter watchdog shortens the
     connect timeout, a longer back-off lengthens its bound, a longer heartbeat the interval of
     sweeps."""

@@ -15,7 +15,7 @@ from .types import (
     LegFields,
     Route,
     Sso,
-    Sweep,
+    SweepLimits,
     Table,
     Timing,
     Upstream,
@@ -110,7 +110,7 @@ class DeploymentFile(Table, frozen=True):
     upstream_share: tuple[UpstreamShare, ...] = ()
     downtime: tuple[Downtime, ...] = ()
     delivery: Delivery = Delivery()
-    sweep: Sweep = Sweep()
+    sweep: SweepLimits = SweepLimits()
     lab: dict[str, Any] = {}  # noqa: RUF012 - msgspec copies it for every instance
     """Free form, for the lab; the loader does not look at it."""
 

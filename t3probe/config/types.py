@@ -18,12 +18,12 @@ __all__ = [
     "Duration",
     "Leg",
     "LegFields",
-    "Place",
     "Route",
     "Sso",
-    "Sweep",
+    "SweepLimits",
     "Timing",
     "Upstream",
+    "UpstreamPlace",
     "UpstreamShare",
     "UpstreamSource",
 ]
@@ -132,7 +132,7 @@ class LegFields(Route, frozen=True, kw_only=True):
     """A median round trip over this makes the leg degraded."""
 
 
-class Place(Table, frozen=True, kw_only=True):
+class UpstreamPlace(Table, frozen=True, kw_only=True):
     """Where one source found an upstream: behind this route, at this port of Envoy's."""
 
     source: str
@@ -161,7 +161,7 @@ class Leg(LegFields, frozen=True, kw_only=True):
     """Upstream legs: the port Envoy listens on, for the metric's label."""
     backend: str = ""
     """Upstream legs: the metrics' label; empty: the name in the file."""
-    places: tuple[Place, ...] = ()
+    places: tuple[UpstreamPlace, ...] = ()
     """Upstream legs: where sources found this address. It is probed once for all of them."""
     hostless: str = ""
     """Upstream legs: a source's sentence about a route that leads to nobody. There is nothing to
@@ -246,7 +246,7 @@ class Delivery(Table, frozen=True):
     """Requested after each delivered run: a dead man's switch outside this Prometheus."""
 
 
-class Sweep(Table, frozen=True):
+class SweepLimits(Table, frozen=True):
     """How many upstreams at once are connected to, when they are many."""
 
     pace: Literal["bounded", "sequential"] = "bounded"
@@ -284,7 +284,7 @@ class Deployment(Table, frozen=True):
     vantage: str = ""
     downtime: tuple[Downtime, ...] = ()
     delivery: Delivery = Delivery()
-    sweep: Sweep = Sweep()
+    sweep: SweepLimits = SweepLimits()
     upstream_source: tuple[UpstreamSource, ...] = ()
     upstream_share: tuple[UpstreamShare, ...] = ()
     warnings: tuple[str, ...] = ()

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-__all__ = ["BINARY", "CLOSE", "PART", "PING", "PONG", "TEXT", "Event", "Reader", "Violation"]
+__all__ = ["BINARY", "CLOSE", "PART", "PING", "PONG", "TEXT", "Event", "FrameReader", "Violation"]
 __all__ += ["close_code", "closing", "frame"]
 
 PART = -1
@@ -37,7 +37,7 @@ class Event(NamedTuple):
     data: bytes
 
 
-class Reader:
+class FrameReader:
     """Collects what a client sends; never holds more than a message and what was just fed."""
 
     __slots__ = ("_buffer", "_kind", "_message", "_most")

@@ -7,7 +7,7 @@ import contextlib
 from collections.abc import Awaitable, Callable
 
 from t3probe.lab.http import Client, Head, HttpApp, HttpError, copy_body, read_head
-from t3probe.lab.streams import Pipe, Rule, Stream
+from t3probe.lab.streams import FaultRule, Pipe, Stream
 
 __all__ = ["Hop", "forward"]
 
@@ -18,7 +18,7 @@ ANSWER_SECONDS = 30.0
 class Hop:
     """A next hop: how to reach it, and the faults that its answers obey."""
 
-    def __init__(self, name: str, dial: Callable[[], Awaitable[Stream]], rule: Rule) -> None:
+    def __init__(self, name: str, dial: Callable[[], Awaitable[Stream]], rule: FaultRule) -> None:
         self.name = name
         self.dial = dial
         self.rule = rule

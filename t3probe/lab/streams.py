@@ -22,9 +22,9 @@ __all__ = [
     "CHUNK_BYTES",
     "Carried",
     "Ending",
+    "FaultRule",
     "Keeper",
     "Pipe",
-    "Rule",
     "Stream",
     "reset_on_close",
 ]
@@ -200,7 +200,7 @@ class Carried:
                 writer.close()
 
 
-class Rule:
+class FaultRule:
     """The segments whose faults a stream of bytes obeys, by kind."""
 
     def __init__(
@@ -243,7 +243,7 @@ class Pipe:
         self,
         near: Stream,
         far: Stream,
-        rule: Rule,
+        rule: FaultRule,
         *,
         websocket: bool = False,
         moved: Callable[[], None] = lambda: None,

@@ -13,7 +13,7 @@ from t3probe.lab.board import Board
 from t3probe.lab.faults import Fault
 from t3probe.lab.http import MAX_HEAD_BYTES, Client, Head, HttpApp
 from t3probe.lab.proxy import Hop, forward
-from t3probe.lab.streams import Keeper, Rule, Stream
+from t3probe.lab.streams import FaultRule, Keeper, Stream
 
 __all__ = ["LOGIN_MARKER", "SESSION_COOKIE", "Traefik"]
 
@@ -50,12 +50,12 @@ class Traefik(HttpApp):
         super().__init__(keeper, listener, tls)
         self._board = board
         self._host = host
-        self._own = Rule(board, silent=("traefik",))
+        self._own = FaultRule(board, silent=("traefik",))
         segments = ("traefik", "carve-out")
         self._public = Hop(
             "dispatch",
             lambda: self._dial(dispatch),
-            Rule(board, silent=segments, slow=("carve-out",)),
+            FaultRule(board, silent=segments, slow=("carve-out",)),
         )
         self._walled = Hop("serve", lambda: self._dial(serve), self._own)
         self._carved: set[Client] = set()

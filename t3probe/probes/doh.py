@@ -19,10 +19,10 @@ import dns.rrset
 from t3probe.config.endpoints import plain_host
 from t3probe.config.types import Leg
 from t3probe.exchange.bounds import DNS_MESSAGE_BYTES
-from t3probe.probes.base import Line, Probing, check_route
+from t3probe.probes.base import Channel, Probing, check_route
 from t3probe.probes.facts import Collapsed, Echo, ProbeError, Target, busy
 from t3probe.probes.http import HttpLine
-from t3probe.probes.http_client import Answer, HttpClient
+from t3probe.probes.http_client import HttpAnswer, HttpClient
 from t3probe.probes.tcpinfo import claim
 from t3probe.probes.tls import refusal
 from t3probe.text import showable
@@ -30,8 +30,8 @@ from t3probe.text.words import size
 
 __all__ = [
     "ANSWERED",
+    "DohAnswer",
     "NoAddress",
-    "Told",
     "ask_address",
     "open",
     "query_message",
@@ -61,12 +61,12 @@ class NoAddress(ProbeError):
         self.words = words
 
 
-class Told(NamedTuple):
+class DohAnswer(NamedTuple):
     """What one provider knows about a name."""
 
     addresses: list[str]
     """IPv4 first; at least one."""
-    answer: Answer
+    answer: HttpAnswer
     """One that brought addresses."""
     failed: ProbeError | None
     """Why the question for the other family has no answer; None: it has one."""
@@ -79,7 +79,7 @@ class _Half(NamedTuple):
 
     record_type: str
     addresses: list[str]
-    answer: Answer | None
+    answer: HttpAnswer | None
     error: ProbeError | None
 
 
@@ -188,9 +188,9 @@ async def ask_address(
     url: str,
     name: str,
     limit: float,
-    seen: Callable[[Answer], None] = lambda answer: None,
+    seen: Callable[[HttpAnswer], None] = lambda answer: None,
     both: bool = False,
-) -> Told:
+) -> DohAnswer:
     """One A and one AAAA query on `client`: one of them that brings addresses is enough.
 
     `both`: each is waited for as long as `limit`, for both were answered before. A provider may
@@ -215,7 +215,7 @@ async def ask_address(
     other = second if good is first else first
     failed = other.error
     note = f"the question for {other.record_type}: {failed.detail}" if failed is not None else ""
-    return Told(first.addresses + second.addresses, good.answer, failed, note)
+    return DohAnswer(first.addresses + second.addresses, good.answer, failed, note)
 
 
 def _neither(first: _Half, second: _Half, name: str) -> ProbeError:
@@ -247,7 +247,7 @@ async def _half(
     name: str,
     record_type: str,
     limit: float,
-    seen: Callable[[Answer], None],
+    seen: Callable[[HttpAnswer], None],
 ) -> _Half:
     """One question and what came of it. One that crosses the peer's polite close is repeated."""
     answer = None
@@ -269,8 +269,8 @@ async def _ask_one(
     name: str,
     record_type: str,
     limit: float,
-    seen: Callable[[Answer], None],
-) -> Answer:
+    seen: Callable[[HttpAnswer], None],
+) -> HttpAnswer:
     if client.closed_by_peer:
         client.renew()
     answer = await client.ask(
@@ -308,7 +308,7 @@ class DohLine(HttpLine):
         self._answers_both = False
         """This connection has answered the question for AAAA, too: silence is not its habit."""
 
-    def _look_at(self, answer: Answer) -> None:
+    def _look_at(self, answer: HttpAnswer) -> None:
         marks = self.probing.marks
         answer.marked = check_route(self.leg, answer.headers, self.facts, marks, answer.nonce)
 
@@ -355,7 +355,7 @@ class DohLine(HttpLine):
         )
 
 
-async def open(leg: Leg, target: Target, probing: Probing) -> Line:
+async def open(leg: Leg, target: Target, probing: Probing) -> Channel:
     """A kept-alive line to the provider whose address `target` is."""
     from urllib.parse import urlsplit
 

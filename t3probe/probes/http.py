@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from t3probe.config.types import Leg
 from t3probe.observation import TcpSample
-from t3probe.probes.base import Line, Probing, check_route
+from t3probe.probes.base import Channel, Probing, check_route
 from t3probe.probes.facts import Echo, ProbeError, Target, http_reason
-from t3probe.probes.http_client import Answer, HttpClient
+from t3probe.probes.http_client import HttpAnswer, HttpClient
 from t3probe.probes.marks import asked_apart, nearby, new_nonce, replayed
 from t3probe.probes.redirects import Url, leads_on, onward, parse
 from t3probe.probes.sso import hides, sso_answer, wants
@@ -24,7 +24,7 @@ _KERNELS_OWN = frozenset({"connect_refused", "connection_reset", "closed_by_peer
 """How a machine's kernel ends a connection, or a process that is gone."""
 
 
-class HttpLine(Line):
+class HttpLine(Channel):
     """GET beats on one kept-alive connection."""
 
     holds = True
@@ -104,7 +104,7 @@ class HttpLine(Line):
         self.holds = held
         return echo
 
-    async def exchange(self) -> Answer:
+    async def exchange(self) -> HttpAnswer:
         """The one request of a beat."""
         headers = {"Host": self.leg.host_header} if self.leg.host_header else None
         nonce = new_nonce()
@@ -119,7 +119,7 @@ class HttpLine(Line):
             whole=self.leg.expect_status or range(200, 300),
         )
 
-    def judge(self, answer: Answer) -> None:
+    def judge(self, answer: HttpAnswer) -> None:
         """Is this the answer that the leg expects? Raises ProbeError."""
         status, sso = answer.status, self.probing.sso
         if status in self.leg.expect_status:
@@ -153,6 +153,6 @@ class HttpLine(Line):
         await self.client.close()
 
 
-async def open(leg: Leg, target: Target, probing: Probing) -> Line:
+async def open(leg: Leg, target: Target, probing: Probing) -> Channel:
     """A kept-alive line to `target`; the first beat makes the connection."""
     return HttpLine(leg, target, probing)

@@ -29,7 +29,7 @@ from t3probe.probes.tls import ENDED, not_after, spoken, tls_error, unanswered
 from t3probe.text import showable
 from t3probe.text.words import span
 
-__all__ = ["BODY_SHARE", "Answer", "HttpClient", "answer_of", "beyond_us", "no_http"]
+__all__ = ["BODY_SHARE", "HttpAnswer", "HttpClient", "answer_of", "beyond_us", "no_http"]
 
 BODY_SHARE = 0.25
 """For so much of its limit an answer's body is awaited where its status says enough."""
@@ -39,7 +39,7 @@ _SERVED = range(200, 300)
 _UNASKED = frozenset({101, 206, 304, 412, 416})
 
 
-class Answer:
+class HttpAnswer:
     """One response, its body decoded and bounded to `BODY_BYTES`."""
 
     __slots__ = (
@@ -191,7 +191,7 @@ class HttpClient:
         data: bytes | None = None,
         nonce: str = "",
         whole: Container[int] = _SERVED,
-    ) -> Answer:
+    ) -> HttpAnswer:
         """One exchange within `limit` seconds, the target kept as written, no redirect followed.
 
         It carries a nonce, this one where one is given. An answer is its head; the body of one
@@ -417,9 +417,9 @@ def _judged_by_its_head(reader: AnswerReader | None, whole: Container[int]) -> b
     return reader.status not in whole or ((reader.whole or reader.enough) and not reader.flaw)
 
 
-def answer_of(reader: AnswerReader, nonce: str = "") -> Answer:
+def answer_of(reader: AnswerReader, nonce: str = "") -> HttpAnswer:
     """What was read, its body decoded."""
-    answer = Answer(reader.status, reader.headers, b"", nonce)
+    answer = HttpAnswer(reader.status, reader.headers, b"", nonce)
     answer.body, answer.unread = decoded(reader.headers, bytes(reader.body))
     return answer
 

@@ -23,7 +23,7 @@ from t3probe.exchange.bounds import WS_FRAGMENTS, WS_PIECE_BYTES, WS_SKIPPED, WS
 from t3probe.exchange.bounds import WS_MESSAGE_BYTES as MAX_FRAME_BYTES
 from t3probe.observation import TcpSample
 from t3probe.probes import dial, tcpinfo
-from t3probe.probes.base import Line, Probing, check_route, rest_a_turn
+from t3probe.probes.base import Channel, Probing, check_route, rest_a_turn
 from t3probe.probes.bodies import decoded
 from t3probe.probes.facts import Collapsed, Echo, ProbeError, Target, busy
 from t3probe.probes.http_client import BODY_SHARE, beyond_us, no_http
@@ -152,7 +152,7 @@ class _Refused(InvalidHandshake):
     """The answer to the upgrade is another one than 101."""
 
 
-class WsLine(Line):
+class WsLine(Channel):
     """One WebSocket; a reader task sees what comes between beats too."""
 
     holds = True
@@ -490,7 +490,7 @@ def _why_closed(error: ConnectionClosed, ws: _Connection) -> ProbeError:
     return ProbeError("closed_by_peer", "hold", "closed by the peer without a close frame")
 
 
-async def open(leg: Leg, target: Target, probing: Probing) -> Line:
+async def open(leg: Leg, target: Target, probing: Probing) -> Channel:
     """A WebSocket to `target`, upgraded and proven to be on the leg's own route."""
     line = WsLine(target, probing)
     try:

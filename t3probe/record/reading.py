@@ -25,8 +25,8 @@ from t3probe.record.log import found_lines
 __all__ = [
     "Damage",
     "Newest",
+    "RecordFile",
     "RunKey",
-    "Source",
     "key_of",
     "newest",
     "read_recording",
@@ -80,7 +80,7 @@ class Damage:
         )
 
 
-class Source:
+class RecordFile:
     """An open file, or standard input for `-`. A context manager.
 
     Raises RecordError, one sentence, when it cannot be opened or read.
@@ -179,7 +179,7 @@ def _unreadable(name: str, error: OSError | ValueError) -> RecordError:
 
 
 def read_recordings(
-    source: str | Path | Source, damage: Damage | None = None, wanted: Wanted | None = None
+    source: str | Path | RecordFile, damage: Damage | None = None, wanted: Wanted | None = None
 ) -> Iterator[Recording]:
     """Every run that a JUnit file (one) or a log (any number) holds, in the file's order.
 
@@ -190,8 +190,8 @@ def read_recordings(
     and noted in `damage`. Raises RecordError, one sentence, when nothing in it can be read;
     nothing is opened before the first run is asked for.
     """
-    if not isinstance(source, Source):
-        with Source(source) as opened:
+    if not isinstance(source, RecordFile):
+        with RecordFile(source) as opened:
             yield from read_recordings(opened, damage, wanted)
         return
     damage = damage if damage is not None else Damage()
@@ -296,6 +296,6 @@ def newest(recordings: Iterable[Recording]) -> Newest:
     return Newest(best, len(keys))
 
 
-def read_recording(source: str | Path | Source, damage: Damage | None = None) -> Recording:
+def read_recording(source: str | Path | RecordFile, damage: Damage | None = None) -> Recording:
     """One run: a JUnit file's, or the newest of a log. Raises RecordError, one sentence."""
     return newest(read_recordings(source, damage)).recording

@@ -22,7 +22,7 @@ from t3probe.observation import (
 )
 from t3probe.probes.facts import Echo, Facts, ProbeError
 from t3probe.run.conclude import conclude, labels_of, level_of
-from t3probe.run.evidence import Evidence, evidence
+from t3probe.run.evidence import OwnAnswer, evidence
 from t3probe.run.footing import Footing
 
 __all__ = ["Book", "continued"]
@@ -237,7 +237,7 @@ class Book:
             )
         )
 
-    def _evidence(self, error: ProbeError, conn: int | None = None) -> Evidence:
+    def _evidence(self, error: ProbeError, conn: int | None = None) -> OwnAnswer:
         return evidence(self.leg, error, self.before(conn), self.gloss)
 
     def before(self, conn: int | None) -> TcpSample | None:

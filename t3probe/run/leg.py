@@ -19,10 +19,10 @@ from t3probe.config.types import Leg
 from t3probe.guard import LoopbackOnlyError
 from t3probe.observation import Strand, TcpSample
 from t3probe.probes import ONE_SHOT
-from t3probe.probes.base import Line
+from t3probe.probes.base import Channel
 from t3probe.probes.facts import Collapsed, ProbeError
 from t3probe.probes.resolve import ResolveError
-from t3probe.run.attempt import Attempts, Tried, addresses, attempt_of
+from t3probe.run.attempt import AddressAttempt, Attempts, addresses, attempt_of
 from t3probe.run.engine import Engine
 from t3probe.timing import next_beat
 
@@ -64,7 +64,7 @@ class LegRun:
         upstream = leg.name.startswith("envoy-")
         self._joins_all = not upstream and leg.kind not in ("walloff", "walled")
         self._one_shot = leg.kind in ONE_SHOT
-        self._line: Line | None = None
+        self._line: Channel | None = None
         self._line_conn = -1
         self._line_began = 0.0
         self._looking_since = run.clock.now()
@@ -322,7 +322,7 @@ class LegRun:
         self._note_addresses(kept, tried)
         await self._fresh_over(kept, call)
 
-    async def _dial(self, call: int) -> tuple[Tried, list[Tried]]:
+    async def _dial(self, call: int) -> tuple[AddressAttempt, list[AddressAttempt]]:
         """A fresh attempt at every address."""
         if self._attempts.resolve_is_due:
             await self._resolve_again()
@@ -332,7 +332,7 @@ class LegRun:
             self.looked = max(self.looked, call)
             self.run.changed()
 
-    def _note_addresses(self, kept: Tried, tried: list[Tried]) -> None:
+    def _note_addresses(self, kept: AddressAttempt, tried: list[AddressAttempt]) -> None:
         """How each address answered: the newest in the held mode. In a run one that once was silent
         beside others that answered is remembered; when all are, that is a drop."""
         if self.run.lasting or (kept.error is None and any(one.error for one in tried)):
@@ -348,7 +348,7 @@ class LegRun:
             pass
         self._attempts.keep_addresses()
 
-    async def _fresh_over(self, kept: Tried, call: int) -> None:
+    async def _fresh_over(self, kept: AddressAttempt, call: int) -> None:
         """Go on from a fresh beat: hold its line or close it; open or continue an outage."""
         book = self.book
         if kept.error is None:
@@ -375,7 +375,7 @@ class LegRun:
             return  # it began while the outage that is over now went on
         self._notice(kept.error, kept.started, "fresh")
 
-    def _keep_or_close(self, kept: Tried, call: int, second_look: bool = False) -> None:
+    def _keep_or_close(self, kept: AddressAttempt, call: int, second_look: bool = False) -> None:
         """Note a good fresh beat. Its line becomes the held one when there is none.
 
         Nobody waits for the close of another one: a polite one takes a second where a proxy passes
@@ -414,7 +414,7 @@ class LegRun:
 
     # -- the held strand ---------------------------------------------------------------
 
-    async def _held_beat(self, line: Line, call: int) -> None:
+    async def _held_beat(self, line: Channel, call: int) -> None:
         """One beat on the held connection; the caller says that it is busy."""
         run, sent, conn = self.run, self.run.clock.now(), self._line_conn
         try:
@@ -449,7 +449,7 @@ class LegRun:
         if echo.ended - self._line_began >= run.timing.heartbeat and not self.book.down:
             self._strikes = 0
 
-    def _held_failed(self, line: Line, error: ProbeError, sent: float, noticed: float) -> None:
+    def _held_failed(self, line: Channel, error: ProbeError, sent: float, noticed: float) -> None:
         """The held connection does not work any more."""
         if self._line is not line:
             return
@@ -470,7 +470,7 @@ class LegRun:
         self._spawn(self._attempts.close(line))
         self._notice(error, sent, "held", conn=conn, age=age, line=line, tcp=tcp)
 
-    async def _let_go(self, line: Line) -> None:
+    async def _let_go(self, line: Channel) -> None:
         if self._line is line:
             self._line = None
             self._held_good.set()
@@ -486,7 +486,7 @@ class LegRun:
         *,
         conn: int | None = None,
         age: float | None = None,
-        line: Line | None = None,
+        line: Channel | None = None,
         tcp: TcpSample | None = None,
     ) -> None:
         """Record an outage, let all legs beat at once, and look a second time."""

@@ -12,7 +12,7 @@ from t3probe.config.endpoints import parse_doh
 from t3probe.setup import answers
 from t3probe.setup.answers import Answers
 
-__all__ = ["QUESTIONS", "Question", "Refused", "checked", "gather"]
+__all__ = ["QUESTIONS", "Prompt", "Refused", "checked", "gather"]
 
 TRIES = 3
 
@@ -22,7 +22,7 @@ class Refused(Exception):
 
 
 @dataclass(frozen=True)
-class Question:
+class Prompt:
     """One thing to know."""
 
     key: str
@@ -70,48 +70,48 @@ def _public(said: Mapping[str, Any]) -> str:
 
 
 QUESTIONS = (
-    Question(
+    Prompt(
         "host", "Public host", "The name that people type, such as t3.example.org.", "HOST",
         answers.host, needed=True,
     ),
-    Question(
+    Prompt(
         "internal", "Internal address of the load balancer",
         "The same URL is probed there, too, which tells the inside from the outside.",
         "ADDRESS[:PORT]", answers.internal,
     ),
-    Question(
+    Prompt(
         "ws_path", "Path of a WebSocket echo",
         "Messages are sent there, and expected back.", "PATH", _ws_path,
         default=lambda said: "/probe/ws",
     ),
-    Question(
+    Prompt(
         "sso", "Host of the single sign-on",
         "A redirect to it is its answer; such as login.example.org.", "HOST",
         answers.sso, many=True,
     ),
-    Question(
+    Prompt(
         "public", "Paths that need no session", "The check: they are never sent to the SSO.",
         "PATH", answers.path, many=True, default=_public,
     ),
-    Question(
+    Prompt(
         "walled", "Paths that need a session",
         "The check: they are never served without one.", "PATH", answers.path, many=True,
         default=lambda said: "/" if said["sso"] else "",
     ),
-    Question(
+    Prompt(
         "dispatch", "The process that takes WebSockets, directly",
         "Past the balancer, such as ws://10.0.0.7:3780/probe/ws.", "URL", _socket,
     ),
-    Question(
+    Prompt(
         "serve", "The process that serves the app, directly",
         "Any page of it that answers 200.", "URL", _web,
     ),
-    Question(
+    Prompt(
         "machine", "Something on the machine that is neither of the two",
         "A page such as node_exporter's, or host:port: is the machine itself there?",
         "URL|HOST:PORT", _machine,
     ),
-    Question(
+    Prompt(
         "upstreams", "Upstreams behind Envoy", "Each is connected to by itself, as HOST:PORT.",
         "HOST:PORT", answers.address, many=True,
     ),
@@ -119,18 +119,18 @@ QUESTIONS = (
 """In the order in which they are asked."""
 
 FLAGS_ONLY = (
-    Question(
+    Prompt(
         "doh", "", "resolvers to ask, better two; default: 1.1.1.1 and 8.8.8.8", "URL", _doh,
         many=True, default=lambda said: ",".join(answers.DOH),
     ),
-    Question(
+    Prompt(
         "envoy_admin", "", "admin interface of an Envoy, which names its upstreams itself", "URL",
         _web, many=True,
     ),
 )  # fmt: skip
 
 
-def checked(question: Question, text: str) -> str:
+def checked(question: Prompt, text: str) -> str:
     """One answer as it is kept. Raises Refused."""
     try:
         return question.check(text)
@@ -139,7 +139,7 @@ def checked(question: Question, text: str) -> str:
 
 
 def gather(
-    given: argparse.Namespace, asked: Callable[[Question, str], str] | None, ca: str
+    given: argparse.Namespace, asked: Callable[[Prompt, str], str] | None, ca: str
 ) -> Answers:
     """All answers: from the flags, else from `asked(question, default)`, else the defaults.
 
@@ -179,13 +179,13 @@ def _split(text: str) -> list[str]:
 
 def on_terminal(
     read: Callable[[str], str], say: Callable[[str], None]
-) -> Callable[[Question, str], str]:
+) -> Callable[[Prompt, str], str]:
     """How a question is asked of a person; what cannot be used is asked again.
 
     The callable raises Refused after `TRIES` answers that cannot be used, and EOFError.
     """
 
-    def asked(question: Question, default: str) -> str:
+    def asked(question: Prompt, default: str) -> str:
         for _ in range(TRIES):
             shown = f" [{default}]" if default else "" if question.needed else " [none]"
             several = " Several: with commas." if question.many else ""

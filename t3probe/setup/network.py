@@ -25,7 +25,7 @@ from t3probe.probes.base import Probing
 from t3probe.probes.facts import Collapsed, Facts, ProbeError, Target
 from t3probe.probes.resolve import ResolveError, Resolver, split_address, targets
 from t3probe.run.controller import Run
-from t3probe.setup.machine import Row, fine, untold, wrong
+from t3probe.setup.machine import DoctorRow, fine, untold, wrong
 from t3probe.text import showable
 from t3probe.text.words import span
 
@@ -41,11 +41,11 @@ MOST_ASKED = 6
 """Of so many servers the time is asked: enough for a majority."""
 
 
-def routes(deployment: Deployment) -> list[Row]:
+def routes(deployment: Deployment) -> list[DoctorRow]:
     """Whether this machine has a route to every address in the file. Sends nothing: a UDP
     socket that is connected asks the routing table alone."""
     known = sorted(_addresses(deployment), key=str)
-    rows: list[Row] = []
+    rows: list[DoctorRow] = []
     guarded = 0
     for address in known:
         try:
@@ -93,7 +93,7 @@ def _addresses(
     return found
 
 
-def ask(deployment: Deployment, where: str, environ: Mapping[str, str]) -> list[Row]:
+def ask(deployment: Deployment, where: str, environ: Mapping[str, str]) -> list[DoctorRow]:
     """Everything that needs an answer from somewhere; ends within `TOTAL_SECONDS`. `where`: the
     gateway's URL; empty: there is none."""
     timing = msgspec.structs.replace(
@@ -104,7 +104,7 @@ def ask(deployment: Deployment, where: str, environ: Mapping[str, str]) -> list[
     return asyncio.run(_ask(msgspec.structs.replace(deployment, timing=timing), where, environ))
 
 
-async def _ask(deployment: Deployment, where: str, environ: Mapping[str, str]) -> list[Row]:
+async def _ask(deployment: Deployment, where: str, environ: Mapping[str, str]) -> list[DoctorRow]:
     run = Run(deployment, [], hold=0.0)
     probing = run.probing
     providers = _providers(deployment)
@@ -140,7 +140,7 @@ def _providers(deployment: Deployment) -> dict[str, str]:
     return found
 
 
-async def _resolver(url: str, name: str, probing: Probing) -> Row:
+async def _resolver(url: str, name: str, probing: Probing) -> DoctorRow:
     from t3probe.probes.doh import NoAddress, ask_address
     from t3probe.probes.http_client import HttpClient
 
@@ -194,7 +194,7 @@ async def _date(leg: Leg, probing: Probing, resolver: Resolver) -> float | None:
         return None
 
 
-def clock(ahead: list[float]) -> Row:
+def clock(ahead: list[float]) -> DoctorRow:
     """What servers' Dates say about our clock; `ahead`: by how many seconds it leads each."""
     if not ahead:
         return untold("clock", "nobody that was asked told the time", "timedatectl status")
@@ -209,7 +209,7 @@ def clock(ahead: list[float]) -> Row:
     return wrong("clock", words, "timedatectl set-ntp true; or start the NTP service")
 
 
-def gateway(url: str, ca: str | None, environ: Mapping[str, str]) -> list[Row]:
+def gateway(url: str, ca: str | None, environ: Mapping[str, str]) -> list[DoctorRow]:
     """Whether the Pushgateway answers and takes our login; no row without a URL."""
     from t3probe.exchange.client import Budget, Site, Trouble, exchange
     from t3probe.timing import SystemClock

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 __all__ = ["headline", "render", "row"]
 
-Line = tuple[str, str]
+StyledLine = tuple[str, str]
 """Style words for the terminal (red, green, yellow, bold; or none) and the text."""
 
 _STYLES = {"passed": "green", "degraded": "yellow", "failed": "red", "inconclusive": "yellow"}
@@ -46,7 +46,7 @@ _MANY_NAMES = 13
 
 def render(
     run: RunRecord, observations: Sequence[Observation], judged: RunVerdict, width: int = 80
-) -> Iterator[Line]:
+) -> Iterator[StyledLine]:
     """The lines of the summary, in order: ASCII, none longer than `width`."""
     for style, line in _lines(run, observations, judged, width):
         yield style, cut(plain(line), width)
@@ -61,7 +61,7 @@ def row(name: str, text: str, width: int = 80, whole: bool = False) -> Iterator[
 
 def _lines(
     run: RunRecord, observations: Sequence[Observation], judged: RunVerdict, width: int
-) -> Iterator[Line]:
+) -> Iterator[StyledLine]:
     yield "", ""
     yield (
         "bold",
@@ -88,7 +88,7 @@ def _lines(
     yield from _verdict(run, judged, width)
 
 
-def _leg(run: RunRecord, seen: Observation, name: str, width: int) -> Iterator[Line]:
+def _leg(run: RunRecord, seen: Observation, name: str, width: int) -> Iterator[StyledLine]:
     good = seen.trips
     middle = span(median(good)) if good else "-"
     worst = span(max(good)) if good else "-"
@@ -137,7 +137,7 @@ def _disagreements(seen: Observation) -> list[str]:
     return [view.sentence for view in seen.views if view.sentence]
 
 
-def _notes(run: RunRecord, width: int) -> Iterator[Line]:
+def _notes(run: RunRecord, width: int) -> Iterator[StyledLine]:
     for line in fold(parts_said((run,)), width):
         yield "", line
     if run.interrupted:
@@ -155,7 +155,7 @@ def _notes(run: RunRecord, width: int) -> Iterator[Line]:
             yield "yellow", line
 
 
-def _verdict(run: RunRecord, judged: RunVerdict, width: int) -> Iterator[Line]:
+def _verdict(run: RunRecord, judged: RunVerdict, width: int) -> Iterator[StyledLine]:
     verdict = judged.verdict
     style, head = headline(judged)
     for line in fold(f"VERDICT  {head}", width, " " * 9):
@@ -225,7 +225,7 @@ def _verdict(run: RunRecord, judged: RunVerdict, width: int) -> Iterator[Line]:
             yield from _incident(run, incident, width)
 
 
-def _incident(run: RunRecord, incident: Incident, width: int) -> Iterator[Line]:
+def _incident(run: RunRecord, incident: Incident, width: int) -> Iterator[StyledLine]:
     """Onset, end, symptom, legs, verdict and evidence of one of several."""
     end = "and not over at the end"
     if incident.recovered is not None:
@@ -239,7 +239,7 @@ def _incident(run: RunRecord, incident: Incident, width: int) -> Iterator[Line]:
     yield from _evidence(incident, width, "  ")
 
 
-def _evidence(incident: Incident, width: int, indent: str = "") -> Iterator[Line]:
+def _evidence(incident: Incident, width: int, indent: str = "") -> Iterator[StyledLine]:
     """Whose beats clear what lies on their way, and how."""
     by: dict[str, list[str]] = {}
     for how in HOW:
@@ -283,7 +283,7 @@ def headline(judged: RunVerdict) -> tuple[str, str]:
 def _wrap(
     style: str, name: str, words: list[str], width: int, between: str = ", ", indent: int = 16,
     whole: bool = False,
-) -> Iterator[Line]:  # fmt: skip
+) -> Iterator[StyledLine]:  # fmt: skip
     line = f"  {name}".ljust(indent)
     blank = " " * len(line)
     for number, word in enumerate(words):

@@ -22,7 +22,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from t3probe.config.endpoints import is_address
-from t3probe.config.types import Place, UpstreamSource
+from t3probe.config.types import UpstreamPlace, UpstreamSource
 from t3probe.exchange.bounds import AGGREGATE_LEVELS, UPSTREAMS
 from t3probe.guard import is_loopback
 from t3probe.upstreams.envoy_config import (
@@ -34,13 +34,13 @@ from t3probe.upstreams.envoy_config import (
 )
 from t3probe.upstreams.envoy_dump import Configuration, Dump
 from t3probe.upstreams.envoy_hosts import Clusters, Host, Listeners
-from t3probe.upstreams.envoy_routes import Way, ways
+from t3probe.upstreams.envoy_routes import PortRoute, ways
 from t3probe.upstreams.sources import (
     Backend,
     Fetch,
-    Found,
     Hostless,
     HostView,
+    NamedUpstreams,
     Notes,
     SourceError,
     UnreadableError,
@@ -65,7 +65,7 @@ UNRESOLVED = HostView("", "unhealthy", "Envoy resolves no address of it")
 Hosts = Mapping[str, Sequence[Host]]
 
 
-async def find(source: UpstreamSource, fetch: Fetch) -> Found:
+async def find(source: UpstreamSource, fetch: Fetch) -> NamedUpstreams:
     """The upstreams behind one Envoy. Raises SourceError."""
     dump, clusters, listeners = Dump(), Clusters(), Listeners()
     *needed, last = await asyncio.gather(
@@ -96,7 +96,7 @@ def trace(
     source: UpstreamSource,
     *,
     unread: bool = False,
-) -> Found:
+) -> NamedUpstreams:
     """The same from answers that are there already. `unread`: what was said of the listeners'
     `ports` could not be read. Raises SourceError."""
     notes, warnings, hosts = Notes(), Notes(), clusters.hosts
@@ -140,7 +140,7 @@ def trace(
     for name in dump.idle:
         notes.add("listeners that only warm up or drain, which are not followed", name)
     found, views = tuple(backends.values()), views_of(tuple(backends.values()), hosts)
-    return Found(found, views, notes.sentences(), warnings.sentences(), tuple(hostless))
+    return NamedUpstreams(found, views, notes.sentences(), warnings.sentences(), tuple(hostless))
 
 
 def _on_purpose(cluster: str) -> bool:
@@ -148,7 +148,7 @@ def _on_purpose(cluster: str) -> bool:
     return "blackhole" in re.sub(r"[^a-z]", "", cluster.lower())
 
 
-def _sentence(way: Way, lack: str) -> str:
+def _sentence(way: PortRoute, lack: str) -> str:
     names = " / ".join(way.words[:MOST_NAMES])
     port = f" (port {way.listen_port})" if way.listen_port else ""
     return f"the route {names}{port} sends to the cluster {label(way.cluster)}, {lack}"
@@ -198,7 +198,7 @@ class _Walker:
         self._lacks: dict[str, str] = {}
 
     def backends(
-        self, name: str, way: Way, used: set[str], above: tuple[str, ...] = ()
+        self, name: str, way: PortRoute, used: set[str], above: tuple[str, ...] = ()
     ) -> Iterator[Backend]:
         """The backends of the cluster `name`; `above` are the aggregates that lead to it."""
         used.add(name)
@@ -211,17 +211,17 @@ class _Walker:
                 if part not in above and part != name and len(above) < AGGREGATE_LEVELS:
                     yield from self.backends(part, way, used, (*above, name))
             return
-        places: dict[tuple[str, ...], Place] = {}
+        places: dict[tuple[str, ...], UpstreamPlace] = {}
         for one in self._listed(name, cluster):
             if one.locality not in places:
                 places[one.locality] = self.place(name, way, above, one.locality)
             yield Backend(one.host, one.port, places[one.locality])
 
     def place(
-        self, name: str, way: Way, above: tuple[str, ...] = (), locality: tuple[str, ...] = ()
-    ) -> Place:
+        self, name: str, way: PortRoute, above: tuple[str, ...] = (), locality: tuple[str, ...] = ()
+    ) -> UpstreamPlace:
         """Where the cluster `name` was found."""
-        return Place(
+        return UpstreamPlace(
             source=self._source.name,
             route=label(name),
             listen_port=way.listen_port,

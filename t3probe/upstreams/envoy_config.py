@@ -19,11 +19,11 @@ from t3probe.upstreams.sources import Notes
 __all__ = [
     "NOTHING_ASSIGNED",
     "UNREADABLE",
-    "Address",
     "Assigned",
     "Cluster",
     "ClusterForm",
     "Endpoint",
+    "EnvoyAddress",
     "FilterChain",
     "Listener",
     "Locality",
@@ -65,7 +65,7 @@ class SocketAddress(Struct):
     named_port: str = ""
 
 
-class Address(Struct):
+class EnvoyAddress(Struct):
     """Exactly one of these is there."""
 
     socket_address: SocketAddress | None = None
@@ -92,7 +92,7 @@ class FilterChain(Struct):
 
 class Listener(Struct):
     name: str = ""
-    address: Address | None = None
+    address: EnvoyAddress | None = None
     filter_chains: list[Raw] = []
     default_filter_chain: Raw = Raw()
     udp_listener_config: Raw = Raw()
@@ -112,7 +112,7 @@ class RouteConfig(Struct):
 
 
 class HostNamed(Struct):
-    address: Address | None = None
+    address: EnvoyAddress | None = None
     hostname: str = ""
 
 
@@ -330,7 +330,7 @@ def assigned(raw: Raw) -> Assigned:
     return Assigned(tuple(found))
 
 
-def place_of(address: Address | None) -> tuple[str, int, str]:
+def place_of(address: EnvoyAddress | None) -> tuple[str, int, str]:
     """Host and port; or what it is instead, in words."""
     if address is None:
         return "", 0, "endpoints without an address"

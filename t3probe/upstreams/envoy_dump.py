@@ -25,7 +25,7 @@ from t3probe.upstreams.envoy_config import (
     decoded,
 )
 from t3probe.upstreams.envoy_routes import Listened, Routed, listened, routed
-from t3probe.upstreams.sources import Answer, Notes, SourceError
+from t3probe.upstreams.sources import Notes, SourceAnswer, SourceError
 
 __all__ = ["Configuration", "Dump"]
 
@@ -90,7 +90,7 @@ class AssignmentName(Struct):
     cluster_name: str = ""
 
 
-class Dump(Answer):
+class Dump(SourceAnswer):
     """The answer to `/config_dump`."""
 
     where, instead = " /config_dump", "something that is no configuration"

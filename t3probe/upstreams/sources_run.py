@@ -21,7 +21,7 @@ from t3probe.upstreams.nodes import with_names
 
 if TYPE_CHECKING:
     from t3probe.upstreams.sources import SourceError
-    from t3probe.upstreams.sources_read import Reader, Reading
+    from t3probe.upstreams.sources_read import Reading, SourceReader
 
 __all__ = ["RunSources"]
 
@@ -45,7 +45,7 @@ class RunSources:
         self.lines: list[str] = []
         """What to say before the run."""
         self._readings: list[Reading] = []
-        self._reader: Reader | None = None
+        self._reader: SourceReader | None = None
         sources = [
             one
             for one in deployment.upstream_source
@@ -59,9 +59,9 @@ class RunSources:
         self, sources: list[UpstreamSource], clock: Clock, environ: Mapping[str, str]
     ) -> None:
         from t3probe.upstreams.sources_legs import with_found
-        from t3probe.upstreams.sources_read import Reader
+        from t3probe.upstreams.sources_read import SourceReader
 
-        self._reader = Reader(sources, clock, environ, self.deployment.tls_ca)
+        self._reader = SourceReader(sources, clock, environ, self.deployment.tls_ca)
         self._readings = self._reader.read()
         deployment = with_found(self.deployment, self._readings)
         warnings = []

@@ -13,8 +13,8 @@ from t3probe.run.engine import Engine, broke_rules, internal_addresses
 from t3probe.run.footing import Footing
 from t3probe.run.leg import LegRun
 from t3probe.timing import RunClock
-from t3probe.watch.tally import Blips, Tally
-from t3probe.watch.window import Listener, WindowBook, window_seconds
+from t3probe.watch.tally import Blips, LegCounts
+from t3probe.watch.window import BookListener, WindowBook, window_seconds
 
 __all__ = ["Held"]
 
@@ -38,7 +38,7 @@ class Held(Engine):
         legs: Sequence[Leg],
         *,
         clock: RunClock,
-        listener: Listener,
+        listener: BookListener,
     ) -> None:
         self._keep_seconds = window_seconds(deployment.timing)
         footing = Footing(
@@ -48,7 +48,7 @@ class Held(Engine):
         self._listener = listener
         self._tasks: dict[LegRun, asyncio.Task[None]] = {}
         self._ending = asyncio.Event()
-        self.tallies: dict[str, Tally] = {}
+        self.tallies: dict[str, LegCounts] = {}
         self.books: dict[str, WindowBook] = {}
         self._blips = Blips()
         self.legs: list[LegRun] = [LegRun(leg, self) for leg in legs]
@@ -57,7 +57,7 @@ class Held(Engine):
 
     def new_book(self, leg: Leg) -> WindowBook:
         # A leg that is started anew because its definition changed goes on counting.
-        tally = self.tallies.setdefault(leg.name, Tally(leg))
+        tally = self.tallies.setdefault(leg.name, LegCounts(leg))
         tally.learn_anew(self.clock.now(), float(self.timing.slow_floor))
         if leg.name in self.books:
             self.books[leg.name].count_rest()

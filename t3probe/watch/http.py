@@ -3,7 +3,7 @@
 The thread has its own event loop, so that it answers while the probing loop stands still; it
 only ever reads. Connections, request sizes and times are bounded: whoever scrapes, or means
 harm, costs the probing nothing but a little CPU. Whether the held mode is alive, the probing loop
-writes and this thread reads (`Health`).
+writes and this thread reads (`SignsOfLife`).
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from t3probe.text.words import span
 from t3probe.timing import Clock
 from t3probe.watch.snapshot import CONTENT_TYPE, Snapshot
 
-__all__ = ["LOOP_LIMIT_SECONDS", "Health", "Listen", "Server", "beat_limit", "parse_listen"]
+__all__ = ["LOOP_LIMIT_SECONDS", "Listen", "Server", "SignsOfLife", "beat_limit", "parse_listen"]
 
 _PLAIN = "text/plain; charset=utf-8"
 _WORDS = {
@@ -70,7 +70,7 @@ def _bound(listen: Listen) -> socket.socket:
 class Server:
     """Listens from its making on; answers from `start` to `stop`."""
 
-    def __init__(self, listen: Listen, health: Health) -> None:
+    def __init__(self, listen: Listen, health: SignsOfLife) -> None:
         """Raises OSError when the address cannot be had."""
         self._health = health
         self._snapshot: Snapshot | None = None
@@ -204,7 +204,7 @@ class _Sign:
     oldest: str
 
 
-class Health:
+class SignsOfLife:
     """Signs of life and their age. Times are of the monotonic clock, in seconds."""
 
     def __init__(self, clock: Clock) -> None:

@@ -24,7 +24,7 @@ from t3probe.text.words import some, utc
 from t3probe.timing import RunClock, next_beat
 from t3probe.verdict.incident.run import RunVerdict, judge_run
 from t3probe.watch.held import Held
-from t3probe.watch.http import Health, beat_limit
+from t3probe.watch.http import SignsOfLife, beat_limit
 from t3probe.watch.log import Log
 from t3probe.watch.report import Pending, Reports, drop_facts, incident_of, verdict_facts
 from t3probe.watch.snapshot import Snapshot
@@ -56,7 +56,7 @@ class Watch:
         vantage: str,
         log: Log,
         publish: Callable[[Snapshot], None],
-        health: Health,
+        health: SignsOfLife,
         clock: RunClock,
     ) -> None:
         """`load` reads the deployment file anew for a reload; `vantage` may be empty: the

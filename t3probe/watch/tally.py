@@ -23,14 +23,14 @@ from t3probe.verdict.slow.baseline import MIN_TRIPS, remembered
 __all__ = [
     "BESIDE_SECONDS",
     "Blips",
+    "LegCounts",
     "Memory",
-    "Tally",
 ]
 
 _UPSTREAM = "envoy-"
 
 
-class Tally:
+class LegCounts:
     """One leg's counters and histograms. An upstream has none, as in a run."""
 
     def __init__(self, leg: Leg) -> None:

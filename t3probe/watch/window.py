@@ -27,12 +27,12 @@ from t3probe.observation import (
 )
 from t3probe.probes.facts import Echo, ProbeError
 from t3probe.run.book import ANSWERS, Book
-from t3probe.run.evidence import Evidence
+from t3probe.run.evidence import OwnAnswer
 from t3probe.run.footing import Footing
 from t3probe.verdict.incident.faults import TOGETHER_SECONDS
-from t3probe.watch.tally import Blips, Tally
+from t3probe.watch.tally import Blips, LegCounts
 
-__all__ = ["Listener", "WindowBook", "window_seconds"]
+__all__ = ["BookListener", "WindowBook", "window_seconds"]
 
 MAX_BEATS = 1000
 MAX_DROPS = 200
@@ -57,10 +57,10 @@ class Failure(NamedTuple):
     stage: Stage
     detail: str
     answered: bool
-    evidence: Evidence
+    evidence: OwnAnswer
 
 
-class Listener(Protocol):
+class BookListener(Protocol):
     """Who wants to know of what goes into a book."""
 
     def changed(self) -> None:
@@ -83,12 +83,12 @@ class WindowBook(Book):
         started: float,
         footing: Footing,
         *,
-        tally: Tally,
+        tally: LegCounts,
         keep: Callable[[], float],
         heartbeat: Callable[[], float],
         planned: Callable[[], str],
         wall: Callable[[float], float],
-        listener: Listener,
+        listener: BookListener,
         blips: Blips,
     ) -> None:
         super().__init__(leg, started, footing)

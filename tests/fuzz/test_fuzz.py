@@ -19,7 +19,7 @@ from fuzz_inputs import TESTS, either, spoilt
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from t3probe.ask.forensics.read import Asked, read_log
+from t3probe.ask.forensics.read import LogQuery, read_log
 from t3probe.config.types import Sso, UpstreamSource
 from t3probe.deliver.metrics import families
 from t3probe.deliver.sinks import other_suite, textfile
@@ -320,7 +320,7 @@ def masked(code: int, data: bytes) -> bytes:
 @given(data=spoilt([masked(129, b"hi") + masked(137, b"p") + masked(136, b"\x03\xe8bye")]))
 def test_the_responders_frames(data: bytes, left) -> None:
     if left("frames"):
-        reader = frames.Reader(1000)
+        reader = frames.FrameReader(1000)
         with suppress(frames.Violation):
             reader.feed(data)
             while reader.next() is not None:
@@ -346,7 +346,7 @@ LOGS = [
 def test_logs(data: bytes, left) -> None:
     if left("logs"):
         with suppress(OSError, ValueError):  # a damaged packed file
-            read_log("any", io.BytesIO(data), Asked(now=NOW, zone=ZoneInfo("UTC")))
+            read_log("any", io.BytesIO(data), LogQuery(now=NOW, zone=ZoneInfo("UTC")))
 
 
 CASE = (

@@ -12,7 +12,7 @@ from gate_runs import down, leg, run
 from t3probe.observation import Beat
 from t3probe.record.facts import Recording
 from t3probe.show.compare import compare
-from t3probe.show.compare.difference import FLOOR_SECONDS, LegChange, Pace
+from t3probe.show.compare.difference import FLOOR_SECONDS, LegChange, TimeChange
 from t3probe.show.compare.text import decision, headline, to_lines, to_markdown
 from t3probe.verdict.exact.labels import Verdict
 from t3probe.verdict.gate import label_of, named, sentences
@@ -285,7 +285,7 @@ def paced(*rtts: float) -> Any:
     return msgspec.structs.replace(leg("edge"), beats=beats, phases={})
 
 
-def trip(before: Any, after: Any) -> Pace:
+def trip(before: Any, after: Any) -> TimeChange:
     (pace,) = changed(run(edge=before), run(edge=after, at=LATER), "edge").paces
     return pace
 

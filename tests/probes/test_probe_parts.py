@@ -24,7 +24,7 @@ from t3probe.probes.facts import (
     reason_of_os_error,
 )
 from t3probe.probes.http import HttpLine
-from t3probe.probes.http_client import Answer
+from t3probe.probes.http_client import HttpAnswer
 from t3probe.probes.marks import Marks
 from t3probe.probes.sso import is_html, sso_answer
 from t3probe.timing import FakeClock
@@ -267,7 +267,7 @@ async def test_how_long_the_first_byte_took(
     found = answer()
     found.sent, found.first_byte, found.ended = 1.0, first, 2.0
 
-    async def exchange() -> Answer:
+    async def exchange() -> HttpAnswer:
         return found
 
     monkeypatch.setattr(line, "exchange", exchange)

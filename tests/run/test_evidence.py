@@ -15,7 +15,7 @@ from t3probe.config.types import Leg, Timing
 from t3probe.observation import Attempt, TcpSample
 from t3probe.probes import tcpinfo
 from t3probe.probes.facts import Echo, Facts, ProbeError, Target
-from t3probe.run.attempt import Tried, attempt_of
+from t3probe.run.attempt import AddressAttempt, attempt_of
 from t3probe.run.book import Book
 from t3probe.run.evidence import claim, evidence
 from t3probe.run.footing import Footing
@@ -298,11 +298,11 @@ def test_what_the_second_look_proves_stands_in_its_own_record() -> None:
         (failed("http_5xx").by_answer(500, ""), ("a",), "b"),
         (failed("connect_timeout", stage="connect"), (), ""),
     ):
-        attempt = attempt_of(Tried(target, 1, 22.0, 23.0, error=error), LEG, [])
+        attempt = attempt_of(AddressAttempt(target, 1, 22.0, 23.0, error=error), LEG, [])
         assert (attempt.ok, attempt.reason, attempt.stage) == (False, error.reason, error.stage)
         assert (attempt.carried, attempt.accused) == (carried, accused)
         assert attempt.remote_address == "10.0.0.1:80"
-    worked = attempt_of(Tried(target, 1, 22.0, 23.0), LEG, [])
+    worked = attempt_of(AddressAttempt(target, 1, 22.0, 23.0), LEG, [])
     assert (worked.ok, worked.reason, worked.carried, worked.remote_address) == (True, None, (), "")
 
 

@@ -42,7 +42,7 @@ from t3probe.verdict.gate import sentences as gate_sentences
 from t3probe.verdict.incident.run import judge_run
 from t3probe.verdict.repeated.repetition import from_runs
 from t3probe.verdict.repeated.repetition import render as render_repetition
-from t3probe.verdict.slow.excess import Delay, Explained
+from t3probe.verdict.slow.excess import Delay, Explanations
 from t3probe.verdict.slow.latency import Latency
 from t3probe.verdict.slow.slowness import _said as slowness_said
 
@@ -231,11 +231,11 @@ def test_annotations_of_a_comparison_say_it() -> None:
 
 def test_slowness_says_it() -> None:
     tunnel, app = Delay(("tunnel",), 1.0, 1.0, 1.0), Delay(("app",), 1.0, 1.0, 1.0)
-    slow = Explained(((tunnel,),), (tunnel,), ())
+    slow = Explanations(((tunnel,),), (tunnel,), ())
     assert slowness_said(slow, lambda _: ["public"], GLOSS) == (
         f"{TUNNEL} is slow and adds 1 s to public"
     )
-    rest = Explained(((tunnel,), (app,)), (), ())
+    rest = Explanations(((tunnel,), (app,)), (), ())
     assert slowness_said(rest, lambda _: [], GLOSS) == f"one of {TUNNEL}, app is slow"
 
 

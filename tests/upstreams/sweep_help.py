@@ -14,7 +14,7 @@ from typing import Any, cast
 import msgspec
 
 from t3probe.config.types import Deployment, Duration, Leg, Timing
-from t3probe.config.types import Sweep as Pace
+from t3probe.config.types import SweepLimits as Pace
 from t3probe.observation import Observation
 from t3probe.run.controller import Run
 from t3probe.run.sweep import wire as wire

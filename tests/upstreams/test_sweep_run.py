@@ -24,7 +24,7 @@ from sweep_help import (
 )
 
 from t3probe.config.types import Deployment, Leg
-from t3probe.config.types import Sweep as Pace
+from t3probe.config.types import SweepLimits as Pace
 from t3probe.guard import VARIABLE, LoopbackOnlyError
 from t3probe.observation import Observation, RunRecord
 from t3probe.run import session as session_module

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from t3probe.verdict.exact.hitting import Budget, hitting_sets
+from t3probe.verdict.exact.hitting import StepBudget, hitting_sets
 from t3probe.verdict.exact.repairs import find_repairs
 from t3probe.verdict.exact.sets import mask_of, minimal_only
 
@@ -35,7 +35,7 @@ def family(seed: int, width: int, count: int) -> list[int]:
 
 
 def listed(masks: list[int], width: int, steps: int, **more: Any) -> bool:
-    return hitting_sets(masks, width, budget=Budget(steps), **more).floor is None
+    return hitting_sets(masks, width, budget=StepBudget(steps), **more).floor is None
 
 
 @pytest.mark.parametrize("seed", range(6))

@@ -22,7 +22,7 @@ from t3probe.observation import RunRecord
 from t3probe.timing import FakeClock
 from t3probe.verdict.incident.run import judge_run
 from t3probe.watch import http
-from t3probe.watch.http import LOOP_LIMIT_SECONDS, Health, Server, parse_listen
+from t3probe.watch.http import LOOP_LIMIT_SECONDS, Server, SignsOfLife, parse_listen
 from t3probe.watch.log import MAX_WAITING, Log
 from t3probe.watch.snapshot import Snapshot
 
@@ -34,7 +34,7 @@ def clock() -> FakeClock:
 
 @pytest.fixture
 def server(clock: FakeClock) -> Iterator[Server]:
-    one = Server(("127.0.0.1", 0), Health(clock))
+    one = Server(("127.0.0.1", 0), SignsOfLife(clock))
     one.start()
     yield one
     one.stop()
@@ -227,7 +227,7 @@ def test_a_reader_that_is_stuck_stops_nobody_and_what_was_lost_is_said() -> None
 
 async def test_no_thread_is_left_behind(clock: FakeClock) -> None:
     for _ in range(3):
-        one = Server(("127.0.0.1", 0), Health(clock))
+        one = Server(("127.0.0.1", 0), SignsOfLife(clock))
         one.start()
         one.publish(snapshot())
         assert (await asyncio.to_thread(get, one, "/metrics"))[0] == 200

@@ -125,7 +125,7 @@ _SERIES_BYTES, _LABEL_BYTES, _SAMPLE_BYTES = 500, 150, 16
 T = TypeVar("T")
 
 
-class _Answer:
+class _Matrix:
     """A matrix that comes in pieces."""
 
     def __init__(self) -> None:
@@ -211,7 +211,7 @@ class Prometheus:
         """
         seconds = math.ceil(min(LONGEST_SECONDS, max(1.0, ended - began)))
         words = urlencode({"query": f"{selector}[{seconds}s]", "time": f"{ended:.3f}"})
-        found = _Answer()
+        found = _Matrix()
         try:
             answer = exchange(
                 self._site,

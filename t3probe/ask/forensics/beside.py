@@ -12,7 +12,7 @@ from t3probe.text.words import utc
 from t3probe.verdict.incident.evidence import takes_part
 from t3probe.verdict.incident.run import judge_run
 
-__all__ = ["Beside", "Near", "Runs", "as_json"]
+__all__ = ["Beside", "Near", "RunsNearby", "as_json"]
 
 SLACK_SECONDS = 2.0
 """Log stamps are whole seconds, and machines' clocks differ a little."""
@@ -80,7 +80,7 @@ class _Run:
         }
 
 
-class Runs:
+class RunsNearby:
     """The runs near some moments. Give it every recording, then ask for each moment."""
 
     def __init__(self, moments: Iterable[tuple[float, float]], reach_seconds: float) -> None:

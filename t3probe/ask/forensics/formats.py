@@ -1,6 +1,6 @@
 """What collectors put before a line: journald, syslog, the container runtimes, docker, Loki.
 
-`Reader.peel` takes that off, layer by layer, and keeps the time and the name of the process.
+`LineReader.peel` takes that off, layer by layer, and keeps the time and the name of the process.
 Forms read: all that `journalctl -o` writes in one line (journalctl(1), systemd.journal-fields(7)),
 syslog (RFC 3164 and 5424, with or without the priority), CRI log lines (`TIME stdout F ...`),
 docker's json-file objects, `docker compose logs`, `kubectl logs --prefix --timestamps`, logcli's
@@ -14,10 +14,10 @@ from typing import NamedTuple
 
 import msgspec
 
-from t3probe.ask.forensics.rows import Row, decoder, own_time
+from t3probe.ask.forensics.rows import JsonFields, decoder, own_time
 from t3probe.ask.forensics.stamps import Stamps
 
-__all__ = ["LEVELS", "MONOTONIC", "Peeled", "Reader"]
+__all__ = ["LEVELS", "MONOTONIC", "LineReader", "Peeled"]
 
 LAYERS = 5
 """How many prefixes may stand before one another."""
@@ -72,7 +72,7 @@ class Peeled(NamedTuple):
     who: bytes
     """The unit, container or identifier it came from; empty when nothing said so."""
     body: bytes
-    row: Row | None
+    row: JsonFields | None
     """The JSON object that the body is, when it is one."""
     zoned: bool = False
     """Whether a time before the body said its zone."""
@@ -84,7 +84,7 @@ class Peeled(NamedTuple):
     """Why no time could be read, where that is known."""
 
 
-class Reader:
+class LineReader:
     """Peels the lines of one file."""
 
     def __init__(self, stamps: Stamps) -> None:
@@ -217,7 +217,7 @@ class Reader:
             return inner._replace(who=inner.who or who)
         return inner._replace(when=when, outer=when, zoned=zoned, who=inner.who or who)
 
-    def journal(self, row: Row, when: int | None = None, who: bytes = b"") -> Peeled:
+    def journal(self, row: JsonFields, when: int | None = None, who: bytes = b"") -> Peeled:
         """An entry of the journal; the times and names of what stood before it."""
         try:
             when = int(str(row.realtime)) // 1_000_000

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from t3probe.ask.forensics.kinds import SOURCES, Side
 
-__all__ = ["LAST_MILE", "REFERENCE", "Places"]
+__all__ = ["LAST_MILE", "REFERENCE", "SegmentMap"]
 
 LAST_MILE = "last-mile"
 """The person's own way to the CDN: no leg of the suite crosses it."""
@@ -17,7 +17,7 @@ REFERENCE: tuple[tuple[str, ...], ...] = (
 """The reference deployment's way from the CDN to the app, and that to the resolvers."""
 
 
-class Places:
+class SegmentMap:
     """Which segments a side means."""
 
     def __init__(
@@ -41,7 +41,7 @@ class Places:
         self.order = {name: at for at, name in enumerate(known)}
         self._declared = declared
         self._known: dict[tuple[str, Side], tuple[str, ...]] = {}
-        self._reference = None if self.paths == list(REFERENCE) and not names else Places()
+        self._reference = None if self.paths == list(REFERENCE) and not names else SegmentMap()
 
     def name(self, source: str) -> str:
         """The segment that a source is."""

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import NamedTuple
 
-from t3probe.ask.forensics.access import Told, read_common, read_json
+from t3probe.ask.forensics.access import LineFacts, read_common, read_json
 from t3probe.ask.forensics.dnsdist import read_dnsdist
 from t3probe.ask.forensics.envoy import read_envoy, read_envoy_json, read_envoy_own
 from t3probe.ask.forensics.haproxy import CUSTOM, read_haproxy, read_haproxy_json
 from t3probe.ask.forensics.kinds import Source
 from t3probe.ask.forensics.nginx import read_clf, read_error, read_nginx_json, read_request
-from t3probe.ask.forensics.rows import Row
+from t3probe.ask.forensics.rows import JsonFields
 from t3probe.ask.forensics.stamps import Stamps
 
 __all__ = ["FORMS", "JSON_FORMS", "UNREAD_FORMS", "Form", "JsonForm"]
@@ -26,7 +26,7 @@ class Form(NamedTuple):
     """A line begins with one of these; empty: with anything."""
     holds: bytes
     """A line holds this; what is quick to see comes before what is sure."""
-    read: Callable[[bytes, Stamps, float], Told | None]
+    read: Callable[[bytes, Stamps, float], LineFacts | None]
     """What a line says; slow requests are those of so many seconds or more."""
 
 
@@ -35,7 +35,7 @@ class JsonForm(NamedTuple):
 
     source: Source
     name: str
-    read: Callable[[Row, Stamps, float], Told | None]
+    read: Callable[[JsonFields, Stamps, float], LineFacts | None]
 
 
 _HAPROXY_OWN = (

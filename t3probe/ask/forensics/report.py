@@ -8,13 +8,13 @@ from datetime import UTC, datetime
 from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
-from t3probe.ask.forensics.beside import Beside, Runs, as_json
+from t3probe.ask.forensics.beside import Beside, RunsNearby, as_json
 from t3probe.ask.forensics.bursts import RULE, Burst
 from t3probe.ask.forensics.kinds import KINDS, Side
-from t3probe.ask.forensics.place import LAST_MILE, Places
+from t3probe.ask.forensics.place import LAST_MILE, SegmentMap
 from t3probe.ask.forensics.read import FileReport
 from t3probe.ask.forensics.stream import LONGEST_LINE
-from t3probe.ask.forensics.tally import EXAMPLE_CHARACTERS, Histogram, Tally
+from t3probe.ask.forensics.tally import EXAMPLE_CHARACTERS, Distribution, Tally
 from t3probe.observation import of_old, parts_said
 from t3probe.text import showable
 from t3probe.text.words import count, glossed, listed, size, some, span, utc
@@ -36,9 +36,9 @@ class Findings(NamedTuple):
     bursts: Sequence[Burst]
     beside: Mapping[tuple[int, int], Beside]
     """By first and last second; empty without runs."""
-    runs: Runs | None
+    runs: RunsNearby | None
     unread_runs: tuple[str, ...]
-    places: Places
+    places: SegmentMap
     zone: ZoneInfo | None
     asked: str
     """The time that was asked for, and how it was read; empty: all of it."""
@@ -331,7 +331,7 @@ def _wrap(text: str, prefix: str = "", hang: int = 2) -> list[str]:
     )  # fmt: skip
 
 
-def _histogram(one: Histogram) -> dict[str, Any]:
+def _histogram(one: Distribution) -> dict[str, Any]:
     if not one.count:
         return {"count": 0}
     return {

@@ -32,8 +32,8 @@ __all__ = [
     "LegsAnswer",
     "NothingToTellError",
     "SourceInfo",
+    "SourceState",
     "UpstreamRow",
-    "UpstreamSource",
     "VerdictAnswer",
     "fitted",
     "short",
@@ -53,11 +53,11 @@ class NothingToTellError(Exception):
     """There is no answer; one sentence says why and what to do."""
 
 
-class Told(msgspec.Struct, kw_only=True, omit_defaults=True):
+class AnswerPart(msgspec.Struct, kw_only=True, omit_defaults=True):
     """Base of all answers and their parts."""
 
 
-class SourceInfo(Told, kw_only=True):
+class SourceInfo(AnswerPart, kw_only=True):
     """Where the answer comes from and how old it is."""
 
     kind: Literal["runs", "gateway", "prometheus"]
@@ -79,7 +79,7 @@ class SourceInfo(Told, kw_only=True):
     notes: tuple[str, ...] = ()
 
 
-class EnvoyOpinion(Told, kw_only=True):
+class EnvoyOpinion(AnswerPart, kw_only=True):
     """What Envoy thinks of an upstream behind one of its routes."""
 
     route: str
@@ -91,7 +91,7 @@ class EnvoyOpinion(Told, kw_only=True):
     Absent: not compared."""
 
 
-class UpstreamRow(Told, kw_only=True):
+class UpstreamRow(AnswerPart, kw_only=True):
     """One upstream, probed by a TCP connect of our own."""
 
     name: str = ""
@@ -110,7 +110,7 @@ class UpstreamRow(Told, kw_only=True):
     """envoy_only, probe_only; empty: both agree; absent: not compared."""
 
 
-class UpstreamSource(Told, kw_only=True):
+class SourceState(AnswerPart, kw_only=True):
     """Where upstreams are found; one that failed means that upstreams may be missing here."""
 
     name: str
@@ -118,7 +118,7 @@ class UpstreamSource(Told, kw_only=True):
     detail: str = ""
 
 
-class HealthAnswer(Told, kw_only=True):
+class HealthAnswer(AnswerPart, kw_only=True):
     """Upstreams, the worst first: unreachable, then disagreeing with Envoy, then unknown."""
 
     source: SourceInfo
@@ -131,12 +131,12 @@ class HealthAnswer(Told, kw_only=True):
     upstreams: tuple[UpstreamRow, ...]
     not_listed: int
     """How many more match the question than are listed."""
-    upstream_sources: tuple[UpstreamSource, ...] = ()
+    upstream_sources: tuple[SourceState, ...] = ()
     left_out: dict[str, int] = {}
     """How many entries were cut from which list to keep the answer short."""
 
 
-class LegRow(Told, kw_only=True):
+class LegRow(AnswerPart, kw_only=True):
     """One leg: a route that crosses the named segments."""
 
     name: str
@@ -170,7 +170,7 @@ class LegRow(Told, kw_only=True):
     address: str = ""
 
 
-class LegsAnswer(Told, kw_only=True):
+class LegsAnswer(AnswerPart, kw_only=True):
     """Legs, the worst first: failed, inconclusive, degraded, planned, passed."""
 
     source: SourceInfo
@@ -185,7 +185,7 @@ class LegsAnswer(Told, kw_only=True):
     left_out: dict[str, int] = {}
 
 
-class IncidentRow(Told, kw_only=True):
+class IncidentRow(AnswerPart, kw_only=True):
     """Drops that overlap, judged together."""
 
     began_utc: str
@@ -200,7 +200,7 @@ class IncidentRow(Told, kw_only=True):
     finding: str
 
 
-class VerdictAnswer(Told, kw_only=True):
+class VerdictAnswer(AnswerPart, kw_only=True):
     """Which segments are broken and which are cleared, with data."""
 
     source: SourceInfo
@@ -228,7 +228,7 @@ class VerdictAnswer(Told, kw_only=True):
     left_out: dict[str, int] = {}
 
 
-class DropAnswer(Told, kw_only=True):
+class DropAnswer(AnswerPart, kw_only=True):
     """What broke when somebody dropped. Times ending in _at are Unix seconds."""
 
     source: SourceInfo

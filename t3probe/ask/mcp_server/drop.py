@@ -11,7 +11,7 @@ from t3probe.ask.explain.from_prometheus import RUN
 from t3probe.ask.explain.prometheus import Prometheus, PrometheusError, quoted
 from t3probe.ask.explain.report import Report, to_dict
 from t3probe.ask.mcp_server.answers import DropAnswer, NothingToTellError, SourceInfo, source_info
-from t3probe.ask.mcp_server.runs import NOTHING, Runs
+from t3probe.ask.mcp_server.runs import NOTHING, RunFiles
 from t3probe.config import DeploymentError
 from t3probe.config.login import login_of
 from t3probe.exchange.client import Budget
@@ -34,7 +34,7 @@ _LISTS = ("users", "legs", "incidents", "nearby", "blind_spots", "doubts", "note
 class DropSources:
     """Where the answer comes from: recorded runs, Prometheus, or both."""
 
-    runs: Runs | None
+    runs: RunFiles | None
     prometheus: str | None
     deployment: str | None
     job: str

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 
 from t3probe.ask.mcp_server.answers import NothingToTellError, short
 from t3probe.ask.mcp_server.of_group import OfGroup
-from t3probe.deliver.sinks.gateway import Gateway, Groups, Head, NotMetricsError, raise_for
+from t3probe.deliver.sinks.gateway import Gateway, GroupHead, Groups, NotMetricsError, raise_for
 from t3probe.exchange.bounds import GATEWAY_METRICS_BYTES, MCP_GATEWAY_SECONDS
 from t3probe.exchange.client import Budget, Site, Trouble, exchange
 from t3probe.text.words import some
@@ -53,7 +53,7 @@ def read_gateway(gateway: Gateway, budget: Budget, gloss: Mapping[str, str]) -> 
     )  # fmt: skip
 
 
-def _pushed(heads: list[Head], key: Mapping[str, str]) -> float | None:
+def _pushed(heads: list[GroupHead], key: Mapping[str, str]) -> float | None:
     """When the gateway took the group, Unix seconds by its own clock."""
     for one in heads:
         if one.labels == key and one.pushed:
@@ -64,7 +64,7 @@ def _pushed(heads: list[Head], key: Mapping[str, str]) -> float | None:
     return None
 
 
-def _others(heads: list[Head], gateway: Gateway) -> Iterator[str]:
+def _others(heads: list[GroupHead], gateway: Gateway) -> Iterator[str]:
     """The groups of other vantages and shards of this job."""
     for one in heads:
         labels = one.labels
@@ -72,7 +72,7 @@ def _others(heads: list[Head], gateway: Gateway) -> Iterator[str]:
             yield _words(labels)
 
 
-def _shards(heads: list[Head], gateway: Gateway) -> tuple[str, ...]:
+def _shards(heads: list[GroupHead], gateway: Gateway) -> tuple[str, ...]:
     """The other shards of this job and vantage whose upstreams are in groups of their own."""
     key = {**gateway.upstream_key, "shard": ""}
     found = {

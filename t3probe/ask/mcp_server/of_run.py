@@ -14,8 +14,8 @@ from t3probe.ask.mcp_server.answers import (
     LegRow,
     LegsAnswer,
     SourceInfo,
+    SourceState,
     UpstreamRow,
-    UpstreamSource,
     VerdictAnswer,
     short,
     source_info,
@@ -76,7 +76,7 @@ class OfRun:
         """What is known of the upstreams."""
         seen = self.recording.observations
         found = [
-            UpstreamSource(name=short(one.leg), outcome=one.outcome, detail=short(one.detail))
+            SourceState(name=short(one.leg), outcome=one.outcome, detail=short(one.detail))
             for one in sorted(seen, key=lambda one: badness(one.outcome))
             if one.kind == SOURCE
         ]
@@ -139,7 +139,7 @@ def health_answer(
     source: SourceInfo,
     rows: Sequence[UpstreamRow],
     unreachable_only: bool,
-    found: Sequence[UpstreamSource] = (),
+    found: Sequence[SourceState] = (),
 ) -> HealthAnswer:
     """Upstreams counted and put in order: the worst first, then by name."""
     count = Counter(one.reachable for one in rows)

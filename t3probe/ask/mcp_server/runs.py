@@ -21,7 +21,7 @@ from t3probe.record.facts import RecordError
 from t3probe.record.latest import Rank, newest_since
 from t3probe.record.reading import Damage, record_files
 
-__all__ = ["FILES_LIMIT", "NOTHING", "Runs"]
+__all__ = ["FILES_LIMIT", "NOTHING", "RunFiles"]
 
 NOTHING = "nothing recorded: run the checks first"
 NOTES = 3
@@ -39,7 +39,7 @@ class _File:
     problem: str = ""
 
 
-class Runs:
+class RunFiles:
     """The recorded runs below some names, which may come and go."""
 
     def __init__(self, names: Sequence[str], shard: int = 0) -> None:

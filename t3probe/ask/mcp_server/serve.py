@@ -73,7 +73,7 @@ _DESCRIBED = tuple(
 )
 
 
-class _Line(logging.Formatter):
+class _OneLine(logging.Formatter):
     """A sentence on one line: tracebacks help nobody who runs this."""
 
     def format(self, record: logging.LogRecord) -> str:
@@ -92,6 +92,6 @@ def _worth_telling(record: logging.LogRecord) -> bool:
 def quiet_logs() -> None:
     """What the packages underneath warn of goes to standard error, a line each."""
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(_Line())
+    handler.setFormatter(_OneLine())
     handler.addFilter(_worth_telling)
     logging.basicConfig(handlers=[handler], level=logging.WARNING, force=True)

@@ -13,11 +13,11 @@ from typing import Annotated, Any, NamedTuple
 import msgspec
 
 from t3probe.ask.mcp_server.answers import (
+    AnswerPart,
     DropAnswer,
     HealthAnswer,
     LegsAnswer,
     NothingToTellError,
-    Told,
     VerdictAnswer,
     fitted,
     short,
@@ -26,7 +26,7 @@ from t3probe.ask.mcp_server.drop import DropSources, explained
 from t3probe.ask.mcp_server.gateway import read_gateway
 from t3probe.ask.mcp_server.of_group import OfGroup
 from t3probe.ask.mcp_server.of_run import OfRun
-from t3probe.ask.mcp_server.runs import Runs
+from t3probe.ask.mcp_server.runs import RunFiles
 from t3probe.deliver.sinks.gateway import Gateway
 from t3probe.exchange.client import Budget
 from t3probe.text import cut, plain
@@ -97,7 +97,7 @@ class Tool(NamedTuple):
     title: str
     description: str
     arguments: type[_Arguments]
-    answer: type[Told]
+    answer: type[AnswerPart]
 
 
 TOOLS = (
@@ -158,7 +158,7 @@ def _schema(kind: type[msgspec.Struct]) -> dict[str, Any]:
 class Sources:
     """Where answers come from. A gateway, when there is one, answers all but `explain_drop`."""
 
-    runs: Runs | None
+    runs: RunFiles | None
     gateway: Gateway | None
     drop: DropSources
     gloss: Mapping[str, str]
@@ -241,7 +241,7 @@ class Toolbox:
                 "t3probe verdict or t3probe explain on the same source may say more"
             ) from error
 
-    def _told(self, tool: Tool, asked: _Arguments, budget: Budget) -> Told:
+    def _told(self, tool: Tool, asked: _Arguments, budget: Budget) -> AnswerPart:
         if isinstance(asked, _Drop):
             return explained(
                 self._sources.drop, asked.at, asked.users, asked.window,

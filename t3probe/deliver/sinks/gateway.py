@@ -48,8 +48,8 @@ from t3probe.text.words import size as size_text
 
 __all__ = [
     "Gateway",
+    "GroupHead",
     "Groups",
-    "Head",
     "NotMetricsError",
     "Wire",
     "group_path",
@@ -150,7 +150,7 @@ class _Stamp(msgspec.Struct):
     metrics: list[_Sample] = []
 
 
-class Head(msgspec.Struct):
+class GroupHead(msgspec.Struct):
     """A group without its metrics."""
 
     labels: dict[str, str]
@@ -181,7 +181,7 @@ class Groups:
         self._found: dict[tuple[tuple[str, str], ...], Group] = {}
         self._filled: set[tuple[tuple[str, str], ...]] = set()
         self._keeps_heads = heads
-        self.heads: list[Head] = []
+        self.heads: list[GroupHead] = []
         """All groups, where they were asked for."""
         self._pairs: dict[tuple[str, str], tuple[str, str]] = {}
         self._start, self._kept, self._whole = b"", 0, False
@@ -292,7 +292,7 @@ class Groups:
             self._filled.add(key)
         if self._keeps_heads:
             self._keep(_HEAD_BYTES + sum(len(k) + len(v) for k, v in key))
-            self.heads.append(Head(self._labels, self._pushed))
+            self.heads.append(GroupHead(self._labels, self._pushed))
 
     # -- a family
 

@@ -15,7 +15,7 @@ from t3probe.exchange.bounds import ADDRESSES as MAX_ADDRESSES
 from t3probe.guard import LoopbackOnlyError
 from t3probe.timing import Clock
 
-__all__ = ["Names", "is_literal"]
+__all__ = ["NameAnswers", "is_literal"]
 
 THREADS = 8
 
@@ -34,7 +34,7 @@ def is_literal(host: str) -> bool:
     return False
 
 
-class Names:
+class NameAnswers:
     """Answers for the upstreams `wanted` of `targets`, as they come."""
 
     wake: int | None = None

@@ -19,8 +19,8 @@ __all__ = [
     "PUBLIC",
     "Block",
     "ClusterError",
+    "NetworkPlace",
     "Peer",
-    "Place",
     "Pods",
     "one_address",
     "parse_at",
@@ -90,7 +90,7 @@ hold an IPv4 address, which may be any, and 168.63.129.16 is a cloud's metadata.
 
 
 @dataclass(frozen=True)
-class Place:
+class NetworkPlace:
     """What `--at` says of one host."""
 
     peers: tuple[Peer, ...]
@@ -114,7 +114,7 @@ def one_address(host: str) -> Block:
     return Block(f"{address}/{address.max_prefixlen}")
 
 
-def parse_at(text: str) -> tuple[str, Place]:
+def parse_at(text: str) -> tuple[str, NetworkPlace]:
     """`HOST=WHERE` as host and place. Raises ClusterError."""
     host, equals, where = text.partition("=")
     host = plain_host(host.removeprefix("[").removesuffix("]"))
@@ -123,8 +123,8 @@ def parse_at(text: str) -> tuple[str, Place]:
             f"--at: expected HOST=WHERE, WHERE being public, {_WHERE}, found {text!r}"
         )
     if where == "public":
-        return host, Place((), public=True)
-    return host, Place((parse_where(where, "--at", "public, "),))
+        return host, NetworkPlace((), public=True)
+    return host, NetworkPlace((parse_where(where, "--at", "public, "),))
 
 
 def parse_where(where: str, option: str, also: str = "") -> Peer:

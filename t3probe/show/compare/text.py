@@ -9,8 +9,8 @@ from t3probe.show.compare.difference import (
     FLOOR_SECONDS,
     Comparison,
     LegChange,
-    Pace,
     SegmentChange,
+    TimeChange,
 )
 from t3probe.show.markdown import cell, table
 from t3probe.text import WIDTH, cut, distinct, fold, plain
@@ -174,7 +174,7 @@ def _paces(leg: LegChange) -> Iterator[str]:
             yield _pace(pace)
 
 
-def _pace(pace: Pace) -> str:
+def _pace(pace: TimeChange) -> str:
     return (
         f"{pace.what} {span(pace.before_seconds)} -> {span(pace.after_seconds)} "
         f"({change(pace.difference_seconds)}, {_SIGNS[pace.exceeds_noise]})"

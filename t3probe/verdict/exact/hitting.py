@@ -27,7 +27,7 @@ from typing import NamedTuple
 
 from t3probe.verdict.exact.sets import members, minimal_only, split, unions
 
-__all__ = ["LIMIT", "STEPS", "Budget", "Options", "hitting_sets"]
+__all__ = ["LIMIT", "STEPS", "Options", "StepBudget", "hitting_sets"]
 
 LIMIT = 4096
 """How many hitting sets are listed at most."""
@@ -39,7 +39,7 @@ CROWDED = 4
 """With fewer disjoint open sets than this a second bound is worth its price."""
 
 
-class Budget:
+class StepBudget:
     """A count of steps that runs out."""
 
     __slots__ = ("left",)
@@ -67,7 +67,7 @@ def hitting_sets(
     width: int,
     *,
     limit: int = LIMIT,
-    budget: Budget | None = None,
+    budget: StepBudget | None = None,
     smallest_only: bool = False,
 ) -> Options:
     """The first `limit` inclusion-minimal hitting sets of a family of non-empty sets.
@@ -75,14 +75,14 @@ def hitting_sets(
     With `smallest_only` those of the least size only; `floor` is then None when all of these
     are listed.
     """
-    asked = _Asked(width, limit, budget or Budget(), smallest_only)
+    asked = _Asked(width, limit, budget or StepBudget(), smallest_only)
     return _whole(minimal_only(family, width), asked, 0)
 
 
 class _Asked(NamedTuple):
     width: int
     limit: int
-    budget: Budget
+    budget: StepBudget
     smallest_only: bool
 
 
@@ -173,7 +173,7 @@ class _State(NamedTuple):
 
 
 class _Search:
-    def __init__(self, family: list[int], width: int, budget: Budget) -> None:
+    def __init__(self, family: list[int], width: int, budget: StepBudget) -> None:
         self.budget = budget
         self.serial = 0
         where: dict[int, list[int]] = {}
@@ -284,7 +284,7 @@ def _disjoint(sets: list[int]) -> int:
 
 
 def _best_first(
-    family: list[int], width: int, limit: int, budget: Budget, *, smallest_only: bool
+    family: list[int], width: int, limit: int, budget: StepBudget, *, smallest_only: bool
 ) -> Options:
     """The first `limit` minimal hitting sets of a connected family."""
     work = _Search(family, width, budget)

@@ -20,7 +20,7 @@ from t3probe.text.words import glossed, listed, offset, utc
 from t3probe.verdict.exact.case import Case
 from t3probe.verdict.exact.labels import Verdict, solve_together
 from t3probe.verdict.incident.evidence import Cleared, Evidence, How, takes_part
-from t3probe.verdict.incident.faults import WORSE, Fault, faults_of, together
+from t3probe.verdict.incident.faults import WORSE, JudgedDrop, faults_of, together
 
 if TYPE_CHECKING:
     from t3probe.verdict.repeated.posterior import Posterior
@@ -96,7 +96,7 @@ class _Setting:
 class Incident:
     """Drops that are told together. Times are seconds since the run's start."""
 
-    def __init__(self, faults: Sequence[Fault], setting: _Setting) -> None:
+    def __init__(self, faults: Sequence[JudgedDrop], setting: _Setting) -> None:
         self.faults = faults
         self._setting = setting
         self.began: float = min(one.began for one in faults)

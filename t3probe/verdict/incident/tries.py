@@ -15,10 +15,10 @@ from typing import Protocol
 
 from t3probe.verdict.repeated.posterior import Posterior, posterior
 
-__all__ = ["Tried", "in_run", "tries_of"]
+__all__ = ["TriedIncident", "in_run", "tries_of"]
 
 
-class Tried(Protocol):
+class TriedIncident(Protocol):
     """An incident, as far as tries go."""
 
     @property
@@ -30,14 +30,14 @@ def in_run(
     segments: Sequence[str],
     legs: Mapping[str, tuple[str, ...]],
     passed: Iterable[str],
-    incidents: Iterable[Tried],
+    incidents: Iterable[TriedIncident],
 ) -> Posterior:
     """What one run says by itself, from its incidents and the legs that passed."""
     counts = {leg: (sum(one), len(one)) for leg, one in tries_of(passed, incidents).items()}
     return posterior(segments, legs, counts)
 
 
-def tries_of(passed: Iterable[str], incidents: Iterable[Tried]) -> dict[str, list[bool]]:
+def tries_of(passed: Iterable[str], incidents: Iterable[TriedIncident]) -> dict[str, list[bool]]:
     """For each leg its tries in a run, by incident; True: failed."""
     out: dict[str, list[bool]] = {}
     for one in incidents:

@@ -38,7 +38,7 @@ from t3probe.observation import Observation, RunRecord, median
 from t3probe.text.words import glossed, listed, span
 from t3probe.verdict.incident.evidence import takes_part
 from t3probe.verdict.slow.baseline import MIN_TRIPS, judged_beats, judged_trips, over, usual
-from t3probe.verdict.slow.excess import Delay, Explained, Span, explain
+from t3probe.verdict.slow.excess import Delay, Explanations, Span, explain
 from t3probe.verdict.slow.latency import Latency, latency, spread
 
 __all__ = ["LegPace", "Slowness", "Status"]
@@ -227,12 +227,12 @@ class Slowness:
         return self._record.loop_lag_seconds >= least / 2
 
     @cached_property
-    def explained(self) -> Explained:
+    def explained(self) -> Explanations:
         """The smallest explanations of the slow legs."""
         if not self.slow or self.ours:
-            return Explained((), (), ())
+            return Explanations((), (), ())
         if any(one.wall for one in self.slow.values()):
-            return Explained((), (), tuple(self.slow))
+            return Explanations((), (), tuple(self.slow))
         slow = {
             name: Span(one.path, max(one.excess - one.tolerance, 1e-6), one.most)
             for name, one in self.slow.items()
@@ -364,7 +364,7 @@ def _pace(seen: Observation, floor: float, since: float = -math.inf) -> LegPace 
 
 
 def _said(
-    told: Explained, legs_over: Callable[[Delay], list[str]], gloss: Mapping[str, str]
+    told: Explanations, legs_over: Callable[[Delay], list[str]], gloss: Mapping[str, str]
 ) -> str:
     """The explanations in words."""
     first = told.explanations[0]
