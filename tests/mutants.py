@@ -39,7 +39,7 @@ ROOMS: dict[str, dict[str, str]] = {
     },
     "record": {"record/*.py": "record/test_record_files.py record/test_record.py record/*.py"},
     "gate": {
-        "verdict/gate.py show/compare/difference.py show/compare/text.py": "gate/test_compare*.py",
+        "verdict/gate.py show/compare/difference.py show/compare/lines.py": "gate/test_compare*.py",
     },
     "showing": {
         "text/__init__.py": "showing/test_showing.py",
@@ -48,7 +48,7 @@ ROOMS: dict[str, dict[str, str]] = {
     },
     "run": {
         "run/conclude.py run/footing.py": "run/test_conclude*.py run/test_footing*.py",
-        "run/evidence.py": "run/test_evidence.py",
+        "run/own_answer.py": "run/test_evidence.py",
         "run/attempt.py run/book.py run/controller.py": "run/test_[abce]*.py run/*.py",
     },
     "probes": {

@@ -35,7 +35,7 @@ PURE = [
     "show/summary.py",
     "show/coverage.py",
     "run/conclude.py",
-    "run/evidence.py",
+    "run/own_answer.py",
     "probes/sso.py",
     "probes/bodies.py",
     "probes/http_wire.py",
@@ -167,8 +167,8 @@ NO_BOUNDS = {
     },
     "the size of one read": {
         "echo/responder.py", "forensics/stream.py", "record/junit.py", "record/log.py",
-        "record/reading.py", "record/xml.py", "json_stream.py", "sweep.py READ_BYTES",
-        "sweep.py PIPE_BYTES",
+        "record/reading.py", "record/xml.py", "json_stream.py", "parent.py READ_BYTES",
+        "parent.py PIPE_BYTES",
     },
     "a size that a protocol has": {"echo/frames.py", "tls.py _RECORD_BYTES"},
     "what a value may be": {
@@ -179,7 +179,7 @@ NO_BOUNDS = {
     "what one kept thing costs": {"upstreams/nodes.py"},
     "how much of our own is under way or kept": {
         "echo/limits.py", "forensics/tally.py", "ws_echo.py _MOST_BEATS",
-        "sweep.py MOST_CONTROLS", "sweep/child.py", "sweep/wire.py",
+        "parent.py MOST_CONTROLS", "sweep/child.py", "sweep/wire.py",
     },
 }  # fmt: skip
 """Numbers that look like a bound and are none, and why: a path's end, or a file and one name."""

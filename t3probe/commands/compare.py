@@ -55,7 +55,7 @@ def _compare(arguments: argparse.Namespace) -> int:
     from t3probe.record.facts import RecordError
     from t3probe.record.reading import read_recording
     from t3probe.show.compare import compare
-    from t3probe.show.compare.text import to_lines, to_markdown
+    from t3probe.show.compare.lines import to_lines, to_markdown
     from t3probe.show.markdown import message
     from t3probe.verdict import gate
 

@@ -16,7 +16,7 @@ from t3probe.probes.base import Channel
 from t3probe.probes.facts import Collapsed, Echo, ProbeError, Target
 from t3probe.probes.resolve import disagreement, targets
 from t3probe.run.book import Book
-from t3probe.run.evidence import evidence
+from t3probe.run.own_answer import evidence
 
 if TYPE_CHECKING:
     from t3probe.run.engine import Engine

@@ -22,8 +22,8 @@ from t3probe.observation import (
 )
 from t3probe.probes.facts import Echo, Facts, ProbeError
 from t3probe.run.conclude import conclude, labels_of, level_of
-from t3probe.run.evidence import OwnAnswer, evidence
 from t3probe.run.footing import Footing
+from t3probe.run.own_answer import OwnAnswer, evidence
 
 __all__ = ["Book", "continued"]
 

@@ -25,7 +25,7 @@ from t3probe.timing import Clock, RunClock, SystemClock
 
 if TYPE_CHECKING:
     from t3probe.config.shard import Shard
-    from t3probe.run.sweep.sweep import Sweep
+    from t3probe.run.sweep.parent import Sweep
 
 __all__ = ["Session"]
 

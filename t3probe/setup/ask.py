@@ -9,8 +9,8 @@ from typing import Any
 
 from t3probe.config import Wrong
 from t3probe.config.endpoints import parse_doh
-from t3probe.setup import answers
-from t3probe.setup.answers import Answers
+from t3probe.setup import choices
+from t3probe.setup.choices import Answers
 
 __all__ = ["QUESTIONS", "Prompt", "Refused", "checked", "gather"]
 
@@ -50,19 +50,19 @@ def _doh(text: str) -> str:
 
 
 def _web(text: str) -> str:
-    return answers.url(text, ("http", "https"))
+    return choices.url(text, ("http", "https"))
 
 
 def _socket(text: str) -> str:
-    return answers.url(text, ("ws", "wss"))
+    return choices.url(text, ("ws", "wss"))
 
 
 def _machine(text: str) -> str:
-    return _web(text) if "://" in text else answers.address(text)
+    return _web(text) if "://" in text else choices.address(text)
 
 
 def _ws_path(text: str) -> str:
-    return "" if text in {"", "none"} else answers.path(text)
+    return "" if text in {"", "none"} else choices.path(text)
 
 
 def _public(said: Mapping[str, Any]) -> str:
@@ -72,12 +72,12 @@ def _public(said: Mapping[str, Any]) -> str:
 QUESTIONS = (
     Prompt(
         "host", "Public host", "The name that people type, such as t3.example.org.", "HOST",
-        answers.host, needed=True,
+        choices.host, needed=True,
     ),
     Prompt(
         "internal", "Internal address of the load balancer",
         "The same URL is probed there, too, which tells the inside from the outside.",
-        "ADDRESS[:PORT]", answers.internal,
+        "ADDRESS[:PORT]", choices.internal,
     ),
     Prompt(
         "ws_path", "Path of a WebSocket echo",
@@ -87,15 +87,15 @@ QUESTIONS = (
     Prompt(
         "sso", "Host of the single sign-on",
         "A redirect to it is its answer; such as login.example.org.", "HOST",
-        answers.sso, many=True,
+        choices.sso, many=True,
     ),
     Prompt(
         "public", "Paths that need no session", "The check: they are never sent to the SSO.",
-        "PATH", answers.path, many=True, default=_public,
+        "PATH", choices.path, many=True, default=_public,
     ),
     Prompt(
         "walled", "Paths that need a session",
-        "The check: they are never served without one.", "PATH", answers.path, many=True,
+        "The check: they are never served without one.", "PATH", choices.path, many=True,
         default=lambda said: "/" if said["sso"] else "",
     ),
     Prompt(
@@ -113,7 +113,7 @@ QUESTIONS = (
     ),
     Prompt(
         "upstreams", "Upstreams behind Envoy", "Each is connected to by itself, as HOST:PORT.",
-        "HOST:PORT", answers.address, many=True,
+        "HOST:PORT", choices.address, many=True,
     ),
 )  # fmt: skip
 """In the order in which they are asked."""
@@ -121,7 +121,7 @@ QUESTIONS = (
 FLAGS_ONLY = (
     Prompt(
         "doh", "", "resolvers to ask, better two; default: 1.1.1.1 and 8.8.8.8", "URL", _doh,
-        many=True, default=lambda said: ",".join(answers.DOH),
+        many=True, default=lambda said: ",".join(choices.DOH),
     ),
     Prompt(
         "envoy_admin", "", "admin interface of an Envoy, which names its upstreams itself", "URL",
@@ -135,7 +135,7 @@ def checked(question: Prompt, text: str) -> str:
     try:
         return question.check(text)
     except Wrong as wrong:
-        raise Refused(answers.refused(question.flag, text, wrong)) from None
+        raise Refused(choices.refused(question.flag, text, wrong)) from None
 
 
 def gather(

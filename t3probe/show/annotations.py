@@ -16,8 +16,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from t3probe.exchange.terminal import disarmed
 from t3probe.observation import Observation, sentence
 from t3probe.show.compare.difference import Comparison
-from t3probe.show.compare.text import decision
-from t3probe.show.compare.text import headline as compared
+from t3probe.show.compare.lines import decision
+from t3probe.show.compare.lines import headline as compared
 from t3probe.show.summary import headline
 from t3probe.text import cut, plain
 from t3probe.text.words import glossed

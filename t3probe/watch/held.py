@@ -13,7 +13,7 @@ from t3probe.run.engine import Engine, broke_rules, internal_addresses
 from t3probe.run.footing import Footing
 from t3probe.run.leg import LegRun
 from t3probe.timing import RunClock
-from t3probe.watch.tally import Blips, LegCounts
+from t3probe.watch.counts import Blips, LegCounts
 from t3probe.watch.window import BookListener, WindowBook, window_seconds
 
 __all__ = ["Held"]

@@ -27,10 +27,10 @@ from t3probe.observation import (
 )
 from t3probe.probes.facts import Echo, ProbeError
 from t3probe.run.book import ANSWERS, Book
-from t3probe.run.evidence import OwnAnswer
 from t3probe.run.footing import Footing
-from t3probe.verdict.incident.faults import TOGETHER_SECONDS
-from t3probe.watch.tally import Blips, LegCounts
+from t3probe.run.own_answer import OwnAnswer
+from t3probe.verdict.incident.drops import TOGETHER_SECONDS
+from t3probe.watch.counts import Blips, LegCounts
 
 __all__ = ["BookListener", "WindowBook", "window_seconds"]
 

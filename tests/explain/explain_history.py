@@ -14,7 +14,7 @@ from t3probe.ask.explain.from_prometheus import NAMES
 from t3probe.config import load
 from t3probe.deliver import metrics
 from t3probe.deliver.metrics import carry
-from t3probe.deliver.metrics.text import rendered
+from t3probe.deliver.metrics.exposition import rendered
 from t3probe.observation import Attempt, Beat, Drop, Observation, Reason, RunRecord, Stage
 from t3probe.record.facts import Recording
 from t3probe.record.line import record_line

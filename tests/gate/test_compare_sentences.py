@@ -13,7 +13,7 @@ from t3probe.observation import Beat
 from t3probe.record.facts import Recording
 from t3probe.show.compare import compare
 from t3probe.show.compare.difference import FLOOR_SECONDS, LegChange, TimeChange
-from t3probe.show.compare.text import decision, headline, to_lines, to_markdown
+from t3probe.show.compare.lines import decision, headline, to_lines, to_markdown
 from t3probe.verdict.exact.labels import Verdict
 from t3probe.verdict.gate import label_of, named, sentences
 from t3probe.verdict.incident.run import judge_run

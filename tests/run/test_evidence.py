@@ -17,8 +17,8 @@ from t3probe.probes import tcpinfo
 from t3probe.probes.facts import Echo, Facts, ProbeError, Target
 from t3probe.run.attempt import AddressAttempt, attempt_of
 from t3probe.run.book import Book
-from t3probe.run.evidence import claim, evidence
 from t3probe.run.footing import Footing
+from t3probe.run.own_answer import claim, evidence
 from t3probe.timing import FakeClock, RunClock
 
 # Recorded between two namespaces on Linux 6.18: the last good beat of a held WebSocket, then the

@@ -17,7 +17,7 @@ from t3probe.ask.explain.moment import Moment
 from t3probe.ask.explain.report import Report
 from t3probe.ask.explain.report import to_lines as explained
 from t3probe.ask.explain.seen import Way
-from t3probe.ask.explain.words import blind_spots, doubts, headline, send_back
+from t3probe.ask.explain.sentences import blind_spots, doubts, headline, send_back
 from t3probe.ask.forensics.beside import Beside
 from t3probe.ask.forensics.bursts import Burst
 from t3probe.ask.forensics.report import beside_text, cause

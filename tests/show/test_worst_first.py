@@ -16,7 +16,7 @@ from t3probe.ask.mcp_server.of_run import OfRun
 from t3probe.observation import WORST_FIRST, Beat, Drop, Observation, RunRecord, badness, worst
 from t3probe.record.facts import Recording
 from t3probe.show.compare.difference import compare
-from t3probe.show.compare.text import to_lines, to_markdown
+from t3probe.show.compare.lines import to_lines, to_markdown
 from t3probe.show.markdown import run_markdown
 from t3probe.show.page.history import History
 from t3probe.show.page.page import render_page

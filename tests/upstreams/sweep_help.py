@@ -19,7 +19,7 @@ from t3probe.observation import Observation
 from t3probe.run.controller import Run
 from t3probe.run.sweep import wire as wire
 from t3probe.run.sweep.book import observed
-from t3probe.run.sweep.sweep import Sweep
+from t3probe.run.sweep.parent import Sweep
 from t3probe.timing import FakeClock, RunClock
 
 QUICK = Timing(

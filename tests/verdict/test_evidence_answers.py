@@ -8,7 +8,7 @@ import pytest
 
 from t3probe.config.types import Leg
 from t3probe.probes.facts import ProbeError
-from t3probe.run.evidence import OwnAnswer, evidence
+from t3probe.run.own_answer import OwnAnswer, evidence
 
 PATH = ("wan", "edge", "tunnel", "lb", "app")
 

@@ -21,7 +21,7 @@ from verdict_script import (
 )
 
 from t3probe.observation import Beat, Observation
-from t3probe.verdict.incident.faults import JudgedDrop, faults_of, together
+from t3probe.verdict.incident.drops import JudgedDrop, faults_of, together
 
 
 def groups(*seen: Observation) -> list[list[str]]:

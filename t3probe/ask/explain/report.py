@@ -36,7 +36,7 @@ from t3probe.ask.explain.moment import Moment
 from t3probe.ask.explain.outages import Outage
 from t3probe.ask.explain.pressure import MachineThen
 from t3probe.ask.explain.seen import DropSeen
-from t3probe.ask.explain.words import blind_spots, doubts, headline, send_back, strain
+from t3probe.ask.explain.sentences import blind_spots, doubts, headline, send_back, strain
 from t3probe.observation import worst
 from t3probe.text import cut, distinct, plain
 from t3probe.text.words import ago, count, glossed, percent, size, span, utc

@@ -34,7 +34,7 @@ from t3probe.deliver.metrics.carry import (
     sane,
     size,
 )
-from t3probe.deliver.metrics.text import rendered
+from t3probe.deliver.metrics.exposition import rendered
 from t3probe.exchange.bounds import (
     GATEWAY_ANSWER_BYTES,
     GATEWAY_EXCHANGE_SECONDS,

@@ -25,7 +25,7 @@ One = tuple[int, int, int, int, int, int, int]
 
 
 class Swept(Protocol):
-    """A sweep that is over; `t3probe.run.sweep.sweep.Sweep` is the one there is."""
+    """A sweep that is over; `t3probe.run.sweep.parent.Sweep` is the one there is."""
 
     @property
     def legs(self) -> Sequence[Leg]: ...

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from t3probe.config.types import Deployment, Leg
 
 if TYPE_CHECKING:
-    from t3probe.run.sweep.sweep import Sweep
+    from t3probe.run.sweep.parent import Sweep
 
 __all__ = ["MANY", "begin_sweep"]
 
@@ -26,7 +26,7 @@ def begin_sweep(deployment: Deployment, legs: Sequence[Leg]) -> Sweep | None:
     swept = [leg for leg in legs if leg.name.startswith("envoy-") and leg.kind == "tcp"]
     if len(swept) < MANY or not hasattr(select, "epoll"):
         return None
-    from t3probe.run.sweep.sweep import Sweep
+    from t3probe.run.sweep.parent import Sweep
 
     names = {leg.name for leg in swept}
     try:

@@ -41,7 +41,7 @@ from itertools import accumulate
 from typing import Literal, NamedTuple, get_args
 
 from t3probe.observation import Beat, Drop, Observation
-from t3probe.verdict.incident.faults import ONE_EVENT_SECONDS, JudgedDrop, host_of
+from t3probe.verdict.incident.drops import ONE_EVENT_SECONDS, JudgedDrop, host_of
 
 __all__ = ["HOW", "Cleared", "Evidence", "How", "takes_part"]
 

@@ -19,8 +19,8 @@ from t3probe.observation import Observation, RunRecord, Symptom, of_any_version,
 from t3probe.text.words import glossed, listed, offset, utc
 from t3probe.verdict.exact.case import Case
 from t3probe.verdict.exact.labels import Verdict, solve_together
+from t3probe.verdict.incident.drops import WORSE, JudgedDrop, faults_of, together
 from t3probe.verdict.incident.evidence import Cleared, Evidence, How, takes_part
-from t3probe.verdict.incident.faults import WORSE, JudgedDrop, faults_of, together
 
 if TYPE_CHECKING:
     from t3probe.verdict.repeated.posterior import Posterior
