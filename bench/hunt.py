@@ -121,7 +121,7 @@ def work(numbered: tuple[int, Job]) -> Found:
         for one in dropped
         if segment in one.path
         for beat in one.beats
-        if not beat.ok and beat.tells and _met(beat, began - shift, ended - shift)
+        if not beat.ok and beat.conclusive and _met(beat, began - shift, ended - shift)
     }
     verdict = judged.verdict
     said = "; ".join(f"{one.symptom} {'+'.join(one.failed)}" for one in judged.incidents)

@@ -135,8 +135,8 @@ class Beat(Fact, frozen=True):
     """The number of the newest common beat called when this was sent; 0 before the first."""
     nonce: str = ""
     """What was to come back, in hex; empty where the probe echoes nothing."""
-    tells: bool = True
-    """False: what came back says neither yes nor no about the leg."""
+    conclusive: bool = msgspec.field(default=True, name="tells")
+    """False: what came back says neither yes nor no about the leg. `tells` in the record."""
     refused: bool = False
     """Good because the machine's kernel answered, by a refusal, by the connection's end, or by
     taking our bytes: this leg asks for no more."""

@@ -117,7 +117,11 @@ def _kind_rule(kind: str) -> dict[str, Any]:
 
 
 def descriptions(table: type[Table]) -> dict[str, str]:
-    """Key → the text that stands under the field in its class, or in one it builds on."""
+    """Key → the text that stands under the field in its class, or in one it builds on.
+
+    `msgspec.Meta` would hold these sentences as well, but every run that loads a file would build
+    them: 11 ms of CPU for 80 fields, for the sake of an editor.
+    """
     found: dict[str, str] = {}
     for part in reversed(table.__mro__):
         if not issubclass(part, Table):

@@ -51,7 +51,7 @@ async def connect(
         if state is None or state.state != tcpinfo.ESTABLISHED:
             raise
         words = f"connected to {target}, and too late ourselves to see it"
-        raise ProbeError("prober_stalled", "connect", words, tells=False) from error
+        raise ProbeError("prober_stalled", "connect", words, conclusive=False) from error
     except BaseException:
         _give_up(facts, sock, target)
         raise
@@ -77,7 +77,7 @@ def connect_error(error: OSError, target: Target) -> ProbeError:
         # asyncio puts the address in place of the system's own words.
         f"TCP connect to {target}: {os.strerror(error.errno) if error.errno else 'failed'}",
         unroutable=unroutable,
-        tells=unroutable or error.errno not in _OUR_OWN,
+        conclusive=unroutable or error.errno not in _OUR_OWN,
     )
 
 

@@ -57,7 +57,7 @@ class NoAddress(ProbeError):
 
     def __init__(self, name: str, words: str) -> None:
         detail = f"DoH knows no address of {name}: {words}"
-        super().__init__("resolver_failed", "ask", detail, answered=True, tells=False)
+        super().__init__("resolver_failed", "ask", detail, answered=True, conclusive=False)
         self.words = words
 
 
@@ -102,7 +102,9 @@ def read_message(body: bytes, name: str, record_type: str = "A") -> list[str]:
     """
     if len(body) > DNS_MESSAGE_BYTES:
         most = size(DNS_MESSAGE_BYTES)
-        raise _wrong(f"with a message of more than {most}, and t3probe reads no more", tells=False)
+        raise _wrong(
+            f"with a message of more than {most}, and t3probe reads no more", conclusive=False
+        )
     try:
         message = dns.message.from_wire(body)
         asked = dns.name.from_text(name)
@@ -133,8 +135,10 @@ def read_message(body: bytes, name: str, record_type: str = "A") -> list[str]:
     return found
 
 
-def _wrong(words: str, *, tells: bool = True) -> ProbeError:
-    return ProbeError("resolver_failed", "ask", f"{ANSWERED}{words}", answered=True, tells=tells)
+def _wrong(words: str, *, conclusive: bool = True) -> ProbeError:
+    return ProbeError(
+        "resolver_failed", "ask", f"{ANSWERED}{words}", answered=True, conclusive=conclusive
+    )
 
 
 def _code(message: dns.message.Message) -> str:
@@ -228,13 +232,13 @@ def _neither(first: _Half, second: _Half, name: str) -> ProbeError:
     if first.error is not None and second.error is not None:
         if first.error.detail != second.error.detail:
             first.error.detail = f"A: {first.error.detail}; AAAA: {second.error.detail}"
-        first.error.tells = first.error.tells and second.error.tells
+        first.error.conclusive = first.error.conclusive and second.error.conclusive
         return first.error
     good, bad = (first, second) if first.error is None else (second, first)
     assert bad.error is not None
     if bad.error.answered:
         # It answers; whether there is an address it does not say.
-        bad.error.tells = False
+        bad.error.conclusive = False
         bad.error.detail = (
             f"no {good.record_type} record; the question for {bad.record_type}: {bad.error.detail}"
         )
@@ -287,10 +291,10 @@ async def _ask_one(
     foreign = refusal(answer.status, answer.body)
     if foreign is not None:
         words = f"HTTP {answer.status}: {client.target.host} {foreign.words}"
-        raise answer.error("resolver_failed", words, tells=foreign.tells)
+        raise answer.error("resolver_failed", words, conclusive=foreign.conclusive)
     what = f"HTTP {answer.status}" if answer.status != 200 else showable(media_type or "no type")
-    tells = not busy(answer.status, answer.headers)
-    raise answer.error("resolver_failed", f"{ANSWERED}{what}", tells=tells)
+    conclusive = not busy(answer.status, answer.headers)
+    raise answer.error("resolver_failed", f"{ANSWERED}{what}", conclusive=conclusive)
 
 
 def _of_a_machine(text: str) -> bool:
@@ -347,7 +351,7 @@ class DohLine(HttpLine):
             )
         if not any(map(_of_a_machine, told.addresses)):
             said = f"with {told.addresses[0]}, which is no machine's: so filters say no"
-            raise _wrong(said, tells=False)
+            raise _wrong(said, conclusive=False)
         return Echo(
             sent=answer.sent,
             ended=answer.ended,

@@ -31,7 +31,7 @@ class ProbeError(Exception):
         detail: str,
         *,
         answered: bool = False,
-        tells: bool = True,
+        conclusive: bool = True,
         unroutable: bool = False,
     ) -> None:
         super().__init__(detail)
@@ -40,7 +40,7 @@ class ProbeError(Exception):
         self.detail = detail
         self.answered = answered
         """An answer came over a verified connection: the transport carried it."""
-        self.tells = tells
+        self.conclusive = conclusive
         """False: it says neither yes nor no about the leg."""
         self.status: int | None = None
         """The HTTP status of the answer, where one came."""

@@ -80,7 +80,7 @@ class HttpLine(Channel):
     ) -> Echo | None:
         """What a failed beat is to a leg that asks for the machine only; None: a failure."""
         ours = error.stage == "connect" or error.status is not None  # our limits, and "come later"
-        if error.reason == "walled_off" or (ours and not (error.tells or error.heard)):
+        if error.reason == "walled_off" or (ours and not (error.conclusive or error.heard)):
             return None
         held, now = before is not None, self.probing.clock.now()
         echo = Echo(sent=sent, ended=now)
@@ -133,17 +133,17 @@ class HttpLine(Channel):
             hidden = answer.unread and status < 300 and hides(status, answer.headers, sso)
             if hidden and not self.leg.refused_ok:
                 words = f"HTTP {status} with a body that is {answer.unread}"
-                raise answer.error(http_reason(status), words, tells=False)
+                raise answer.error(http_reason(status), words, conclusive=False)
             if leads_on(status) and onward(status, answer.headers, b"", self._asked) is None:
                 words = f"HTTP {status} names no place to go to"
-                raise answer.error(http_reason(status), words, tells=False)
+                raise answer.error(http_reason(status), words, conclusive=False)
             if 200 <= status < 400:
                 answer.check_asked()
                 return
         foreign = refusal(status, answer.body)
         if foreign is not None and not self.leg.refused_ok:
             detail = f"HTTP {status}: {self.target.host} {foreign.words}"
-            raise answer.error(http_reason(status), detail, tells=foreign.tells)
+            raise answer.error(http_reason(status), detail, conclusive=foreign.conclusive)
         raise answer.error(http_reason(status), f"HTTP {status}{login}")
 
     def tcp(self) -> TcpSample | None:

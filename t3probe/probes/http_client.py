@@ -66,9 +66,9 @@ class HttpAnswer:
         """Its body broke off, or more of it may come, and nobody waits for it."""
         self.sent = self.first_byte = self.ended = 0.0
 
-    def error(self, reason: Reason, detail: str, *, tells: bool = True) -> ProbeError:
+    def error(self, reason: Reason, detail: str, *, conclusive: bool = True) -> ProbeError:
         """This answer as a failure."""
-        error = ProbeError(reason, "ask", detail, tells=tells)
+        error = ProbeError(reason, "ask", detail, conclusive=conclusive)
         return error.by_answer(self.status, self.marked)
 
     def check_asked(self) -> None:
@@ -76,13 +76,13 @@ class HttpAnswer:
         by another protocol, of a part, or under a condition."""
         if self.status in _UNASKED:
             said = f"HTTP {self.status} to a request that did not ask for it"
-            raise self.error(http_reason(self.status), said, tells=False)
+            raise self.error(http_reason(self.status), said, conclusive=False)
 
     def check_busy(self) -> None:
         """Raises ProbeError, one that tells nothing, when it only asks to come later."""
         if busy(self.status, self.headers):
             detail = f"HTTP {self.status} asks to come later, which says nothing about the path"
-            raise self.error(http_reason(self.status), detail, tells=False)
+            raise self.error(http_reason(self.status), detail, conclusive=False)
 
 
 class _Wire(asyncio.BufferedProtocol):
@@ -424,8 +424,8 @@ def answer_of(reader: AnswerReader, nonce: str = "") -> HttpAnswer:
     return answer
 
 
-def _heard(reason: Reason, detail: str, *, tells: bool = True) -> ProbeError:
-    error = ProbeError(reason, "ask", detail, tells=tells)
+def _heard(reason: Reason, detail: str, *, conclusive: bool = True) -> ProbeError:
+    error = ProbeError(reason, "ask", detail, conclusive=conclusive)
     error.heard = True
     return error
 
@@ -433,14 +433,14 @@ def _heard(reason: Reason, detail: str, *, tells: bool = True) -> ProbeError:
 def beyond_us(reader: AnswerReader) -> ProbeError:
     """An answer that exceeds a limit of ours: it says nothing about the peer."""
     words = f"the answer has {reader.beyond}, and t3probe reads no more: nobody can tell"
-    return _heard("protocol_error", words, tells=False)
+    return _heard("protocol_error", words, conclusive=False)
 
 
 def no_http(reader: AnswerReader, host: str) -> ProbeError:
     """An answer that is not HTTP, from this host."""
     foreign = spoken(reader.begins)
     if foreign is not None:
-        return _heard("protocol_error", f"{host} {foreign.words}", tells=foreign.tells)
+        return _heard("protocol_error", f"{host} {foreign.words}", conclusive=foreign.conclusive)
     return _heard("protocol_error", f"not HTTP: {showable(reader.no_http)}")
 
 

@@ -175,7 +175,7 @@ class WallLine(Channel):
             return await self.look()
         except ProbeError as error:
             if error.reason not in {"walled_off", "not_walled"} and not self.expected(error):
-                error.tells = False
+                error.conclusive = False
             raise
 
     def expected(self, error: ProbeError) -> bool:
@@ -221,7 +221,7 @@ class WalloffLine(WallLine):
         )
 
     def expected(self, error: ProbeError) -> bool:
-        return bool(self.leg.expect_status) and error.status is not None and error.tells
+        return bool(self.leg.expect_status) and error.status is not None and error.conclusive
 
     async def _judge(
         self, client: HttpClient, answer: HttpAnswer, what: str, expect: Sequence[int] = ()
@@ -384,7 +384,7 @@ class WalledLine(WallLine):
                 return await _read_answer(reader, limit * BODY_SHARE)
         except TimeoutError as error:
             said = f"no answer to {showable(target, 60)} within {span(limit)}"
-            raise ProbeError("rtt_timeout", "ask", said, tells=False) from error
+            raise ProbeError("rtt_timeout", "ask", said, conclusive=False) from error
         except (OSError, EOFError):
             return None  # refused, or broken off: not served
         finally:
@@ -428,7 +428,7 @@ class Chain(NamedTuple):
 
 def _neither(answer: HttpAnswer, said: str) -> ProbeError:
     words = f"{said}: it proves neither that the path is public nor that it is walled"
-    return answer.error(http_reason(answer.status), words, tells=False)
+    return answer.error(http_reason(answer.status), words, conclusive=False)
 
 
 _WORDS = re.compile(rb"[A-Za-z0-9]+")

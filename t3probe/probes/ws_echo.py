@@ -228,7 +228,7 @@ class WsLine(Channel):
             status = made[0].answer.status if made else 0
             if status == 101:
                 words = "upgraded, and too late ourselves to see it"
-                raise ProbeError("prober_stalled", "ask", words, tells=False) from error
+                raise ProbeError("prober_stalled", "ask", words, conclusive=False) from error
             if status:  # its head came late, and its body not at all
                 raise self._rejected(leg, made[0].answer) from error
             error.tcp = tcpinfo.sample(witness)
@@ -320,7 +320,7 @@ class WsLine(Channel):
         foreign = refusal(status, body)
         if foreign is not None:
             words = f"HTTP {status} instead of 101: {self.target.host} {foreign.words}"
-            failed = ProbeError("upgrade_rejected", "ask", words, tells=foreign.tells)
+            failed = ProbeError("upgrade_rejected", "ask", words, conclusive=foreign.conclusive)
         elif wall is not None and not busy(status, headers):
             failed = ProbeError("walled_off", "ask", f"upgrade: {wall}")
         else:
@@ -330,8 +330,8 @@ class WsLine(Channel):
                 words += f", a redirect to {showable(to, 80)}"
             if status == 401 and (login := wants(headers)):
                 words += f": {login}"
-            tells = not busy(status, headers)
-            failed = ProbeError("upgrade_rejected", "ask", words, tells=tells)
+            conclusive = not busy(status, headers)
+            failed = ProbeError("upgrade_rejected", "ask", words, conclusive=conclusive)
         return failed.by_answer(status, marked)
 
     async def _read(self, ws: _Connection) -> None:
@@ -474,7 +474,7 @@ def _why_closed(error: ConnectionClosed, ws: _Connection) -> ProbeError:
     code = 0 if error.sent is None or error.rcvd_then_sent else error.sent.code
     if code == _TOO_BIG:
         words = f"a message of more than {MAX_FRAME_BYTES} bytes, which is more than t3probe reads"
-        return ProbeError("protocol_error", "hold", words, tells=False)
+        return ProbeError("protocol_error", "hold", words, conclusive=False)
     if code in _OUR_COMPLAINTS:
         return ProbeError(
             "protocol_error", "hold", f"the peer broke the protocol: {showable(error.sent)}"

@@ -178,7 +178,7 @@ def kept_of(tried: Sequence[AddressAttempt]) -> AddressAttempt:
         return min(good, key=_by_address)
     worst = max(tried, key=lambda one: _telling(one.error))
     if worst.error is not None and worst.error.unroutable:
-        worst.error.tells = False  # this machine could try none of the addresses
+        worst.error.conclusive = False  # this machine could try none of the addresses
     return worst
 
 
@@ -227,4 +227,4 @@ def _telling(error: ProbeError | None) -> tuple[bool, bool, int]:
     """An address that may be well keeps the others from speaking for the leg."""
     order = {"connect": 0, "ask": 1, "hold": 2}
     assert error is not None
-    return (not error.unroutable, not error.tells, order[error.stage])
+    return (not error.unroutable, not error.conclusive, order[error.stage])

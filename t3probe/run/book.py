@@ -162,7 +162,7 @@ class Book:
         self, sent: float, ended: float, conn: int, error: ProbeError, call: int, strand: Strand
     ) -> None:
         """Note a beat or an attempt that did not work, or told nothing."""
-        if not error.tells:
+        if not error.conclusive:
             self.doubts[strand] = (error.reason, error.detail)
         elif self.down and not self.undecided and self.drops[-1].answered:
             silent = not _told(error) and not self.own_doing(error, sent, ended)
@@ -175,7 +175,7 @@ class Book:
                 conn=conn,
                 strand=strand,
                 call=call,
-                tells=error.tells,
+                conclusive=error.conclusive,
             )
         )
 
@@ -186,7 +186,15 @@ class Book:
     def cut_short(self, sent: float, ended: float, conn: int, call: int, strand: Strand) -> None:
         """Note a beat that the run's end cut: no pass and no drop, but no sign of life either."""
         self.note_beat(
-            Beat(sent=sent, ended=ended, ok=False, conn=conn, strand=strand, call=call, tells=False)
+            Beat(
+                sent=sent,
+                ended=ended,
+                ok=False,
+                conn=conn,
+                strand=strand,
+                call=call,
+                conclusive=False,
+            )
         )
 
     def drop(
@@ -358,7 +366,7 @@ class Book:
             short=self.short,
             holding=None if self.holding is None else self.holding(),
         )
-        judged = [beat.ended for beat in self.beats if beat.tells]
+        judged = [beat.ended for beat in self.beats if beat.conclusive]
         ended = max([self.started, *judged, *(drop.noticed for drop in drops)])
         stood = self.footing.stood_still(self.started, ended)
         return Observation(

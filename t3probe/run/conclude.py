@@ -115,7 +115,7 @@ def _untold(reason: Reason | None, detail: str) -> Conclusion:
 
 def _last_fresh(beats: Sequence[Beat]) -> bool | None:
     """Whether the fresh beat that was sent last was good. They may end in another order."""
-    fresh = [beat for beat in beats if beat.strand == "fresh" and beat.tells]
+    fresh = [beat for beat in beats if beat.strand == "fresh" and beat.conclusive]
     return max(enumerate(fresh), key=lambda one: (one[1].sent, one[0]))[1].ok if fresh else None
 
 

@@ -47,6 +47,8 @@ class LegRun:
         """The newest common beat that this leg has answered or is answering."""
         self.done = 0
         """The newest common beat whose beats are over."""
+        self.retired = False
+        """It beats no more, for now or for good: no common beat waits for it."""
         self.settled = False
         """Its first attempt is over."""
         self.leaving = False
@@ -119,7 +121,7 @@ class LegRun:
             if task is not None:
                 task.uncancel()
         finally:
-            self._answer_nothing()
+            self._retire()
             self._settle()
             await self._close_all()
 
@@ -127,6 +129,8 @@ class LegRun:
         """Until the run is over; False when the leg cannot go on before."""
         try:
             if await self._resolve():
+                if self.retired:
+                    self._rejoin()
                 self.looked = self.answered = call = self.run.call_number
                 self._next_at = self._next_slot()
                 self._open += 1
@@ -143,7 +147,7 @@ class LegRun:
             if isinstance(inner, LoopbackOnlyError):
                 raise
             self.book.broke(inner)
-        self._answer_nothing()
+        self._retire()
         self._settle()
         return False
 
@@ -152,10 +156,14 @@ class LegRun:
         if failed is not None:
             raise failed
 
-    def _answer_nothing(self) -> None:
-        """Nobody waits for this leg."""
-        self.looked = self.answered = self.done = math.inf  # type: ignore[assignment]
+    def _retire(self) -> None:
+        self.retired = True
         self.run.changed()
+
+    def _rejoin(self) -> None:
+        """Beat again, from the next common beat on."""
+        self.retired = False
+        self.looked = self.answered = self.done = self.run.call_number
 
     def _settle(self) -> None:
         if not self.settled:
@@ -177,11 +185,11 @@ class LegRun:
                     self.book.facts.phases["resolve"] = round(clock.now() - began, 6)
                     return True
                 self.book.unresolved = "the resolver knows no address"
-            self._answer_nothing()
+            self._retire()
             self.book.looked(clock.now())
             if not await self._rest(clock.now() + self.run.timing.heartbeat):
                 return False
-            self.looked = self.answered = self.done = self.run.call_number
+            self._rejoin()
 
     async def _rest(self, due: float) -> bool:
         """Until `due`, whatever is called; False when the run is over."""
@@ -365,7 +373,7 @@ class LegRun:
             book.cut_short(kept.started, kept.ended, kept.conn, call, "fresh")
             return
         book.bad(kept.started, kept.ended, kept.conn, kept.error, call, "fresh")
-        if not kept.error.tells:
+        if not kept.error.conclusive:
             return
         if book.down and book.goes_on(kept.started, kept.ended):
             if not book.undecided:
@@ -431,14 +439,14 @@ class LegRun:
                 return
             polite = line.left_politely and not error.answered
             if polite:
-                error.tells = False  # our question and its close crossed on the way
+                error.conclusive = False  # our question and its close crossed on the way
             self.book.bad(sent, run.clock.now(), conn, error, call, "held")
             if polite:
                 self.book.doubts.pop("held", None)  # what follows is asked anew
                 await self._let_go(line)
                 self._retry_at = min(self._retry_at, run.clock.now())
                 self.wake.set()
-            elif error.tells or line.lost is not None:
+            elif error.conclusive or line.lost is not None:
                 self._held_failed(line, error, sent, run.clock.now())
             return
         finally:
@@ -458,7 +466,7 @@ class LegRun:
         self._line = None
         self._held_good.set()
         self.run.changed()
-        if not error.tells:
+        if not error.conclusive:
             # It ended by a limit of our own: no drop, and nothing is known.
             book.doubts["held"] = error.reason, error.detail
             self._spawn(self._attempts.close(line))
@@ -544,7 +552,7 @@ class LegRun:
             book.cut_short(kept.started, kept.ended, kept.conn, call, "fresh")
             return
         book.bad(kept.started, kept.ended, kept.conn, kept.error, call, "fresh")
-        if not kept.error.tells or book.own_doing(kept.error, kept.started, kept.ended):
+        if not kept.error.conclusive or book.own_doing(kept.error, kept.started, kept.ended):
             book.amend(attempt=attempt)
             book.decided()
             self._wait_before_retry()

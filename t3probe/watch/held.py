@@ -9,7 +9,7 @@ from t3probe.config import planned
 from t3probe.config.types import Deployment, Leg
 from t3probe.probes import ONE_SHOT
 from t3probe.probes.tls import TlsStore
-from t3probe.run.engine import Engine, broke_rules, internal_addresses
+from t3probe.run.engine import Engine, internal_addresses, left_loopback
 from t3probe.run.footing import Footing
 from t3probe.run.leg import LegRun
 from t3probe.timing import RunClock
@@ -92,7 +92,7 @@ class Held(Engine):
 
     def all_done(self, call: int) -> bool:
         """Whether every leg's beat for this common beat is over."""
-        return all(leg.done >= call for leg in self.legs)
+        return all(leg.retired or leg.done >= call for leg in self.legs)
 
     def beaten_since(self, moment: float) -> bool:
         """Whether every leg that holds a connection has beaten since then."""
@@ -132,7 +132,7 @@ class Held(Engine):
             for book in self.books.values():
                 book.count_rest()
         for task in tasks:
-            if broke_rules(task):
+            if left_loopback(task):
                 task.result()
 
     def _start(self, legs: Sequence[LegRun]) -> None:
@@ -143,7 +143,7 @@ class Held(Engine):
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         self.changed()
-        if broke_rules(task):
+        if left_loopback(task):
             self._ending.set()
 
     async def _let_go(self, legs: Sequence[LegRun]) -> None:

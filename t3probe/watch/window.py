@@ -124,7 +124,7 @@ class WindowBook(Book):
         while self.beats[0].ended < oldest:
             self.beats.popleft()
         self.alive_at = beat.ended
-        if beat.tells and not self._planned():
+        if beat.conclusive and not self._planned():
             stood = self.footing.stood_still(self._judged_to, beat.ended)
             self.tally.observed(max(0.0, beat.ended - self._judged_to - stood))
             self.tally.beat(beat)
@@ -181,7 +181,7 @@ class WindowBook(Book):
         self, sent: float, ended: float, conn: int, error: ProbeError, call: int, strand: Strand
     ) -> None:
         super().bad(sent, ended, conn, error, call, strand)
-        if error.tells and strand == "fresh":
+        if error.conclusive and strand == "fresh":
             self.failures.append(
                 Failure(
                     *(sent, ended, error.reason, error.stage, error.detail),

@@ -220,7 +220,7 @@ async def test_a_server_that_closes_exactly_when_we_ask() -> None:
     assert (seen.outcome, seen.drops) == ("passed", ()), seen.detail
     crossed = [beat for beat in seen.beats if not beat.ok]
     assert crossed
-    assert not any(beat.tells for beat in crossed)
+    assert not any(beat.conclusive for beat in crossed)
     assert server.connections <= len(seen.beats) + 1
 
 

@@ -196,7 +196,7 @@ async def test_come_later_says_nothing(make: Callable[..., Leg], answer: bytes) 
     async with serve(answering(answer)) as server:
         seen = await probe(make(server))
     assert (seen.outcome, seen.drops) == ("inconclusive", ()), seen.detail
-    assert not any(one.tells for one in seen.beats)
+    assert not any(one.conclusive for one in seen.beats)
 
 
 @pytest.mark.parametrize("answer", LATER[:1])

@@ -126,11 +126,11 @@ async def test_where_the_application_itself_sends_on_the_rule_is_not_accused(
     ("reason", "tells"),
     [("walled_off", True), ("not_walled", True), ("http_5xx", False), ("rtt_timeout", False)],
 )
-async def test_only_the_walls_own_answer_tells(reason: Any, tells: bool) -> None:
+async def test_only_the_walls_own_answer_tells(reason: Any, conclusive: bool) -> None:
     class Fails(WalledLine):
         async def look(self) -> Any:
             raise ProbeError(reason, "ask", "x")
 
     with pytest.raises(ProbeError) as caught:
         await Fails(wall_leg(), FOUR, probing()).beat()
-    assert caught.value.tells == tells
+    assert caught.value.conclusive == conclusive

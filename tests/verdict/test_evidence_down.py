@@ -101,7 +101,7 @@ def test_connections_that_held_through_clear_nothing_of_them() -> None:
 
 
 def test_a_beat_that_failed_or_told_nothing_clears_nothing() -> None:
-    for bad in (fresh(CALLED, ok=False), fresh(CALLED, ok=False, tells=False)):
+    for bad in (fresh(CALLED, ok=False), fresh(CALLED, ok=False, conclusive=False)):
         assert suspects(judge(X, y(usual(), bad))) == "wan|a"
 
 

@@ -137,7 +137,7 @@ class _Writer:
                 self._note_good(self._attempt(tries, number))
             return
         book.bad(kept.started, kept.ended, kept.conn, kept.error, 0, "fresh")
-        if not kept.error.tells:
+        if not kept.error.conclusive:
             return
         book.drop(
             kept.error,
@@ -161,7 +161,7 @@ class _Writer:
             self._good(kept)
             return
         self._book.bad(kept.started, kept.ended, kept.conn, kept.error, 0, "fresh")
-        if kept.error.tells:
+        if kept.error.conclusive:
             self._book.looked_again(attempt, kept.error, held=False)
         else:
             self._book.amend(attempt=attempt)

@@ -8,6 +8,9 @@ them are written out, since a page that can be made to lie is no evidence.
 
 Marks are the five labels and the outcomes as shape, colour and word, never as colour alone. All
 tables have one builder, so that each has a caption, scopes and a place to scroll.
+
+No template language: the pictures are code and need `tag` in any case, and templates for the rest
+came to as many lines.
 """
 
 from __future__ import annotations

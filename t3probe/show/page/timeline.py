@@ -251,7 +251,7 @@ def _beats(view: View, leg: LegView) -> Html:
         if beat.ok:
             good.add(at)
         else:
-            (bad if beat.tells and leg.outcome != "inconclusive" else mute).add(at)
+            (bad if beat.conclusive and leg.outcome != "inconclusive" else mute).add(at)
         if beat.ok and leg.seen.level == "hold":
             first, last = held.get(beat.conn, (at, at))
             held[beat.conn] = (min(first, at), max(last, at))

@@ -293,7 +293,7 @@ def _stretches(name: str, seen: Observation) -> list[_Stretch]:
         if beat.ok and not beat.refused:
             opened.setdefault(beat.conn, beat.sent)
             run.append(beat)
-        elif beat.ok or beat.tells:
+        elif beat.ok or beat.conclusive:
             end(run)  # where only the kernel answered, the connection may have ended
     for run in running.values():
         end(run)
