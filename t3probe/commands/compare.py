@@ -17,7 +17,7 @@ What got worse between two recorded runs, segment by segment: before a deploy
 and after it. They may be minutes apart and from different machines.
 
 A segment regressed when it was cleared before and is not cleared after. What
-was broken before is nobody's regression.
+was broken before is no regression.
 Differences in round trips and phases are shown beside the noise of the two
 runs; they never close the gate."""
 EXAMPLES = """\

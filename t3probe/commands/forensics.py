@@ -30,7 +30,7 @@ haproxy, Envoy, dnsdist, dispatch's proxy errors, serve's time-outs; as
 journalctl, syslog, docker, kubectl, containerd and logcli give them; plain,
 gzip, xz, bzip2, UTF-8 or UTF-16. docs/forensics.md lists all forms. Memory
 stays bounded whatever their size. The exit code is 1 when more than half of
-the lines could not be read or have no time: then nobody can tell."""
+the lines could not be read or have no time: then the logs cannot tell."""
 EXAMPLES = """\
 examples:
   journalctl -u dispatch -u t3-serve -o short-iso | t3probe forensics -

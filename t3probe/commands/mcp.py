@@ -167,7 +167,7 @@ def _listening(arguments: argparse.Namespace) -> socket.socket | None:
     if not is_loopback(host):
         raise _Refused(
             f"--listen: expected a loopback address such as {DEFAULT_LISTEN}, found {text[:80]!r}; "
-            "it asks nobody for a login, so put a proxy that does in front of it"
+            "it asks for no login, so put a proxy that does in front of it"
         )
     try:
         family = socket.AF_INET6 if ":" in host else socket.AF_INET

@@ -91,8 +91,7 @@ class DeploymentFile(Table, frozen=True):
     """Where the suite runs from; usually set by T3PROBE_VANTAGE."""
     spread: tuple[str, ...] = ()
     """Segments that are several machines, of which one may be broken: no connection of another
-    leg clears them, be it new or held through, since it may have met another machine; the failing
-    leg's own answers do."""
+    leg clears them, since it may have met another machine; the failing leg's own answers do."""
     trust_refusals: bool = True
     """Whether a refused connect is the far machine's own answer; false where addresses are no
     machines, such as those of Kubernetes Services."""

@@ -89,8 +89,8 @@ class Route(Table, frozen=True, kw_only=True):
     pin: str | None = None
     """addr[:port] to dial instead of resolving; host name, SNI and certificate stay."""
     doh: tuple[str, ...] = ()
-    """DoH providers (RFC 8484), tried in order: https URLs with an IP address. Of one alone nobody
-    can tell whether it broke or what all of them share, so name two."""
+    """DoH providers (RFC 8484), tried in order: https URLs with an IP address. Name two: the
+    fault of one alone looks like a fault of what all of them share."""
     tcp_ends_at: str | None = None
     """The segment at which the leg's TCP connection ends."""
     headers_present: tuple[str, ...] = ()

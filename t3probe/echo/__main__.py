@@ -79,7 +79,7 @@ def parser() -> Parser:
         default=[],
         metavar="CIDR",
         help="whose X-Forwarded-For is believed when clients are told apart; repeatable; "
-        "default: nobody's, the socket's address counts",
+        "default: none, and the socket's address counts",
     )
     parser.add_argument(
         "--max-connections",

@@ -370,7 +370,7 @@ def _addresses(host: str, port: int, budget: Budget) -> list[tuple[int, Any]]:
         thread.start()
         thread.join(budget.left_seconds)
         if thread.is_alive():
-            raise Trouble("has a name that nobody resolves in time", passing=True) from None
+            raise Trouble("has a name that does not resolve in time", passing=True) from None
     else:
         look_up()
     if found and isinstance(found[0], socket.gaierror):

@@ -432,7 +432,7 @@ def _heard(reason: Reason, detail: str, *, conclusive: bool = True) -> ProbeErro
 
 def beyond_us(reader: AnswerReader) -> ProbeError:
     """An answer that exceeds a limit of ours: it says nothing about the peer."""
-    words = f"the answer has {reader.beyond}, and t3probe reads no more: nobody can tell"
+    words = f"the answer has {reader.beyond}, and t3probe reads no more: it cannot tell"
     return _heard("protocol_error", words, conclusive=False)
 
 

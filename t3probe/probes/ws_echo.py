@@ -463,7 +463,7 @@ def _unasked(headers: Headers) -> str:
     for name, what in (("protocol", "a subprotocol"), ("extensions", "an extension")):
         value = headers.get(f"sec-websocket-{name}", "")
         if value:
-            return f"the server picks {what} that nobody asked for: {showable(value, 60)}"
+            return f"the server picks {what} that was not asked for: {showable(value, 60)}"
     return ""
 
 

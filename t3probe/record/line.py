@@ -138,5 +138,5 @@ def _parse_slowly(text: str) -> Recording:
 
 def _told(counts: object) -> str:
     if not isinstance(counts, dict):
-        return "nobody knows what was"
+        return "what it held is unknown"
     return ", ".join(f"{str(counts.get(one))[:20]} {one}" for one in ("legs", "beats", "drops"))

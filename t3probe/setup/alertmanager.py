@@ -30,7 +30,7 @@ _HEAD = """\
 # Put these rules into the configuration's own inhibit_rules.
 #
 # Each source fires before its targets and outlives them (see t3probe.rules.yml): a target that
-# resolves first was muted all along, so nobody hears of it.
+# resolves first was muted all along, and is never announced.
 inhibit_rules:
 """
 _SPECIAL = frozenset(r"\.+*?()|[]{}^$")

@@ -197,7 +197,7 @@ async def _date(leg: Leg, probing: Probing, resolver: Resolver) -> float | None:
 def clock(ahead: list[float]) -> DoctorRow:
     """What servers' Dates say about our clock; `ahead`: by how many seconds it leads each."""
     if not ahead:
-        return untold("clock", "nobody that was asked told the time", "timedatectl status")
+        return untold("clock", "no server that was asked told the time", "timedatectl status")
     middle = median(ahead)
     agree = [one for one in ahead if abs(one - middle) <= TOLERANCE_SECONDS]
     if len(agree) * 2 <= len(ahead):

@@ -271,7 +271,7 @@ def headline(judged: RunVerdict) -> tuple[str, str]:
     if verdict.status == "incomplete":
         return "yellow", "nothing failed, but not every segment was observed"
     if verdict.status == "inconsistent":
-        return "yellow", "inconsistent: at least one outcome is wrong, nobody is convicted"
+        return "yellow", "inconsistent: at least one outcome is wrong, and no segment is convicted"
     if verdict.convicted:
         be = "is" if len(verdict.convicted) == 1 else "are"
         more = ", and more may be" if verdict.ambiguous else ""

@@ -180,7 +180,7 @@ def test_losses_are_published_in_the_same_push(
     memory = None if keep is None else spool(tmp_path, keep)
     push(groups, memory)(Batch(without(LEGS[0], run_families({}, {}, 1.0))))
     report = end(push(groups, memory), {DROP: 2, OTHER: 1}, 2.0)
-    assert "2 drops of series that nobody has seen yet are counted as lost" in report.sentence
+    assert "2 drops of new series are counted as lost" in report.sentence
     assert (groups.total(DISCONNECTS), groups.total(LOST)) == (1, 2)
     report = whole(groups, memory, {}, 3.0)
     assert "lost" not in report.sentence
@@ -191,7 +191,7 @@ def test_with_a_spool_they_wait_for_one_run(groups: Groups, tmp_path: Path) -> N
     memory = spool(tmp_path)
     push(groups, memory)(Batch(without(LEGS[0], run_families({}, {}, 1.0))))
     report = end(push(groups, memory), {DROP: 2, OTHER: 1}, 2.0)
-    assert "series that nobody has seen yet begin at 0" in report.sentence
+    assert "new series begin at 0" in report.sentence
     assert (groups.total(DISCONNECTS), groups.total(LOST)) == (0, 0)
     whole(groups, memory, {}, 3.0)
     assert (groups.total(DISCONNECTS), groups.total(LOST)) == (3, 0)
@@ -201,7 +201,7 @@ def test_a_new_count_of_losses_waits_for_the_next_push(groups: Groups, tmp_path:
     """Nobody has seen the very series of the losses yet: it begins at 0, too."""
     memory = spool(tmp_path, False)
     report = end(push(groups, memory), {DROP: 2}, 1.0)
-    assert "2 drops of series that nobody has seen yet are counted as lost" in report.sentence
+    assert "2 drops of new series are counted as lost" in report.sentence
     assert (groups.total(DISCONNECTS), groups.total(LOST)) == (0, 0)
     assert LOST in groups.main
     whole(groups, memory, {}, 2.0)

@@ -421,7 +421,7 @@ SENTENCES: list[tuple[list[Observation], str]] = [
     (
         [leg("x", "", down(1, 2))],
         "Between 1.000 s and 2.000 s x was down: "
-        "the outcomes contradict each other, so nobody is convicted.",
+        "the outcomes contradict each other, so no segment is convicted.",
     ),
     (
         [leg(f"x{n}", f"wan s{n}", down(1, 2)) for n in range(5)],

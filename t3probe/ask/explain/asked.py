@@ -209,7 +209,7 @@ class _Gathered:
                     )
                 elif deployment is None:
                     self.notes.append(
-                        "without --deployment nobody knows what each leg crosses: only the runs' "
+                        "without --deployment the segments of each leg are unknown: only the runs' "
                         "own verdicts are used"
                     )
             self.machines = pressure(prometheus, question.began, question.ended, machines)

@@ -245,4 +245,4 @@ def _found(states: Mapping[str, tuple[str, ...]], gloss: Mapping[str, str]) -> s
         parts.append(f"{listed(glossed(states['convicted'], gloss))} {verb} convicted")
     if states["ambiguous"]:
         parts.append(f"one of {listed(glossed(states['ambiguous'], gloss), word='or')} broke")
-    return ", ".join(parts) or "the run's own verdict names nobody"
+    return ", ".join(parts) or "the run's own verdict names no segment"

@@ -164,5 +164,5 @@ def way_of(
         return way_through(paths, {name: paths[0]}, name, name)
     segments = dict.fromkeys(one for run in runs for one in run.segments)
     if not segments:
-        return Way(segments=(UNKNOWN_WAY,), source="nobody knows it: no run and no deployment file")
+        return Way(segments=(UNKNOWN_WAY,), source="unknown: no run and no deployment file")
     return Way(segments=tuple(segments), source="every segment that is known")

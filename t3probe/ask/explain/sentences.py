@@ -59,21 +59,21 @@ def headline(told: Explained, when: Moment) -> str:
         if any(one.seconds > 0 for one in told.legs):
             return (
                 f"We were not looking at {at}: the runs around it saw no drop, but there was a "
-                "pause between them. Nothing is cleared and nobody is accused."
+                "pause between them. No segment is cleared or accused."
             )
         if told.legs:
             return (
-                f"We were not looking: the runs around {at} tell nothing. Nothing is cleared and "
-                "nobody is accused."
+                f"We were not looking: the runs around {at} tell nothing. No segment is cleared or "
+                "accused."
             )
         return (
             f"We were not looking: no leg was observed within {span(told.question.window)} of "
-            f"{at}. Nothing is cleared and nobody is accused."
+            f"{at}. No segment is cleared or accused."
         )
     if told.outage is not None and told.verdict.status == "inconsistent":
         return (
             "We cannot tell: the outcomes of our legs contradict each other, so at least one of "
-            "them is wrong. Nobody is accused."
+            "them is wrong. No segment is accused."
         )
     if told.outage is not None:
         suspects = [one for one in told.verdict.ambiguous if one not in (LAST_MILE, SHARED)]

@@ -147,12 +147,11 @@ def cause(burst: Burst, gloss: Mapping[str, str]) -> str:
     """Who broke, in one sentence."""
     if not burst.suspects:
         if not burst.unplaced:
-            return "which segment broke cannot be told: none is known on that side"
+            return "which segment broke is unknown: none is known on that side"
         first = burst.unplaced[0]
         return (
-            f"which segment broke cannot be told: nobody said where "
-            f"{listed(burst.unplaced)} {'stands' if len(burst.unplaced) == 1 else 'stand'}"
-            f"; say it with --map {first}=SEGMENT"
+            f"which segment broke is unknown, since the place of {listed(burst.unplaced)} is"
+            f"; give it with --map {first}=SEGMENT"
         )
     suspects = glossed(burst.suspects, gloss)
     who = listed(suspects, word="or")

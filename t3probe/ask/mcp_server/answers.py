@@ -150,7 +150,7 @@ class LegRow(AnswerPart, kw_only=True):
     last attempt. Absent: not known."""
     accepting: bool | None = None
     """Whether its last new connection was good. False while connected: open ones live on, and
-    whoever comes now is turned away. Absent: not known."""
+    new ones are turned away. Absent: not known."""
     symptom: Symptom | None = None
     """The worst of its drops: down (both strands failed), refusing (new connections failed, the
     held one lived on), cut (the held one died, a new one worked at once), unknown, blip."""
@@ -277,7 +277,7 @@ def source_info(
     if ended_at is None or not 0 <= ended_at < LATEST:
         return SourceInfo(
             kind=kind, name=short(name), stale=True,
-            warning="stale: nobody knows how old this is, so it may not be true any more", **more,
+            warning="stale: its age is unknown, so it may not be true any more", **more,
         )  # fmt: skip
     age = round(now - ended_at, 3)
     when = utc(ended_at)

@@ -91,7 +91,7 @@ TABLE: tuple[Spec, ...] = (
         "t3probe_disconnects_total",
         "counter",
         ("leg", "reason"),
-        "Outages of the leg by reason, one each, whichever strand failed; neither our own stalls, "
+        "Outages of the leg by reason, one each, of either strand; neither our own stalls, "
         "planned downtime nor a blip that stands alone count.",
     ),
     Spec(

@@ -237,7 +237,7 @@ class Groups:
         if self._kept > GATEWAY_KEPT_BYTES:
             raise NotMetricsError(
                 f"groups of this job that need more than {size_text(GATEWAY_KEPT_BYTES)}, which is "
-                "the most; delete those that nobody writes any more"
+                "the most; delete those that are no longer written"
             )
 
     def _decoded(self, raw: bytes, decoder: msgspec.json.Decoder[T]) -> T:

@@ -135,7 +135,7 @@ class Pushgateway:
         pending = self._pending(main, batches, mine, marks, memory, notes)
         unborn = going.missing(pending, base)
         if unborn and memory is not None and memory.keep:
-            notes.append("series that nobody has seen yet begin at 0, so all counts of this run "
+            notes.append("new series begin at 0, so all counts of this run "
                          f"wait in {memory.folder} for the next push")  # fmt: skip
             pending, batches = {}, []
         elif unborn:
@@ -249,7 +249,7 @@ class Pushgateway:
         """Without a spool, counts that would be born unseen are published as lost."""
         lost = going.drops(unborn)
         if lost:
-            notes.append(f"{lost} drops of series that nobody has seen yet are counted as lost")
+            notes.append(f"{lost} drops of new series are counted as lost")
         if not going.missing(going.counter(LOST, 0.0), base):
             return going.added(going.excluding(pending, unborn), going.counter(LOST, float(lost)))
         # The count of losses is itself new: it waits for the next push.

@@ -59,8 +59,8 @@ def decision(found: Comparison) -> list[str]:
             said.append(f"closed: {_names(found, worse)} cannot be cleared any more, {_WHY[label]}")
     if found.untold:
         said.append(
-            f"closed: {_names(found, found.untold)} cannot be cleared, and nobody can tell whether "
-            "it was so before"
+            f"closed: {_names(found, found.untold)} cannot be cleared, and whether "
+            "that was so before is unknown"
         )
     if said:
         return said

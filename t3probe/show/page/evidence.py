@@ -99,7 +99,7 @@ def _cleared(view: View, one: Incident) -> Html:
             "li",
             tag("b", "own answer"),
             f": of {leg} clears {listed(path, 20)} ",
-            tag("small", "(whoever answered it lies behind these)"),
+            tag("small", "(what answered it lies behind these)"),
         )
         for leg, path in list(one.carried.items())[:ANSWERS_SHOWN]
     ]

@@ -301,7 +301,7 @@ def _gaps(runs: Sequence[RunPoint], gaps: dict[int, float]) -> Html | None:
     if not gaps:
         return None
     lines = [
-        tag("li", f"before {moment(runs[at].started_at)}: nobody looked for {span(seconds)}")
+        tag("li", f"before {moment(runs[at].started_at)}: no run for {span(seconds)}")
         for at, seconds in list(gaps.items())[-50:]
     ]
     more = "" if len(gaps) <= 50 else ", the newest 50"

@@ -21,7 +21,7 @@ _STRANDS: dict[Symptom, str] = {
     "down": "down on both strands",
     "refusing": "refused new connections, kept the open one",
     "cut": "cut, accepted a new connection at once",
-    "unknown": "lost, nobody looked a second time",
+    "unknown": "lost, without a second look",
     "blip": "one new connection failed, the next one worked",
 }
 INCIDENTS_SHOWN = 20

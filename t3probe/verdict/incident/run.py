@@ -347,7 +347,7 @@ def _named(observations: Iterable[Observation]) -> Iterator[tuple[str, Observati
 
 def _finding(verdict: Verdict, gloss: Mapping[str, str]) -> str:
     if verdict.status == "inconsistent":
-        return "the outcomes contradict each other, so nobody is convicted"
+        return "the outcomes contradict each other, so no segment is convicted"
     parts = []
     if verdict.convicted:
         verb = "is" if len(verdict.convicted) == 1 else "are"

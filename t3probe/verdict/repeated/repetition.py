@@ -208,7 +208,7 @@ def _sentence(judged: Posterior, gloss: Mapping[str, str]) -> Iterator[str]:
         names = listed(glossed(judged.convicted_by_repetition, gloss))
         head = f"{names} {be} broken, with {over}"
     else:
-        head = f"nobody is convicted: no segment has {over}"
+        head = f"no segment is convicted: none has {over}"
     yield from fold(f"REPETITION  {head}", indent=_HANG)
     if judged.suspects:
         yield from fold(f"  suspects    {', '.join(glossed(judged.suspects, gloss))}", indent=_HANG)
