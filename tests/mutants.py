@@ -58,7 +58,7 @@ ROOMS: dict[str, dict[str, str]] = {
         "probes/ws_echo.py probes/base.py": "probes/test_[pw][rs]*.py probes/*.py",
         "probes/walls.py probes/sso.py": "probes/test_probe*.py probes/test_wall*.py",
         "probes/redirects.py": "probes/test_redirects.py",
-        "probes/bodies.py probes/http_wire.py": "probes/test_bodies.py probes/test_http_wire.py",
+        "probes/http_wire.py": "probes/test_bodies.py probes/test_http_wire.py",
     },
     "verdict": {
         "verdict/exact/*.py": SOLVING,

@@ -37,7 +37,6 @@ PURE = [
     "run/conclude.py",
     "run/own_answer.py",
     "probes/sso.py",
-    "probes/bodies.py",
     "probes/http_wire.py",
     "probes/redirects.py",
     "upstreams/envoy_config.py",
@@ -167,7 +166,7 @@ NO_BOUNDS = {
     },
     "the size of one read": {
         "echo/responder.py", "forensics/stream.py", "record/junit.py", "record/log.py",
-        "record/reading.py", "record/xml.py", "json_stream.py", "parent.py READ_BYTES",
+        "record/reading.py", "json_stream.py", "parent.py READ_BYTES",
         "parent.py PIPE_BYTES",
     },
     "a size that a protocol has": {"echo/frames.py", "tls.py _RECORD_BYTES"},

@@ -13,13 +13,17 @@ from typing import Any, Literal, get_args, get_origin
 
 import msgspec
 
-from t3probe.config.filetypes import EVERY_LEG, KIND_RULES, DeploymentFile, LegTable, Public, Walled
 from t3probe.config.read import field_types, required_fields
 from t3probe.config.schema import descriptions
 from t3probe.config.types import (
+    EVERY_LEG,
+    KIND_RULES,
     Delivery,
+    DeploymentFile,
     Downtime,
     Duration,
+    LegTable,
+    Public,
     Sso,
     SweepLimits,
     Table,
@@ -27,6 +31,7 @@ from t3probe.config.types import (
     Upstream,
     UpstreamShare,
     UpstreamSource,
+    Walled,
 )
 
 __all__ = ["EXAMPLES", "SMALLEST", "text"]

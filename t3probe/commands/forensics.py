@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from t3probe.ask.explain.moment import Moment
     from t3probe.ask.forensics.beside import RunsNearby
-    from t3probe.ask.forensics.place import SegmentMap
+    from t3probe.ask.forensics.kinds import SegmentMap
     from t3probe.ask.forensics.read import FileReport, LogQuery
     from t3probe.ask.forensics.tally import Tally
 
@@ -190,7 +190,7 @@ def _seconds(option: str, text: str) -> float:
 
 def _places(arguments: argparse.Namespace, now: float) -> tuple[SegmentMap, dict[str, str]]:
     """Where sources lie, and what the deployment file adds to the names of segments."""
-    from t3probe.ask.forensics.place import REFERENCE, SegmentMap
+    from t3probe.ask.forensics.kinds import REFERENCE, SegmentMap
 
     names = {}
     for text in arguments.map:

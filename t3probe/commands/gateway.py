@@ -25,7 +25,7 @@ def add_gateway(parser: Parser, job: str, vantage: str) -> None:
 
 def gateway_named(arguments: argparse.Namespace) -> Gateway:
     """The gateway, with its login. Raises DeploymentError or ValueError, one sentence."""
-    from t3probe.config.login import login_of
+    from t3probe.config.secrets import login_of
     from t3probe.deliver.sinks.gateway import Gateway
     from t3probe.exchange.client import Site
 

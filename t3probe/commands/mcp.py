@@ -100,7 +100,7 @@ def _served(arguments: argparse.Namespace) -> int:
         from t3probe.ask.mcp_server.serve import protocol, quiet_logs
 
         if listening is None:
-            from t3probe.ask.mcp_server.over_stdio import serve_stdio
+            from t3probe.ask.mcp_server.serve import serve_stdio
         else:
             from t3probe.ask.mcp_server.over_http import serve_http
     except ImportError as error:
@@ -181,10 +181,10 @@ def _listening(arguments: argparse.Namespace) -> socket.socket | None:
 def _sources(arguments: argparse.Namespace) -> Sources:
     """Where answers come from, as far as that can be checked before the first question."""
     from t3probe.ask.mcp_server.drop import DropSources
-    from t3probe.ask.mcp_server.runs import RunFiles
+    from t3probe.ask.mcp_server.of_run import RunFiles
     from t3probe.ask.mcp_server.tools import Sources
     from t3probe.config import DeploymentError, load
-    from t3probe.config.login import login_of
+    from t3probe.config.secrets import login_of
     from t3probe.deliver.sinks.gateway import Gateway
     from t3probe.exchange.client import Site
     from t3probe.timing import SystemClock

@@ -30,10 +30,9 @@ def add(commands: Any) -> None:
 
 def _report(arguments: argparse.Namespace) -> int:
     from t3probe.record.facts import RecordError
-    from t3probe.record.latest import LatestRuns
-    from t3probe.show.page.history import History
+    from t3probe.record.reading import LatestRuns
+    from t3probe.show.page.history import RUNS_DRAWN, History
     from t3probe.show.page.page import render_page
-    from t3probe.show.page.strips import RUNS_DRAWN
 
     notes: list[object] = []
     history = History()

@@ -9,6 +9,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
+from t3probe.config.types import NAME_PATTERN, DeploymentFile
+
 from .check_legs import (
     check_leg,
     check_public,
@@ -29,7 +31,6 @@ from .expand import (
     made_prefix,
     own_segments,
 )
-from .filetypes import NAME_PATTERN, DeploymentFile
 from .types import Timing
 
 __all__ = ["check"]

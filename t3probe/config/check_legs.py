@@ -7,6 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
+from t3probe.config.dialled import parse_hosts
+from t3probe.config.types import EVERY_LEG, KIND_RULES, LegTable, Public, Walled
+
 from .endpoints import (
     UrlParts,
     check_header_name,
@@ -19,8 +22,6 @@ from .endpoints import (
     plain_host,
 )
 from .errors import ConfigFile, KeyPath, Wrong, did_you_mean, quote
-from .filetypes import EVERY_LEG, KIND_RULES, LegTable, Public, Walled
-from .shares import parse_hosts
 from .types import Upstream, UpstreamShare, UpstreamSource
 
 __all__ = [

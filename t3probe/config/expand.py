@@ -11,11 +11,12 @@ from typing import NamedTuple
 
 import msgspec
 
+from t3probe.config.dialled import Shares
+from t3probe.config.types import DeploymentFile, LegTable, Public, Walled
+
 from .dialled import Ends, far_ends
 from .endpoints import is_address, parse_address, parse_url, plain_host
 from .errors import ConfigFile, KeyPath
-from .filetypes import DeploymentFile, LegTable, Public, Walled
-from .shares import Shares
 from .types import Duration, Leg, Timing, Upstream
 
 __all__ = [

@@ -12,6 +12,7 @@ import tomllib
 from collections.abc import Mapping
 from typing import Any
 
+from t3probe.config.types import DeploymentFile
 from t3probe.exchange.bounds import DEPLOYMENT_BYTES
 from t3probe.exchange.files import NotAFileError, TooLargeError, read_regular
 
@@ -20,7 +21,6 @@ from .downtime import stale
 from .environment import override
 from .errors import ConfigFile, DeploymentError, quote
 from .expand import default_paths, expand, own_segments, settle_timing
-from .filetypes import DeploymentFile
 from .read import read_table
 from .trust import check_ca, located
 from .types import Delivery, Deployment

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from t3probe.config.login import login_of
+from t3probe.config.secrets import login_of
 from t3probe.config.types import Deployment
 from t3probe.deliver.sinks import Batch, Deliver, Receipt
 from t3probe.deliver.sinks.gateway import Gateway, group_path, raise_for

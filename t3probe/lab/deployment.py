@@ -7,12 +7,11 @@ from collections.abc import Mapping, Sequence
 
 import msgspec
 
-from t3probe.lab.answers import HOST, SSO_HOST
+from t3probe.lab.answers import HOST, PUBLIC_PREFIX, SSO_HOST
 from t3probe.lab.doh import DNS_PATH
 from t3probe.lab.edge import TRACE
 from t3probe.lab.faults import SEGMENTS, UPSTREAMS, parse_duration
 from t3probe.lab.machine import ECHO_PATH, HEALTH_PATH, SESSION_PATH
-from t3probe.lab.routing import PUBLIC_PREFIX
 from t3probe.lab.traefik import LOGIN_MARKER
 
 __all__ = ["HOST", "PLACEHOLDER", "TIMING", "LabAddresses", "deployment_text", "merged_timing"]

@@ -9,8 +9,7 @@ import ssl
 
 from t3probe.lab.answers import wrong_answer
 from t3probe.lab.board import Board
-from t3probe.lab.http import MAX_HEAD_BYTES, Client, Head, HttpApp
-from t3probe.lab.proxy import Hop, forward
+from t3probe.lab.http import MAX_HEAD_BYTES, Client, Head, Hop, HttpApp, forward
 from t3probe.lab.streams import FaultRule, Keeper, Stream
 
 __all__ = ["TRACE", "Edge"]

@@ -28,7 +28,7 @@ class RecordLog:
     def put(self, run: RunRecord, observations: Iterable[Observation]) -> None:
         """Write the line, at once."""
         if self.wanted:
-            from t3probe.record.line import record_line
+            from t3probe.record.log import record_line
 
             put_line(disarmed_json(record_line(run, observations)))
 

@@ -20,9 +20,8 @@ from t3probe.exchange.bounds import HTTP_PIECE_BYTES
 from t3probe.observation import Reason, TcpSample
 from t3probe.probes import dial, tcpinfo
 from t3probe.probes.base import Probing, rest_a_turn
-from t3probe.probes.bodies import decoded
 from t3probe.probes.facts import ProbeError, Target, busy, http_reason
-from t3probe.probes.http_wire import AnswerReader
+from t3probe.probes.http_wire import AnswerReader, decoded
 from t3probe.probes.marks import asking, new_nonce
 from t3probe.probes.redirects import Url, host_of
 from t3probe.probes.tls import ENDED, not_after, spoken, tls_error, unanswered

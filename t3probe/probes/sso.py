@@ -9,8 +9,7 @@ from urllib.parse import unquote
 
 from t3probe.config.types import Sso
 from t3probe.exchange.bounds import LOGIN_WORDS_BYTES
-from t3probe.probes.bodies import as_text
-from t3probe.probes.http_wire import values
+from t3probe.probes.http_wire import as_text, values
 from t3probe.probes.redirects import Url, host_of, onward
 from t3probe.text import showable
 

@@ -24,10 +24,9 @@ from t3probe.exchange.bounds import WS_MESSAGE_BYTES as MAX_FRAME_BYTES
 from t3probe.observation import TcpSample
 from t3probe.probes import dial, tcpinfo
 from t3probe.probes.base import Channel, Probing, check_route, rest_a_turn
-from t3probe.probes.bodies import decoded
 from t3probe.probes.facts import Collapsed, Echo, ProbeError, Target, busy
 from t3probe.probes.http_client import BODY_SHARE, beyond_us, no_http
-from t3probe.probes.http_wire import AnswerReader, Headers
+from t3probe.probes.http_wire import AnswerReader, Headers, decoded
 from t3probe.probes.marks import asking, new_nonce
 from t3probe.probes.redirects import onward, parse
 from t3probe.probes.sso import sso_answer, wants

@@ -26,8 +26,6 @@ from t3probe.run.attempt import AddressAttempt, Attempts, addresses, attempt_of
 from t3probe.run.engine import Engine
 from t3probe.timing import next_beat
 
-__all__ = ["LegRun"]
-
 SECOND_LOOK_SECONDS = 0.25
 """A second look waits for others' fresh beats at most: what is good by then was good between two
 failures, whatever comes after."""
@@ -136,7 +134,9 @@ class LegRun:
                 self._open += 1
                 self._spawn(self._opening(call))
                 await self._beat_on()
-                self._raise_failed()
+                failed, self._failed = self._failed, None
+                if failed is not None:
+                    raise failed
             return True
         except Collapsed as error:
             self.book.collapsed = error.detail
@@ -150,11 +150,6 @@ class LegRun:
         self._retire()
         self._settle()
         return False
-
-    def _raise_failed(self) -> None:
-        failed, self._failed = self._failed, None
-        if failed is not None:
-            raise failed
 
     def _retire(self) -> None:
         self.retired = True
@@ -257,7 +252,8 @@ class LegRun:
             # Where too many are under way, the next one that is over makes room.
             called = self.answered < run.call_number and self._open < MOST_OPEN
             if called and not self._joins():
-                self._pass_over(run.call_number)
+                self.looked = self.answered = self.done = run.call_number
+                run.changed()
                 continue
             due = not run.hold_over and clock.now() >= min(self._next_at, self._retry_at)
             if called or due:
@@ -276,10 +272,6 @@ class LegRun:
             return False
         self._joined_at = now
         return True
-
-    def _pass_over(self, call: int) -> None:
-        self.looked = self.answered = self.done = call
-        self.run.changed()
 
     def _beat(self, regular: bool) -> None:
         """Begin a beat on each strand: the common one, a heartbeat's, or a retry."""

@@ -1,18 +1,137 @@
-"""The questions of `t3probe init`, and asking them on a terminal."""
+"""The questions of `t3probe init`, and asking them on a terminal.
+
+`Answers` is what a deployment file is made of, each value checked by itself.
+"""
 
 from __future__ import annotations
 
 import argparse
+import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field
+from typing import Any, Literal
 
-from t3probe.config import Wrong
-from t3probe.config.endpoints import parse_doh
-from t3probe.setup import choices
-from t3probe.setup.choices import Answers
+from t3probe.config import Wrong, parse_address, parse_pin, parse_url
+from t3probe.config.endpoints import check_host, is_address, parse_doh
+from t3probe.config.errors import quote
 
-__all__ = ["QUESTIONS", "Prompt", "Refused", "checked", "gather"]
+__all__ = [
+    "DOH",
+    "QUESTIONS",
+    "Answers",
+    "Prompt",
+    "Refused",
+    "address",
+    "checked",
+    "gather",
+    "host",
+    "internal",
+    "name_of",
+    "path",
+    "sso",
+    "url",
+]
+
+DOH = ("https://1.1.1.1/dns-query", "https://8.8.8.8/dns-query")
+"""Public resolvers by address (RFC 8484), as in `deployments/t3.toml`."""
+
+Cdn = Literal["auto", "cloudflare", "none"]
+LONGEST_NAME = 40
+
+
+@dataclass(frozen=True, kw_only=True)
+class Answers:
+    """Everything that was said. Each value has passed its own check below."""
+
+    host: str
+    """The public host, with a port if it is not 443."""
+    internal: str = ""
+    """addr[:port] of the load balancer; empty: there is none, or it cannot be reached."""
+    ws_path: str = "/probe/ws"
+    """Where a WebSocket is echoed; empty: nowhere."""
+    public: tuple[str, ...] = ()
+    """Paths that must work without a session."""
+    walled: tuple[str, ...] = ()
+    """Paths that must ask for one."""
+    sso: tuple[str, ...] = ()
+    """Hosts of the single sign-on."""
+    dispatch: str = ""
+    """ws:// or wss:// URL of the process that takes WebSockets."""
+    serve: str = ""
+    """http:// or https:// URL of the process that serves the app."""
+    machine: str = ""
+    """http:// or https:// URL on the machine, or its host:port."""
+    upstreams: tuple[str, ...] = ()
+    """host:port of each."""
+    cdn: Cdn = "auto"
+    doh: tuple[str, ...] = field(default=DOH)
+    envoy_admin: tuple[str, ...] = ()
+    """http:// or https:// URLs of Envoys' admin interfaces, which name their upstreams."""
+    ca: str = ""
+    """A PEM file of certificate authorities; empty: the system's."""
+
+
+def host(text: str) -> str:
+    """A public host name, `name` or `name:port`. Raises Wrong."""
+    expected = "a host name such as t3.example.org"
+    if "/" in text:
+        raise Wrong(expected, "leave out the scheme and the path")
+    found = parse_url(f"https://{text}/", ("https",)).host
+    check_host(found)
+    if is_address(found):
+        raise Wrong(expected, "an address has no public DNS; give it as --internal")
+    return text
+
+
+def internal(text: str) -> str:
+    """addr[:port] of a load balancer. Raises Wrong."""
+    parse_pin(text)
+    return text
+
+
+def path(text: str) -> str:
+    """The path of a URL, which begins with a slash. Raises Wrong."""
+    expected = "a path that begins with /, such as /probe"
+    if not text.startswith("/") or "?" in text or "#" in text:
+        raise Wrong(expected)
+    parse_url(f"https://host.invalid{text}", ("https",))
+    return text
+
+
+def url(text: str, schemes: tuple[str, ...]) -> str:
+    """A URL with one of `schemes`. Raises Wrong."""
+    parse_url(text, schemes)
+    return text
+
+
+def address(text: str) -> str:
+    """host:port. Raises Wrong."""
+    parse_address(text)
+    return text
+
+
+def sso(text: str) -> str:
+    """The host of a single sign-on, without port. Raises Wrong."""
+    check_host(text)
+    return text
+
+
+def name_of(text: str, taken: set[str], otherwise: str) -> str:
+    """A label-safe name made from a path or an address, that is not in `taken`; it is put
+    there."""
+    words = re.sub(r"[^a-z0-9]+", "-", text.lower())[:LONGEST_NAME].strip("-") or otherwise
+    found, number = words, 2
+    while found in taken:
+        found, number = f"{words}-{number}", number + 1
+    taken.add(found)
+    return found
+
+
+def refused(what: str, text: str, wrong: Wrong) -> str:
+    """The sentence about an answer that is none."""
+    hint = f"; {wrong.hint}" if wrong.hint else ""
+    return f"{what}: expected {wrong.expected}, found {wrong.found or quote(text)}{hint}"
+
 
 TRIES = 3
 
@@ -50,19 +169,19 @@ def _doh(text: str) -> str:
 
 
 def _web(text: str) -> str:
-    return choices.url(text, ("http", "https"))
+    return url(text, ("http", "https"))
 
 
 def _socket(text: str) -> str:
-    return choices.url(text, ("ws", "wss"))
+    return url(text, ("ws", "wss"))
 
 
 def _machine(text: str) -> str:
-    return _web(text) if "://" in text else choices.address(text)
+    return _web(text) if "://" in text else address(text)
 
 
 def _ws_path(text: str) -> str:
-    return "" if text in {"", "none"} else choices.path(text)
+    return "" if text in {"", "none"} else path(text)
 
 
 def _public(said: Mapping[str, Any]) -> str:
@@ -72,12 +191,12 @@ def _public(said: Mapping[str, Any]) -> str:
 QUESTIONS = (
     Prompt(
         "host", "Public host", "The name that people type, such as t3.example.org.", "HOST",
-        choices.host, needed=True,
+        host, needed=True,
     ),
     Prompt(
         "internal", "Internal address of the load balancer",
         "The same URL is probed there, too, which tells the inside from the outside.",
-        "ADDRESS[:PORT]", choices.internal,
+        "ADDRESS[:PORT]", internal,
     ),
     Prompt(
         "ws_path", "Path of a WebSocket echo",
@@ -87,15 +206,15 @@ QUESTIONS = (
     Prompt(
         "sso", "Host of the single sign-on",
         "A redirect to it is its answer; such as login.example.org.", "HOST",
-        choices.sso, many=True,
+        sso, many=True,
     ),
     Prompt(
         "public", "Paths that need no session", "The check: they are never sent to the SSO.",
-        "PATH", choices.path, many=True, default=_public,
+        "PATH", path, many=True, default=_public,
     ),
     Prompt(
         "walled", "Paths that need a session",
-        "The check: they are never served without one.", "PATH", choices.path, many=True,
+        "The check: they are never served without one.", "PATH", path, many=True,
         default=lambda said: "/" if said["sso"] else "",
     ),
     Prompt(
@@ -113,7 +232,7 @@ QUESTIONS = (
     ),
     Prompt(
         "upstreams", "Upstreams behind Envoy", "Each is connected to by itself, as HOST:PORT.",
-        "HOST:PORT", choices.address, many=True,
+        "HOST:PORT", address, many=True,
     ),
 )  # fmt: skip
 """In the order in which they are asked."""
@@ -121,7 +240,7 @@ QUESTIONS = (
 FLAGS_ONLY = (
     Prompt(
         "doh", "", "resolvers to ask, better two; default: 1.1.1.1 and 8.8.8.8", "URL", _doh,
-        many=True, default=lambda said: ",".join(choices.DOH),
+        many=True, default=lambda said: ",".join(DOH),
     ),
     Prompt(
         "envoy_admin", "", "admin interface of an Envoy, which names its upstreams itself", "URL",
@@ -135,7 +254,7 @@ def checked(question: Prompt, text: str) -> str:
     try:
         return question.check(text)
     except Wrong as wrong:
-        raise Refused(choices.refused(question.flag, text, wrong)) from None
+        raise Refused(refused(question.flag, text, wrong)) from None
 
 
 def gather(

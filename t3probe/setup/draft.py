@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
 from t3probe.exchange.terminal import disarmed_json
-from t3probe.setup.choices import Answers, name_of
+from t3probe.setup.ask import Answers, name_of
 
 __all__ = ["ONE_RESOLVER", "Draft", "Entry", "draft", "render"]
 

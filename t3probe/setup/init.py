@@ -13,7 +13,7 @@ from t3probe.usage import say
 
 if TYPE_CHECKING:
     from t3probe.config import Deployment
-    from t3probe.setup.choices import Answers
+    from t3probe.setup.ask import Answers
     from t3probe.setup.look import Finding
 
 __all__ = ["add"]

@@ -14,7 +14,7 @@ from typing import Literal, NamedTuple
 
 from t3probe.config import Deployment
 from t3probe.config.errors import nearest, quote
-from t3probe.run.pressure import MOUNT, OWN_GROUPS, stat_files
+from t3probe.run.footing import MOUNT, OWN_GROUPS, stat_files
 
 __all__ = [
     "UNTOLD",

@@ -18,7 +18,7 @@ import msgspec
 
 from t3probe.config import Deployment, DeploymentError, Duration, Leg
 from t3probe.config.endpoints import plain_host
-from t3probe.config.login import login_of
+from t3probe.config.secrets import login_of
 from t3probe.guard import LoopbackOnlyError
 from t3probe.observation import median
 from t3probe.probes.base import Probing

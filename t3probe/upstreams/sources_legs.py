@@ -18,9 +18,8 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from t3probe.config.dialled import far_ends, is_loopback
+from t3probe.config.dialled import Shares, far_ends, is_loopback
 from t3probe.config.endpoints import parse_address, parse_url, plain_host
-from t3probe.config.shares import Shares
 from t3probe.config.types import Deployment, Leg, UpstreamPlace
 from t3probe.upstreams.sources import Backend, Hostless, either_weight
 

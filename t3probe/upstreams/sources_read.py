@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
-from t3probe.config.login import login_of
+from t3probe.config.secrets import login_of
 from t3probe.config.types import UpstreamSource
 from t3probe.exchange.bounds import (
     SOURCE_BYTES,

@@ -15,7 +15,7 @@ from msgspec.structs import replace
 from t3probe import verdict
 from t3probe.config import DeploymentError, legs_for
 from t3probe.config.types import Deployment, Leg
-from t3probe.deliver.metrics.sheet import Sheet
+from t3probe.deliver.metrics.exposition import Sheet
 from t3probe.observation import RECORD_VERSION, Drop, Observation, RunRecord
 from t3probe.probes import ONE_SHOT, preload
 from t3probe.probes.tls import small_buffers
@@ -24,10 +24,8 @@ from t3probe.text.words import some, utc
 from t3probe.timing import RunClock, next_beat
 from t3probe.verdict.incident.run import RunVerdict, judge_run
 from t3probe.watch.held import Held
-from t3probe.watch.http import SignsOfLife, beat_limit
-from t3probe.watch.log import Log
-from t3probe.watch.report import Pending, Reports, drop_facts, incident_of, verdict_facts
-from t3probe.watch.snapshot import Snapshot
+from t3probe.watch.http import SignsOfLife, Snapshot, beat_limit
+from t3probe.watch.log import Log, Pending, Reports, drop_facts, incident_of, verdict_facts
 from t3probe.watch.window import WindowBook
 
 __all__ = ["RECENT_SECONDS", "Watch"]

@@ -13,7 +13,7 @@ from delivery_runs import DEAD, LEGS, REASONS, OneRun, spool
 from delivery_servers import Handler, answering, serving
 
 from t3probe.config import DeploymentError
-from t3probe.config.login import login_of
+from t3probe.config.secrets import login_of
 from t3probe.exchange.client import Budget, Login, Site, Trouble, exchange
 from t3probe.timing import SystemClock
 

@@ -17,7 +17,7 @@ from t3probe.deliver.metrics import carry
 from t3probe.deliver.metrics.exposition import rendered
 from t3probe.observation import Attempt, Beat, Drop, Observation, Reason, RunRecord, Stage
 from t3probe.record.facts import Recording
-from t3probe.record.line import record_line
+from t3probe.record.log import record_line
 from t3probe.verdict.incident.run import judge_run
 
 ROOT = Path(__file__).resolve().parents[2]

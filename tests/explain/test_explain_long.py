@@ -10,11 +10,11 @@ from explain_asking import ask
 from explain_history import DURATION, HOLD, LEGS, T3, VANTAGE, _cut, _down, _seen, at
 
 from t3probe.ask.explain.from_runs import run_seen
-from t3probe.ask.explain.outages import outages_of
 from t3probe.ask.explain.report import WIDTH, Report, to_dict, to_lines
+from t3probe.ask.explain.seen import outages_of
 from t3probe.observation import RECORD_VERSION, Observation, RunRecord
 from t3probe.record.facts import Recording
-from t3probe.record.line import record_line
+from t3probe.record.log import record_line
 from t3probe.text.words import utc
 
 HOUR = 60

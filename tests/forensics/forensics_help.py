@@ -9,8 +9,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from t3probe.ask.forensics.bursts import Burst, find
-from t3probe.ask.forensics.kinds import KINDS
-from t3probe.ask.forensics.place import SegmentMap
+from t3probe.ask.forensics.kinds import KINDS, SegmentMap
 from t3probe.ask.forensics.read import LogQuery, read_log
 from t3probe.ask.forensics.tally import Tally
 

@@ -8,8 +8,7 @@ import pytest
 from forensics_help import AT, access, bursts, gone, lost, quiet, refused, stamp
 
 from t3probe.ask.forensics.bursts import Burst
-from t3probe.ask.forensics.kinds import KINDS, Kind
-from t3probe.ask.forensics.place import LAST_MILE, REFERENCE, SegmentMap
+from t3probe.ask.forensics.kinds import KINDS, LAST_MILE, REFERENCE, Kind, SegmentMap
 
 HOUR = quiet(AT - 1800, AT + 1800)
 

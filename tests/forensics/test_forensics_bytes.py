@@ -17,7 +17,7 @@ from test_forensics_lines import FORMS, MESSAGES, UNKNOWN
 
 from t3probe.ask.forensics import tally as tallies
 from t3probe.ask.forensics.bursts import find
-from t3probe.ask.forensics.place import SegmentMap
+from t3probe.ask.forensics.kinds import SegmentMap
 from t3probe.ask.forensics.read import LogQuery, read_log
 from t3probe.ask.forensics.stream import CHUNK_BYTES, LONGEST_LINE, Damaged, Lines
 from t3probe.ask.forensics.tally import Tally

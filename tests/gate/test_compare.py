@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from t3probe.cli import main
 from t3probe.observation import RunRecord
 from t3probe.record.facts import Recording
-from t3probe.record.line import record_line
+from t3probe.record.log import record_line
 from t3probe.show.compare import compare
 from t3probe.show.compare.lines import decision, headline, to_lines, to_markdown
 from t3probe.verdict.gate import blocked, sentences

@@ -14,7 +14,7 @@ import msgspec
 import pytest
 from smoke_runs import QUICK, ROOT, Smoke
 
-from t3probe.record.line import record_line
+from t3probe.record.log import record_line
 
 FILES = {"xml", "json", "html", "md"}
 

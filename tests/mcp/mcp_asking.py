@@ -17,7 +17,7 @@ from mcp.client.stdio import StdioServerParameters, stdio_client
 from mcp_runs import NOW
 
 from t3probe.ask.mcp_server.drop import DropSources
-from t3probe.ask.mcp_server.runs import RunFiles
+from t3probe.ask.mcp_server.of_run import RunFiles
 from t3probe.ask.mcp_server.tools import TOOLS, Sources, Toolbox, ToolError, output_schema
 from t3probe.deliver.sinks.gateway import Gateway
 from t3probe.timing import Clock, FakeClock

@@ -10,11 +10,11 @@ from explain import explain_history as history
 from mcp_asking import Asked
 from mcp_runs import BROKEN_TUNNEL, NOW, THREE_DOWN, good, junit, recording, write
 
-from t3probe.ask.mcp_server import runs as runs_module
+from t3probe.ask.mcp_server import of_run as runs_module
 from t3probe.ask.mcp_server.answers import NothingToTellError
-from t3probe.ask.mcp_server.runs import NOTHING, RunFiles
+from t3probe.ask.mcp_server.of_run import NOTHING, RunFiles
 from t3probe.exchange.client import Budget
-from t3probe.record.line import record_line
+from t3probe.record.log import record_line
 from t3probe.timing import FakeClock
 
 GOOD = (good("egress", "wan"), good("cloudflare", "wan", "tunnel", "dispatch"))

@@ -16,9 +16,9 @@ from hypothesis import strategies as st
 from mcp_asking import Asked
 from mcp_runs import BROKEN_TUNNEL, NOW, THREE_DOWN, write
 
-from t3probe.ask.mcp_server import gateway as gateway_module
+from t3probe.ask.mcp_server import of_group as gateway_module
 from t3probe.ask.mcp_server.answers import ANSWER_BYTES, NothingToTellError, fitted
-from t3probe.ask.mcp_server.runs import RunFiles
+from t3probe.ask.mcp_server.of_run import RunFiles
 from t3probe.deliver.sinks.gateway import Gateway
 from t3probe.exchange.client import Budget
 from t3probe.timing import FakeClock, SystemClock

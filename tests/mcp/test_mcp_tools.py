@@ -28,7 +28,7 @@ from mcp_runs import (
     write,
 )
 
-from t3probe.ask.mcp_server import runs as runs_module
+from t3probe.ask.mcp_server import of_run as runs_module
 from t3probe.ask.mcp_server.answers import ANSWER_BYTES
 from t3probe.ask.mcp_server.serve import protocol
 from t3probe.ask.mcp_server.tools import ROWS, TOOLS, ToolError, output_schema

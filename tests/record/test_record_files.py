@@ -14,10 +14,10 @@ from record_values import SEEN, junit, junit_of, some_legs, some_run
 from t3probe.observation import RunRecord
 from t3probe.record.facts import RecordError, Recording, leg_property, run_property
 from t3probe.record.junit import parse_junit
-from t3probe.record.latest import LatestRuns
-from t3probe.record.line import DamagedLineError, parse_record, record_line
+from t3probe.record.log import DamagedLineError, parse_record, record_line
 from t3probe.record.reading import (
     Damage,
+    LatestRuns,
     newest,
     read_recording,
     read_recordings,

@@ -29,7 +29,7 @@ from t3probe.config import load
 from t3probe.deliver.metrics.carry import Family
 from t3probe.observation import RECORD_VERSION, Beat, Drop, Observation, RunRecord
 from t3probe.record.facts import Recording
-from t3probe.record.line import record_line
+from t3probe.record.log import record_line
 from t3probe.setup.init import _tell_about
 from t3probe.show.annotations import of_comparison
 from t3probe.show.compare.difference import compare

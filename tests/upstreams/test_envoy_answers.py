@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from t3probe.config.types import UpstreamSource
 from t3probe.upstreams import envoy
-from t3probe.upstreams.envoy_dump import Dump
+from t3probe.upstreams.envoy import Dump
 from t3probe.upstreams.envoy_hosts import Clusters, HostHealth, Listeners, opinion
 from t3probe.upstreams.sources import (
     Backend,

@@ -12,9 +12,21 @@ from verdict_cases import case
 from verdict_oracle import minimal
 
 from t3probe.verdict.exact import labels
-from t3probe.verdict.exact.hitting import LIMIT, Options, StepBudget, _Asked, _product, hitting_sets
+from t3probe.verdict.exact.hitting import (
+    LIMIT,
+    Options,
+    StepBudget,
+    _Asked,
+    _product,
+    hitting_sets,
+    mask_of,
+    members,
+    minimal_only,
+    rank,
+    split,
+    unions,
+)
 from t3probe.verdict.exact.labels import solve
-from t3probe.verdict.exact.sets import mask_of, members, minimal_only, rank, split, unions
 
 WIDTH = 9
 some = settings(deadline=None, max_examples=200)

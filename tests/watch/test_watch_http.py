@@ -17,14 +17,13 @@ from typing import Any
 
 import pytest
 
-from t3probe.deliver.metrics.sheet import Sheet
+from t3probe.deliver.metrics.exposition import Sheet
 from t3probe.observation import RunRecord
 from t3probe.timing import FakeClock
 from t3probe.verdict.incident.run import judge_run
 from t3probe.watch import http
-from t3probe.watch.http import LOOP_LIMIT_SECONDS, Server, SignsOfLife, parse_listen
+from t3probe.watch.http import LOOP_LIMIT_SECONDS, Server, SignsOfLife, Snapshot, parse_listen
 from t3probe.watch.log import MAX_WAITING, Log
-from t3probe.watch.snapshot import Snapshot
 
 
 @pytest.fixture

@@ -188,7 +188,7 @@ class _Gathered:
         from t3probe.ask.explain.pressure import machines_of, pressure
         from t3probe.ask.explain.prometheus import Prometheus, PrometheusError
         from t3probe.config import DeploymentError
-        from t3probe.config.login import login_of
+        from t3probe.config.secrets import login_of
 
         try:
             prometheus = Prometheus(str(asked.prometheus), login_of("prometheus", environ), clock)

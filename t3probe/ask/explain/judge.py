@@ -20,9 +20,16 @@ from collections.abc import Iterable, Sequence
 from functools import cached_property
 from typing import Literal, NamedTuple
 
-from t3probe.ask.explain.outages import Outage, outages_of
-from t3probe.ask.explain.seen import DropSeen, IncidentSeen, LegSeen, RunSeen, Way
-from t3probe.ask.forensics.place import LAST_MILE
+from t3probe.ask.explain.seen import (
+    DropSeen,
+    IncidentSeen,
+    LegSeen,
+    Outage,
+    RunSeen,
+    Way,
+    outages_of,
+)
+from t3probe.ask.forensics.kinds import LAST_MILE
 from t3probe.verdict.exact.case import Case
 from t3probe.verdict.exact.labels import Verdict, solve
 

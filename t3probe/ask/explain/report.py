@@ -33,9 +33,8 @@ import msgspec
 
 from t3probe.ask.explain.judge import COVERED_SHARE, Explained, LegThen
 from t3probe.ask.explain.moment import Moment
-from t3probe.ask.explain.outages import Outage
 from t3probe.ask.explain.pressure import MachineThen
-from t3probe.ask.explain.seen import DropSeen
+from t3probe.ask.explain.seen import DropSeen, Outage
 from t3probe.ask.explain.sentences import blind_spots, doubts, headline, send_back, strain
 from t3probe.observation import worst
 from t3probe.text import cut, distinct, plain

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 from t3probe.ask.explain.judge import COVERED_SHARE, SHARED, Explained, LegThen
 from t3probe.ask.explain.moment import Moment
-from t3probe.ask.explain.outages import Outage
 from t3probe.ask.explain.pressure import HARD_SHARE, MachineThen
-from t3probe.ask.forensics.place import LAST_MILE
+from t3probe.ask.explain.seen import Outage
+from t3probe.ask.forensics.kinds import LAST_MILE
 from t3probe.text.words import glossed, listed, percent, span
 
 __all__ = ["blind_spots", "doubts", "headline", "send_back", "strain"]

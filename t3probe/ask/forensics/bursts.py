@@ -13,8 +13,7 @@ from bisect import bisect_left
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
-from t3probe.ask.forensics.kinds import AGAIN, CONN_CODES, KINDS, Kind, Sure
-from t3probe.ask.forensics.place import LAST_MILE, SegmentMap
+from t3probe.ask.forensics.kinds import AGAIN, CONN_CODES, KINDS, LAST_MILE, Kind, SegmentMap, Sure
 from t3probe.ask.forensics.tally import CODE_BITS, Tally
 
 __all__ = ["RULE", "Burst", "Part", "find"]

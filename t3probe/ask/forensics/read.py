@@ -8,9 +8,15 @@ from zoneinfo import ZoneInfo
 from t3probe.ask.forensics.access import ENDED, TOOK, LineFacts, read_common
 from t3probe.ask.forensics.blocks import Export, Pretty, Verbose, begun
 from t3probe.ask.forensics.classify import LOST, UNKNOWN, classify, connection, source_of
-from t3probe.ask.forensics.formats import LEVELS, LineReader, Peeled
+from t3probe.ask.forensics.formats import (
+    FORMS,
+    JSON_FORMS,
+    LEVELS,
+    UNREAD_FORMS,
+    LineReader,
+    Peeled,
+)
 from t3probe.ask.forensics.kinds import BY_NAME, KINDS
-from t3probe.ask.forensics.programs import FORMS, JSON_FORMS, UNREAD_FORMS
 from t3probe.ask.forensics.stamps import Stamps
 from t3probe.ask.forensics.stream import Damaged, Lines
 from t3probe.ask.forensics.tally import LAST_SECOND, Tally

@@ -10,8 +10,7 @@ from zoneinfo import ZoneInfo
 
 from t3probe.ask.forensics.beside import Beside, RunsNearby, as_json
 from t3probe.ask.forensics.bursts import RULE, Burst
-from t3probe.ask.forensics.kinds import KINDS, Side
-from t3probe.ask.forensics.place import LAST_MILE, SegmentMap
+from t3probe.ask.forensics.kinds import KINDS, LAST_MILE, SegmentMap, Side
 from t3probe.ask.forensics.read import FileReport
 from t3probe.ask.forensics.stream import LONGEST_LINE
 from t3probe.ask.forensics.tally import EXAMPLE_CHARACTERS, Distribution, Tally

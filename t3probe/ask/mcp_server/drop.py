@@ -11,9 +11,9 @@ from t3probe.ask.explain.from_prometheus import RUN
 from t3probe.ask.explain.prometheus import Prometheus, PrometheusError, quoted
 from t3probe.ask.explain.report import Report, to_dict
 from t3probe.ask.mcp_server.answers import DropAnswer, NothingToTellError, SourceInfo, source_info
-from t3probe.ask.mcp_server.runs import NOTHING, RunFiles
+from t3probe.ask.mcp_server.of_run import NOTHING, RunFiles
 from t3probe.config import DeploymentError
-from t3probe.config.login import login_of
+from t3probe.config.secrets import login_of
 from t3probe.exchange.client import Budget
 from t3probe.timing import Clock
 

@@ -23,10 +23,8 @@ from t3probe.ask.mcp_server.answers import (
     short,
 )
 from t3probe.ask.mcp_server.drop import DropSources, explained
-from t3probe.ask.mcp_server.gateway import read_gateway
-from t3probe.ask.mcp_server.of_group import OfGroup
-from t3probe.ask.mcp_server.of_run import OfRun
-from t3probe.ask.mcp_server.runs import RunFiles
+from t3probe.ask.mcp_server.of_group import OfGroup, read_gateway
+from t3probe.ask.mcp_server.of_run import OfRun, RunFiles
 from t3probe.deliver.sinks.gateway import Gateway
 from t3probe.exchange.client import Budget
 from t3probe.text import cut, plain

@@ -18,7 +18,7 @@ from collections.abc import Iterable, Sequence
 from t3probe.config import legs_for
 from t3probe.config.types import Deployment
 from t3probe.deliver.metrics.carry import BASELINE, Group
-from t3probe.deliver.metrics.sheet import Sheet
+from t3probe.deliver.metrics.exposition import Sheet
 from t3probe.deliver.metrics.table import DISAGREEMENTS, EXPECTED, PHASES, STATES
 from t3probe.observation import REASONS, Observation, RunRecord, median
 from t3probe.verdict.incident.evidence import takes_part

@@ -18,8 +18,8 @@ from typing import NamedTuple
 from t3probe.deliver.metrics import CHECK_NAME_LIMIT, CHECKS_LIMIT
 from t3probe.exchange.bounds import OTHER_SUITE_BYTES, SUITE_TESTS
 from t3probe.record.facts import RecordError
+from t3probe.record.junit import read_elements
 from t3probe.record.reading import RecordFile
-from t3probe.record.xml import read_elements
 from t3probe.text import plain
 from t3probe.text.words import count, listed
 

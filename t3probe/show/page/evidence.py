@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from t3probe.observation import SYMPTOMS, Drop, worst
-from t3probe.show.page.answer import onset
 from t3probe.show.page.markup import LABEL_MEANS, Child, Html, details, label, section, tag
 from t3probe.show.page.view import LegView, View
 from t3probe.text.words import glossed, listed, span
@@ -25,6 +24,18 @@ HOW_MEANS = {
     "fresh beat": "a new connection was answered while the failed one was not",
     "beside": "passed, and proves no more: clears only what no failed leg crosses",
 }
+
+
+def onset(view: View, one: Incident) -> tuple[bool, str]:
+    """Whether a failed leg worked before the incident began, and the moment in words."""
+    failed = set(one.failed)
+    worked = any(
+        beat.ok and beat.ended <= one.began + 1e-6
+        for leg in view.every
+        if leg.name in failed
+        for beat in leg.seen.beats
+    )
+    return worked, view.at(one.began)
 
 
 def evidence_section(view: View) -> Html:

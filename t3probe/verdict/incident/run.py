@@ -293,8 +293,8 @@ class RunVerdict:
     @cached_property
     def posterior(self) -> Posterior:
         """How probable a fault of each segment is, from this run alone; see
-        `t3probe.verdict.incident.tries` for what counts as a try."""
-        from t3probe.verdict.incident.tries import in_run
+        `t3probe.verdict.repeated.posterior` for what counts as a try."""
+        from t3probe.verdict.repeated.posterior import in_run
 
         return in_run(self.segments, self.legs, self.passed, self.listed)
 

@@ -1,8 +1,8 @@
 """Counts of failed tries out of many runs, or out of a case.
 
 Over several runs each run is one try of a leg: failed if it failed in any incident, good if it
-cleared in every one; anything else is no try. `t3probe.verdict.incident.tries` says what a try is
-within one run. What counts forget is which legs failed together: the verdicts of the single runs
+cleared in every one; anything else is no try. `t3probe.verdict.repeated.posterior` says what a try
+is within one run. What counts forget is which legs failed together: the verdicts of the single runs
 know that, and `Repetition.convicted_in` says how many of them convict each segment.
 """
 
@@ -19,8 +19,7 @@ from t3probe.text import distinct, fold
 from t3probe.text.words import count, glossed, listed, percent, utc
 from t3probe.verdict.exact.case import Case
 from t3probe.verdict.incident.run import RunVerdict, judge_run
-from t3probe.verdict.incident.tries import tries_of
-from t3probe.verdict.repeated.posterior import CONVICTS_OVER, Posterior, posterior
+from t3probe.verdict.repeated.posterior import CONVICTS_OVER, Posterior, posterior, tries_of
 
 __all__ = ["Recorded", "Repetition", "from_runs", "of_case", "render"]
 
