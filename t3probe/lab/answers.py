@@ -1,5 +1,5 @@
-"""What a broken hop answers in place of the right thing, and where the load balancer sends a request
-target: past the sign-on, or to it. Pure.
+"""What a broken hop answers in place of the right thing, and where the load balancer sends a
+request target: past the sign-on, or to it. Pure.
 
 A target is public only when it stands plainly under the public prefix. Whatever a hop behind
 could read otherwise (dot segments, encoded dots, slashes and percent signs, doubled slashes,

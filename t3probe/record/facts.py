@@ -1,6 +1,7 @@
 """What a record is made of, and its parts to and from JSON.
 
-What was read back is foreign text: its author may have put a secret into it (`hushed`). A record of this suite was written without secrets, and is read as it was written.
+What was read back is foreign text: its author may have put a secret into it (`hushed`). A record of
+this suite was written without secrets, and is read as it was written.
 """
 
 from __future__ import annotations

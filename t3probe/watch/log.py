@@ -1,9 +1,10 @@
 """Lines of JSON on standard output, written by a thread: a reader that does not read, such as a
 stuck log collector, must not stop the probing.
 
-A drop is one line, with the verdict of that moment. It is written once the common beat that it called and its second look are over: then its symptom is
-known, and so is which other legs worked; and once the next regular beat is, which shows who held
-through. That is waited for within a bound; what is not known by then is told as unknown.
+A drop is one line, with the verdict of that moment. It is written once the common beat that it
+called and its second look are over: then its symptom is known, and so is which other legs worked;
+and once the next regular beat is, which shows who held through. That is waited for within a bound;
+what is not known by then is told as unknown.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The answers out of one recorded run, and the newest run of some files.
 
-A file is read again only where it changed. Of each file its newest run's time is kept, and of the newest file the run itself: a month of
-files costs no more memory than one.
+A file is read again only where it changed. Of each file its newest run's time is kept, and of the
+newest file the run itself: a month of files costs no more memory than one.
 """
 
 from __future__ import annotations

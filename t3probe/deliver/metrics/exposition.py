@@ -2,7 +2,8 @@
 
 https://prometheus.io/docs/instrumenting/exposition_formats/#text-based-format
 
-A `Sheet` collects values by name and labels into a group of metric families. Two values for one series are merged, so that no exposition ever holds a series twice.
+A `Sheet` collects values by name and labels into a group of metric families. Two values for one
+series are merged, so that no exposition ever holds a series twice.
 """
 
 from __future__ import annotations

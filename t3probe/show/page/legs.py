@@ -1,6 +1,7 @@
 """What each leg saw, its first good attempt as bars, and what is slow beside the verdict.
 
-Upstreams are one table, the bad ones first, searched and sorted by the page's script. Beyond the first rows they are packed: ten thousand as elements would be more than a megabyte.
+Upstreams are one table, the bad ones first, searched and sorted by the page's script. Beyond the
+first rows they are packed: ten thousand as elements would be more than a megabyte.
 """
 
 from __future__ import annotations

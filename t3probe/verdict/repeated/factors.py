@@ -16,11 +16,11 @@ thousands of times.
 
 All numbers are natural logarithms.
 
-Where enumerating all of them is too much, the sum is bounded: a beam search (Lowerre, "The Harpy Speech Recognition System", 1976): from the set without a
-fault on, the best sets of each size are extended by every group that some failure speaks for.
-The best sets found stand for all; each group's probability is the mean over them of its own,
-given the rest of the set. What the beam never saw is missing, so that the answer ranks
-suspects and convicts none.
+Where enumerating all of them is too much, the sum is bounded: a beam search (Lowerre, "The Harpy
+Speech Recognition System", 1976): from the set without a fault on, the best sets of each size are
+extended by every group that some failure speaks for. The best sets found stand for all; each
+group's probability is the mean over them of its own, given the rest of the set. What the beam never
+saw is missing, so that the answer ranks suspects and convicts none.
 """
 
 from __future__ import annotations

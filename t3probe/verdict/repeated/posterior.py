@@ -30,12 +30,12 @@ What follows from this form, and is tested: one more failed try of a leg never l
 probability that something on it is broken, and one more good try never raises it. Where every
 leg has its own rate (`shared=0`) the same holds for the sum over its segments.
 
-A run's tries (`tries_of`): what counts as one try decides what the posterior is worth, since it takes tries for
-independent. The beats of a leg are not: an outage of five seconds fails five of them. So each
-incident is one try of the legs that failed in it and of those that clear for it by the rules of
-`t3probe.verdict.incident.evidence`; a run without one is one good try of each leg that passed. A
-leg that could not tell, is under planned downtime, or only clears a part of what it crosses is not
-tried; a blip is no try of anybody.
+A run's tries (`tries_of`): what counts as one try decides what the posterior is worth, since it
+takes tries for independent. The beats of a leg are not: an outage of five seconds fails five of
+them. So each incident is one try of the legs that failed in it and of those that clear for it by
+the rules of `t3probe.verdict.incident.evidence`; a run without one is one good try of each leg that
+passed. A leg that could not tell, is under planned downtime, or only clears a part of what it
+crosses is not tried; a blip is no try of anybody.
 """
 
 from __future__ import annotations
