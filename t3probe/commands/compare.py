@@ -9,8 +9,6 @@ from typing import Any
 
 from t3probe.exchange.terminal import put_commands, put_json
 
-__all__ = ["add"]
-
 EXIT_REGRESSION, EXIT_USAGE, EXIT_UNTOLD = 1, 4, 5
 ABOUT = """\
 What got worse between two recorded runs, segment by segment: before a deploy

@@ -12,8 +12,6 @@ from t3probe.exchange.terminal import put_json
 if TYPE_CHECKING:
     from t3probe.ask.explain.asked import Asked
 
-__all__ = ["add", "asked_by"]
-
 EXIT_USAGE = 4
 EXIT_UNCLEAR = 1
 ABOUT = """\

@@ -18,8 +18,6 @@ if TYPE_CHECKING:
     from t3probe.ask.forensics.read import FileReport, LogQuery
     from t3probe.ask.forensics.tally import Tally
 
-__all__ = ["add"]
-
 EXIT_CANNOT_TELL = 1
 EXIT_USAGE = 4
 ABOUT = """\

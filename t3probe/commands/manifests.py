@@ -24,8 +24,6 @@ from t3probe.setup.cluster.places import (
 )
 from t3probe.usage import Parser
 
-__all__ = ["EXIT_USAGE", "main", "parser"]
-
 EXIT_USAGE = 4
 RULES = "cronjob/rules/t3probe.rules.yml"
 

@@ -15,8 +15,6 @@ from t3probe.usage import EXIT_USAGE
 if TYPE_CHECKING:
     from t3probe.ask.mcp_server.tools import Sources
 
-__all__ = ["add"]
-
 DEFAULT_RUNS = "results/junit.xml"
 DEFAULT_LISTEN = "127.0.0.1:9118"
 INSTALL = "run: pip install 't3probe[mcp]'"

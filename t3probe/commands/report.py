@@ -10,8 +10,6 @@ from typing import Any
 from t3probe.exchange.files import write_whole
 from t3probe.usage import say
 
-__all__ = ["add"]
-
 EXIT_FAILED = 1
 
 

@@ -13,8 +13,6 @@ from t3probe.usage import a_run, say
 if TYPE_CHECKING:
     from t3probe.record.facts import Recording
 
-__all__ = ["add"]
-
 FORMATS = ("json", "text", "markdown", "github")
 
 

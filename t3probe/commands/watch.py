@@ -13,8 +13,6 @@ if TYPE_CHECKING:
     from t3probe.watch.log import Log
     from t3probe.watch.service import Watch
 
-__all__ = ["add", "main"]
-
 EXIT_USAGE = 4
 
 

@@ -33,8 +33,6 @@ from .expand import (
 )
 from .types import Timing
 
-__all__ = ["check"]
-
 MOST_AT_ONCE = 1024
 _NAME = re.compile(NAME_PATTERN)
 _NAME_FORM = "1 to 63 of a-z, 0-9, dot, - and _, with a letter or digit at both ends"

@@ -24,15 +24,6 @@ from .endpoints import (
 from .errors import ConfigFile, KeyPath, Wrong, did_you_mean, quote
 from .types import Upstream, UpstreamShare, UpstreamSource
 
-__all__ = [
-    "check_leg",
-    "check_public",
-    "check_share",
-    "check_source",
-    "check_upstream",
-    "check_walled",
-]
-
 _HTTP = ("http", "https")
 Declared = Mapping[str, None]
 

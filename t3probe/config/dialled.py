@@ -18,17 +18,6 @@ from .endpoints import is_address, parse_address, parse_doh, parse_pin, parse_ur
 from .errors import Wrong
 from .types import Deployment, Leg, UpstreamShare
 
-__all__ = [
-    "Ends",
-    "Shares",
-    "dialled",
-    "far_ends",
-    "is_loopback",
-    "joined",
-    "parse_hosts",
-    "to_look_up",
-]
-
 Ends = Mapping[tuple[str, int], Leg]
 """Host and port -> the leg with the shortest path that dials them."""
 _SCHEMES = ("http", "https", "ws", "wss")

@@ -12,18 +12,6 @@ from urllib.parse import urlsplit
 
 from .errors import NO_SECRETS, Wrong, is_secret_key, quote
 
-__all__ = [
-    "UrlParts",
-    "check_header_name",
-    "check_host",
-    "is_address",
-    "parse_address",
-    "parse_doh",
-    "parse_pin",
-    "parse_url",
-    "plain_host",
-]
-
 _BYTE = "(?:25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])"
 _IPV4 = re.compile(rf"(?:{_BYTE}\.){{3}}{_BYTE}")
 _URL_CHARS = re.compile(r"[A-Za-z0-9._~:/?#\[\]@!$&'()*+,;=%-]*")

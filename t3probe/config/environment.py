@@ -22,8 +22,6 @@ from .errors import NO_SECRETS, ConfigFile, DeploymentError, KeyPath, is_secret_
 from .read import field_types
 from .types import Table
 
-__all__ = ["PREFIX", "override"]
-
 PREFIX = "T3PROBE__"
 
 

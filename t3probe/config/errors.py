@@ -15,21 +15,6 @@ from typing import Any, NoReturn
 
 from t3probe.text import without_login
 
-__all__ = [
-    "NOTHING",
-    "NO_SECRETS",
-    "ConfigFile",
-    "DeploymentError",
-    "KeyPath",
-    "Wrong",
-    "did_you_mean",
-    "is_secret_key",
-    "key_text",
-    "nearest",
-    "quote",
-    "show",
-]
-
 KeyPath = tuple[str | int, ...]
 """Where a value stands: `("leg", 2, "path")`. List positions count from 0."""
 

@@ -19,19 +19,6 @@ from .endpoints import is_address, parse_address, parse_url, plain_host
 from .errors import ConfigFile, KeyPath
 from .types import Duration, Leg, Timing, Upstream
 
-__all__ = [
-    "MADE_LEGS",
-    "MADE_SEGMENTS",
-    "Origin",
-    "default_paths",
-    "expand",
-    "leg_names",
-    "made_prefix",
-    "own_segments",
-    "settle_timing",
-]
-
-
 MADE_LEGS = ("envoy-", "walloff-", "walled-", "source-")
 """How names begin that tables make for legs and source checks: what is called so is judged so."""
 MADE_SEGMENTS = ("upstream-", "carve-out-", "wall-")

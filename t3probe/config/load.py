@@ -25,8 +25,6 @@ from .read import read_table
 from .trust import check_ca, located
 from .types import Delivery, Deployment
 
-__all__ = ["load", "loads"]
-
 
 def load(
     path: str | os.PathLike[str], environ: Mapping[str, str] | None = None, *, now: float

@@ -26,8 +26,6 @@ from .errors import (
 )
 from .types import Duration, Table
 
-__all__ = ["field_types", "read_table", "required_fields"]
-
 T = TypeVar("T", bound=Table)
 
 _UNSAFE = re.compile(

@@ -21,8 +21,6 @@ from .durations import PATTERN
 from .read import field_types, required_fields
 from .types import Duration, Table
 
-__all__ = ["descriptions", "schema", "schema_text"]
-
 _DURATION = {"type": "string", "pattern": f"^{PATTERN}$"}
 _NAMES = {"name", "vantage", "vantages", "segments"}
 """Keys whose values are label-safe names, also as items of an array."""

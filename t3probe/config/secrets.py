@@ -16,8 +16,6 @@ from .errors import DeploymentError
 if TYPE_CHECKING:
     from t3probe.exchange.client import Login
 
-__all__ = ["login_of", "secret"]
-
 
 def secret(name: str, environ: Mapping[str, str] | None = None) -> str | None:
     """The secret `name` (such as `gateway_password`), or None when none is set. From then on it is

@@ -10,8 +10,6 @@ from t3probe.exchange.files import NotAFileError, TooLargeError, read_regular
 
 from .errors import ConfigFile
 
-__all__ = ["check_ca", "located"]
-
 _PEM = re.compile(rb"-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----")
 
 

@@ -16,30 +16,6 @@ from typing import Any, Literal, NamedTuple
 
 import msgspec
 
-__all__ = [
-    "KIND_RULES",
-    "NAME_PATTERN",
-    "Delivery",
-    "Deployment",
-    "DeploymentFile",
-    "Downtime",
-    "Duration",
-    "KindRule",
-    "Leg",
-    "LegFields",
-    "LegTable",
-    "Public",
-    "Route",
-    "Sso",
-    "SweepLimits",
-    "Timing",
-    "Upstream",
-    "UpstreamPlace",
-    "UpstreamShare",
-    "UpstreamSource",
-    "Walled",
-]
-
 LegKind = Literal["ws_echo", "http", "doh", "tcp", "walloff", "walled"]
 
 

@@ -36,17 +36,6 @@ from t3probe.run.session import Session
 if TYPE_CHECKING:
     from t3probe.verdict.incident.run import RunVerdict
 
-__all__ = [
-    "Delivering",
-    "Ended",
-    "Shipping",
-    "correct",
-    "end_of_run",
-    "gateway_of",
-    "retire",
-    "start_of_run",
-]
-
 START_SECONDS = 2.0
 END_SECONDS = 4.8
 GATEWAY_END_SECONDS = 3.6

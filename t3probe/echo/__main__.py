@@ -17,8 +17,6 @@ from t3probe.echo.limits import Limits, Proxies
 from t3probe.echo.responder import Responder
 from t3probe.usage import Parser
 
-__all__ = ["main", "parser"]
-
 USAGE_ERROR = 4
 START_ERROR = 1
 _BACKLOG = 4096

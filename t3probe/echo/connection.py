@@ -26,8 +26,6 @@ from t3probe.echo.head import (
 from t3probe.echo.limits import Limits, Visitor
 from t3probe.exchange.bounds import ECHO_DISCARDED_BYTES
 
-__all__ = ["ClientConnection", "House", "Phase"]
-
 _RESET = struct.pack("ii", 1, 0)
 """SO_LINGER: what is unsent is thrown away, the peer gets a reset."""
 

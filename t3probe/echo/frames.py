@@ -9,8 +9,6 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-__all__ = ["BINARY", "CLOSE", "PART", "PING", "PONG", "TEXT", "Event", "FrameReader", "Violation"]
-__all__ += ["close_code", "closing", "frame"]
 
 PART = -1
 """An event's kind: a piece of a message that goes on."""

@@ -12,8 +12,6 @@ from t3probe.echo.head import Refusal
 from t3probe.echo.limits import Limits, Proxies, Visitor, Visitors
 from t3probe.timing import Clock, SystemClock
 
-__all__ = ["Responder"]
-
 _SWEEP_SECONDS = 0.5
 _PAUSE_SECONDS = 0.1
 """How long nobody is accepted after the system had no descriptor left."""

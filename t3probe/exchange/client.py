@@ -26,8 +26,6 @@ from t3probe.text import keep, keep_login, showable, without_login
 from t3probe.text.words import size
 from t3probe.timing import Clock
 
-__all__ = ["Answer", "Budget", "Login", "Site", "Trouble", "exchange"]
-
 CHUNK_BYTES = JSON_PIECE_BYTES
 BEFORE_CONNECT = "did not accept a connection"
 BEFORE_REQUEST = "did not finish the TLS handshake"

@@ -22,8 +22,6 @@ import msgspec
 from t3probe.exchange.bounds import JSON_ITEM_BYTES, JSON_ITEM_VALUES, JSON_LEVELS
 from t3probe.text.words import size
 
-__all__ = ["Into", "JsonError", "JsonStream", "Node", "NotJsonError", "TooMuchError", "typed"]
-
 PASSED_BYTES = 1 << 16
 
 _SPACE = re.compile(rb"[ \t\n\r]*+")

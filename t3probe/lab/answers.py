@@ -15,21 +15,6 @@ from urllib.parse import quote, unquote
 from t3probe.lab.board import Board
 from t3probe.lab.faults import NEW
 
-__all__ = [
-    "BAD_GATEWAY",
-    "HOST",
-    "PUBLIC_PREFIX",
-    "SSO_HOST",
-    "Route",
-    "WrongAnswer",
-    "authority",
-    "origin_form",
-    "route",
-    "slips_through",
-    "to_the_sso",
-    "wrong_answer",
-]
-
 PUBLIC_PREFIX = "/probe"
 Route = Literal["carve-out", "wall"]
 

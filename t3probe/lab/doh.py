@@ -19,8 +19,6 @@ from t3probe.lab.board import Board
 from t3probe.lab.http import Client, Head, HttpApp
 from t3probe.lab.streams import FaultRule, Keeper
 
-__all__ = ["DNS_MESSAGE", "DNS_PATH", "Provider"]
-
 DNS_PATH = "/dns-query"
 DNS_MESSAGE = "application/dns-message"
 TTL_SECONDS = 30

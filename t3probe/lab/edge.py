@@ -12,8 +12,6 @@ from t3probe.lab.board import Board
 from t3probe.lab.http import MAX_HEAD_BYTES, Client, Head, Hop, HttpApp, forward
 from t3probe.lab.streams import FaultRule, Keeper, Stream
 
-__all__ = ["TRACE", "Edge"]
-
 TRACE = "/cdn-cgi/trace"
 COLO = "LAB"
 

@@ -18,20 +18,6 @@ import re
 
 import msgspec
 
-__all__ = [
-    "DEFAULT_DELAY",
-    "FAULTS",
-    "KINDS",
-    "NEW",
-    "SEGMENTS",
-    "UPSTREAMS",
-    "Fault",
-    "FaultError",
-    "duration_text",
-    "parse_duration",
-    "parse_fault",
-]
-
 SEGMENTS: tuple[str, ...] = (
     "wan",
     "doh",

@@ -27,8 +27,6 @@ from t3probe.lab.streams import (
     reset_on_close,
 )
 
-__all__ = ["Address", "Gate", "bind"]
-
 Address = tuple[str, int]
 Mode = Literal["open", "refuse", "blackhole", "closed"]
 

@@ -19,18 +19,6 @@ from typing import Any
 from t3probe.lab.answers import WrongAnswer
 from t3probe.lab.streams import CHUNK_BYTES, Carried, FaultRule, Keeper, Pipe, Stream
 
-__all__ = [
-    "MAX_HEAD_BYTES",
-    "Client",
-    "Head",
-    "Hop",
-    "HttpApp",
-    "HttpError",
-    "copy_body",
-    "forward",
-    "read_head",
-]
-
 MAX_HEAD_BYTES = 65536
 MAX_BODY_BYTES = 1 << 20
 """The longest request body that an app reads itself."""

@@ -18,8 +18,6 @@ from t3probe.lab.http import HttpError, read_head
 from t3probe.lab.machine import ECHO_PATH, HEALTH_PATH, SESSION_PATH
 from t3probe.lab.streams import Stream
 
-__all__ = ["Address", "LabSite", "wait_until_ready"]
-
 Address = tuple[str, int]
 READY_SECONDS = 10.0
 _PLAIN_HOST = "127.0.0.1"

@@ -35,8 +35,6 @@ from t3probe.lab.ready import LabSite, wait_until_ready
 from t3probe.lab.streams import Keeper
 from t3probe.lab.traefik import Traefik
 
-__all__ = ["BALANCER_HOST", "PUBLIC_HOST", "Lab"]
-
 LOCAL_HOST = "127.0.0.1"
 PUBLIC_HOST = "127.0.0.2"
 BALANCER_HOST = "127.0.0.3"

@@ -18,17 +18,6 @@ from typing import Any, Literal, NamedTuple
 from t3probe.lab.board import Board
 from t3probe.timing import SystemClock
 
-__all__ = [
-    "CHUNK_BYTES",
-    "Carried",
-    "Ending",
-    "FaultRule",
-    "Keeper",
-    "Pipe",
-    "Stream",
-    "reset_on_close",
-]
-
 CHUNK_BYTES = 65536
 """The most one read takes. A pipe holds at most 16 of these."""
 

@@ -14,8 +14,6 @@ from t3probe.lab.faults import Fault
 from t3probe.lab.http import MAX_HEAD_BYTES, Client, Head, Hop, HttpApp, forward
 from t3probe.lab.streams import FaultRule, Keeper, Stream
 
-__all__ = ["LOGIN_MARKER", "SESSION_COOKIE", "Traefik"]
-
 LOGIN_MARKER = "Lab sign-on: who are you?"
 """Text that only the lab's login page has."""
 SESSION_COOKIE = "lab_session=valid"

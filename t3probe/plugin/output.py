@@ -9,8 +9,6 @@ from typing import TextIO, cast
 from t3probe.exchange.terminal import Terminal, disarmed_json, let_go
 from t3probe.observation import Observation, RunRecord
 
-__all__ = ["RecordLog", "put_line"]
-
 
 class RecordLog:
     """The record of a run as a line of standard output, where that is wanted.

@@ -23,14 +23,6 @@ from t3probe.probes.tls import TlsStore
 from t3probe.text.words import span
 from t3probe.timing import RunClock
 
-__all__ = [
-    "Channel",
-    "Open",
-    "Probing",
-    "check_route",
-    "rest_a_turn",
-]
-
 
 class Channel:
     """A leg's way to the far end. Probes subclass it."""

@@ -12,8 +12,6 @@ from t3probe.probes import tcpinfo
 from t3probe.probes.base import Probing
 from t3probe.probes.facts import Facts, ProbeError, Target, reason_of_os_error
 
-__all__ = ["connect", "connect_error", "note_addresses"]
-
 _NO_ROUTE = {errno.ENETUNREACH, errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT}
 _OUR_OWN = {errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS, errno.EADDRNOTAVAIL}
 

@@ -28,16 +28,6 @@ from t3probe.probes.tls import refusal
 from t3probe.text import showable
 from t3probe.text.words import size
 
-__all__ = [
-    "ANSWERED",
-    "DohAnswer",
-    "NoAddress",
-    "ask_address",
-    "open",
-    "query_message",
-    "read_message",
-]
-
 ANSWERED = "DoH answered "
 """How the sentence about a provider's bad answer begins."""
 _MEDIA_TYPE = "application/dns-message"

@@ -9,17 +9,6 @@ from typing import Any
 
 from t3probe.observation import Reason, Stage, TcpSample
 
-__all__ = [
-    "Collapsed",
-    "Echo",
-    "Facts",
-    "ProbeError",
-    "Target",
-    "busy",
-    "http_reason",
-    "reason_of_os_error",
-]
-
 
 class ProbeError(Exception):
     """A beat or an attempt that did not work, with the facts that the record keeps."""

@@ -18,8 +18,6 @@ from t3probe.probes.sso import hides, sso_answer, wants
 from t3probe.probes.tcpinfo import claim
 from t3probe.probes.tls import refusal
 
-__all__ = ["HttpLine", "open"]
-
 _KERNELS_OWN = frozenset({"connect_refused", "connection_reset", "closed_by_peer", "io_error"})
 """How a machine's kernel ends a connection, or a process that is gone."""
 

@@ -28,8 +28,6 @@ from t3probe.probes.tls import ENDED, not_after, spoken, tls_error, unanswered
 from t3probe.text import showable
 from t3probe.text.words import span
 
-__all__ = ["BODY_SHARE", "HttpAnswer", "HttpClient", "answer_of", "beyond_us", "no_http"]
-
 BODY_SHARE = 0.25
 """For so much of its limit an answer's body is awaited where its status says enough."""
 _POLITE_RACE_SECONDS = 0.05

@@ -13,8 +13,6 @@ from t3probe.probes.http_wire import as_text, values
 from t3probe.probes.redirects import Url, host_of, onward
 from t3probe.text import showable
 
-__all__ = ["hides", "is_html", "sso_answer", "wants"]
-
 _INPUT = re.compile(rb"<input\b[^>]*+", re.IGNORECASE)
 _PASSWORD = re.compile(rb"\btype\s*+=\s*+[\"']?password", re.IGNORECASE)
 _CHALLENGE = re.compile(rb"cf-challenge|challenge-platform|<title>Just a moment", re.IGNORECASE)

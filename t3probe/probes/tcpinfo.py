@@ -14,19 +14,6 @@ from typing import Literal, NamedTuple
 from t3probe.observation import TcpSample
 from t3probe.text.words import count, span
 
-__all__ = [
-    "CLOSED",
-    "CLOSE_WAIT",
-    "ESTABLISHED",
-    "SYN_SENT",
-    "UNANSWERED",
-    "Claim",
-    "claim",
-    "handshake_seconds",
-    "parse",
-    "sample",
-]
-
 UNANSWERED = " and did not answer"
 _SYN = 1
 """What a connection that has sent nothing yet counts as acknowledged."""

@@ -18,20 +18,6 @@ from t3probe.exchange.bounds import TLS_ALERT_SECONDS
 from t3probe.probes.facts import Facts, ProbeError, Target
 from t3probe.text import showable
 
-__all__ = [
-    "CLIENT_CERTIFICATE",
-    "ENDED",
-    "HTTP2_ONLY",
-    "Foreign",
-    "TlsStore",
-    "not_after",
-    "refusal",
-    "small_buffers",
-    "spoken",
-    "tls_error",
-    "unanswered",
-]
-
 ENDED = frozenset({"connection_reset", "closed_by_peer", "io_error"})
 """Reasons for which `unanswered` is worth asking."""
 

@@ -32,12 +32,6 @@ from t3probe.probes.sso import hides, is_html, sso_answer, wants
 from t3probe.text import showable
 from t3probe.text.words import span
 
-__all__ = [
-    "open_walled",
-    "open_walloff",
-    "ways_out",
-]
-
 _UPGRADE = {
     "Connection": "Upgrade",
     "Upgrade": "websocket",

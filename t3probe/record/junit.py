@@ -32,8 +32,6 @@ from t3probe.record import facts
 from t3probe.record.facts import LEG_PREFIX, RUN_NAME, RecordError, Recording, Wanted, decoded
 from t3probe.text.words import size
 
-__all__ = ["XmlError", "parse_junit", "read_elements", "read_junit"]
-
 _PIECE_BYTES = 1 << 18
 """Of a tag that is not whole expat begins anew with each piece."""
 

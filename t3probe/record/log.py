@@ -40,17 +40,6 @@ from t3probe.observation import Observation, RunRecord
 from t3probe.record import facts
 from t3probe.record.facts import Recording, Wanted, ascii_json, finite
 
-__all__ = [
-    "LEGS_MARKER",
-    "MARKER",
-    "DamagedLineError",
-    "FoundLine",
-    "found_lines",
-    "parse_record",
-    "record_line",
-    "run_of",
-]
-
 VERSION = 1
 MARKER = '{"t3probe":{"record":'
 """How a record begins, whatever a log put before it."""

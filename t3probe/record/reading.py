@@ -24,23 +24,6 @@ from t3probe.record.facts import RecordError, Recording, Wanted
 from t3probe.record.junit import parse_junit
 from t3probe.record.log import DamagedLineError, found_lines
 
-__all__ = [
-    "Damage",
-    "LatestRuns",
-    "Newest",
-    "Rank",
-    "RecordFile",
-    "RunKey",
-    "key_of",
-    "newest",
-    "newest_since",
-    "read_recording",
-    "read_recordings",
-    "read_runs",
-    "record_files",
-    "run_key",
-]
-
 RunKey = tuple[float, str, str, int]
 
 _XML = re.compile(rb"(?:\xef\xbb\xbf)?\s*<[?!A-Za-z]")

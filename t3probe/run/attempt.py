@@ -21,8 +21,6 @@ from t3probe.run.own_answer import evidence
 if TYPE_CHECKING:
     from t3probe.run.engine import Engine
 
-__all__ = ["AddressAttempt", "Attempts", "addresses", "attempt_of", "kept_of"]
-
 
 @dataclass(slots=True)
 class AddressAttempt:

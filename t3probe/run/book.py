@@ -25,8 +25,6 @@ from t3probe.run.conclude import conclude, labels_of, level_of
 from t3probe.run.footing import Footing
 from t3probe.run.own_answer import OwnAnswer, evidence
 
-__all__ = ["Book", "continued"]
-
 ANSWERS: frozenset[Reason] = frozenset({"connect_refused", "connection_reset", "closed_by_peer"})
 """How a beat ends by an answer that is none of the protocol's."""
 DEADLINES: frozenset[Reason] = frozenset({"connect_timeout", "rtt_timeout"})

@@ -25,16 +25,6 @@ from t3probe.observation import (
 from t3probe.probes import ONE_SHOT
 from t3probe.text.words import span
 
-__all__ = [
-    "Conclusion",
-    "conclude",
-    "labels_of",
-    "level_of",
-    "looked_again",
-    "settled",
-    "undialled",
-]
-
 
 class Conclusion(NamedTuple):
     """Outcome, reason and the sentence to show."""

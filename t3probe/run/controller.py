@@ -14,8 +14,6 @@ from t3probe.run.footing import Footing
 from t3probe.run.leg import LegRun
 from t3probe.timing import RunClock
 
-__all__ = ["Run"]
-
 _CLOSE_SECONDS = 2.0
 
 

@@ -23,8 +23,6 @@ from t3probe.run.book import Book
 from t3probe.run.footing import Footing
 from t3probe.timing import RunClock
 
-__all__ = ["Engine", "internal_addresses", "left_loopback"]
-
 MAX_CONNECTS_AT_ONCE = 64
 MOST_CALLS, MOST_CALLS_OF_ONE = 10, 3
 """Common beats that all legs, and that one leg, may call in a heartbeat."""

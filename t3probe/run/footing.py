@@ -21,16 +21,6 @@ from pathlib import Path, PurePosixPath
 from t3probe.config.types import Timing
 from t3probe.timing import RunClock
 
-__all__ = [
-    "CLOCK_STEP_SECONDS",
-    "LATE_SHARE",
-    "THROTTLED_SHARE",
-    "Footing",
-    "Throttling",
-    "stall_threshold",
-    "stat_files",
-]
-
 OWN_GROUPS = Path("/proc/self/cgroup")
 MOUNT = Path("/sys/fs/cgroup")
 _UNITS = {b"throttled_usec": 1e-6, b"throttled_time": 1e-9}

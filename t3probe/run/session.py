@@ -27,8 +27,6 @@ if TYPE_CHECKING:
     from t3probe.config.shard import Shard
     from t3probe.run.sweep.parent import Sweep
 
-__all__ = ["Session"]
-
 STOP_SECONDS = 4.9
 """A run that is told to end has ended by then: a little less than the five promised."""
 

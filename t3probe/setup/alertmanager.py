@@ -12,8 +12,6 @@ from urllib.parse import urlsplit
 from t3probe.config.types import Deployment
 from t3probe.text import matcher
 
-__all__ = ["MUTED_BY_A_SEGMENT", "fragment"]
-
 MUTED_BY_A_SEGMENT = (
     "T3ProbeLegDown",
     "T3ProbeLegRefusing",

@@ -15,23 +15,6 @@ from t3probe.config import Wrong, parse_address, parse_pin, parse_url
 from t3probe.config.endpoints import check_host, is_address, parse_doh
 from t3probe.config.errors import quote
 
-__all__ = [
-    "DOH",
-    "QUESTIONS",
-    "Answers",
-    "Prompt",
-    "Refused",
-    "address",
-    "checked",
-    "gather",
-    "host",
-    "internal",
-    "name_of",
-    "path",
-    "sso",
-    "url",
-]
-
 DOH = ("https://1.1.1.1/dns-query", "https://8.8.8.8/dns-query")
 """Public resolvers by address (RFC 8484), as in `deployments/t3.toml`."""
 

@@ -13,8 +13,6 @@ if TYPE_CHECKING:
     from t3probe.config import Deployment
     from t3probe.setup.machine import DoctorRow
 
-__all__ = ["add", "examined", "shown"]
-
 WIDTH = 80
 STATE, WHAT = 15, 11
 """Columns."""

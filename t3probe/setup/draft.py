@@ -13,8 +13,6 @@ from urllib.parse import urlsplit
 from t3probe.exchange.terminal import disarmed_json
 from t3probe.setup.ask import Answers, name_of
 
-__all__ = ["ONE_RESOLVER", "Draft", "Entry", "draft", "render"]
-
 ONE_RESOLVER = "one provider: `doh` cannot be told from it, nor `wan` from both; a second one tells"
 """What it costs to name one only."""
 TUNNEL_GLOSS = "or what the CDN does with this path"

@@ -16,8 +16,6 @@ if TYPE_CHECKING:
     from t3probe.setup.ask import Answers
     from t3probe.setup.look import Finding
 
-__all__ = ["add"]
-
 STOPPED = 2
 GREETING = "Return takes what stands in [brackets], Ctrl-C leaves; the file comes last."
 ABOUT = """\

@@ -16,21 +16,6 @@ from t3probe.config import Deployment
 from t3probe.config.errors import nearest, quote
 from t3probe.run.footing import MOUNT, OWN_GROUPS, stat_files
 
-__all__ = [
-    "UNTOLD",
-    "DoctorRow",
-    "State",
-    "cpu",
-    "files",
-    "fine",
-    "folders",
-    "packages",
-    "python",
-    "untold",
-    "variables",
-    "wrong",
-]
-
 OLDEST_PYTHON = (3, 11)
 SPARE_FILES = 64
 """Descriptors beside those of the legs: standard streams, event loop, libraries, records."""

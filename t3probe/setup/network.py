@@ -29,8 +29,6 @@ from t3probe.setup.machine import DoctorRow, fine, untold, wrong
 from t3probe.text import showable
 from t3probe.text.words import span
 
-__all__ = ["TOLERANCE_SECONDS", "ask", "clock", "gateway", "routes"]
-
 STEP_SECONDS = 3.0
 TOTAL_SECONDS = 8.0
 TOLERANCE_SECONDS = 5.0

@@ -23,8 +23,6 @@ from t3probe.text import cut, plain
 from t3probe.text.words import glossed
 from t3probe.verdict.incident.run import RunVerdict
 
-__all__ = ["append", "command", "of_comparison", "of_run"]
-
 MOST = 5
 """Of one kind, from a run or from a comparison. GitHub drops what comes after ten in a step."""
 MESSAGE_LIMIT = 1000

@@ -16,8 +16,6 @@ from t3probe.text.words import count, glossed, some
 from t3probe.verdict.exact.case import Case
 from t3probe.verdict.exact.labels import solve
 
-__all__ = ["CUTS_ONLY", "Coverage", "coverage", "cuts_only", "draw"]
-
 CUTS_ONLY = "cannot see that new connections are refused, and clear only cuts (fresh_every = 0)"
 WIDTH = 80
 NAME = 15

@@ -17,8 +17,6 @@ from t3probe.text import plain
 from t3probe.text.words import glossed, moment
 from t3probe.verdict.incident.run import RunVerdict
 
-__all__ = ["MESSAGE_LIMIT", "cell", "message", "run_markdown", "table"]
-
 MESSAGE_LIMIT = 2000
 """Characters of a chat message: Discord takes no more, Telegram 4,096, Slack advises 4,000."""
 _MARKUP = re.compile(r"[\\`*\[\]#!|~$]|(?<![0-9A-Za-z])_|_(?![0-9A-Za-z])|:(?=//)|(?<=www)\.", re.I)

@@ -12,8 +12,6 @@ from t3probe.text.words import count, span
 if TYPE_CHECKING:
     from t3probe.run.controller import Run
 
-__all__ = ["LogProgress", "Progress", "lines", "log_line", "progress_for"]
-
 TERMINAL_FROM_SECONDS = 3.0
 """A shorter hold shows nothing on a terminal."""
 LOG_FROM_SECONDS = 20.0

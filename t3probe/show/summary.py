@@ -27,8 +27,6 @@ from t3probe.verdict.incident.evidence import HOW
 if TYPE_CHECKING:
     from t3probe.verdict.incident.run import Incident, RunVerdict
 
-__all__ = ["headline", "render", "row"]
-
 StyledLine = tuple[str, str]
 """Style words for the terminal (red, green, yellow, bold; or none) and the text."""
 

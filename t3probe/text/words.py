@@ -10,23 +10,6 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 
-__all__ = [
-    "LABEL_WORDS",
-    "ago",
-    "change",
-    "clock",
-    "count",
-    "glossed",
-    "listed",
-    "moment",
-    "offset",
-    "percent",
-    "size",
-    "some",
-    "span",
-    "utc",
-]
-
 LABEL_WORDS = {"exonerated": "cleared"}
 """A segment's label as people read it, where that is not the word of the data."""
 CENTURY_SECONDS = 86_400 * 36_525

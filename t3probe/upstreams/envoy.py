@@ -68,8 +68,6 @@ from t3probe.upstreams.sources import (
     words_of,
 )
 
-__all__ = ["Configuration", "Dump", "find", "look_again", "trace", "views_of"]
-
 _SECTIONS = {"ListenersConfigDump", "ClustersConfigDump", "RoutesConfigDump", "EndpointsConfigDump"}
 _CLUSTER_BYTES, _ENDPOINT_BYTES, _NAME_BYTES = 600, 250, 150
 """About what one that is kept costs beside its texts."""

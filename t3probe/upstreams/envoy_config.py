@@ -16,27 +16,6 @@ from msgspec import Raw, Struct
 from t3probe.exchange.json_stream import typed
 from t3probe.upstreams.sources import Notes
 
-__all__ = [
-    "NOTHING_ASSIGNED",
-    "UNREADABLE",
-    "Assigned",
-    "Cluster",
-    "ClusterForm",
-    "Endpoint",
-    "EnvoyAddress",
-    "FilterChain",
-    "Listener",
-    "Locality",
-    "RouteConfig",
-    "Typed",
-    "WeightedCluster",
-    "assigned",
-    "cluster_of",
-    "decoded",
-    "place_of",
-    "unwrapped",
-]
-
 UNREADABLE = "{} of a form that is not known"
 
 

@@ -24,8 +24,6 @@ from t3probe.upstreams.envoy_config import (
 )
 from t3probe.upstreams.sources import Notes, either_weight, words_of
 
-__all__ = ["Listened", "PortRoute", "Routed", "listened", "routed", "ways"]
-
 
 @dataclass(frozen=True, slots=True)
 class PortRoute:

@@ -38,12 +38,6 @@ from t3probe.upstreams.sources import (
     label,
 )
 
-__all__ = [
-    "Routes",
-    "find",
-    "with_names",
-]
-
 _HOLDERS = ("routes", "items", "data")
 _NAMED = 5
 """So many nodes are named where ours is not among them."""

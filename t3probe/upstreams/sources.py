@@ -17,27 +17,6 @@ from t3probe.config.errors import Wrong
 from t3probe.config.types import UpstreamPlace, UpstreamSource
 from t3probe.exchange.json_stream import Into, JsonError, JsonStream, NotJsonError
 
-__all__ = [
-    "Backend",
-    "Fetch",
-    "Find",
-    "HostView",
-    "Hostless",
-    "NamedUpstreams",
-    "Notes",
-    "Opinion",
-    "SourceAnswer",
-    "SourceError",
-    "UnreadableError",
-    "ViewKey",
-    "Views",
-    "backend_of",
-    "dialled",
-    "either_weight",
-    "label",
-    "words_of",
-]
-
 LABEL_LIMIT = 120
 """How many characters of a foreign name become a label."""
 MOST_WORDS = 24

@@ -26,8 +26,6 @@ from t3probe.upstreams.sources import Backend, Hostless, either_weight
 if TYPE_CHECKING:
     from t3probe.upstreams.sources_read import Reading
 
-__all__ = ["NO_HOST", "keywords", "leg_name", "with_found"]
-
 NO_HOST = "no-host"
 """The backend's label of a leg that has none."""
 

@@ -28,8 +28,6 @@ from t3probe.upstreams import envoy, nodes
 from t3probe.upstreams.envoy_hosts import Host
 from t3probe.upstreams.sources import Find, NamedUpstreams, SourceAnswer, SourceError
 
-__all__ = ["Again", "Reading", "SourceReader"]
-
 REQUESTS = 3
 """How many requests a source makes at once."""
 

@@ -23,8 +23,6 @@ if TYPE_CHECKING:
     from t3probe.upstreams.sources import SourceError
     from t3probe.upstreams.sources_read import Reading, SourceReader
 
-__all__ = ["RunSources"]
-
 
 class RunSources:
     """A run's sources and their checks. Where a deployment has none, nothing is even loaded."""

@@ -18,8 +18,6 @@ from t3probe.config.types import Leg, UpstreamPlace
 from t3probe.observation import Disagreement, EnvoyView, Observation
 from t3probe.upstreams.sources import HostView, Opinion, Views, backend_of
 
-__all__ = ["compared", "reached"]
-
 Known = Mapping[str, Views]
 """Source → what its Envoy thinks."""
 

@@ -12,8 +12,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from t3probe.text.words import glossed
 from t3probe.verdict.exact.labels import Verdict
 
-__all__ = ["blocked", "label_of", "named", "sentences"]
-
 LABELS = ("exonerated", "convicted", "ambiguous", "masked", "unobserved")
 
 

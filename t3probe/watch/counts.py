@@ -20,13 +20,6 @@ from t3probe.observation import REASONS, Baseline, Beat, Drop, Strand
 from t3probe.probes import ONE_SHOT
 from t3probe.verdict.slow.baseline import MIN_TRIPS, remembered
 
-__all__ = [
-    "BESIDE_SECONDS",
-    "Blips",
-    "LegCounts",
-    "Memory",
-]
-
 _UPSTREAM = "envoy-"
 
 

@@ -16,8 +16,6 @@ from t3probe.timing import RunClock
 from t3probe.watch.counts import Blips, LegCounts
 from t3probe.watch.window import BookListener, WindowBook, window_seconds
 
-__all__ = ["Held"]
-
 FOOTING_STEP_SECONDS = 0.25
 RESOLVE_AGAIN_SECONDS = 60.0
 FINISH_SECONDS = 1.0

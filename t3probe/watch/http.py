@@ -35,17 +35,6 @@ from t3probe.text.words import span
 from t3probe.timing import Clock
 from t3probe.verdict.incident.run import RunVerdict
 
-__all__ = [
-    "CONTENT_TYPE",
-    "LOOP_LIMIT_SECONDS",
-    "Listen",
-    "Server",
-    "SignsOfLife",
-    "Snapshot",
-    "beat_limit",
-    "parse_listen",
-]
-
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 LIVING = (

@@ -24,8 +24,6 @@ from t3probe.text.words import utc
 from t3probe.verdict.incident.run import Incident, RunVerdict
 from t3probe.watch.window import WindowBook
 
-__all__ = ["MAX_PENDING", "Log", "Pending", "Reports", "drop_facts", "incident_of", "verdict_facts"]
-
 MAX_WAITING = 1000
 """Lines that may wait; further ones are dropped, and their number is said."""
 

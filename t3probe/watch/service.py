@@ -28,8 +28,6 @@ from t3probe.watch.http import SignsOfLife, Snapshot, beat_limit
 from t3probe.watch.log import Log, Pending, Reports, drop_facts, incident_of, verdict_facts
 from t3probe.watch.window import WindowBook
 
-__all__ = ["RECENT_SECONDS", "Watch"]
-
 TICK_SECONDS = 1.0
 PUBLISH_SECONDS = 10.0
 """Without any news a snapshot is made this often: its time says that we are there."""

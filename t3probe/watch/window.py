@@ -32,8 +32,6 @@ from t3probe.run.own_answer import OwnAnswer
 from t3probe.verdict.incident.drops import TOGETHER_SECONDS
 from t3probe.watch.counts import Blips, LegCounts
 
-__all__ = ["BookListener", "WindowBook", "window_seconds"]
-
 MAX_BEATS = 1000
 MAX_DROPS = 200
 MAX_CONNECTIONS = 50

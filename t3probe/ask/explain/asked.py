@@ -13,8 +13,6 @@ if TYPE_CHECKING:
     from t3probe.config.types import Deployment
     from t3probe.timing import Clock
 
-__all__ = ["Asked", "ExplainError", "reported"]
-
 LONGEST_WINDOW = 3600.0
 REACH_SECONDS = 900.0
 """How far before and after the window runs are read: to tell when an outage began and ended."""

@@ -15,8 +15,6 @@ from t3probe.config.types import Deployment
 from t3probe.exchange.bounds import PROMETHEUS_LEGS
 from t3probe.text.words import glossed, listed, some
 
-__all__ = ["runs_from", "selector"]
-
 RUN = "t3probe_run_timestamp_seconds"
 DURATION = "t3probe_run_duration_seconds"
 COMPLETE = "t3probe_run_complete"

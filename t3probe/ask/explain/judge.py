@@ -33,19 +33,6 @@ from t3probe.ask.forensics.kinds import LAST_MILE
 from t3probe.verdict.exact.case import Case
 from t3probe.verdict.exact.labels import Verdict, solve
 
-__all__ = [
-    "COVERED_SHARE",
-    "PERSON",
-    "SEVERAL",
-    "SHARED",
-    "Explained",
-    "Finding",
-    "LegThen",
-    "Question",
-    "State",
-    "explain",
-]
-
 COVERED_SHARE = 0.5
 """A leg clears its segments when it was looked at for at least this share of the window."""
 CLOCK_SECONDS = 5.0

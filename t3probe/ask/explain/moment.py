@@ -18,8 +18,6 @@ from zoneinfo import ZoneInfo
 
 from t3probe.exchange.bounds import MOMENT_CHARACTERS
 
-__all__ = ["Day", "Moment", "TimeError", "read_day", "read_moment", "read_zone"]
-
 YEARS = 10
 """So many years hold a 29 February."""
 _MONTHS = [

@@ -32,8 +32,6 @@ from t3probe.text import showable
 from t3probe.text.words import size
 from t3probe.timing import Clock
 
-__all__ = ["Prometheus", "PrometheusError", "Samples", "Series", "quoted"]
-
 LONGEST_SECONDS = 6 * 3600.0
 """No question reaches further."""
 MOST_WARNINGS = 20

@@ -40,8 +40,6 @@ from t3probe.observation import worst
 from t3probe.text import cut, distinct, plain
 from t3probe.text.words import ago, count, glossed, percent, size, span, utc
 
-__all__ = ["ANSWERED", "Report", "to_dict", "to_lines"]
-
 WIDTH = 80
 WAS = {"down": "was down", "refusing": "refused new", "cut": "was cut"}
 """What a leg was that worked again, the worst first."""

@@ -12,19 +12,6 @@ import msgspec
 from t3probe.config.types import Deployment
 from t3probe.observation import Stage
 
-__all__ = [
-    "UNKNOWN_WAY",
-    "DropSeen",
-    "IncidentSeen",
-    "LegSeen",
-    "Outage",
-    "RunSeen",
-    "Way",
-    "outages_of",
-    "way_of",
-    "way_through",
-]
-
 Names = tuple[str, ...]
 
 UNKNOWN_WAY = "our-side"

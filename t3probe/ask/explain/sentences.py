@@ -11,8 +11,6 @@ from t3probe.ask.explain.seen import Outage
 from t3probe.ask.forensics.kinds import LAST_MILE
 from t3probe.text.words import glossed, listed, percent, span
 
-__all__ = ["blind_spots", "doubts", "headline", "send_back", "strain"]
-
 PLAIN = {
     "wan": "our own line to the internet",
     "doh": "the name service",

@@ -15,11 +15,6 @@ from t3probe.ask.forensics.kinds import BY_NAME, code
 from t3probe.ask.forensics.rows import JsonFields, own_time
 from t3probe.ask.forensics.stamps import Stamps
 
-__all__ = [
-    "ENDED", "LONGEST_SECONDS", "TOOK", "Codes", "LineFacts", "answered", "codes_of", "read_common",
-    "read_json",
-]  # fmt: skip
-
 _COMMON = re.compile(
     rb"\[(\d\d/[A-Z][a-z]{2}/\d{4}:\d\d:\d\d:\d\d) ([+-]\d{4})\] "
     rb'"([A-Z]{1,20}) [^"]*" (\d{1,3}|-) '

@@ -12,8 +12,6 @@ from t3probe.text.words import utc
 from t3probe.verdict.incident.evidence import takes_part
 from t3probe.verdict.incident.run import judge_run
 
-__all__ = ["Beside", "Near", "RunsNearby", "as_json"]
-
 SLACK_SECONDS = 2.0
 """Log stamps are whole seconds, and machines' clocks differ a little."""
 

@@ -11,8 +11,6 @@ import re
 from t3probe.ask.forensics.rows import JsonFields
 from t3probe.exchange.bounds import LOG_ENTRY_BYTES
 
-__all__ = ["Export", "Pretty", "Verbose", "begun"]
-
 _FIELD = re.compile(rb"([A-Z_][A-Z0-9_]{0,63})=")
 _NAME = re.compile(rb"[A-Z_][A-Z0-9_]{0,63}")
 _WANTED = {

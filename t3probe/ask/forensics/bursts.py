@@ -16,8 +16,6 @@ from typing import NamedTuple
 from t3probe.ask.forensics.kinds import AGAIN, CONN_CODES, KINDS, LAST_MILE, Kind, SegmentMap, Sure
 from t3probe.ask.forensics.tally import CODE_BITS, Tally
 
-__all__ = ["RULE", "Burst", "Part", "find"]
-
 LEAST = 5
 LEAST_TOGETHER = 3
 TIMES = 5

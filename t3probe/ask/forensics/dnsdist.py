@@ -10,8 +10,6 @@ import re
 from t3probe.ask.forensics.access import LineFacts
 from t3probe.ask.forensics.kinds import code
 
-__all__ = ["read_dnsdist"]
-
 _ANSWER = re.compile(
     rb"Answer to \S{1,80} for [^(]{1,300} \(([A-Za-z -]{1,40})\) with id \d{1,5}\s*\Z"
 )

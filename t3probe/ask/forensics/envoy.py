@@ -15,8 +15,6 @@ from t3probe.ask.forensics.kinds import code
 from t3probe.ask.forensics.rows import JsonFields
 from t3probe.ask.forensics.stamps import Stamps
 
-__all__ = ["FLAGS", "read_envoy", "read_envoy_json", "read_envoy_own"]
-
 _ACCESS = re.compile(
     rb"\[(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(\.\d{1,9})?(Z|[+-]\d\d:?\d\d)\] "
     rb'"([^"]*)" (\d{1,3}) '

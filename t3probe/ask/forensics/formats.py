@@ -26,18 +26,6 @@ from t3probe.ask.forensics.nginx import read_clf, read_error, read_nginx_json, r
 from t3probe.ask.forensics.rows import JsonFields, decoder, own_time
 from t3probe.ask.forensics.stamps import Stamps
 
-__all__ = [
-    "FORMS",
-    "JSON_FORMS",
-    "LEVELS",
-    "MONOTONIC",
-    "UNREAD_FORMS",
-    "Form",
-    "JsonForm",
-    "LineReader",
-    "Peeled",
-]
-
 
 class Form(NamedTuple):
     """A form of lines."""

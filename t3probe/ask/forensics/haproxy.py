@@ -14,15 +14,6 @@ from t3probe.ask.forensics.kinds import code
 from t3probe.ask.forensics.rows import JsonFields
 from t3probe.ask.forensics.stamps import Stamps
 
-__all__ = [
-    "BEGINS",
-    "CUSTOM",
-    "read_haproxy",
-    "read_haproxy_clf",
-    "read_haproxy_json",
-    "state_kind",
-]
-
 _DATE = re.compile(rb"\[(\d\d/[A-Z][a-z]{2}/\d{4}:\d\d:\d\d:\d\d)(\.\d{1,6})\] ")
 _TIMERS = re.compile(
     rb' ([^\s/"]{1,200})/([^\s"]{1,200}) '

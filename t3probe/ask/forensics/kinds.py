@@ -18,22 +18,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Literal, NamedTuple
 
-__all__ = [
-    "AGAIN",
-    "BY_NAME",
-    "CONN_CODES",
-    "KINDS",
-    "LAST_MILE",
-    "REFERENCE",
-    "SOURCES",
-    "Kind",
-    "SegmentMap",
-    "Side",
-    "Source",
-    "Sure",
-    "code",
-]
-
 Source = Literal[
     "tunnel", "traefik", "dispatch", "serve", "haproxy", "nginx", "envoy", "dnsdist", "devvm"
 ]

@@ -16,8 +16,6 @@ from t3probe.ask.forensics.kinds import code
 from t3probe.ask.forensics.rows import JsonFields
 from t3probe.ask.forensics.stamps import Stamps
 
-__all__ = ["read_clf", "read_error", "read_nginx_json", "read_request"]
-
 _CLF = re.compile(
     rb"\[(\d\d/[A-Z][a-z]{2}/\d{4}:\d\d:\d\d:\d\d) ([+-]\d{4})\] "
     rb'"([^"]*)" (\d{3})(?=[ \r]|$)'

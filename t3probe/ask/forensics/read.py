@@ -21,8 +21,6 @@ from t3probe.ask.forensics.stamps import Stamps
 from t3probe.ask.forensics.stream import Damaged, Lines
 from t3probe.ask.forensics.tally import LAST_SECOND, Tally
 
-__all__ = ["FileReport", "LogQuery", "read_log"]
-
 SHAPES_AT_FIRST = 2_000
 SHAPES_LATER = 64
 """The first unknown lines are all looked at, then one in so many."""

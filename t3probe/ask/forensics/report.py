@@ -18,8 +18,6 @@ from t3probe.observation import of_old, parts_said
 from t3probe.text import showable
 from t3probe.text.words import count, glossed, listed, size, some, span, utc
 
-__all__ = ["Findings", "cannot_tell", "to_dict", "to_lines"]
-
 WIDTH = 80
 SHOWN_BURSTS = 12
 LISTED_BURSTS = 500

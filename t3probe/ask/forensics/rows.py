@@ -8,8 +8,6 @@ import msgspec
 
 from t3probe.ask.forensics.stamps import Stamps
 
-__all__ = ["JsonFields", "decoder", "own_time"]
-
 
 def _named(name: str) -> Any:
     return msgspec.field(default=None, name=name)

@@ -8,8 +8,6 @@ from collections.abc import Iterable, Sequence
 
 from t3probe.ask.forensics.kinds import CONN_CODES, KINDS
 
-__all__ = ["AGES", "MOST_SECONDS", "TOOK", "Distribution", "Tally"]
-
 MOST_SECONDS = 120_000
 """How many pairs of a second and a kind are kept: the newest ones."""
 CODE_BITS = 7

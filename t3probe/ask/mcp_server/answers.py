@@ -18,28 +18,6 @@ from t3probe.text import cut, plain, showable
 from t3probe.text.words import ago, span, utc
 from t3probe.verdict.incident.evidence import How
 
-__all__ = [
-    "AHEAD_SECONDS",
-    "ANSWER_BYTES",
-    "LATEST",
-    "LIST_LIMIT",
-    "STALE_SECONDS",
-    "DropAnswer",
-    "EnvoyOpinion",
-    "HealthAnswer",
-    "IncidentRow",
-    "LegRow",
-    "LegsAnswer",
-    "NothingToTellError",
-    "SourceInfo",
-    "SourceState",
-    "UpstreamRow",
-    "VerdictAnswer",
-    "fitted",
-    "short",
-    "source_info",
-]
-
 STALE_SECONDS = 240.0
 """From this age on a run every minute has missed several: the same bound as the alert rules'."""
 LATEST = 2.0**35

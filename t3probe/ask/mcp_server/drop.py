@@ -17,8 +17,6 @@ from t3probe.config.secrets import login_of
 from t3probe.exchange.client import Budget
 from t3probe.timing import Clock
 
-__all__ = ["DropSources", "explained"]
-
 LOOK_BACK_SECONDS = 6 * 3600.0
 _OPTIONS = {"--at": "at", "--user": "users", "--window": "window"}
 """How the command's options are called here."""

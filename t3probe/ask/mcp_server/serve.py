@@ -28,8 +28,6 @@ from t3probe.ask.mcp_server.tools import TOOLS, Toolbox, ToolError, input_schema
 from t3probe.exchange.bounds import MCP_REQUEST_BYTES
 from t3probe.exchange.terminal import disarmed_json
 
-__all__ = ["EXIT_UNWRITABLE", "protocol", "quiet_logs", "serve_stdio"]
-
 INSTRUCTIONS = (
     "t3probe sends the same small traffic over several legs that differ in the segments they "
     "cross, and tells which segment broke. These tools read its last recorded run and probe "

@@ -31,8 +31,6 @@ from t3probe.text import cut, plain
 from t3probe.text.words import span
 from t3probe.timing import Clock
 
-__all__ = ["TOOLS", "Sources", "Tool", "ToolError", "Toolbox", "input_schema", "output_schema"]
-
 ROWS = 200
 """How many upstreams or legs an answer lists."""
 CALL_SECONDS = 25.0

@@ -25,8 +25,6 @@ from t3probe.verdict.incident.evidence import takes_part
 from t3probe.verdict.incident.run import RunVerdict
 from t3probe.verdict.slow.baseline import judged_trips, moved
 
-__all__ = ["CHECKS_LIMIT", "CHECK_NAME_LIMIT", "check_families", "families", "zeros"]
-
 UPSTREAM = "envoy-"
 SOURCE = "source"
 CHECKS_LIMIT = 1000

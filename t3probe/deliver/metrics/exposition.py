@@ -17,8 +17,6 @@ from operator import add
 from t3probe.deliver.metrics.carry import Family, Group, Histogram, Labels
 from t3probe.deliver.metrics.table import BY_NAME, TABLE
 
-__all__ = ["Sheet", "rendered"]
-
 LIMIT = 1e12
 """No count and no time is larger; a record that says so is wrong, and no sum may overflow."""
 

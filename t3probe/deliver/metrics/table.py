@@ -10,21 +10,6 @@ from typing import Literal, NamedTuple
 
 from t3probe.observation import REASONS
 
-__all__ = [
-    "AGE_BUCKETS",
-    "BY_NAME",
-    "CLOSED",
-    "DISAGREEMENTS",
-    "EXPECTED",
-    "MARK_PARTS",
-    "MARK_SLOTS",
-    "PHASES",
-    "RTT_BUCKETS",
-    "STATES",
-    "TABLE",
-    "Spec",
-]
-
 STATES = ("exonerated", "convicted", "ambiguous", "masked", "unobserved")
 PHASES = ("resolve", "connect", "tls", "upgrade", "first_echo")
 EXPECTED = ("public", "walled")

@@ -46,21 +46,6 @@ from t3probe.exchange.json_stream import Into, JsonError, JsonStream, Node, NotJ
 from t3probe.text import showable
 from t3probe.text.words import size as size_text
 
-__all__ = [
-    "Gateway",
-    "GroupHead",
-    "Groups",
-    "NotMetricsError",
-    "Wire",
-    "group_path",
-    "not_metrics",
-    "older",
-    "overlapped",
-    "raise_for",
-    "read_group",
-    "split",
-]
-
 UPSTREAM_FAMILIES = "t3probe_backend_"
 UPSTREAM_PREFIX = "envoy-"
 NAMING = frozenset({"leg", "check"})

@@ -10,8 +10,6 @@ from t3probe.deliver.sinks import Receipt
 from t3probe.exchange.client import Budget, Site, Trouble, exchange
 from t3probe.text import keep_url
 
-__all__ = ["beat"]
-
 
 def beat(url: str, budget: Budget) -> Receipt:
     """Request `url`; any 2xx is good. Never raises for what it may answer.

@@ -15,8 +15,6 @@ from t3probe.deliver.sinks import Receipt
 from t3probe.exchange.client import Budget, Site, Trouble, exchange
 from t3probe.text import cut, plain
 
-__all__ = ["MAX_ERRORS", "body", "report"]
-
 MAX_ERRORS = 20
 LONGEST_ERROR = 300
 

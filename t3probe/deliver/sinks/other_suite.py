@@ -23,8 +23,6 @@ from t3probe.record.reading import RecordFile
 from t3probe.text import plain
 from t3probe.text.words import count, listed
 
-__all__ = ["Suite", "SuiteTest", "read_suite"]
-
 LONGEST_SECONDS = 1e9
 _BAD = {"failure", "error", "rerunfailure", "rerunerror"}
 _NOT_RUN = {

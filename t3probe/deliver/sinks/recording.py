@@ -19,8 +19,6 @@ from t3probe.record.reading import Damage, RecordFile, read_recordings, run_key
 from t3probe.timing import Clock
 from t3probe.verdict.incident.run import judge_run
 
-__all__ = ["push_recording"]
-
 
 def push_recording(path: str | Path, gateway: Gateway, clock: Clock | None = None) -> Receipt:
     """Push what a file recorded, under the gateway's job; `-` is standard input.

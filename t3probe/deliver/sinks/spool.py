@@ -48,8 +48,6 @@ from t3probe.exchange.bounds import SPOOL_FILE_BYTES, SPOOL_FILES, SPOOL_LOCK_SE
 from t3probe.exchange.client import Budget
 from t3probe.exchange.files import NotAFileError, TooLargeError, clear, read_regular, write_whole
 
-__all__ = ["MARK", "Marks", "Spool", "SpoolError", "WaitingCounts"]
-
 MARK = "t3probe_delivery_mark"
 """Gauge, labels slot and what: the last file of each known folder that the group contains."""
 SLOTS = len(MARK_SLOTS)

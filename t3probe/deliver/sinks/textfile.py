@@ -23,8 +23,6 @@ from t3probe.exchange.bounds import TEXTFILE_BYTES, TEXTFILE_SECONDS
 from t3probe.exchange.files import TooLargeError, clear, read_regular, write_whole
 from t3probe.text.words import span
 
-__all__ = ["sink"]
-
 UPSTREAMS = "t3probe_backend_"
 THREAD = "t3probe textfile"
 ADVICE = "mend that, or name another file in delivery.textfile"

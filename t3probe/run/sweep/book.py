@@ -18,8 +18,6 @@ from t3probe.run.footing import Footing
 from t3probe.run.sweep import wire as wire
 from t3probe.text.words import span
 
-__all__ = ["Said", "Swept", "observed"]
-
 One = tuple[int, int, int, int, int, int, int]
 """A record of `wire.TRIED`."""
 

@@ -28,8 +28,6 @@ from t3probe.run.sweep import wire as wire
 from t3probe.run.sweep.names import NameAnswers, is_literal
 from t3probe.timing import Clock, SystemClock
 
-__all__ = ["Sweeper", "main"]
-
 NICE = 10
 TICK_SECONDS = 0.1
 ALIVE_SECONDS = 0.5

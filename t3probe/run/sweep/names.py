@@ -15,8 +15,6 @@ from t3probe.exchange.bounds import ADDRESSES as MAX_ADDRESSES
 from t3probe.guard import LoopbackOnlyError
 from t3probe.timing import Clock
 
-__all__ = ["NameAnswers", "is_literal"]
-
 THREADS = 8
 
 Found = list[tuple[str, int]] | str

@@ -37,8 +37,6 @@ from t3probe.text.words import span
 if TYPE_CHECKING:
     from t3probe.run.controller import Run
 
-__all__ = ["Sweep"]
-
 PATIENCE_SECONDS = 0.25
 SILENT_SECONDS = 5.0
 """A child that has said nothing for so long hangs; it gives a sign of life every half second."""

@@ -11,8 +11,6 @@ from t3probe.config.types import Deployment, Leg
 if TYPE_CHECKING:
     from t3probe.run.sweep.parent import Sweep
 
-__all__ = ["MANY", "begin_sweep"]
-
 MANY = 32
 """From this number of upstreams on they are swept by a process of their own."""
 

@@ -23,16 +23,6 @@ from t3probe.setup.cluster.places import (
     one_address,
 )
 
-__all__ = [
-    "DNS_PODS",
-    "Dial",
-    "Policy",
-    "Rule",
-    "dials",
-    "policy",
-    "rendered",
-]
-
 DNS_PODS = Pods("kube-system", (("k8s-app", "kube-dns"),))
 """CoreDNS and kube-dns alike carry this label."""
 Port = tuple[str, int]

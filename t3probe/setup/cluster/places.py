@@ -15,20 +15,6 @@ from dataclasses import dataclass
 
 from t3probe.config.endpoints import plain_host
 
-__all__ = [
-    "PUBLIC",
-    "Block",
-    "ClusterError",
-    "NetworkPlace",
-    "Peer",
-    "Pods",
-    "one_address",
-    "parse_at",
-    "parse_block",
-    "parse_where",
-    "prometheusrule",
-]
-
 _NAME = r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?"
 _LABEL = re.compile(rf"(?:{_NAME}(?:\.{_NAME})*/)?[A-Za-z0-9]([-A-Za-z0-9_.]{{0,61}}[A-Za-z0-9])?")
 _VALUE = re.compile(r"([A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?)?")

@@ -25,8 +25,6 @@ from t3probe.text.words import listed
 from t3probe.verdict.gate import label_of
 from t3probe.verdict.incident.run import RunVerdict, judge_run
 
-__all__ = ["FLOOR_SECONDS", "Comparison", "LegChange", "SegmentChange", "TimeChange", "compare"]
-
 FLOOR_SECONDS = 0.001
 """Less than this is never called a change."""
 ERRORS = 3.0

@@ -16,8 +16,6 @@ from t3probe.show.markdown import cell, table
 from t3probe.text import WIDTH, cut, distinct, fold, plain
 from t3probe.text.words import LABEL_WORDS, change, glossed, span
 
-__all__ = ["decision", "headline", "to_lines", "to_markdown"]
-
 _LEGS_LIMIT = 20
 _NAME_WIDTH = 36
 _SIGNS = {True: "beyond the noise", False: "within the noise", None: "cannot be told from noise"}

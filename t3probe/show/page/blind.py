@@ -8,8 +8,6 @@ from t3probe.show.page.markup import Html, section, tag
 from t3probe.show.page.view import LegView, View
 from t3probe.text.words import count, glossed, listed, offset, some, span
 
-__all__ = ["blind_section"]
-
 NAMED = 40
 GAPS_SHOWN = 30
 LAG_SECONDS = 0.25

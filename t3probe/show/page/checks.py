@@ -20,8 +20,6 @@ from t3probe.show.page.markup import (
 from t3probe.show.page.view import LegView, View
 from t3probe.text.words import some, span, utc
 
-__all__ = ["certificates_section", "walls_section"]
-
 SOON_SECONDS = 14 * 86400.0
 WALLS_SHOWN = 100
 SENTENCES_SHOWN = 8

@@ -11,8 +11,6 @@ from t3probe.text.words import glossed, listed, span
 from t3probe.verdict.exact.labels import Verdict
 from t3probe.verdict.incident.run import Incident
 
-__all__ = ["evidence_section"]
-
 WHOLE_INCIDENTS = 3
 """With more, all but the worst are folded to their finding."""
 ANSWERS_SHOWN = 20

@@ -36,8 +36,6 @@ from t3probe.show.summary import headline
 from t3probe.text.words import clock, count, moment, some, span, utc
 from t3probe.verdict.exact.labels import Label, Status
 
-__all__ = ["BAD", "History", "LegPoint", "RunPoint", "history_section"]
-
 BAD: tuple[Status, ...] = ("localised", "ambiguous", "inconsistent")
 """The statuses of a run in which something failed."""
 GAP_FACTOR = 3.0

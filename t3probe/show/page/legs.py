@@ -28,8 +28,6 @@ from t3probe.show.page.markup import (
 from t3probe.show.page.view import LegView, View
 from t3probe.text.words import count, percent, some, span
 
-__all__ = ["IN_PAGE", "legs_section", "phases_section", "slow_section", "upstreams_section"]
-
 LEGS_SHOWN = 100
 """Of more the worst."""
 PHASES_SHOWN = 40

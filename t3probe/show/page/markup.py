@@ -28,34 +28,6 @@ from t3probe.exchange.terminal import disarmed_json
 from t3probe.text import without_ours
 from t3probe.text.words import LABEL_WORDS
 
-__all__ = [
-    "LABEL_MEANS",
-    "SHEET",
-    "STATUS_MEANS",
-    "Cell",
-    "Child",
-    "Html",
-    "constant",
-    "csp_hash",
-    "data_block",
-    "details",
-    "icon",
-    "join",
-    "label",
-    "legend",
-    "mono",
-    "outcome",
-    "packed_block",
-    "row_head",
-    "scroll",
-    "section",
-    "shown",
-    "status",
-    "table",
-    "tag",
-    "text",
-]
-
 LONGEST_TEXT = 500
 """Characters of one text that are shown; a peer chooses how long its reason is."""
 

@@ -35,8 +35,6 @@ from t3probe.show.page.view import View
 from t3probe.show.summary import headline
 from t3probe.text.words import count, glossed, listed, moment, span
 
-__all__ = ["answer", "render_page", "title"]
-
 NAMED = 30
 _PREFIXES = ("clean: ", "inconsistent: ")
 

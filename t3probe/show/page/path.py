@@ -23,8 +23,6 @@ from t3probe.show.page.markup import (
 from t3probe.show.page.view import LegView, View
 from t3probe.text.words import count, span
 
-__all__ = ["path_section"]
-
 OWN_SHOWN = 3
 """Columns for segments of single upstreams that are suspects; all others share one."""
 FAILED_SHOWN = 5

@@ -26,8 +26,6 @@ from t3probe.show.page.markup import (
 from t3probe.show.page.view import WIDTH, LegView, View
 from t3probe.text.words import clock, count, moment, span
 
-__all__ = ["timeline_section"]
-
 HEIGHT = 30
 """Pixels of a lane."""
 DROPS_DRAWN = 150

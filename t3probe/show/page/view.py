@@ -13,8 +13,6 @@ from t3probe.text.words import clock, offset, span
 from t3probe.verdict.exact.labels import Label
 from t3probe.verdict.incident.run import Incident, judge_run
 
-__all__ = ["WIDTH", "LegView", "View", "is_upstream"]
-
 WIDTH = 1000
 """Units of the time axis."""
 _STRANDS: dict[Symptom, str] = {

@@ -9,8 +9,6 @@ import msgspec
 
 from t3probe.text.words import listed
 
-__all__ = ["Case", "CaseError", "parse_cases"]
-
 KEYS = ("segments", "paths", "legs", "failed", "passed", "counts", "priors")
 
 

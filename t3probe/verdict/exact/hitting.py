@@ -34,20 +34,6 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import compress, islice
 from typing import NamedTuple
 
-__all__ = [
-    "LIMIT",
-    "STEPS",
-    "Options",
-    "StepBudget",
-    "hitting_sets",
-    "mask_of",
-    "members",
-    "minimal_only",
-    "rank",
-    "split",
-    "unions",
-]
-
 ZERO_ONE = bytes.maketrans(b"01", b"\x00\x01")
 
 

@@ -16,12 +16,6 @@ from operator import add
 
 from t3probe.verdict.exact.hitting import mask_of
 
-__all__ = [
-    "Windows",
-    "best_extra_leg",
-    "same_legs",
-]
-
 
 def same_legs(width: int, legs: Iterable[Sequence[int]]) -> list[list[int]]:
     """All segments, grouped by the set of `legs` they lie on, in order of first segments."""

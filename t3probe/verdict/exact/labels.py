@@ -15,8 +15,6 @@ from t3probe.verdict.exact.case import Case
 from t3probe.verdict.exact.hitting import mask_of, members, minimal_only
 from t3probe.verdict.exact.identifiability import best_extra_leg, same_legs
 
-__all__ = ["LABELS", "NAMES_LIMIT", "Label", "Status", "Verdict", "solve", "solve_together"]
-
 Label = Literal["exonerated", "convicted", "ambiguous", "masked", "unobserved"]
 Status = Literal["clean", "incomplete", "localised", "ambiguous", "inconsistent"]
 LABELS: tuple[Label, ...] = ("exonerated", "convicted", "ambiguous", "masked", "unobserved")

@@ -35,8 +35,6 @@ from t3probe.verdict.exact.hitting import (
 )
 from t3probe.verdict.exact.identifiability import same_legs
 
-__all__ = ["STEPS", "find_repairs"]
-
 STEPS = 1_000_000
 """How many steps the search may take: one step is one look at one segment of a leg."""
 ROOM = 2_000_000

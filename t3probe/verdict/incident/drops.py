@@ -7,15 +7,6 @@ from collections.abc import Sequence
 from t3probe.config.endpoints import plain_host
 from t3probe.observation import Attempt, Drop, Observation, Reason, Symptom
 
-__all__ = [
-    "ONE_EVENT_SECONDS",
-    "WORSE",
-    "JudgedDrop",
-    "faults_of",
-    "host_of",
-    "together",
-]
-
 WORSE: dict[Symptom, int] = {"down": 0, "refusing": 1, "cut": 2, "unknown": 3, "blip": 4}
 ONE_EVENT_SECONDS = 1.0
 """Drops that are noticed this close together may have one cause."""

@@ -43,8 +43,6 @@ from typing import Literal, NamedTuple, get_args
 from t3probe.observation import Beat, Drop, Observation
 from t3probe.verdict.incident.drops import ONE_EVENT_SECONDS, JudgedDrop, host_of
 
-__all__ = ["HOW", "Cleared", "Evidence", "How", "takes_part"]
-
 How = Literal["held through", "fresh beat", "own answer", "beside"]
 HOW: tuple[How, ...] = get_args(How)
 """Ways to clear, the strongest first. `beside`: it passed, and no failed leg crosses these."""

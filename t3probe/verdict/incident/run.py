@@ -26,8 +26,6 @@ if TYPE_CHECKING:
     from t3probe.verdict.repeated.posterior import Posterior
     from t3probe.verdict.slow.slowness import Slowness
 
-__all__ = ["INCIDENTS_LIMIT", "Incident", "RunVerdict", "judge_run"]
-
 INCIDENTS_LIMIT = 64
 """How many incidents `RunVerdict.to_dict` lists: the worst ones."""
 NAMES_LIMIT = 200_000

@@ -31,22 +31,6 @@ from collections.abc import Iterable, Sequence
 from operator import add
 from typing import NamedTuple
 
-__all__ = [
-    "CANDIDATES",
-    "EXACT_GROUPS",
-    "FAULTS",
-    "KEPT",
-    "WIDTH",
-    "Factor",
-    "Sums",
-    "Twins",
-    "log_sum",
-    "parts",
-    "search",
-    "solve_factors",
-    "twins",
-]
-
 EXACT_GROUPS = 14
 """Up to this many groups that cannot be summed out every set is enumerated."""
 

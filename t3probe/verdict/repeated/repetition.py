@@ -21,8 +21,6 @@ from t3probe.verdict.exact.case import Case
 from t3probe.verdict.incident.run import RunVerdict, judge_run
 from t3probe.verdict.repeated.posterior import CONVICTS_OVER, Posterior, posterior, tries_of
 
-__all__ = ["Recorded", "Repetition", "from_runs", "of_case", "render"]
-
 _HANG = " " * 14
 
 

@@ -18,8 +18,6 @@ import msgspec
 
 from t3probe.observation import median
 
-__all__ = ["MOST", "Delay", "Explanations", "Span", "explain"]
-
 MOST = 3
 """More slow segments at once are not told apart."""
 CLASSES_LIMIT = 40

@@ -30,8 +30,6 @@ from t3probe.observation import Observation, median
 from t3probe.verdict.incident.evidence import takes_part
 from t3probe.verdict.slow.baseline import MIN_TRIPS
 
-__all__ = ["Latency", "LegTimes", "latency", "solve", "spread"]
-
 NOISE_SECONDS = 0.0005
 """What two medians may differ by without a reason, beyond the spread of their beats."""
 LEGS_LIMIT = 32

@@ -41,8 +41,6 @@ from t3probe.verdict.slow.baseline import MIN_TRIPS, judged_beats, judged_trips,
 from t3probe.verdict.slow.excess import Delay, Explanations, Span, explain
 from t3probe.verdict.slow.latency import Latency, latency, spread
 
-__all__ = ["LegPace", "Slowness", "Status"]
-
 Status = Literal["unknown", "usual", "localised", "ambiguous"]
 
 TOLERANCE = 0.2
