@@ -9,8 +9,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-from t3probe.config.types import NAME_PATTERN, DeploymentFile
-
 from .check_legs import (
     check_leg,
     check_public,
@@ -31,7 +29,7 @@ from .expand import (
     made_prefix,
     own_segments,
 )
-from .types import Timing
+from .types import NAME_PATTERN, DeploymentFile, Timing
 
 MOST_AT_ONCE = 1024
 _NAME = re.compile(NAME_PATTERN)

@@ -7,9 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from t3probe.config.dialled import parse_hosts
-from t3probe.config.types import EVERY_LEG, KIND_RULES, LegTable, Public, Walled
-
+from .dialled import parse_hosts
 from .endpoints import (
     UrlParts,
     check_header_name,
@@ -22,7 +20,16 @@ from .endpoints import (
     plain_host,
 )
 from .errors import ConfigFile, KeyPath, Wrong, did_you_mean, quote
-from .types import Upstream, UpstreamShare, UpstreamSource
+from .types import (
+    EVERY_LEG,
+    KIND_RULES,
+    LegTable,
+    Public,
+    Upstream,
+    UpstreamShare,
+    UpstreamSource,
+    Walled,
+)
 
 _HTTP = ("http", "https")
 Declared = Mapping[str, None]

@@ -16,11 +16,9 @@ from collections.abc import Mapping
 from datetime import date, datetime
 from typing import Any, TypeGuard, get_args, get_origin
 
-from t3probe.config.types import DeploymentFile
-
 from .errors import NO_SECRETS, ConfigFile, DeploymentError, KeyPath, is_secret_key, nearest, quote
 from .read import field_types
-from .types import Table
+from .types import DeploymentFile, Table
 
 PREFIX = "T3PROBE__"
 

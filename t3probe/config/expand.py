@@ -7,17 +7,14 @@ Pure, and only for files that passed `check.py`.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import msgspec
 
-from t3probe.config.dialled import Shares
-from t3probe.config.types import DeploymentFile, LegTable, Public, Walled
-
-from .dialled import Ends, far_ends
+from .dialled import Ends, Shares, far_ends
 from .endpoints import is_address, parse_address, parse_url, plain_host
 from .errors import ConfigFile, KeyPath
-from .types import Duration, Leg, Timing, Upstream
+from .types import DeploymentFile, Duration, Leg, LegTable, Public, Route, Timing, Upstream, Walled
 
 MADE_LEGS = ("envoy-", "walloff-", "walled-", "source-")
 """How names begin that tables make for legs and source checks: what is called so is judged so."""
@@ -127,40 +124,26 @@ def _leg(table: LegTable, query: str | None) -> Leg:
 
 
 def _walloff(table: Public) -> Leg:
-    return Leg(
-        name=f"walloff-{table.name}",
-        kind="walloff",
-        path=_own_rule(table, "carve-out"),
-        url=table.url,
-        resolve=table.resolve,
-        pin=table.pin,
-        doh=table.doh,
-        tcp_ends_at=_own_end(table, "carve-out"),
-        headers_present=table.headers_present,
-        headers_absent=table.headers_absent,
-        trust_refusals=table.trust_refusals,
-        vantages=table.vantages,
-        prefix=public_prefix(table),
-        expect_status=table.expect_status,
-    )
+    same = _dialled_as(table, "walloff", "carve-out")
+    return Leg(**same, prefix=public_prefix(table), expect_status=table.expect_status)
 
 
 def _walled(table: Walled, prefixes: dict[str, tuple[str, ...]]) -> Leg:
-    return Leg(
-        name=f"walled-{table.name}",
-        kind="walled",
-        path=_own_rule(table, "wall"),
-        url=table.url,
-        resolve=table.resolve,
-        pin=table.pin,
-        doh=table.doh,
-        tcp_ends_at=_own_end(table, "wall"),
-        headers_present=table.headers_present,
-        headers_absent=table.headers_absent,
-        trust_refusals=table.trust_refusals,
-        vantages=table.vantages,
-        public_prefixes=prefixes.get(_host(table), ()),
-    )
+    same = _dialled_as(table, "walled", "wall")
+    return Leg(**same, public_prefixes=prefixes.get(_host(table), ()))
+
+
+def _dialled_as(table: Public | Walled, kind: str, rule: str) -> dict[str, Any]:
+    """What the leg of a path has from its table."""
+    same = {field.name: getattr(table, field.name) for field in msgspec.structs.fields(Route)}
+    return {
+        **same,
+        "name": f"{kind}-{table.name}",
+        "kind": kind,
+        "path": _own_rule(table, rule),
+        "tcp_ends_at": _own_end(table, rule),
+        "url": table.url,
+    }
 
 
 def _envoy(table: Upstream, shares: Shares, ends: Ends) -> Leg:

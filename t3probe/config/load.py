@@ -12,7 +12,6 @@ import tomllib
 from collections.abc import Mapping
 from typing import Any
 
-from t3probe.config.types import DeploymentFile
 from t3probe.exchange.bounds import DEPLOYMENT_BYTES
 from t3probe.exchange.files import NotAFileError, TooLargeError, read_regular
 
@@ -23,7 +22,7 @@ from .errors import ConfigFile, DeploymentError, quote
 from .expand import default_paths, expand, own_segments, settle_timing
 from .read import read_table
 from .trust import check_ca, located
-from .types import Delivery, Deployment
+from .types import Delivery, Deployment, DeploymentFile
 
 
 def load(

@@ -15,11 +15,9 @@ from typing import Any, Literal, get_args, get_origin
 
 import msgspec
 
-from t3probe.config.types import EVERY_LEG, KIND_RULES, NAME_PATTERN, DeploymentFile, LegTable
-
 from .durations import PATTERN
 from .read import field_types, required_fields
-from .types import Duration, Table
+from .types import EVERY_LEG, KIND_RULES, NAME_PATTERN, DeploymentFile, Duration, LegTable, Table
 
 _DURATION = {"type": "string", "pattern": f"^{PATTERN}$"}
 _NAMES = {"name", "vantage", "vantages", "segments"}

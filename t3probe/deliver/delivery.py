@@ -242,7 +242,7 @@ class Shipping:
     ) -> None:
         """Raises DeploymentError or ValueError when the gateway's URL or login is wrong."""
         self._session, self._environ, self._results = session, environ, results
-        self._scheduled, self._told = scheduled, told
+        self._told = told
         self._begun: Delivering | None = None
         self._shard = shard
         self.delivered = False

@@ -18,7 +18,6 @@ from typing import Any
 from t3probe.config.types import Leg
 from t3probe.guard import LoopbackOnlyError
 from t3probe.observation import Strand, TcpSample
-from t3probe.probes import ONE_SHOT
 from t3probe.probes.base import Channel
 from t3probe.probes.facts import Collapsed, ProbeError
 from t3probe.probes.resolve import ResolveError
@@ -63,7 +62,6 @@ class LegRun:
         self._joined_at = -math.inf
         upstream = leg.name.startswith("envoy-")
         self._joins_all = not upstream and leg.kind not in ("walloff", "walled")
-        self._one_shot = leg.kind in ONE_SHOT
         self._line: Channel | None = None
         self._line_conn = -1
         self._line_began = 0.0

@@ -252,12 +252,6 @@ def _evidence(incident: Incident, width: int, indent: str = "") -> Iterator[Styl
     yield from _wrap("", f"{indent}evidence", words.split(" "), width, " ")
 
 
-def _few(names: Sequence[str]) -> list[str]:
-    """So many names as one can read, and how many more there are."""
-    left = len(names) - _MANY_NAMES
-    return [*names[:_MANY_NAMES], f"{left} more"] if left > 1 else list(names)
-
-
 def headline(judged: RunVerdict) -> tuple[str, str]:
     """A style word and the verdict in one sentence."""
     verdict = judged.verdict

@@ -18,8 +18,6 @@ from zoneinfo import ZoneInfo
 
 from t3probe.exchange.bounds import MOMENT_CHARACTERS
 
-YEARS = 10
-"""So many years hold a 29 February."""
 _MONTHS = [
     "january", "february", "march", "april", "may", "june",
     "july", "august", "september", "october", "november", "december",

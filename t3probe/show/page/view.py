@@ -9,7 +9,7 @@ from functools import cached_property
 
 from t3probe.observation import SYMPTOMS, Observation, Symptom, badness, median, worst
 from t3probe.record.facts import Recording
-from t3probe.text.words import clock, offset, span
+from t3probe.text.words import clock, offset
 from t3probe.verdict.exact.labels import Label
 from t3probe.verdict.incident.run import Incident, judge_run
 
@@ -64,11 +64,6 @@ class LegView:
     def median(self) -> float | None:
         """The median round trip in seconds."""
         return median(self.good) if self.good else None
-
-    @property
-    def round_trips(self) -> str:
-        """Median and worst round trip in words."""
-        return f"{span(self.median)}, worst {span(max(self.good))}" if self.good else "none"
 
 
 class View:
