@@ -33,8 +33,8 @@ This page is written by `python docs/make/metrics.py`; a test holds that it is c
 ## Who says what
 
 - A **leg** that takes part in the verdict has every family with a `leg` label.
-- A leg that is **inconclusive** (we could not tell, or we stood still ourselves) adds nothing to
-  any count and its state is absent: no pass, no drop and no covered second may be read out of it.
+- A leg that is **inconclusive** (we could not tell, or the prober itself stood still) adds nothing
+  to any count and its state is absent: no pass, no drop and no covered second may be read from it.
 - A leg under **planned downtime** is treated the same, and `t3probe_planned` is 1, so that a rule
   about coverage can leave it out with `unless on(job, vantage, leg) t3probe_planned == 1`.
 - A drop during which **the prober itself stood still** is not a disconnect.

@@ -69,7 +69,7 @@ def conclude(
     if collapsed:
         return _untold("leg_collapsed", collapsed)
     if len(real) < len(drops):
-        return _untold("prober_stalled", "we stood still ourselves when it dropped")
+        return _untold("prober_stalled", "the prober itself stood still when it dropped")
     if broken:
         return _untold(None, broken)
     if unresolved and not beats:

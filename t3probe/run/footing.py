@@ -1,7 +1,7 @@
 """The prober's own footing: was our event loop on time while we measured, were we let run, and
 did the wall clock keep still?
 
-When we stood still ourselves (a busy machine, a throttled container, SIGSTOP), whatever
+When the prober itself stood still (a busy machine, a throttled container, SIGSTOP), whatever
 failed meanwhile says nothing about the path.
 
 CPU throttling: for how long the kernel kept our control group from running.

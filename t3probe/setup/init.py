@@ -183,7 +183,7 @@ def _tell_about(deployment: Deployment, found: dict[str, Finding], file: str) ->
         _tell(f"{ONE_RESOLVER}: add --doh URL")
     for group in coverage(deployment, deployment.legs).inseparable:
         names = ", ".join(glossed(group, deployment.gloss))
-        _tell(f"if one of {names} breaks, no leg tells which")
+        _tell(f"if one of {names} breaks, these legs cannot tell which")
     missing = [
         words
         for leg, words in (
@@ -195,7 +195,7 @@ def _tell_about(deployment: Deployment, found: dict[str, Finding], file: str) ->
         if leg not in {one.name for one in deployment.legs}
     ]
     if missing:
-        _tell(f"more legs tell more: {', '.join(missing)}")
+        _tell(f"more legs would tell more: {', '.join(missing)}")
     if file != "-":
         _tell(f"wrote {file}; next: t3probe doctor {file}, then pytest --deployment {file}")
 

@@ -20,7 +20,7 @@ from t3probe.show.compare.lines import decision
 from t3probe.show.compare.lines import headline as compared
 from t3probe.show.summary import headline
 from t3probe.text import cut, plain
-from t3probe.text.words import glossed
+from t3probe.text.words import glossed, label_word
 from t3probe.verdict.incident.run import RunVerdict
 
 MOST = 5
@@ -85,7 +85,7 @@ def of_comparison(found: Comparison) -> Iterator[str]:
     names = glossed((one.segment for one in worse), found.gloss)
     shown = len(worse) if len(worse) <= MOST else MOST - 1
     for one, name in zip(worse[:shown], names, strict=False):
-        words = f"{name}: {one.before} before, {one.after} after"
+        words = f"{name}: {label_word(one.before)} before, {label_word(one.after)} after"
         yield command("warning", words, title=one.segment)
     if len(worse) > shown:
         rest = ", ".join(names[shown:])

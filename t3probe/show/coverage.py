@@ -120,13 +120,13 @@ def draw(found: Coverage) -> Iterator[str]:
     if found.uncovered:
         yield from _wrap("crossed by no leg", glossed(some(found.uncovered, 20), found.gloss))
     for group in found.inseparable:
-        yield from _wrap("not to be told apart", glossed(some(group, 20), found.gloss))
+        yield from _wrap("cannot be told apart", glossed(some(group, 20), found.gloss))
     if not found.inseparable and not found.uncovered:
         yield "every segment can be told from every other one"
     if found.extra_leg:
-        yield from _wrap("one more leg that tells the most", [" > ".join(found.extra_leg)])
+        yield from _wrap("the most useful further leg", [" > ".join(found.extra_leg)])
     elif found.inseparable or found.uncovered:
-        yield "no leg over a part of the deployment's paths would tell more"
+        yield "no further leg over the deployment's paths would tell more"
 
 
 def _folded(

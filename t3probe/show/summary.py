@@ -99,7 +99,7 @@ def _leg(run: RunRecord, seen: Observation, name: str, width: int) -> Iterator[S
     word = outcome.upper() if outcome == "failed" else outcome
     yield (
         _STYLES.get(outcome, "yellow"),
-        f"{name:<16}{word:<13}{len(good):>5}{middle:>9}{worst:>9}"
+        f"{name:<16}{word:<13}{len(good):>5}{middle:>9} {worst:>8}"
         f"{sum(not one.lone for one in seen.drops) or '-':>6}  {where}{share}",
     )
     if seen.planned:
@@ -114,7 +114,7 @@ def _leg(run: RunRecord, seen: Observation, name: str, width: int) -> Iterator[S
             since = clock(run.started_at + drop.began)
             yield "", f"    {drop.symptom} from {since} UTC {end}"
             if drop.symptom == "refusing":
-                yield "yellow", "    what was open lived on, and nothing new was accepted"
+                yield "yellow", "    open connections lived on, and no new one was accepted"
             if drop.evidence:
                 yield from _wrap("", "", drop.evidence.split(" "), width, " ", indent=4)
     for sentence in _disagreements(seen):
@@ -248,7 +248,7 @@ def _evidence(incident: Incident, width: int, indent: str = "") -> Iterator[Styl
             legs = [leg for leg, way in incident.cleared_by.items() if way == how]
             by |= {how: legs} if legs else {}
     words = "; ".join(f"{how}: {', '.join(some(names, _MANY_NAMES))}" for how, names in by.items())
-    words = words or "no other leg tells anything about it"
+    words = words or "no other leg says anything about it"
     yield from _wrap("", f"{indent}evidence", words.split(" "), width, " ")
 
 

@@ -10,8 +10,6 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 
-LABEL_WORDS = {"exonerated": "cleared"}
-"""A segment's label as people read it, where that is not the word of the data."""
 CENTURY_SECONDS = 86_400 * 36_525
 _UNITS = (
     (60, "min", 1, "s", 60),
@@ -22,8 +20,8 @@ _UNITS = (
 
 
 def span(seconds: float | None) -> str:
-    """A length of time to three digits or two units: `0.64 ms`, `65 ms`, `2.04 s`, `1 min`,
-    `3 min 20 s`, `2 h 5 min`, `41 d 3 h`. None, which nobody measured, is a dash."""
+    """A length of time, to a microsecond, three digits or two units: `0.64 ms`, `65 ms`, `2.04 s`,
+    `1 min`, `3 min 20 s`, `2 h 5 min`, `41 d 3 h`. None, which was not measured, is a dash."""
     if seconds is None:
         return "-"
     if not math.isfinite(seconds):
@@ -31,8 +29,9 @@ def span(seconds: float | None) -> str:
     if seconds < 0:
         text = span(-seconds)
         return text if text == "0 s" else f"-{text}"
-    if seconds < 0.5e-6:
-        return "0 s"
+    if seconds < 0.001:
+        text = f"{seconds * 1e3 + 0.0:.3f}".rstrip("0").rstrip(".")
+        return "0 s" if text == "0" else f"{text} ms"
     if (text := f"{seconds * 1e3:.3g}") != "1e+03" and seconds < 1:
         return f"{text} ms"
     if (text := f"{seconds:.3g}") != "60" and seconds < 60:
@@ -130,3 +129,8 @@ def glossed(names: Iterable[str], gloss: Mapping[str, str]) -> list[str]:
     """Names of segments, each with what the file adds to it. A sentence names them so unless it
     says that they are cleared: then what the gloss holds against them is cleared as well."""
     return [f"{one} ({gloss[one]})" if one in gloss else one for one in names]
+
+
+def label_word(label: str) -> str:
+    """A segment's label as people read it: `exonerated`, the word of the data, is "cleared"."""
+    return "cleared" if label == "exonerated" else label

@@ -118,7 +118,7 @@ def _stalled(leg: str) -> Observation:
     )  # fmt: skip
     return _seen(
         leg, outcome="inconclusive", reason="prober_stalled", connected=None, drops=(drop,),
-        detail="we stood still ourselves when it dropped", observed_seconds=20.0,
+        detail="the prober itself stood still when it dropped", observed_seconds=20.0,
     )  # fmt: skip
 
 

@@ -53,7 +53,7 @@ def test_the_sentences() -> None:
     early = conclude(LEG, [beat(ok=False)], [], [])
     assert early.detail == "the run ended before the first answer"
     stood = conclude(LEG, [], [drop("x", stalled=True)], [])
-    assert stood.detail == "we stood still ourselves when it dropped"
+    assert stood.detail == "the prober itself stood still when it dropped"
 
 
 def test_a_round_trip_of_failed_beats_is_none() -> None:

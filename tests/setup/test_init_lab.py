@@ -122,8 +122,8 @@ def test_without_the_inside_it_says_what_cannot_be_told_apart(
     done = t3probe("init", *public_flags(lab), "-o", "-", "--walled", "/", folder=tmp_path)
     assert done.returncode == 0
     tunnel = "tunnel (or what the CDN does with this path)"
-    assert f"if one of {tunnel}, traefik breaks, no leg tells which" in done.stderr
-    assert "more legs tell more: --internal, --dispatch, --machine, --serve" in done.stderr
+    assert f"if one of {tunnel}, traefik breaks, these legs cannot tell which" in done.stderr
+    assert "more legs would tell more: --internal, --dispatch, --machine, --serve" in done.stderr
     assert 'name = "internal"' not in done.stdout
     assert not list(tmp_path.iterdir())
 

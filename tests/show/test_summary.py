@@ -194,7 +194,7 @@ def test_a_leg_that_refuses_says_so_within_eighty_columns() -> None:
     )  # fmt: skip
     text = shown(RUN, seen, leg("edge", "wan", beats=fresh(2.1)))
     at = text.index("    refusing from 22:13:21.000 UTC and went on")
-    assert text[at + 1] == "    what was open lived on, and nothing new was accepted"
+    assert text[at + 1] == "    open connections lived on, and no new one was accepted"
     assert max(map(len, text)) <= 80
     assert sentence(seen).startswith("front: failed, refusing, connect_refused: ")
     whole = "\n".join(run_markdown(RUN, [seen], judge_run(RUN, [seen])))

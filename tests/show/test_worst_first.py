@@ -143,7 +143,7 @@ def test_the_page_of_many_runs() -> None:
     begin = page.index('id="history"')
     section = page[begin : page.index("</section>", begin)]
     assert "the-last (1)" in section, "the run that failed is listed, though it is old"
-    assert "100 are not listed, first those that were well." in section
+    assert "100 are not listed, those that were well first." in section
     assert "41 legs are not drawn." in section
     assert re.search(r"<th[^>]*>the-last", section)
 

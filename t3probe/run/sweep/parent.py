@@ -181,7 +181,7 @@ class Sweep:
                 lambda: self._over, min(run.ends_at, run.clock.now() + SILENT_SECONDS / 4)
             )
             if run.clock.now() - self._heard >= SILENT_SECONDS and not self._read(out):
-                # Had we stood still ourselves, there were bytes to read.
+                # Had the prober itself stood still, there were bytes to read.
                 self.problem = f"the sweep's process hung: silent for {span(SILENT_SECONDS)}"
                 return
 

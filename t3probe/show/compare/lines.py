@@ -14,7 +14,7 @@ from t3probe.show.compare.difference import (
 )
 from t3probe.show.markdown import cell, table
 from t3probe.text import WIDTH, cut, distinct, fold, plain
-from t3probe.text.words import LABEL_WORDS, change, glossed, span
+from t3probe.text.words import change, glossed, label_word, span
 
 _LEGS_LIMIT = 20
 _NAME_WIDTH = 36
@@ -91,7 +91,7 @@ def _lines(found: Comparison) -> Iterator[str]:
     yield f"{'segment':<{width}}  {'before':<12}after"
     names = distinct((one.segment for one in found.segments), width)
     for one in found.segments:
-        labels = f"{_word(one.before):<12}{_word(one.after):<12}"
+        labels = f"{label_word(one.before):<12}{label_word(one.after):<12}"
         yield f"{names[one.segment]:<{width}}  {labels}{_mark(one)}".rstrip()
     changed = [one for one in found.legs if _told(one)]
     if changed:
@@ -121,7 +121,10 @@ def to_markdown(found: Comparison) -> Iterator[str]:
     yield ""
     yield from table(
         ("segment", "before", "after", ""),
-        [(one.segment, _word(one.before), _word(one.after), _mark(one)) for one in found.segments],
+        [
+            (one.segment, label_word(one.before), label_word(one.after), _mark(one))
+            for one in found.segments
+        ],
     )
     changed = [one for one in found.legs if _told(one)]
     if changed:
@@ -134,10 +137,6 @@ def to_markdown(found: Comparison) -> Iterator[str]:
     for warning in found.warnings:
         yield ""
         yield f"Warning: {cell(warning)}"
-
-
-def _word(label: str) -> str:
-    return LABEL_WORDS.get(label, label)
 
 
 def _mark(one: SegmentChange) -> str:

@@ -97,5 +97,5 @@ def _footing(view: View) -> Iterator[str]:
         yield f"The wall clock was set by {run.clock_step_seconds:+.2f} s during the run."
     stalls = sum(len(one.stalls) for one in view.every)
     if stalls:
-        yield f"We stood still ourselves in {count(stalls, 'drop')}, which say nothing."
+        yield f"The prober itself stood still in {count(stalls, 'drop')}, which say nothing."
     yield from some(run.warnings, NAMED)

@@ -115,7 +115,7 @@ def _cleared(view: View, one: Incident) -> Html:
     if (left := len(one.carried) - ANSWERS_SHOWN) > 0:
         rows.append(tag("li", f"and the own answers of {left:,} more"))
     if not rows:
-        return tag("p", "No other leg tells anything about it.")
+        return tag("p", "No other leg says anything about it.")
     return tag("div", tag("h4", "Evidence"), tag("ul", rows))
 
 
@@ -149,7 +149,7 @@ def _drop(view: View, leg: LegView, drop: Drop) -> Iterator[Child]:
         again = "worked" if drop.attempt.ok else "failed, too"
         yield f"A new attempt at once {again}. "
     if drop.symptom == "refusing":
-        yield "What was open lived on, and nothing new was accepted. "
+        yield "Open connections lived on, and no new one was accepted. "
     if drop.evidence:
         yield f"{drop.evidence[0].upper()}{drop.evidence[1:].rstrip('.')}. "
     yield f"{_kernel(drop)} "

@@ -440,7 +440,7 @@ def _listing(runs: Sequence[RunPoint]) -> Html:
     return join(
         [
             table("Every run", heads, (list(_listed(one)) for one in newest), sortable=True),
-            tag("p", f"{left:,} are not listed, first those that were well.", class_="note")
+            tag("p", f"{left:,} are not listed, those that were well first.", class_="note")
             if left
             else None,
         ]

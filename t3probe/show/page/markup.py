@@ -26,7 +26,7 @@ from zlib import compress
 
 from t3probe.exchange.terminal import disarmed_json
 from t3probe.text import without_ours
-from t3probe.text.words import LABEL_WORDS
+from t3probe.text.words import label_word
 
 LONGEST_TEXT = 500
 """Characters of one text that are shown; a peer chooses how long its reason is."""
@@ -208,7 +208,7 @@ def icon(mark: str, kind: str = "") -> Html:
 
 def label(name: str) -> Html:
     """One of the five labels: mark, colour and word."""
-    return tag("span", icon(name), LABEL_WORDS.get(name, name), class_=f"label k-{name}")
+    return tag("span", icon(name), label_word(name), class_=f"label k-{name}")
 
 
 def outcome(name: str) -> Html:

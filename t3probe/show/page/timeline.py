@@ -87,7 +87,7 @@ def _key() -> Html:
         ("drop", "drop, from its last good beat to when it was noticed"),
         ("after", "not back yet"),
         ("inc", "incident"),
-        ("stall", "we stood still ourselves: says nothing about the path"),
+        ("stall", "the prober itself stood still: says nothing about the path"),
     )
     return tag("ul", (tag("li", _sample(name), word) for name, word in items), class_="key")
 
@@ -297,7 +297,9 @@ def _told(view: View, drop: Drop) -> str:
     if drop.recovered is not None:
         end = f"back at {view.at(drop.recovered)}"
     if drop.stalled:
-        return f"we stood still ourselves from {view.at(drop.began)} to {view.at(drop.noticed)}"
+        return (
+            f"the prober itself stood still from {view.at(drop.began)} to {view.at(drop.noticed)}"
+        )
     return f"{drop.symptom}: {drop.reason}, noticed at {view.at(drop.noticed)}, {end}"
 
 
