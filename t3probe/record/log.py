@@ -154,7 +154,7 @@ def _parse_slowly(text: str) -> Recording:
 
 def _told(counts: object) -> str:
     if not isinstance(counts, dict):
-        return "what it held is unknown"
+        return "an unknown number"
     return ", ".join(f"{str(counts.get(one))[:20]} {one}" for one in ("legs", "beats", "drops"))
 
 

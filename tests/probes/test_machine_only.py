@@ -126,7 +126,7 @@ async def test_the_silence_of_its_page_degrades_it() -> None:
         seen = await probe(machine(server), watchdog=0.3)
     assert (seen.outcome, seen.reason, seen.drops) == ("degraded", "rtt_timeout", ())
     assert seen.detail == (
-        "the machine took our bytes, its page did not answer: no answer within 0.3 s"
+        "the machine took our bytes, its page did not answer: no answer within 300 ms"
     )
     (beat,) = seen.beats
     assert beat.ok

@@ -237,7 +237,7 @@ def test_a_line_that_lost_a_beat_says_how_many() -> None:
         parse_record(fewer)
     words = "lost a part: 2 legs, 7 beats, 0 drops written, 2 legs, 6 beats, 0 drops left"
     assert str(caught.value) == words
-    with pytest.raises(DamagedLineError, match="nobody knows what was written"):
+    with pytest.raises(DamagedLineError, match="an unknown number written"):
         parse_record(text.replace('"counts":{"legs":2,"beats":6,"drops":0}', '"counts":3', 1))
 
 

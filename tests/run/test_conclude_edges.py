@@ -39,7 +39,7 @@ def test_the_limit_itself_is_no_breach(trips: tuple[float, ...], outcome: str) -
 def test_the_sentences() -> None:
     slow = conclude(LEG, [beat(0.75)], [], [])
     assert (slow.reason, slow.detail, slow.connected) == (
-        None, "median round trip 0.75 s, limit 0.5 s", True,
+        None, "median round trip 750 ms, limit 500 ms", True,
     )  # fmt: skip
     dead = [
         AddressTry(address="1", ok=False, reason="connect_refused", detail="first"),

@@ -53,7 +53,7 @@ def but(sample: TcpSample, **changes: Any) -> TcpSample:
 
 
 ACKNOWLEDGED = "the far end acknowledged our bytes 980 ms ago and did not answer"
-LOST = "1 segment unacknowledged, 3 retransmissions, nothing heard for 20.0 s"
+LOST = "1 segment unacknowledged, 3 retransmissions, nothing heard for 20 s"
 CLAIMS: list[tuple[str, TcpSample | None, TcpSample | None, str, str]] = [
     ("frozen", FROZEN, GOOD, "acknowledged", ACKNOWLEDGED),
     ("frozen in its first exchange", FROZEN, None, "acknowledged", ACKNOWLEDGED),
@@ -415,11 +415,11 @@ def test_one_byte_or_one_retransmission_decides(
 
 def test_figures_in_words() -> None:
     late = claim(but(FROZEN, since_last_ack_received_seconds=1.0), GOOD).words
-    assert late == "the far end acknowledged our bytes 1.0 s ago and did not answer"
+    assert late == "the far end acknowledged our bytes 1 s ago and did not answer"
     unknown = claim(but(FROZEN, since_last_ack_received_seconds=None), GOOD).words
     assert unknown == "the far end acknowledged our bytes and did not answer"
     two = claim(but(DROPPED, unacked=2, retransmits=1), GOOD).words
-    assert two == "2 segments unacknowledged, 1 retransmission, nothing heard for 20.0 s"
+    assert two == "2 segments unacknowledged, 1 retransmission, nothing heard for 20 s"
 
 
 def test_what_was_heard_is_no_silence() -> None:

@@ -524,7 +524,7 @@ def test_a_pass_clears_only_what_it_exercised() -> None:
 
 
 def test_bytes_that_were_lost_are_words_only() -> None:
-    words = "3 segments unacknowledged, 5 retransmissions, nothing heard for 20.0 s: lost at a"
+    words = "3 segments unacknowledged, 5 retransmissions, nothing heard for 20 s: lost at a"
     x = leg("x", "wan a b", usual(until=15), down(evidence=words))
     plain = leg("x", "wan a b", usual(until=15), down())
     assert judge(x).to_dict() == judge(plain).to_dict()

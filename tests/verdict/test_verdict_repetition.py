@@ -209,7 +209,7 @@ def test_the_text() -> None:
     assert ranked[1][1:] == ["10%", "-"]
 
 
-@pytest.mark.parametrize(("fails", "head"), [(5, "a is broken"), (0, "nobody is convicted")])
+@pytest.mark.parametrize(("fails", "head"), [(5, "a is broken"), (0, "no segment is convicted")])
 def test_the_last_line_says_who(fails: int, head: str) -> None:
     seen = leg("x", "wan", well())
     bad = leg("y", "wan a", usual(until=15), down())

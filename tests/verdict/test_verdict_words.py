@@ -9,7 +9,7 @@ from t3probe.show.summary import render
 
 
 def test_lost_bytes_are_said_once_and_suspect_nobody() -> None:
-    words = "3 segments unacknowledged, 5 retransmissions, nothing heard for 20.0 s: lost at a"
+    words = "3 segments unacknowledged, 5 retransmissions, nothing heard for 20 s: lost at a"
     x = leg("x", "wan a b", usual(until=15), cut(evidence=words))
     run = judge(x)
     lines = [text for _, text in render(RunRecord(), [x], run)]

@@ -141,7 +141,7 @@ def _rest_head(view: View, columns: Sequence[str]) -> Html:
     label = max(counts, key=lambda name: counts[name])
     said = ", ".join(f"{number:,} {label_word(name)}" for name, number in counts.items() if number)
     if counts[label] == len(rest):
-        said = label
+        said = label_word(label)
     name = _rest_name(rest)
     return tag(
         "th",
