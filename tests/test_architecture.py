@@ -150,6 +150,17 @@ def test_files_hold_one_subject_and_checks_are_short_enough_to_read_aloud() -> N
     assert not offenders, told(offenders)
 
 
+def test_a_class_of_a_name_is_one_class() -> None:
+    homes: dict[str, list[str]] = {}
+    for module, path in MODULES.items():
+        for node in ast.parse(path.read_text()).body:
+            if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
+                homes.setdefault(node.name, []).append(module)
+    assert len(homes) > 300
+    offenders = [f"{name}: {' '.join(some)}" for name, some in homes.items() if len(some) > 1]
+    assert not offenders, told(offenders)
+
+
 READERS = (
     "echo/", "ask/", "exchange/json_stream.py", "exchange/client.py", "probes/", "record/",
     "deliver/sinks/", "upstreams/", "run/sweep/",

@@ -29,7 +29,7 @@ def test_a_whole_deployment_is_found_and_the_file_runs(lab: LabProcess, tmp_path
     assert "ok       walled-home: asks for a session" in done.stderr
     assert "warning  envoy-127-0-0-1-1: refuses the connection" in done.stderr
     assert "check the address and the port" in done.stderr
-    assert "no leg tells which" not in done.stderr
+    assert "these legs cannot tell which" not in done.stderr
     file = tmp_path / "deployment.toml"
     text = file.read_text()
     assert "# when this was written: answers 101 and echoes\n[[leg]]\n" in text
