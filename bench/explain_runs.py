@@ -21,7 +21,7 @@ from xml.sax.saxutils import escape
 
 from t3probe.observation import Beat, Observation, RunRecord
 from t3probe.record.facts import leg_property, run_property
-from t3probe.record.line import record_line
+from t3probe.record.log import record_line
 
 ASKED_SECONDS, ASKED_MIB = 10.0, 150.0
 LEGS, BEATS = 12, 60

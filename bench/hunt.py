@@ -121,7 +121,7 @@ def work(numbered: tuple[int, Job]) -> Found:
         for one in dropped
         if segment in one.path
         for beat in one.beats
-        if not beat.ok and beat.tells and _met(beat, began - shift, ended - shift)
+        if not beat.ok and beat.conclusive and _met(beat, began - shift, ended - shift)
     }
     verdict = judged.verdict
     said = "; ".join(f"{one.symptom} {'+'.join(one.failed)}" for one in judged.incidents)
@@ -253,7 +253,7 @@ from t3probe.config import load  # noqa: E402 - the guard's variable is set befo
 from t3probe.lab.faults import FAULTS, parse_fault  # noqa: E402
 from t3probe.lab.process import LabProcess  # noqa: E402
 from t3probe.observation import Beat  # noqa: E402
-from t3probe.record.line import record_line  # noqa: E402
+from t3probe.record.log import record_line  # noqa: E402
 from t3probe.run.session import Session  # noqa: E402
 from t3probe.timing import SystemClock  # noqa: E402
 from t3probe.verdict.incident.run import judge_run  # noqa: E402

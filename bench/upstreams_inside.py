@@ -46,7 +46,7 @@ STAGES = (
     ("collecting", "pytest", "Session", "perform_collect"),
     ("metrics at the start", "t3probe.deliver.delivery", "Shipping", "begin"),
     ("probing, without the child", "t3probe.run.session", "Session", "measure"),
-    ("  of that the observations", "t3probe.run.sweep.sweep", "Sweep", "observations"),
+    ("  of that the observations", "t3probe.run.sweep.parent", "Sweep", "observations"),
     ("properties for JUnit", "t3probe.plugin", "Checks", "_write_property"),
     ("pytest's reports", "t3probe.plugin.items", "UpstreamItems", "_report"),
     ("judging", "t3probe.verdict.incident.run", "", "judge_run"),
@@ -172,9 +172,9 @@ def _deployment(where: list[str], heartbeat: float = 1.0, **more: Any) -> Any:
 
 def pace(where: list[str]) -> None:
     """What a sweep costs a small machine, one at a time, every thirty seconds."""
-    from t3probe.config.types import Sweep as Pace
+    from t3probe.config.types import SweepLimits as Pace
     from t3probe.run.controller import Run
-    from t3probe.run.sweep.sweep import Sweep
+    from t3probe.run.sweep.parent import Sweep
 
     for pace in (Pace(pace="sequential"), Pace()):
         made = _deployment(where, sweep=pace)
@@ -230,7 +230,7 @@ def beats(words: list[str]) -> None:
     """Round trips on WebSockets while upstreams are swept, and while nothing else happens."""
     from t3probe.config.types import Leg
     from t3probe.run.controller import Run
-    from t3probe.run.sweep.sweep import Sweep
+    from t3probe.run.sweep.parent import Sweep
 
     rounds, where = int(words[0]), words[1:]
     with socket.socket() as sock:

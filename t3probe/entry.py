@@ -13,8 +13,6 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-__all__ = ["joined", "pytest_addoption"]
-
 _OPTIONS = ("--deployment", "--results")
 
 

@@ -15,15 +15,6 @@ import socket
 import sys
 from typing import Any
 
-__all__ = [
-    "VARIABLE",
-    "LoopbackOnlyError",
-    "install",
-    "install_from_environment",
-    "installed",
-    "is_loopback",
-]
-
 VARIABLE = "T3PROBE_LOOPBACK_ONLY"
 _LOCAL_NAMES = frozenset({"localhost", "localhost.", "ip6-localhost", ""})
 _installed = False

@@ -16,8 +16,6 @@ import signal
 import sys
 from collections.abc import Sequence
 
-__all__ = ["EXIT_USAGE", "main"]
-
 EXIT_USAGE = 4
 """Wrong usage, as with pytest."""
 

@@ -8,12 +8,13 @@ metrics and the reports are functions of these types. Their JSON form is the rec
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Literal, TypeVar, get_args
 
 import msgspec
 
 from t3probe.names import UPSTREAM_LEG
+from t3probe.text.words import listed
 
 __all__ = [
     "OUTCOMES",
@@ -39,13 +40,11 @@ __all__ = [
     "TcpSample",
     "badness",
     "counting_beats",
-    "glossed",
     "median",
     "of_any_version",
     "of_old",
     "parts_said",
     "sentence",
-    "some",
     "trips",
     "worst",
 ]
@@ -137,8 +136,8 @@ class Beat(Fact, frozen=True):
     """The number of the newest common beat called when this was sent; 0 before the first."""
     nonce: str = ""
     """What was to come back, in hex; empty where the probe echoes nothing."""
-    tells: bool = True
-    """False: what came back says neither yes nor no about the leg."""
+    conclusive: bool = msgspec.field(default=True, name="tells")
+    """False: what came back says neither yes nor no about the leg. `tells` in the record."""
     refused: bool = False
     """Good because the machine's kernel answered, by a refusal, by the connection's end, or by
     taking our bytes: this leg asks for no more."""
@@ -500,9 +499,8 @@ def parts_said(runs: Iterable[RunRecord]) -> str:
     if not known:
         return ""
     many = max((one.shards or 0 for one in every), default=0)
-    names = ", ".join(str(one) for one in known[:NAMED])
-    more = f" and {len(known) - NAMED} more" if len(known) > NAMED else ""
-    said = f"shard{'s' * (len(known) > 1)} {names}{more}" + (f" of {many}" if many else "")
+    names = listed(map(str, known), NAMED)
+    said = f"shard{'s' * (len(known) > 1)} {names}" + (f" of {many}" if many else "")
     if any(one.shard is None for one in every) or (many and len(known) >= many):
         return said  # nothing is missing
     what = "" if 0 in known else "the legs, which shard 0 runs, and "
@@ -529,13 +527,6 @@ def worst(
     return [things[at] for at in sorted(kept)]
 
 
-def some(names: Sequence[str], most: int) -> list[str]:
-    """The names, or the first ones and how many more there are, `most` in all."""
-    if len(names) <= most:
-        return [*names]
-    return [*names[: most - 1], f"{len(names) - most + 1:,} more"]
-
-
 def of_old(*versions: int) -> str:
     """What has to be said about records of these versions; empty where all are of this one."""
     old = sum(one < RECORD_VERSION for one in versions)
@@ -546,12 +537,6 @@ def of_old(*versions: int) -> str:
         f"{which} of 0.1: a connection's first beat counts as fresh, all others as held, so "
         "the verdict may be wider than it was then"
     )
-
-
-def glossed(names: Iterable[str], gloss: Mapping[str, str]) -> list[str]:
-    """Names of segments, each with what the file adds to it. A sentence names them so unless it
-    says that they are cleared: then what the gloss holds against them is cleared as well."""
-    return [f"{one} ({gloss[one]})" if one in gloss else one for one in names]
 
 
 def sentence(seen: Observation) -> str:

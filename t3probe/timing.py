@@ -9,10 +9,9 @@ from __future__ import annotations
 
 import math
 import time
-from datetime import UTC, datetime
 from typing import Protocol
 
-__all__ = ["Clock", "FakeClock", "RunClock", "SystemClock", "next_beat", "utc_text"]
+__all__ = ["Clock", "FakeClock", "RunClock", "SystemClock", "next_beat"]
 
 
 class Clock(Protocol):
@@ -101,12 +100,6 @@ class RunClock:
     async def sleep_until(self, moment: float) -> None:
         """Sleep until `moment`, in seconds since the run's start."""
         await self.clock.sleep(moment - self.now())
-
-
-def utc_text(unix_seconds: float) -> str:
-    """Unix seconds as RFC 3339 text in UTC with milliseconds: 2026-01-31T12:00:00.000Z."""
-    moment = datetime.fromtimestamp(unix_seconds, UTC)
-    return moment.strftime("%Y-%m-%dT%H:%M:%S.") + f"{moment.microsecond // 1000:03d}Z"
 
 
 def next_beat(now: float, heartbeat: float) -> float:

@@ -8,16 +8,6 @@ import resource
 import sys
 from typing import Any, NoReturn
 
-__all__ = [
-    "EXIT_USAGE",
-    "Parser",
-    "Parsers",
-    "a_run",
-    "refused_by_system",
-    "room_for_files",
-    "say",
-]
-
 EXIT_USAGE = 4
 """Wrong usage or an unreadable file, as with pytest."""
 

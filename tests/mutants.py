@@ -39,15 +39,16 @@ ROOMS: dict[str, dict[str, str]] = {
     },
     "record": {"record/*.py": "record/test_record_files.py record/test_record.py record/*.py"},
     "gate": {
-        "verdict/gate.py show/compare/difference.py show/compare/text.py": "gate/test_compare*.py",
+        "verdict/gate.py show/compare/difference.py show/compare/lines.py": "gate/test_compare*.py",
     },
     "showing": {
-        "text.py": "showing/test_showing.py",
+        "text/__init__.py": "showing/test_showing.py",
+        "text/words.py": "showing/test_words.py",
         "exchange/terminal.py": "showing/test_terminal.py",
     },
     "run": {
         "run/conclude.py run/footing.py": "run/test_conclude*.py run/test_footing*.py",
-        "run/evidence.py": "run/test_evidence.py",
+        "run/own_answer.py": "run/test_evidence.py",
         "run/attempt.py run/book.py run/controller.py": "run/test_[abce]*.py run/*.py",
     },
     "probes": {
@@ -57,7 +58,7 @@ ROOMS: dict[str, dict[str, str]] = {
         "probes/ws_echo.py probes/base.py": "probes/test_[pw][rs]*.py probes/*.py",
         "probes/walls.py probes/sso.py": "probes/test_probe*.py probes/test_wall*.py",
         "probes/redirects.py": "probes/test_redirects.py",
-        "probes/bodies.py probes/http_wire.py": "probes/test_bodies.py probes/test_http_wire.py",
+        "probes/http_wire.py": "probes/test_bodies.py probes/test_http_wire.py",
     },
     "verdict": {
         "verdict/exact/*.py": SOLVING,

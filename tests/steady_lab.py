@@ -17,7 +17,7 @@ from steady_loop import SteadyLoop
 
 from t3probe.config import Deployment, load
 from t3probe.lab.stack import Lab
-from t3probe.run.pressure import Throttling
+from t3probe.run.footing import Throttling
 from t3probe.run.session import Session
 
 NOWHERE = Path("/nowhere")

@@ -34,13 +34,13 @@ ROOMS = [
 PURE = [
     "observation.py",
     "names.py",
-    "text.py",
+    "text/__init__.py",
+    "text/words.py",
     "show/summary.py",
     "show/coverage.py",
     "run/conclude.py",
-    "run/evidence.py",
+    "run/own_answer.py",
     "probes/sso.py",
-    "probes/bodies.py",
     "probes/http_wire.py",
     "probes/redirects.py",
     "upstreams/envoy_config.py",
@@ -154,6 +154,17 @@ def test_files_hold_one_subject_and_checks_are_short_enough_to_read_aloud() -> N
     assert not offenders, told(offenders)
 
 
+def test_a_class_of_a_name_is_one_class() -> None:
+    homes: dict[str, list[str]] = {}
+    for module, path in MODULES.items():
+        for node in ast.parse(path.read_text()).body:
+            if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
+                homes.setdefault(node.name, []).append(module)
+    assert len(homes) > 300
+    offenders = [f"{name}: {' '.join(some)}" for name, some in homes.items() if len(some) > 1]
+    assert not offenders, told(offenders)
+
+
 READERS = (
     "echo/", "ask/", "exchange/json_stream.py", "exchange/client.py", "probes/", "record/",
     "deliver/sinks/", "upstreams/", "run/sweep/",
@@ -170,8 +181,8 @@ NO_BOUNDS = {
     },
     "the size of one read": {
         "echo/responder.py", "forensics/stream.py", "record/junit.py", "record/log.py",
-        "record/reading.py", "record/xml.py", "json_stream.py", "sweep.py READ_BYTES",
-        "sweep.py PIPE_BYTES",
+        "record/reading.py", "json_stream.py", "parent.py READ_BYTES",
+        "parent.py PIPE_BYTES",
     },
     "a size that a protocol has": {"echo/frames.py", "tls.py _RECORD_BYTES"},
     "what a value may be": {
@@ -182,7 +193,7 @@ NO_BOUNDS = {
     "what one kept thing costs": {"upstreams/nodes.py"},
     "how much of our own is under way or kept": {
         "echo/limits.py", "forensics/tally.py", "ws_echo.py _MOST_BEATS",
-        "sweep.py MOST_CONTROLS", "sweep/child.py", "sweep/wire.py",
+        "parent.py MOST_CONTROLS", "sweep/child.py", "sweep/wire.py",
     },
 }  # fmt: skip
 """Numbers that look like a bound and are none, and why: a path's end, or a file and one name."""

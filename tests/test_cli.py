@@ -17,7 +17,7 @@ from t3probe.commands import COMMANDS
 from t3probe.observation import RECORD_VERSION, Attempt, Beat, Drop, Observation, RunRecord
 from t3probe.record.facts import leg_property, run_property
 from t3probe.record.junit import read_junit
-from t3probe.record.line import record_line
+from t3probe.record.log import record_line
 
 ROOT = Path(__file__).resolve().parent.parent
 CASE = {

@@ -25,17 +25,16 @@ from t3probe.deliver.sinks.gateway import Groups, NotMetricsError
 from t3probe.echo import frames, head
 from t3probe.exchange.bounds import DNS_MESSAGE_BYTES, HTTP_HEADERS_BYTES
 from t3probe.exchange.terminal import Terminal
-from t3probe.probes.bodies import as_text, decoded
 from t3probe.probes.doh import read_message
 from t3probe.probes.facts import ProbeError
-from t3probe.probes.http_wire import AnswerReader, Headers
+from t3probe.probes.http_wire import AnswerReader, Headers, as_text, decoded
 from t3probe.probes.marks import from_a_cache
 from t3probe.probes.redirects import Cookies, Url, host_of, onward, resolve
 from t3probe.probes.sso import sso_answer, wants
 from t3probe.probes.tls import refusal, spoken
 from t3probe.probes.ws_echo import answers, described
 from t3probe.text import masked, showable
-from t3probe.upstreams.envoy_dump import Dump
+from t3probe.upstreams.envoy import Dump
 from t3probe.upstreams.envoy_hosts import Clusters
 from t3probe.upstreams.nodes import Routes
 from t3probe.upstreams.sources import SourceError
@@ -188,7 +187,7 @@ def _request(text: bytes) -> None:
 
 
 def _frames(data: bytes) -> None:
-    reader = frames.Reader(65536)
+    reader = frames.FrameReader(65536)
     reader.feed(data)
     while reader.next():
         pass

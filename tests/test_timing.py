@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from t3probe.timing import FakeClock, RunClock, SystemClock, utc_text
+from t3probe.text.words import utc
+from t3probe.timing import FakeClock, RunClock, SystemClock
 
 
 async def test_a_fake_clock_moves_only_when_somebody_sleeps() -> None:
@@ -74,5 +75,5 @@ def test_times_are_whole_microseconds(start: float, later: float) -> None:
         (1_769_860_800.5, "2026-01-31T12:00:00.500Z"),
     ],
 )
-def test_utc_text(seconds: float, text: str) -> None:
-    assert utc_text(seconds) == text
+def test_utc(seconds: float, text: str) -> None:
+    assert utc(seconds) == text

@@ -13,20 +13,25 @@ from typing import Any, Literal, get_args, get_origin
 
 import msgspec
 
-from t3probe.config.filetypes import EVERY_LEG, KIND_RULES, DeploymentFile, LegTable, Public, Walled
 from t3probe.config.read import field_types, required_fields
 from t3probe.config.schema import descriptions
 from t3probe.config.types import (
+    EVERY_LEG,
+    KIND_RULES,
     Delivery,
+    DeploymentFile,
     Downtime,
     Duration,
+    LegTable,
+    Public,
     Sso,
-    Sweep,
+    SweepLimits,
     Table,
     Timing,
     Upstream,
     UpstreamShare,
     UpstreamSource,
+    Walled,
 )
 
 __all__ = ["EXAMPLES", "SMALLEST", "text"]
@@ -124,7 +129,7 @@ TABLES: dict[str, type[Table]] = {
     "[[upstream_share]]": UpstreamShare,
     "[[downtime]]": Downtime,
     "[delivery]": Delivery,
-    "[sweep]": Sweep,
+    "[sweep]": SweepLimits,
 }
 
 START = """\

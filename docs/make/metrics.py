@@ -28,13 +28,13 @@ This page is written by `python docs/make/metrics.py`; a test holds that it is c
 - Counters continue from run to run: a run reads what stands there and writes the sum.
 - The rules of `cronjob/rules/` also record `sigma_backend_reachable` (`t3probe_backend_reachable`)
   and `sigma_backend_probe_latency_ms` (`t3probe_backend_connect_seconds`, in milliseconds): older
-  names, for whoever asks by them.
+  names, for queries that use them.
 
 ## Who says what
 
 - A **leg** that takes part in the verdict has every family with a `leg` label.
-- A leg that is **inconclusive** (we could not tell, or we stood still ourselves) adds nothing to
-  any count and its state is absent: no pass, no drop and no covered second may be read out of it.
+- A leg that is **inconclusive** (we could not tell, or the prober itself stood still) adds nothing
+  to any count and its state is absent: no pass, no drop and no covered second may be read from it.
 - A leg under **planned downtime** is treated the same, and `t3probe_planned` is 1, so that a rule
   about coverage can leave it out with `unless on(job, vantage, leg) t3probe_planned == 1`.
 - A drop during which **the prober itself stood still** is not a disconnect.
@@ -45,7 +45,7 @@ This page is written by `python docs/make/metrics.py`; a test holds that it is c
 - Every leg that holds a connection beats on it (**held**), and each time on a new one beside it
   (**fresh**). `t3probe_connected` is the held one's state, `t3probe_accepting` that of the newest
   fresh beat: 1 and 0 together mean that what is open lives on and nothing new is accepted.
-  `t3probe_disconnects_total` counts an outage once, whichever strand noticed it, under the held
+  `t3probe_disconnects_total` counts an outage once, of either strand, under the held
   one's reason where that failed, too. `t3probe_connection_age_seconds` needs a held connection that
   died.
 - A **segment** has `t3probe_segment_excess_seconds` when it can be told what it adds to the usual

@@ -9,15 +9,13 @@ from typing import Any
 
 from t3probe.exchange.terminal import put_commands, put_json
 
-__all__ = ["add"]
-
 EXIT_REGRESSION, EXIT_USAGE, EXIT_UNTOLD = 1, 4, 5
 ABOUT = """\
 What got worse between two recorded runs, segment by segment: before a deploy
 and after it. They may be minutes apart and from different machines.
 
 A segment regressed when it was cleared before and is not cleared after. What
-was broken before is nobody's regression.
+was broken before is no regression.
 Differences in round trips and phases are shown beside the noise of the two
 runs; they never close the gate."""
 EXAMPLES = """\
@@ -55,7 +53,7 @@ def _compare(arguments: argparse.Namespace) -> int:
     from t3probe.record.facts import RecordError
     from t3probe.record.reading import read_recording
     from t3probe.show.compare import compare
-    from t3probe.show.compare.text import to_lines, to_markdown
+    from t3probe.show.compare.lines import to_lines, to_markdown
     from t3probe.show.markdown import message
     from t3probe.verdict import gate
 

@@ -9,8 +9,6 @@ from typing import Any
 from t3probe.commands import COMMANDS
 from t3probe.usage import Parser, Parsers
 
-__all__ = ["SHELLS", "add", "parser_of", "script"]
-
 SHELLS = ("bash", "zsh", "fish")
 ABOUT = """\
 Prints a script that completes the commands, their options and their values.

@@ -12,14 +12,12 @@ from t3probe.exchange.terminal import put_json
 if TYPE_CHECKING:
     from t3probe.ask.explain.asked import Asked
 
-__all__ = ["add", "asked_by"]
-
 EXIT_USAGE = 4
 EXIT_UNCLEAR = 1
 ABOUT = """\
 Answers "what broke when I dropped?": what every leg saw around that time, the
 verdict with the person's own last mile as one segment more, the pressure of
-the serving machine, and the sentence to send back. Whoever dropped is a leg
+the serving machine, and the sentence to send back. The person is a leg
 that failed over the last mile and the whole way behind it. A leg that was
 looked at for less than half of the window clears nothing."""
 EXAMPLES = """\
@@ -32,7 +30,7 @@ times:
 
 exit codes:
   0  answered: it was us, it was the last mile, or people share something else
-  1  we cannot tell, or nobody was looking
+  1  we cannot tell, or no leg was looking
   4  wrong usage, or a source that cannot be read
 
 examples:

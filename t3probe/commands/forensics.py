@@ -13,12 +13,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from t3probe.ask.explain.moment import Moment
-    from t3probe.ask.forensics.beside import Runs
-    from t3probe.ask.forensics.place import Places
-    from t3probe.ask.forensics.read import Asked, FileReport
+    from t3probe.ask.forensics.beside import RunsNearby
+    from t3probe.ask.forensics.kinds import SegmentMap
+    from t3probe.ask.forensics.read import FileReport, LogQuery
     from t3probe.ask.forensics.tally import Tally
-
-__all__ = ["add"]
 
 EXIT_CANNOT_TELL = 1
 EXIT_USAGE = 4
@@ -30,7 +28,7 @@ haproxy, Envoy, dnsdist, dispatch's proxy errors, serve's time-outs; as
 journalctl, syslog, docker, kubectl, containerd and logcli give them; plain,
 gzip, xz, bzip2, UTF-8 or UTF-16. docs/forensics.md lists all forms. Memory
 stays bounded whatever their size. The exit code is 1 when more than half of
-the lines could not be read or have no time: then nobody can tell."""
+the lines could not be read or have no time: then the logs cannot tell."""
 EXAMPLES = """\
 examples:
   journalctl -u dispatch -u t3-serve -o short-iso | t3probe forensics -
@@ -135,10 +133,10 @@ def forensics(arguments: argparse.Namespace, now: float) -> bool:
 
 def _asked(
     arguments: argparse.Namespace, now: float
-) -> tuple[Asked, str, tuple[float, float] | None, float]:
+) -> tuple[LogQuery, str, tuple[float, float] | None, float]:
     from t3probe.ask.explain.moment import TimeError, read_moment, read_zone
-    from t3probe.ask.forensics.read import Asked
-    from t3probe.timing import utc_text
+    from t3probe.ask.forensics.read import LogQuery
+    from t3probe.text.words import utc
 
     if arguments.around and (arguments.since or arguments.until):
         raise _Mistake("expected --around or --since and --until, found both; leave one out")
@@ -150,7 +148,7 @@ def _asked(
     def read(text: str, word: str = "", *, future: bool = True) -> Moment:
         when = read_moment(text, now, zone, future=future)
         verb = f"{word} {when.said}, read" if word else f"{when.said} was read"
-        said.append(f"{verb} as {utc_text(int(when.at))}")
+        said.append(f"{verb} as {utc(int(when.at))}")
         if when.note:
             said.append(when.note)
         return when
@@ -172,7 +170,7 @@ def _asked(
     if since > until:
         raise _Mistake(f"expected --since before --until, found {sentence}; swap them")
     slow = _seconds("--slow", arguments.slow)
-    return Asked(now, zone, arguments.source, since, until, slow), sentence, around, window
+    return LogQuery(now, zone, arguments.source, since, until, slow), sentence, around, window
 
 
 def _seconds(option: str, text: str) -> float:
@@ -188,9 +186,9 @@ def _seconds(option: str, text: str) -> float:
         ) from error
 
 
-def _places(arguments: argparse.Namespace, now: float) -> tuple[Places, dict[str, str]]:
+def _places(arguments: argparse.Namespace, now: float) -> tuple[SegmentMap, dict[str, str]]:
     """Where sources lie, and what the deployment file adds to the names of segments."""
-    from t3probe.ask.forensics.place import REFERENCE, Places
+    from t3probe.ask.forensics.kinds import REFERENCE, SegmentMap
 
     names = {}
     for text in arguments.map:
@@ -203,7 +201,7 @@ def _places(arguments: argparse.Namespace, now: float) -> tuple[Places, dict[str
         names[source] = segment
     if arguments.deployment is None:
         paths = [tuple(names.get(one, one) for one in path) for path in REFERENCE]
-        places = Places(paths, names)
+        places = SegmentMap(paths, names)
         if nowhere := [names[one] for one in places.unplaced if one in names]:
             known = ", ".join(dict.fromkeys(one for path in paths for one in path))
             raise _Mistake(
@@ -224,10 +222,10 @@ def _places(arguments: argparse.Namespace, now: float) -> tuple[Places, dict[str
             f"name one of {', '.join(deployment.segments)}"
         )
     paths = [*deployment.paths, *(leg.path for leg in deployment.legs)]
-    return Places(paths, names, deployment.segments), dict(deployment.gloss)
+    return SegmentMap(paths, names, deployment.segments), dict(deployment.gloss)
 
 
-def _read(names: Iterable[str], asked: Asked) -> tuple[Tally, tuple[FileReport, ...]]:
+def _read(names: Iterable[str], asked: LogQuery) -> tuple[Tally, tuple[FileReport, ...]]:
     from t3probe.ask.forensics.read import read_log
     from t3probe.ask.forensics.tally import Tally
     from t3probe.exchange.files import open_regular
@@ -254,12 +252,12 @@ def _read(names: Iterable[str], asked: Asked) -> tuple[Tally, tuple[FileReport, 
 
 def _runs(
     names: Iterable[str], moments: list[tuple[int, int]], window: float, unread: list[str]
-) -> Runs:
-    from t3probe.ask.forensics.beside import Runs
+) -> RunsNearby:
+    from t3probe.ask.forensics.beside import RunsNearby
     from t3probe.record.facts import RecordError
     from t3probe.record.reading import Damage, read_recordings, record_files
 
-    runs = Runs(moments, window)
+    runs = RunsNearby(moments, window)
     for name in names:
         whole_folder, files = record_files(name)
         for file in files:

@@ -10,8 +10,6 @@ if TYPE_CHECKING:
     from t3probe.deliver.sinks.gateway import Gateway
     from t3probe.usage import Parser
 
-__all__ = ["add_gateway", "gateway_named"]
-
 
 def add_gateway(parser: Parser, job: str, vantage: str) -> None:
     """Add the options that name a group; `vantage` says which one is meant without a name."""
@@ -25,7 +23,7 @@ def add_gateway(parser: Parser, job: str, vantage: str) -> None:
 
 def gateway_named(arguments: argparse.Namespace) -> Gateway:
     """The gateway, with its login. Raises DeploymentError or ValueError, one sentence."""
-    from t3probe.config.login import login_of
+    from t3probe.config.secrets import login_of
     from t3probe.deliver.sinks.gateway import Gateway
     from t3probe.exchange.client import Site
 

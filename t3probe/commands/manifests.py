@@ -16,15 +16,13 @@ from t3probe.setup.cluster.places import (
     PUBLIC,
     Block,
     ClusterError,
-    Place,
+    NetworkPlace,
     parse_at,
     parse_block,
     parse_where,
     prometheusrule,
 )
 from t3probe.usage import Parser
-
-__all__ = ["EXIT_USAGE", "main", "parser"]
 
 EXIT_USAGE = 4
 RULES = "cronjob/rules/t3probe.rules.yml"
@@ -99,11 +97,11 @@ def _network(arguments: argparse.Namespace, command: str) -> str:
         raise ClusterError(f"--listen: expected a port from 1 to 65535, found {arguments.listen}")
     if (arguments.listen is None) != (not arguments.scraped_by):
         raise ClusterError("expected --listen PORT and --scraped-by WHERE together, found one")
-    at: dict[str, Place] = {}
+    at: dict[str, NetworkPlace] = {}
     for text in arguments.at:
         host, place = parse_at(text)
-        before = at.get(host, Place(()))
-        at[host] = Place(before.peers + place.peers, before.public or place.public)
+        before = at.get(host, NetworkPlace(()))
+        at[host] = NetworkPlace(before.peers + place.peers, before.public or place.public)
     made = policy(
         deployment,
         vantage=arguments.vantage,

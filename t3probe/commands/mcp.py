@@ -15,8 +15,6 @@ from t3probe.usage import EXIT_USAGE
 if TYPE_CHECKING:
     from t3probe.ask.mcp_server.tools import Sources
 
-__all__ = ["add"]
-
 DEFAULT_RUNS = "results/junit.xml"
 DEFAULT_LISTEN = "127.0.0.1:9118"
 INSTALL = "run: pip install 't3probe[mcp]'"
@@ -100,7 +98,7 @@ def _served(arguments: argparse.Namespace) -> int:
         from t3probe.ask.mcp_server.serve import protocol, quiet_logs
 
         if listening is None:
-            from t3probe.ask.mcp_server.over_stdio import serve_stdio
+            from t3probe.ask.mcp_server.serve import serve_stdio
         else:
             from t3probe.ask.mcp_server.over_http import serve_http
     except ImportError as error:
@@ -167,7 +165,7 @@ def _listening(arguments: argparse.Namespace) -> socket.socket | None:
     if not is_loopback(host):
         raise _Refused(
             f"--listen: expected a loopback address such as {DEFAULT_LISTEN}, found {text[:80]!r}; "
-            "it asks nobody for a login, so put a proxy that does in front of it"
+            "it asks for no login, so put a proxy that does in front of it"
         )
     try:
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
@@ -181,10 +179,10 @@ def _listening(arguments: argparse.Namespace) -> socket.socket | None:
 def _sources(arguments: argparse.Namespace) -> Sources:
     """Where answers come from, as far as that can be checked before the first question."""
     from t3probe.ask.mcp_server.drop import DropSources
-    from t3probe.ask.mcp_server.runs import Runs
+    from t3probe.ask.mcp_server.of_run import RunFiles
     from t3probe.ask.mcp_server.tools import Sources
     from t3probe.config import DeploymentError, load
-    from t3probe.config.login import login_of
+    from t3probe.config.secrets import login_of
     from t3probe.deliver.sinks.gateway import Gateway
     from t3probe.exchange.client import Site
     from t3probe.timing import SystemClock
@@ -195,8 +193,8 @@ def _sources(arguments: argparse.Namespace) -> Sources:
     named = arguments.gateway is not None or arguments.prometheus is not None
     for_drops = arguments.runs or ([] if named else [DEFAULT_RUNS])
     shard = int(arguments.shard) if re.fullmatch(r"[0-9]{1,9}", arguments.shard) else 0
-    drop_runs = Runs(for_drops, shard) if for_drops else None
-    runs = drop_runs or (None if arguments.gateway is not None else Runs([DEFAULT_RUNS], shard))
+    drop_runs = RunFiles(for_drops, shard) if for_drops else None
+    runs = drop_runs or (None if arguments.gateway is not None else RunFiles([DEFAULT_RUNS], shard))
     gateway = None
     gloss: dict[str, str] = {}
     option = ""

@@ -10,8 +10,6 @@ from typing import Any
 from t3probe.exchange.files import write_whole
 from t3probe.usage import say
 
-__all__ = ["add"]
-
 EXIT_FAILED = 1
 
 
@@ -30,10 +28,9 @@ def add(commands: Any) -> None:
 
 def _report(arguments: argparse.Namespace) -> int:
     from t3probe.record.facts import RecordError
-    from t3probe.record.latest import LatestRuns
-    from t3probe.show.page.history import History
+    from t3probe.record.reading import LatestRuns
+    from t3probe.show.page.history import RUNS_DRAWN, History
     from t3probe.show.page.page import render_page
-    from t3probe.show.page.strips import RUNS_DRAWN
 
     notes: list[object] = []
     history = History()

@@ -8,8 +8,6 @@ from typing import Any
 from t3probe.commands.gateway import add_gateway, gateway_named
 from t3probe.usage import say
 
-__all__ = ["add"]
-
 
 def add(commands: Any) -> None:
     """Add the subcommand to the subparsers."""

@@ -7,8 +7,6 @@ from typing import Any
 
 from t3probe.exchange.terminal import put_json
 
-__all__ = ["add"]
-
 
 def add(commands: Any) -> None:
     """Add the subcommand to the subparsers."""

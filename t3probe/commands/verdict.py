@@ -13,8 +13,6 @@ from t3probe.usage import a_run, say
 if TYPE_CHECKING:
     from t3probe.record.facts import Recording
 
-__all__ = ["add"]
-
 FORMATS = ("json", "text", "markdown", "github")
 
 
@@ -97,26 +95,26 @@ def _case(file: str) -> int:
 
 def _recorded(arguments: argparse.Namespace) -> int:
     from t3probe.record.facts import RecordError
-    from t3probe.record.reading import Damage, Source, newest, read_recordings, run_key
-    from t3probe.timing import utc_text
+    from t3probe.record.reading import Damage, RecordFile, newest, read_recordings, run_key
+    from t3probe.text.words import moment
     from t3probe.verdict import gate
 
     damage = Damage()
     notes: list[object] = []
     try:
-        with Source(arguments.record[0]) as source:
+        with RecordFile(arguments.record[0]) as source:
             recordings = read_recordings(source, damage)
             if arguments.all:
                 answers = list(
-                    {run_key(one): _Answer(one, arguments) for one in recordings}.values()
+                    {run_key(one): _RunOutput(one, arguments) for one in recordings}.values()
                 )
             else:
                 recording, runs = newest(recordings)
-                answers = [_Answer(recording, arguments)]
+                answers = [_RunOutput(recording, arguments)]
                 if runs > 1:
-                    when = utc_text(recording.run.started_at).rstrip("Z").replace("T", " ")
+                    when = moment(recording.run.started_at)
                     what = f"{source.name} holds {runs} runs; this is the newest"
-                    notes.append(f"{what}, of {when} UTC")
+                    notes.append(f"{what}, of {when}")
     except (RecordError, ValueError) as error:
         return say(error)
     if damage.count:
@@ -141,7 +139,7 @@ def _recorded(arguments: argparse.Namespace) -> int:
     return int(any(gate.blocked(one.verdict, one.gate) for one in answers))
 
 
-class _Answer:
+class _RunOutput:
     """One run's answer, in the form that was asked for."""
 
     def __init__(self, recording: Recording, arguments: argparse.Namespace) -> None:

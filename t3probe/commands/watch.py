@@ -13,8 +13,6 @@ if TYPE_CHECKING:
     from t3probe.watch.log import Log
     from t3probe.watch.service import Watch
 
-__all__ = ["add", "main"]
-
 EXIT_USAGE = 4
 
 
@@ -69,7 +67,7 @@ def main(arguments: argparse.Namespace) -> int:
     from t3probe.config.types import Deployment
     from t3probe.timing import RunClock, SystemClock
     from t3probe.upstreams.nodes import with_names
-    from t3probe.watch.http import Health, Server, parse_listen
+    from t3probe.watch.http import Server, SignsOfLife, parse_listen
     from t3probe.watch.log import Log
 
     clock = SystemClock()
@@ -80,7 +78,7 @@ def main(arguments: argparse.Namespace) -> int:
     try:
         listen = parse_listen(arguments.listen)
         deployment = read()
-        health = Health(clock)
+        health = SignsOfLife(clock)
         server = Server(listen, health)
     except (DeploymentError, ValueError) as error:
         return _say(error)

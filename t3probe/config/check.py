@@ -20,7 +20,7 @@ from .check_legs import (
     check_walled,
 )
 from .endpoints import check_header_name, check_host, parse_url
-from .errors import KeyPath, Source, Wrong, did_you_mean, key_text, quote
+from .errors import ConfigFile, KeyPath, Wrong, did_you_mean, key_text, quote
 from .expand import (
     Origin,
     default_query,
@@ -28,10 +28,7 @@ from .expand import (
     leg_names,
     own_segments,
 )
-from .filetypes import NAME_PATTERN, DeploymentFile
-from .types import Leg, Timing
-
-__all__ = ["check"]
+from .types import NAME_PATTERN, DeploymentFile, Leg, Timing
 
 MOST_AT_ONCE = 1024
 _NAME = re.compile(NAME_PATTERN)
@@ -41,7 +38,7 @@ MOST_GLOSS = 120
 _JOB = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
 
 
-def check(file: DeploymentFile, source: Source) -> tuple[Leg, ...]:
+def check(file: DeploymentFile, source: ConfigFile) -> tuple[Leg, ...]:
     """The legs of `file`. Raises DeploymentError for its first mistake."""
     _check_name(file.name, ("name",), source)
     if file.vantage:
@@ -80,7 +77,7 @@ def check(file: DeploymentFile, source: Source) -> tuple[Leg, ...]:
     return legs
 
 
-def check_timing(timing: Timing, source: Source) -> None:
+def check_timing(timing: Timing, source: ConfigFile) -> None:
     """The relations between the durations, with defaults settled."""
     _at_most(timing, "connect_timeout", "watchdog", "connect_timeout", source)
     if timing.deadline is not None:
@@ -89,7 +86,7 @@ def check_timing(timing: Timing, source: Source) -> None:
     _at_most(timing, "heartbeat", "sweep_interval", "sweep_interval", source)
 
 
-def _at_most(timing: Timing, low: str, high: str, blamed: str, source: Source) -> None:
+def _at_most(timing: Timing, low: str, high: str, blamed: str, source: ConfigFile) -> None:
     if getattr(timing, low) <= getattr(timing, high):
         return
     other = high if blamed == low else low
@@ -104,18 +101,18 @@ def _at_most(timing: Timing, low: str, high: str, blamed: str, source: Source) -
     )
 
 
-def _as_stated(timing: Timing, key: str, source: Source) -> str:
+def _as_stated(timing: Timing, key: str, source: ConfigFile) -> str:
     if source.stated(("timing", key)):
         return str(source.raw["timing"][key])
     return f"{getattr(timing, key):g}s"
 
 
-def _check_name(name: str, path: KeyPath, source: Source) -> None:
+def _check_name(name: str, path: KeyPath, source: ConfigFile) -> None:
     if not _NAME.fullmatch(name):
         raise source.error(path, _NAME_FORM, name)
 
 
-def _check_not_made(name: str, made: tuple[str, ...], path: KeyPath, source: Source) -> None:
+def _check_not_made(name: str, made: tuple[str, ...], path: KeyPath, source: ConfigFile) -> None:
     prefix = made_prefix(name, made)
     if prefix:
         expected = f"a name that does not begin with {prefix}"
@@ -123,7 +120,7 @@ def _check_not_made(name: str, made: tuple[str, ...], path: KeyPath, source: Sou
         raise source.error(path, expected, name, hint)
 
 
-def _check_segments(file: DeploymentFile, source: Source) -> None:
+def _check_segments(file: DeploymentFile, source: ConfigFile) -> None:
     if not file.segments:
         raise source.error(("segments",), "at least one segment", [])
     seen: set[str] = set()
@@ -135,7 +132,7 @@ def _check_segments(file: DeploymentFile, source: Source) -> None:
         seen.add(name)
 
 
-def _check_names(file: DeploymentFile, source: Source) -> None:
+def _check_names(file: DeploymentFile, source: ConfigFile) -> None:
     """Every leg has a name of its own, generated ones too, and safe vantages."""
     taken: dict[str, Origin] = {}
     for leg in leg_names(file):
@@ -158,7 +155,7 @@ def _check_names(file: DeploymentFile, source: Source) -> None:
         raise source.error(("leg",), "at least one leg", hint=hint)
 
 
-def _check_named(file: DeploymentFile, known: list[str], source: Source) -> None:
+def _check_named(file: DeploymentFile, known: list[str], source: ConfigFile) -> None:
     """Segments that spread, marks and gloss name."""
     for name in file.spread:
         if name not in known:
@@ -186,7 +183,7 @@ def _check_named(file: DeploymentFile, known: list[str], source: Source) -> None
             raise source.error(("gloss", name), expected, words)
 
 
-def _check_queries(file: DeploymentFile, source: Source) -> None:
+def _check_queries(file: DeploymentFile, source: ConfigFile) -> None:
     for i, leg in enumerate(file.leg):
         if leg.kind == "doh" and leg.query is None and default_query(file) is None:
             raise source.error(
@@ -195,7 +192,7 @@ def _check_queries(file: DeploymentFile, source: Source) -> None:
             )
 
 
-def _check_paths(file: DeploymentFile, known: list[str], source: Source) -> None:
+def _check_paths(file: DeploymentFile, known: list[str], source: ConfigFile) -> None:
     for i, path in enumerate(file.paths):
         if not path:
             raise source.error(("paths", i), "at least one segment", [])
@@ -208,7 +205,7 @@ def _check_paths(file: DeploymentFile, known: list[str], source: Source) -> None
                 raise source.error(("paths", i), "each segment once", shown=shown)
 
 
-def _check_downtime(file: DeploymentFile, segments: list[str], source: Source) -> None:
+def _check_downtime(file: DeploymentFile, segments: list[str], source: ConfigFile) -> None:
     legs = [leg.name for leg in leg_names(file)]
     for i, entry in enumerate(file.downtime):
         path: KeyPath = ("downtime", i)
@@ -226,13 +223,13 @@ def _check_downtime(file: DeploymentFile, segments: list[str], source: Source) -
 
 
 def _check_known(
-    name: str, known: Iterable[str], path: KeyPath, expected: str, source: Source
+    name: str, known: Iterable[str], path: KeyPath, expected: str, source: ConfigFile
 ) -> None:
     if name not in known:
         raise source.error(path, expected, name, did_you_mean(name, known))
 
 
-def _check_sso(file: DeploymentFile, source: Source) -> None:
+def _check_sso(file: DeploymentFile, source: ConfigFile) -> None:
     for host in file.sso.hosts:
         try:
             check_host(host)
@@ -245,7 +242,7 @@ def _check_sso(file: DeploymentFile, source: Source) -> None:
             raise source.error(("sso", "login_markers"), "text to look for", marker, hint)
 
 
-def _check_delivery(file: DeploymentFile, source: Source) -> None:
+def _check_delivery(file: DeploymentFile, source: ConfigFile) -> None:
     for key in ("gateway", "heartbeat_url"):
         url = getattr(file.delivery, key)
         if url is not None:

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
+from .dialled import parse_hosts
 from .endpoints import (
-    Url,
+    UrlParts,
     check_header_name,
     check_host,
     is_address,
@@ -18,25 +19,23 @@ from .endpoints import (
     parse_url,
     plain_host,
 )
-from .errors import KeyPath, Source, Wrong, did_you_mean, quote
-from .filetypes import EVERY_LEG, KIND_RULES, LegTable, Public, Walled
-from .shares import parse_hosts
-from .types import Upstream, UpstreamShare, UpstreamSource
-
-__all__ = [
-    "check_leg",
-    "check_public",
-    "check_share",
-    "check_source",
-    "check_upstream",
-    "check_walled",
-]
+from .errors import ConfigFile, KeyPath, Wrong, did_you_mean, quote
+from .types import (
+    EVERY_LEG,
+    KIND_RULES,
+    LegTable,
+    Public,
+    Upstream,
+    UpstreamShare,
+    UpstreamSource,
+    Walled,
+)
 
 _HTTP = ("http", "https")
 Declared = Mapping[str, None]
 
 
-def check_leg(leg: LegTable, path: KeyPath, declared: Declared, source: Source) -> None:
+def check_leg(leg: LegTable, path: KeyPath, declared: Declared, source: ConfigFile) -> None:
     """A `[[leg]]`: its path, the keys of its kind, and what they hold."""
     _check_path(leg.path, (*path, "path"), declared, source)
     _check_end(leg, path, source)
@@ -57,7 +56,7 @@ def check_leg(leg: LegTable, path: KeyPath, declared: Declared, source: Source) 
         raise source.error((*path, "refused_ok"), expected, shown="both")
 
 
-def check_public(public: Public, path: KeyPath, declared: Declared, source: Source) -> None:
+def check_public(public: Public, path: KeyPath, declared: Declared, source: ConfigFile) -> None:
     """A `[[public]]`: its prefix must be one that its URL lies under."""
     _check_path(public.path, (*path, "path"), declared, source)
     _check_end(public, path, source)
@@ -73,7 +72,7 @@ def check_public(public: Public, path: KeyPath, declared: Declared, source: Sour
         raise source.error(at, "a prefix of the URL's path", public.prefix)
 
 
-def check_walled(walled: Walled, path: KeyPath, declared: Declared, source: Source) -> None:
+def check_walled(walled: Walled, path: KeyPath, declared: Declared, source: ConfigFile) -> None:
     """A `[[walled]]`."""
     _check_path(walled.path, (*path, "path"), declared, source)
     _check_end(walled, path, source)
@@ -81,7 +80,9 @@ def check_walled(walled: Walled, path: KeyPath, declared: Declared, source: Sour
     _check_rule(walled, path, "wall", source)
 
 
-def check_upstream(upstream: Upstream, path: KeyPath, declared: Declared, source: Source) -> None:
+def check_upstream(
+    upstream: Upstream, path: KeyPath, declared: Declared, source: ConfigFile
+) -> None:
     """An `[[upstream]]`: one address; it may share no segment at all."""
     if upstream.shares:
         _check_path(upstream.shares, (*path, "shares"), declared, source)
@@ -91,7 +92,9 @@ def check_upstream(upstream: Upstream, path: KeyPath, declared: Declared, source
         raise source.error(at, "a port from 1 to 65535, or 0 for none", upstream.listen_port)
 
 
-def check_source(one: UpstreamSource, path: KeyPath, declared: Declared, source: Source) -> None:
+def check_source(
+    one: UpstreamSource, path: KeyPath, declared: Declared, source: ConfigFile
+) -> None:
     """An `[[upstream_source]]`: a URL to ask, and for a JSON API perhaps a node."""
     if one.shares:
         _check_path(one.shares, (*path, "shares"), declared, source)
@@ -109,7 +112,7 @@ def check_source(one: UpstreamSource, path: KeyPath, declared: Declared, source:
         raise source.error((*path, "node"), "the id of a node", one.node, hint)
 
 
-def check_share(one: UpstreamShare, path: KeyPath, declared: Declared, source: Source) -> None:
+def check_share(one: UpstreamShare, path: KeyPath, declared: Declared, source: ConfigFile) -> None:
     """An `[[upstream_share]]`: a declared segment, and at least one pattern of hosts."""
     _check_path((one.segment,), (*path, "segment"), declared, source)
     at = (*path, "hosts")
@@ -119,7 +122,7 @@ def check_share(one: UpstreamShare, path: KeyPath, declared: Declared, source: S
         _check(parse_hosts, text, at, source)
 
 
-def _check(parse: Callable[[str], object], text: str, path: KeyPath, source: Source) -> None:
+def _check(parse: Callable[[str], object], text: str, path: KeyPath, source: ConfigFile) -> None:
     try:
         parse(text)
     except Wrong as problem:
@@ -127,7 +130,7 @@ def _check(parse: Callable[[str], object], text: str, path: KeyPath, source: Sou
 
 
 def _check_path(
-    segments: tuple[str, ...], path: KeyPath, declared: Declared, source: Source
+    segments: tuple[str, ...], path: KeyPath, declared: Declared, source: ConfigFile
 ) -> None:
     if not segments:
         raise source.error(path, "at least one segment", segments)
@@ -142,26 +145,26 @@ def _check_path(
         seen.add(name)
 
 
-def _check_end(leg: LegTable | Public | Walled, path: KeyPath, source: Source) -> None:
+def _check_end(leg: LegTable | Public | Walled, path: KeyPath, source: ConfigFile) -> None:
     end = leg.tcp_ends_at
     if end is not None and end not in leg.path:
         hint = did_you_mean(end, leg.path, f"on its path: {', '.join(leg.path)}")
         raise source.error((*path, "tcp_ends_at"), "a segment of the leg's own path", end, hint)
 
 
-def _check_statuses(leg: LegTable | Public, path: KeyPath, source: Source) -> None:
+def _check_statuses(leg: LegTable | Public, path: KeyPath, source: ConfigFile) -> None:
     for status in leg.expect_status:
         if not 100 <= status <= 599:
             raise source.error((*path, "expect_status"), "a status from 100 to 599", status)
 
 
-def _check_rule(table: Public | Walled, path: KeyPath, rule: str, source: Source) -> None:
+def _check_rule(table: Public | Walled, path: KeyPath, rule: str, source: ConfigFile) -> None:
     if table.own_rule and rule not in table.path:
         expected = f"a path with {quote(rule)}, which own_rule replaces"
         raise source.error((*path, "path"), expected, shown="one without")
 
 
-def _check_keys(leg: LegTable, path: KeyPath, source: Source) -> None:
+def _check_keys(leg: LegTable, path: KeyPath, source: ConfigFile) -> None:
     rule = KIND_RULES[leg.kind]
     allowed = (*rule.needs, *rule.takes)
     for key in leg.__struct_fields__:
@@ -178,7 +181,7 @@ def _check_keys(leg: LegTable, path: KeyPath, source: Source) -> None:
             raise source.error((*path, key), f"{what}, which a leg of kind {leg.kind} needs")
 
 
-def _check_addresses(leg: LegTable, path: KeyPath, source: Source) -> None:
+def _check_addresses(leg: LegTable, path: KeyPath, source: ConfigFile) -> None:
     if leg.address is not None and source.stated((*path, "addresses")):
         raise source.error(path, "only one of address and addresses", shown="both")
     if leg.address is not None:
@@ -203,7 +206,7 @@ def _check_addresses(leg: LegTable, path: KeyPath, source: Source) -> None:
 
 
 def _check_dialled(
-    leg: LegTable | Public | Walled, path: KeyPath, schemes: tuple[str, ...], source: Source
+    leg: LegTable | Public | Walled, path: KeyPath, schemes: tuple[str, ...], source: ConfigFile
 ) -> None:
     """Where a leg goes, how its name is resolved, and what its answer carries."""
     if leg.url is not None:
@@ -229,13 +232,13 @@ def _check_dialled(
     _check_headers(leg, path, source)
 
 
-def _provider(text: str) -> Url:
+def _provider(text: str) -> UrlParts:
     found = parse_doh(text)
     return found._replace(host=plain_host(found.host))
 
 
-def _check_doh(leg: LegTable | Public | Walled, path: KeyPath, source: Source) -> None:
-    seen: set[Url] = set()
+def _check_doh(leg: LegTable | Public | Walled, path: KeyPath, source: ConfigFile) -> None:
+    seen: set[UrlParts] = set()
     for text in leg.doh:
         _check(parse_doh, text, path, source)
         provider = _provider(text)
@@ -247,7 +250,7 @@ def _check_doh(leg: LegTable | Public | Walled, path: KeyPath, source: Source) -
         raise source.error(path, "a DoH provider, better two", leg.doh, hint)
 
 
-def _check_headers(leg: LegTable | Public | Walled, path: KeyPath, source: Source) -> None:
+def _check_headers(leg: LegTable | Public | Walled, path: KeyPath, source: ConfigFile) -> None:
     for key in ("headers_present", "headers_absent"):
         for name in getattr(leg, key):
             _check(check_header_name, name, (*path, key), source)

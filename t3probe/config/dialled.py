@@ -2,19 +2,21 @@
 
 Such an upstream takes the leg's path, of several the shortest, in the place of a segment of its
 own; otherwise one dead process would convict two segments. Pure.
+
+`Shares` says which segments an upstream shares with others, by its host: `[[upstream_share]]`.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
-from ipaddress import ip_address
+from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 
 import msgspec
 
 from .endpoints import is_address, parse_address, parse_doh, parse_pin, parse_url, plain_host
-from .types import Deployment, Leg
-
-__all__ = ["Ends", "dialled", "far_ends", "is_loopback", "joined", "to_look_up"]
+from .errors import Wrong
+from .types import Deployment, Leg, UpstreamShare
 
 Ends = Mapping[tuple[str, int], Leg]
 """Host and port -> the leg with the shortest path that dials them."""
@@ -106,3 +108,55 @@ def _apart(deployment: Deployment) -> Iterator[Leg]:
     for leg in deployment.legs:
         if leg.upstream and not leg.hostless and leg.path[-1] in own:
             yield leg
+
+
+_GLOB = re.compile(r"[A-Za-z0-9_.*?-]{1,253}")
+
+Hosts = IPv4Network | IPv6Network | re.Pattern[str]
+
+
+def parse_hosts(text: str) -> Hosts:
+    """A network, an address, or a host name in which `*` stands for any characters and `?` for
+    one. Raises Wrong."""
+    if "/" in text or is_address(text):
+        try:
+            found = ip_network(plain_host(text) if is_address(text) else text)
+        except ValueError:
+            hint = "the bits behind the prefix must be 0" if "/" in text else ""
+            raise Wrong("a network such as 10.0.0.0/24", hint) from None
+        mapped = getattr(found.network_address, "ipv4_mapped", None)
+        if mapped is not None and found.prefixlen >= 96:
+            return ip_network(f"{mapped}/{found.prefixlen - 96}")
+        return found
+    if not _GLOB.fullmatch(text):
+        raise Wrong("a network, an address, or a host name with * and ?")
+    parts = (".*" if one == "*" else "." if one == "?" else re.escape(one) for one in text.lower())
+    return re.compile("".join(parts))
+
+
+class Shares:
+    """The rules, ready to be asked for ten thousand hosts."""
+
+    def __init__(self, rules: Iterable[UpstreamShare]) -> None:
+        self._rules = [(one.segment, [parse_hosts(text) for text in one.hosts]) for one in rules]
+
+    def of(self, host: str) -> tuple[str, ...]:
+        """The segments that an upstream on `host` crosses by these rules, in their order.
+
+        A name is compared as it stands: it is not resolved.
+        """
+        if not self._rules:
+            return ()
+        name = plain_host(host)
+        literal = ip_address(name) if is_address(name) else None
+        found = (
+            segment
+            for segment, hosts in self._rules
+            if any(
+                one.fullmatch(name) is not None
+                if isinstance(one, re.Pattern)
+                else literal is not None and literal in one
+                for one in hosts
+            )
+        )
+        return tuple(dict.fromkeys(found))

@@ -5,8 +5,6 @@ from __future__ import annotations
 from .errors import quote
 from .types import Deployment, Downtime, Leg
 
-__all__ = ["planned", "stale"]
-
 
 def planned(deployment: Deployment, leg: Leg, now: float) -> str:
     """The planned downtime that covers `leg` at `now` (Unix seconds), as a sentence, or "".

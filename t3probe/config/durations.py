@@ -13,8 +13,6 @@ from collections.abc import Iterable
 from .errors import Wrong
 from .types import Duration
 
-__all__ = ["LONGEST", "PATTERN", "SHORTEST", "parse_duration", "written"]
-
 SHORTEST = Duration(0.0001)
 LONGEST = Duration(24 * 3600)
 PATTERN = r"[0-9]{1,8}(\.[0-9]{1,9})?(ms|s|m|h)"

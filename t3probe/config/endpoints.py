@@ -13,18 +13,6 @@ from urllib.parse import urlsplit
 
 from .errors import NO_SECRETS, Wrong, is_secret_key, quote
 
-__all__ = [
-    "Url",
-    "check_header_name",
-    "check_host",
-    "is_address",
-    "parse_address",
-    "parse_doh",
-    "parse_pin",
-    "parse_url",
-    "plain_host",
-]
-
 _BYTE = "(?:25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])"
 _IPV4 = re.compile(rf"(?:{_BYTE}\.){{3}}{_BYTE}")
 _URL_CHARS = re.compile(r"[A-Za-z0-9._~:/?#\[\]@!$&'()*+,;=%-]*")
@@ -39,7 +27,7 @@ _PORTS = {"http": 80, "https": 443, "ws": 80, "wss": 443, "domain": 53, "ssh": 2
 _DEFAULT_PORTS = {"http": 80, "ws": 80, "https": 443, "wss": 443}
 
 
-class Url(NamedTuple):
+class UrlParts(NamedTuple):
     """The parts of a URL that the loader looks at."""
 
     scheme: str
@@ -94,7 +82,7 @@ def check_header_name(name: str) -> None:
         raise Wrong("the name of an HTTP header")
 
 
-def parse_url(text: str, schemes: tuple[str, ...]) -> Url:
+def parse_url(text: str, schemes: tuple[str, ...]) -> UrlParts:
     """The parts of a URL with one of `schemes`, without user, password and fragment."""
     expected = f"a URL that starts with {' or '.join(f'{scheme}://' for scheme in schemes)}"
     _refuse_secrets(text)
@@ -124,10 +112,12 @@ def parse_url(text: str, schemes: tuple[str, ...]) -> Url:
         raise Wrong(f"a URL with {problem.expected}", problem.hint) from None
     if not _URL_CHARS.fullmatch(text):
         raise Wrong("a URL without spaces and special characters", "percent-encode them")
-    return Url(parts.scheme, host, port or _DEFAULT_PORTS.get(parts.scheme, 0), parts.path or "/")
+    return UrlParts(
+        parts.scheme, host, port or _DEFAULT_PORTS.get(parts.scheme, 0), parts.path or "/"
+    )
 
 
-def parse_doh(text: str) -> Url:
+def parse_doh(text: str) -> UrlParts:
     """The parts of a DoH provider's URL: https, and an address in place of a name."""
     url = parse_url(text, ("https",))
     if not is_address(url.host):

@@ -16,17 +16,14 @@ from collections.abc import Mapping
 from datetime import date, datetime
 from typing import Any, TypeGuard, get_args, get_origin
 
-from .errors import NO_SECRETS, DeploymentError, KeyPath, Source, is_secret_key, nearest, quote
-from .filetypes import DeploymentFile
+from .errors import NO_SECRETS, ConfigFile, DeploymentError, KeyPath, is_secret_key, nearest, quote
 from .read import field_types
-from .types import Table
-
-__all__ = ["PREFIX", "override"]
+from .types import DeploymentFile, Table
 
 PREFIX = "T3PROBE__"
 
 
-def override(source: Source, environ: Mapping[str, str]) -> None:
+def override(source: ConfigFile, environ: Mapping[str, str]) -> None:
     """Put the environment's values into `source.raw` and remember where they came from.
 
     Raises DeploymentError for a variable that addresses nothing.
@@ -78,7 +75,7 @@ def _address(variable: str, raw: dict[str, Any]) -> KeyPath:
     return table, names.index(picked), key
 
 
-def _set(path: KeyPath, variable: str, text: str, source: Source) -> None:
+def _set(path: KeyPath, variable: str, text: str, source: ConfigFile) -> None:
     place: Any = source.raw
     hint: Any = DeploymentFile
     for key in path[:-1]:

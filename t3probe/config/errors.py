@@ -1,6 +1,6 @@
 """What is wrong with a deployment, as facts; the sentence is built only when it is read.
 
-`Wrong` says what is wrong with one value, without knowing where it stood. `Source` knows
+`Wrong` says what is wrong with one value, without knowing where it stood. `ConfigFile` knows
 where: it turns a key path into a `DeploymentError`, and names the environment variable in
 place of the file when the value came from one. No sentence ever repeats a secret or lets a
 control character through.
@@ -14,21 +14,6 @@ from datetime import date, time
 from typing import Any, NoReturn
 
 from t3probe.text import without_login
-
-__all__ = [
-    "NOTHING",
-    "NO_SECRETS",
-    "DeploymentError",
-    "KeyPath",
-    "Source",
-    "Wrong",
-    "did_you_mean",
-    "is_secret_key",
-    "key_text",
-    "nearest",
-    "quote",
-    "show",
-]
 
 KeyPath = tuple[str | int, ...]
 """Where a value stands: `("leg", 2, "path")`. List positions count from 0."""
@@ -104,7 +89,7 @@ class DeploymentError(Exception):
         return f"{place}{entry}: expected {self.expected}, found {self.actual}{hint}"
 
 
-class Source:
+class ConfigFile:
     """The file that is being read, and which of its values the environment replaced."""
 
     def __init__(self, file: str, folder: str, raw: dict[str, Any]) -> None:

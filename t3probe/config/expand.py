@@ -6,7 +6,7 @@ Pure, and only for files that passed `check.py`.
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -20,21 +20,10 @@ from t3probe.names import (
     WALLED_LEG,
 )
 
-from .dialled import Ends, far_ends
+from .dialled import Ends, Shares, far_ends
 from .endpoints import is_address, parse_address, parse_url, plain_host
-from .errors import KeyPath, Source
-from .filetypes import DeploymentFile, LegTable, Public, Walled
-from .shares import Shares
-from .types import Duration, Leg, Timing, Upstream
-
-__all__ = [
-    "Origin",
-    "default_paths",
-    "expand",
-    "leg_names",
-    "own_segments",
-    "settle_timing",
-]
+from .errors import ConfigFile, KeyPath
+from .types import DeploymentFile, Duration, Leg, LegTable, Public, Route, Timing, Upstream, Walled
 
 
 class Origin(NamedTuple):
@@ -118,7 +107,7 @@ def default_paths(legs: tuple[Leg, ...]) -> tuple[tuple[str, ...], ...]:
     return tuple(dict.fromkeys(leg.path for leg in legs if not leg.upstream))
 
 
-def settle_timing(timing: Timing, source: Source) -> Timing:
+def settle_timing(timing: Timing, source: ConfigFile) -> Timing:
     """Defaults give way to values that the file states: a shorter watchdog shortens the
     connect timeout, a longer back-off lengthens its bound, a longer heartbeat the interval of
     sweeps."""
@@ -140,40 +129,26 @@ def _leg(table: LegTable, query: str | None) -> Leg:
 
 
 def _walloff(table: Public) -> Leg:
-    return Leg(
-        name=f"{PUBLIC_LEG}{table.name}",
-        kind="walloff",
-        path=_own_rule(table, "carve-out"),
-        url=table.url,
-        resolve=table.resolve,
-        pin=table.pin,
-        doh=table.doh,
-        tcp_ends_at=_own_end(table, "carve-out"),
-        headers_present=table.headers_present,
-        headers_absent=table.headers_absent,
-        trust_refusals=table.trust_refusals,
-        vantages=table.vantages,
-        prefix=public_prefix(table),
-        expect_status=table.expect_status,
-    )
+    same = _dialled_as(table, "walloff", PUBLIC_LEG, "carve-out")
+    return Leg(**same, prefix=public_prefix(table), expect_status=table.expect_status)
 
 
 def _walled(table: Walled, prefixes: dict[str, tuple[str, ...]]) -> Leg:
-    return Leg(
-        name=f"{WALLED_LEG}{table.name}",
-        kind="walled",
-        path=_own_rule(table, "wall"),
-        url=table.url,
-        resolve=table.resolve,
-        pin=table.pin,
-        doh=table.doh,
-        tcp_ends_at=_own_end(table, "wall"),
-        headers_present=table.headers_present,
-        headers_absent=table.headers_absent,
-        trust_refusals=table.trust_refusals,
-        vantages=table.vantages,
-        public_prefixes=prefixes.get(_host(table), ()),
-    )
+    same = _dialled_as(table, "walled", WALLED_LEG, "wall")
+    return Leg(**same, public_prefixes=prefixes.get(_host(table), ()))
+
+
+def _dialled_as(table: Public | Walled, kind: str, prefix: str, rule: str) -> dict[str, Any]:
+    """What the leg of a path has from its table."""
+    same = {field.name: getattr(table, field.name) for field in msgspec.structs.fields(Route)}
+    return {
+        **same,
+        "name": f"{prefix}{table.name}",
+        "kind": kind,
+        "path": _own_rule(table, rule),
+        "tcp_ends_at": _own_end(table, rule),
+        "url": table.url,
+    }
 
 
 def _envoy(table: Upstream, shares: Shares, ends: Ends) -> Leg:

@@ -18,14 +18,11 @@ from t3probe.exchange.files import NotAFileError, TooLargeError, read_regular
 from .check import check, check_timing
 from .downtime import stale
 from .environment import override
-from .errors import DeploymentError, Source, quote
+from .errors import ConfigFile, DeploymentError, quote
 from .expand import default_paths, own_segments, settle_timing
-from .filetypes import DeploymentFile
 from .read import read_table
 from .trust import check_ca, located
-from .types import Delivery, Deployment
-
-__all__ = ["load", "loads"]
+from .types import Delivery, Deployment, DeploymentFile
 
 
 def load(
@@ -68,7 +65,7 @@ def loads(
     """The deployment in `text`, which stands in `file`: messages name it, and relative paths
     start at its folder. The rest is as in `load`."""
     folder = os.path.dirname(os.path.abspath(file))
-    source = Source(file, folder, _parse(text, file))
+    source = ConfigFile(file, folder, _parse(text, file))
     override(source, os.environ if environ is None else environ)
     table = read_table(DeploymentFile, source.raw, (), source)
     legs = check(table, source)
@@ -127,7 +124,7 @@ def _unreadable(
     return DeploymentError(file=file, key="", expected=expected, actual=actual, hint=hint)
 
 
-def _delivery(table: Delivery, source: Source) -> Delivery:
+def _delivery(table: Delivery, source: ConfigFile) -> Delivery:
     """Paths made whole, so that the folder the run is started in does not matter."""
     return Delivery(
         gateway=table.gateway,

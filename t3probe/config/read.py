@@ -16,8 +16,8 @@ import msgspec
 from .durations import parse_duration
 from .errors import (
     NO_SECRETS,
+    ConfigFile,
     KeyPath,
-    Source,
     Wrong,
     did_you_mean,
     is_secret_key,
@@ -25,8 +25,6 @@ from .errors import (
     show,
 )
 from .types import Duration, Table
-
-__all__ = ["field_types", "read_table", "required_fields"]
 
 T = TypeVar("T", bound=Table)
 
@@ -64,7 +62,7 @@ def _plain(hint: Any) -> Any:
     return hint
 
 
-def read_table(table: type[T], raw: Any, path: KeyPath, source: Source) -> T:
+def read_table(table: type[T], raw: Any, path: KeyPath, source: ConfigFile) -> T:
     """The `table` that `raw` holds. Raises DeploymentError."""
     if not isinstance(raw, dict):
         raise source.error(path, "a table", raw)
@@ -79,7 +77,7 @@ def read_table(table: type[T], raw: Any, path: KeyPath, source: Source) -> T:
     return table(**values)
 
 
-def unknown_key(key: str, known: tuple[str, ...], path: KeyPath, source: Source) -> Exception:
+def unknown_key(key: str, known: tuple[str, ...], path: KeyPath, source: ConfigFile) -> Exception:
     """The error about a key that the table does not have, or that no table may have."""
     if is_secret_key(key):
         return source.error((*path, key), "no secret here", shown="one", hint=NO_SECRETS)
@@ -92,7 +90,7 @@ def unknown_key(key: str, known: tuple[str, ...], path: KeyPath, source: Source)
     )
 
 
-def _value(hint: Any, value: Any, path: KeyPath, source: Source) -> Any:
+def _value(hint: Any, value: Any, path: KeyPath, source: ConfigFile) -> Any:
     origin = get_origin(hint)
     if origin is tuple:
         return _array(get_args(hint)[0], value, path, source)
@@ -119,7 +117,7 @@ def _value(hint: Any, value: Any, path: KeyPath, source: Source) -> Any:
     return value
 
 
-def _array(item: Any, value: Any, path: KeyPath, source: Source) -> tuple[Any, ...]:
+def _array(item: Any, value: Any, path: KeyPath, source: ConfigFile) -> tuple[Any, ...]:
     tables = isinstance(item, type) and issubclass(item, Table)
     if not isinstance(value, list):
         hint = f"write [[{path[-1]}]]" if tables and isinstance(value, dict) else ""
@@ -130,7 +128,7 @@ def _array(item: Any, value: Any, path: KeyPath, source: Source) -> tuple[Any, .
     return tuple(_value(item, one, path, source) for one in value)
 
 
-def _choice(choices: tuple[str, ...], value: Any, path: KeyPath, source: Source) -> str:
+def _choice(choices: tuple[str, ...], value: Any, path: KeyPath, source: ConfigFile) -> str:
     if isinstance(value, str) and value in choices:
         return value
     expected = " or ".join((", ".join(choices[:-1]), choices[-1])) if choices[1:] else choices[0]
@@ -140,7 +138,7 @@ def _choice(choices: tuple[str, ...], value: Any, path: KeyPath, source: Source)
     raise source.error(path, expected, value, hint)
 
 
-def _duration(value: Any, path: KeyPath, source: Source) -> Duration:
+def _duration(value: Any, path: KeyPath, source: ConfigFile) -> Duration:
     zero = path == ("timing", "hold")
     if not isinstance(value, str):
         hint = f'write "{show(value)}s"' if type(value) is int and value > 0 else ""
@@ -151,7 +149,7 @@ def _duration(value: Any, path: KeyPath, source: Source) -> Duration:
         source.wrong(path, problem, value)
 
 
-def _moment(value: Any, path: KeyPath, source: Source) -> datetime:
+def _moment(value: Any, path: KeyPath, source: ConfigFile) -> datetime:
     """A date means its end in UTC."""
     if isinstance(value, datetime):
         if value.tzinfo is None:
@@ -163,7 +161,7 @@ def _moment(value: Any, path: KeyPath, source: Source) -> datetime:
     raise source.error(path, _name_of(datetime), value, hint)
 
 
-def _safe_text(value: str, path: KeyPath, source: Source) -> None:
+def _safe_text(value: str, path: KeyPath, source: ConfigFile) -> None:
     if _UNSAFE.search(value):
         raise source.error(path, "text without control characters", value)
 

@@ -1,10 +1,11 @@
-"""Secrets: from the environment or from a file, never from the deployment file."""
+"""Secrets and logins: from the environment or from a file, never from the deployment file."""
 
 from __future__ import annotations
 
 import os
 import re
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 from t3probe.exchange.bounds import SECRET_BYTES
 from t3probe.exchange.files import NotAFileError, TooLargeError, read_regular
@@ -12,7 +13,8 @@ from t3probe.text import keep
 
 from .errors import DeploymentError
 
-__all__ = ["secret"]
+if TYPE_CHECKING:
+    from t3probe.exchange.client import Login
 
 
 def secret(name: str, environ: Mapping[str, str] | None = None) -> str | None:
@@ -81,3 +83,30 @@ def _error(variable: str, expected: str, actual: str, hint: str = "") -> Deploym
     return DeploymentError(
         file="", key="", expected=expected, actual=actual, hint=hint, variable=variable
     )
+
+
+def login_of(site: str, environ: Mapping[str, str], ca_file: str | None = None) -> Login:
+    """The login of a site, such as `gateway` or `prometheus`.
+
+    `T3PROBE_GATEWAY_TOKEN` (bearer, RFC 6750), or `T3PROBE_GATEWAY_USER` and
+    `T3PROBE_GATEWAY_PASSWORD` (basic, RFC 7617), each also with `_FILE`;
+    `T3PROBE_GATEWAY_CA_FILE` names a PEM file and wins over `ca_file`. Raises DeploymentError, or
+    ValueError with a sentence when they contradict each other.
+    """
+    # A run that talks to no server needs no client.
+    from t3probe.exchange.client import Login
+
+    token, user, password = (
+        secret(f"{site}_{name}", environ) or "" for name in ("token", "user", "password")
+    )
+    start = f"T3PROBE_{site.upper()}"
+    if token and (user or password):
+        raise ValueError(
+            f"expected {start}_TOKEN or {start}_USER with {start}_PASSWORD, found both; take "
+            "one away"
+        )
+    if bool(user) != bool(password):
+        raise ValueError(
+            f"expected {start}_USER and {start}_PASSWORD together, found one; set the other"
+        )
+    return Login(token, user, password, environ.get(f"{start}_CA_FILE") or ca_file)

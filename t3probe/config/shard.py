@@ -17,14 +17,6 @@ import msgspec
 from .errors import DeploymentError, did_you_mean, quote
 from .types import Deployment, Leg
 
-__all__ = [
-    "LARGEST",
-    "Shard",
-    "legs_for",
-    "shard_named",
-    "sharded",
-]
-
 LARGEST = 1000
 """How many shards there can be at most: each is a group in the Pushgateway."""
 

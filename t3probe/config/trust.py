@@ -8,19 +8,17 @@ import re
 from t3probe.exchange.bounds import TLS_CA_BYTES
 from t3probe.exchange.files import NotAFileError, TooLargeError, read_regular
 
-from .errors import Source
-
-__all__ = ["check_ca", "located"]
+from .errors import ConfigFile
 
 _PEM = re.compile(rb"-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----")
 
 
-def located(path: str, source: Source) -> str:
+def located(path: str, source: ConfigFile) -> str:
     """A path of the file: a relative one starts at the file's own folder."""
     return os.path.normpath(os.path.join(source.folder, path))
 
 
-def check_ca(path: str, source: Source) -> None:
+def check_ca(path: str, source: ConfigFile) -> None:
     """Refuse a CA file that no TLS library could use. Raises DeploymentError."""
     expected = "a readable PEM file of certificates"
     key = ("tls_ca",)

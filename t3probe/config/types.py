@@ -2,31 +2,19 @@
 
 Units: every duration is in seconds once loaded; in the file it is text such as `500ms`,
 `10s` or `2m`.
+
+`DeploymentFile`, `LegTable`, `Public` and `Walled` are the tables as they are written. They differ
+from the loaded types where the file is shorter than what it means: `[[public]]`
+and `[[walled]]` become legs when the file is loaded (`expand.py`). The JSON Schema for
+editors is made from these types; the text under a field is its description there.
 """
 
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Literal
+from typing import Any, Literal, NamedTuple
 
 import msgspec
-
-__all__ = [
-    "Delivery",
-    "Deployment",
-    "Downtime",
-    "Duration",
-    "Leg",
-    "LegFields",
-    "Place",
-    "Route",
-    "Sso",
-    "Sweep",
-    "Timing",
-    "Upstream",
-    "UpstreamShare",
-    "UpstreamSource",
-]
 
 LegKind = Literal["ws_echo", "http", "doh", "tcp", "walloff", "walled"]
 
@@ -89,8 +77,8 @@ class Route(Table, frozen=True, kw_only=True):
     pin: str | None = None
     """addr[:port] to dial instead of resolving; host name, SNI and certificate stay."""
     doh: tuple[str, ...] = ()
-    """DoH providers (RFC 8484), tried in order: https URLs with an IP address. Of one alone nobody
-    can tell whether it broke or what all of them share, so name two."""
+    """DoH providers (RFC 8484), tried in order: https URLs with an IP address. Name two: the
+    fault of one alone looks like a fault of what all of them share."""
     tcp_ends_at: str | None = None
     """The segment at which the leg's TCP connection ends."""
     headers_present: tuple[str, ...] = ()
@@ -132,7 +120,7 @@ class LegFields(Route, frozen=True, kw_only=True):
     """A median round trip over this makes the leg degraded."""
 
 
-class Place(Table, frozen=True, kw_only=True):
+class UpstreamPlace(Table, frozen=True, kw_only=True):
     """Where one source found an upstream: behind this route, at this port of Envoy's."""
 
     source: str
@@ -163,7 +151,7 @@ class Leg(LegFields, frozen=True, kw_only=True):
     """Upstream legs: the port Envoy listens on, for the metric's label."""
     backend: str = ""
     """Upstream legs: the metrics' label; empty: the name in the file."""
-    places: tuple[Place, ...] = ()
+    places: tuple[UpstreamPlace, ...] = ()
     """Upstream legs: where sources found this address. It is probed once for all of them."""
     hostless: str = ""
     """Upstream legs: a source's sentence about a route that leads to nobody. There is nothing to
@@ -248,7 +236,7 @@ class Delivery(Table, frozen=True):
     """Requested after each delivered run: a dead man's switch outside this Prometheus."""
 
 
-class Sweep(Table, frozen=True):
+class SweepLimits(Table, frozen=True):
     """How many upstreams at once are connected to, when they are many."""
 
     pace: Literal["bounded", "sequential"] = "bounded"
@@ -286,7 +274,7 @@ class Deployment(Table, frozen=True):
     vantage: str = ""
     downtime: tuple[Downtime, ...] = ()
     delivery: Delivery = Delivery()
-    sweep: Sweep = Sweep()
+    sweep: SweepLimits = SweepLimits()
     upstream_source: tuple[UpstreamSource, ...] = ()
     upstream_share: tuple[UpstreamShare, ...] = ()
     warnings: tuple[str, ...] = ()
@@ -298,3 +286,110 @@ class Deployment(Table, frozen=True):
             if one.name == name:
                 return one
         raise KeyError(name)
+
+
+NAME_PATTERN = r"[a-z0-9]([a-z0-9._-]{0,61}[a-z0-9])?"
+"""Names of deployments, segments, legs and vantages: 1 to 63 characters that are safe in a
+metric label, a file name, an environment variable and a pytest id."""
+
+FileKind = Literal["ws_echo", "http", "doh", "tcp"]
+
+
+class LegTable(LegFields, frozen=True, kw_only=True):
+    """One `[[leg]]`: an end-to-end route under test."""
+
+    kind: FileKind
+    """ws_echo: WebSocket echo; http: GET on a kept-alive connection; doh: DNS over HTTPS; tcp:
+    connect only."""
+
+
+class Public(Route, frozen=True, kw_only=True):
+    """One `[[public]]`: a path that must not be sent to the SSO. Becomes the leg
+    `walloff-NAME`."""
+
+    url: str
+    """A URL under the public path: http:// or https://."""
+    prefix: str | None = None
+    """The public path prefix of the rule, such as `/probe`; default: the URL's path."""
+    expect_status: tuple[int, ...] = ()
+    """The statuses that it must answer: others fail the leg. Without them only the SSO's answer
+    does, 5xx says nothing, and a 3xx or 4xx clears nothing behind `tcp_ends_at` but by its
+    marks."""
+    own_rule: bool = False
+    """It has a rule of its own: `carve-out` in its path becomes the segment
+    `carve-out-NAME`."""
+
+
+class Walled(Route, frozen=True, kw_only=True):
+    """One `[[walled]]`: a path that must never be served without a session. Becomes the leg
+    `walled-NAME`, which also tries the ways out of every public prefix on the same host."""
+
+    url: str
+    """A URL behind the SSO: http:// or https://."""
+    own_rule: bool = False
+    """It has a rule of its own: `wall` in its path becomes the segment `wall-NAME`."""
+
+
+class DeploymentFile(Table, frozen=True):
+    """A t3probe deployment: what is on the path, and how to probe it."""
+
+    name: str
+    """What the deployment is called, in summaries and records."""
+    segments: tuple[str, ...]
+    """The parts of the path that can break by themselves, in order."""
+    paths: tuple[tuple[str, ...], ...] = ()
+    """Real end-to-end paths, candidates for an extra leg; default: the legs' own paths."""
+    tls_ca: str | None = None
+    """A PEM file of the certificate authorities to trust, relative to this file; default: the
+    system's."""
+    vantage: str = ""
+    """Where the suite runs from; usually set by T3PROBE_VANTAGE."""
+    spread: tuple[str, ...] = ()
+    """Segments that are several machines, of which one may be broken: no connection of another
+    leg clears them, since it may have met another machine; the failing leg's own answers do."""
+    trust_refusals: bool = True
+    """Whether a refused connect is the far machine's own answer; false where addresses are no
+    machines, such as those of Kubernetes Services."""
+    marks: dict[str, str] = {}
+    """Response headers that only one segment adds, or what lies behind it: header = segment."""
+    gloss: dict[str, str] = {}
+    """What to add wherever a segment is named: segment = words."""
+    timing: Timing = Timing()
+    sso: Sso = Sso()
+    leg: tuple[LegTable, ...] = ()
+    public: tuple[Public, ...] = ()
+    walled: tuple[Walled, ...] = ()
+    upstream: tuple[Upstream, ...] = ()
+    upstream_source: tuple[UpstreamSource, ...] = ()
+    upstream_share: tuple[UpstreamShare, ...] = ()
+    downtime: tuple[Downtime, ...] = ()
+    delivery: Delivery = Delivery()
+    sweep: SweepLimits = SweepLimits()
+    lab: dict[str, Any] = {}
+    """Free form, for the lab; the loader does not look at it."""
+
+
+class KindRule(NamedTuple):
+    """Which keys a leg of one kind takes, beside those that every leg takes."""
+
+    needs: tuple[str, ...]
+    takes: tuple[str, ...]
+    schemes: tuple[str, ...] = ()
+    """The URL schemes it can speak."""
+
+
+_DIALLED = (
+    *("resolve", "pin", "doh", "fallback", "headers_present", "headers_absent", "host_header"),
+    "fresh_every",
+)
+
+KIND_RULES: dict[str, KindRule] = {
+    "ws_echo": KindRule(("url",), _DIALLED, ("ws", "wss")),
+    "http": KindRule(("url",), (*_DIALLED, "expect_status", "refused_ok"), ("http", "https")),
+    "doh": KindRule(("doh",), ("query", "fresh_every")),
+    "tcp": KindRule((), ("address", "addresses", "any_of", "refused_ok")),
+}
+"""A tcp leg also needs exactly one of `address` and `addresses`."""
+
+EVERY_LEG = (*("name", "kind", "path", "tcp_ends_at", "rtt_limit", "trust_refusals", "vantages"),)
+"""The keys that every kind of leg takes."""

@@ -20,9 +20,9 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from t3probe.config.login import login_of
+from t3probe.config.secrets import login_of
 from t3probe.config.types import Deployment
-from t3probe.deliver.sinks import Batch, Deliver, Report
+from t3probe.deliver.sinks import Batch, Deliver, Receipt
 from t3probe.deliver.sinks.gateway import Gateway, group_path, raise_for
 from t3probe.exchange.client import Budget, Site, Trouble, exchange
 from t3probe.timing import Clock, SystemClock
@@ -35,17 +35,6 @@ from t3probe.run.session import Session
 
 if TYPE_CHECKING:
     from t3probe.verdict.incident.run import RunVerdict
-
-__all__ = [
-    "Delivering",
-    "Ended",
-    "Shipping",
-    "correct",
-    "end_of_run",
-    "gateway_of",
-    "retire",
-    "start_of_run",
-]
 
 START_SECONDS = 2.0
 END_SECONDS = 4.8
@@ -71,7 +60,7 @@ class Delivering(msgspec.Struct):
     environ: Mapping[str, str]
     clock: Clock
     sinks: list[Deliver] = []
-    opened: list[Report] = []
+    opened: list[Receipt] = []
     """What each sink said at the start."""
     reached: list[Deliver] = []
     """Those that took the results at the end."""
@@ -206,7 +195,7 @@ def correct(started: Delivering, families: Group, seconds: float) -> list[str]:
     return [one.sentence for one in reports if not one.ok]
 
 
-def retire(gateway: Gateway, clock: Clock | None = None) -> tuple[Report, str]:
+def retire(gateway: Gateway, clock: Clock | None = None) -> tuple[Receipt, str]:
     """Delete the groups of a vantage that is gone; the second text is the silence to set.
 
     `T3ProbeSilent` remembers a vantage for six hours; the silence covers that time. It names the
@@ -227,9 +216,9 @@ def retire(gateway: Gateway, clock: Clock | None = None) -> tuple[Report, str]:
         for key in (gateway.key, gateway.upstream_key):
             raise_for(exchange(site, "DELETE", group_path(key), budget))
     except Trouble as trouble:
-        return Report(False, f"{where} {trouble.what}; the group is not deleted"), silence
+        return Receipt(False, f"{where} {trouble.what}; the group is not deleted"), silence
     named = ", ".join(f"{name}={value}" for name, value in gateway.key.items())
-    return Report(True, f"{where}: deleted the group {named}"), silence
+    return Receipt(True, f"{where}: deleted the group {named}"), silence
 
 
 RUN_COMPLETE = "t3probe_run_complete"
@@ -253,7 +242,7 @@ class Shipping:
     ) -> None:
         """Raises DeploymentError or ValueError when the gateway's URL or login is wrong."""
         self._session, self._environ, self._results = session, environ, results
-        self._scheduled, self._told = scheduled, told
+        self._told = told
         self._begun: Delivering | None = None
         self._shard = shard
         self.delivered = False

@@ -17,8 +17,6 @@ from t3probe.echo.limits import Limits, Proxies
 from t3probe.echo.responder import Responder
 from t3probe.usage import Parser
 
-__all__ = ["main", "parser"]
-
 USAGE_ERROR = 4
 START_ERROR = 1
 _BACKLOG = 4096
@@ -79,7 +77,7 @@ def parser() -> Parser:
         default=[],
         metavar="CIDR",
         help="whose X-Forwarded-For is believed when clients are told apart; repeatable; "
-        "default: nobody's, the socket's address counts",
+        "default: none, and the socket's address counts",
     )
     parser.add_argument(
         "--max-connections",

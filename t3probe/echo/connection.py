@@ -26,8 +26,6 @@ from t3probe.echo.head import (
 from t3probe.echo.limits import Limits, Visitor
 from t3probe.exchange.bounds import ECHO_DISCARDED_BYTES
 
-__all__ = ["Connection", "House", "Phase"]
-
 _RESET = struct.pack("ii", 1, 0)
 """SO_LINGER: what is unsent is thrown away, the peer gets a reset."""
 
@@ -57,20 +55,22 @@ class House(Protocol):
     def wall(self) -> float:
         """Unix seconds."""
 
-    def admit(self, connection: Connection, forwarded: Sequence[str]) -> Visitor[Connection]:
+    def admit(
+        self, connection: ClientConnection, forwarded: Sequence[str]
+    ) -> Visitor[ClientConnection]:
         """Whose WebSocket it is. Raises Refusal when one more would be too many."""
 
-    def moved(self, connection: Connection) -> None:
+    def moved(self, connection: ClientConnection) -> None:
         """The connection's phase has changed."""
 
-    def holds(self, connection: Connection, change: int) -> bool:
+    def holds(self, connection: ClientConnection, change: int) -> bool:
         """The connection holds `change` bytes more; False when that is too much."""
 
-    def watch(self, connection: Connection, *, read: bool, write: bool) -> None:
+    def watch(self, connection: ClientConnection, *, read: bool, write: bool) -> None:
         """Call `readable` and `writable` when there is something to do, or not."""
 
 
-class Connection:
+class ClientConnection:
     """One accepted socket."""
 
     __slots__ = (
@@ -102,12 +102,12 @@ class Connection:
         """When the message began that is still not whole."""
         self.blocked_since: float | None = None
         """When the client stopped taking what we send."""
-        self.visitor: Visitor[Connection] | None = None
+        self.visitor: Visitor[ClientConnection] | None = None
         self.held = 0
         """Bytes in our memory on its behalf."""
         self._house = house
         self._head = b""
-        self._reader: frames.Reader | None = None
+        self._reader: frames.FrameReader | None = None
         self._out = bytearray()
         self._discarded = 0
         house.watch(self, read=True, write=False)
@@ -223,7 +223,7 @@ class Connection:
         """Turn into a WebSocket. Raises Refusal."""
         switched = upgrade(request)
         self.visitor = self._house.admit(self, request.fields.get("x-forwarded-for", ()))
-        self._reader = frames.Reader(self._house.limits.message_bytes)
+        self._reader = frames.FrameReader(self._house.limits.message_bytes)
         self._enter(Phase.OPEN)
         self.heard = self.since
         self._send(switched)
@@ -233,7 +233,7 @@ class Connection:
 
     # -- the WebSocket ------------------------------------------------------------------
 
-    def _echo(self, reader: frames.Reader) -> None:
+    def _echo(self, reader: frames.FrameReader) -> None:
         """Answer everything that is whole. Every frame costs a token, so that pings and empty
         pieces are no way around the limit."""
         now = self._house.now()

@@ -9,9 +9,6 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-__all__ = ["BINARY", "CLOSE", "PART", "PING", "PONG", "TEXT", "Event", "Reader", "Violation"]
-__all__ += ["close_code", "closing", "frame"]
-
 PART = -1
 """An event's kind: a piece of a message that goes on."""
 _MORE, TEXT, BINARY, CLOSE, PING, PONG = 0, 1, 2, 8, 9, 10
@@ -37,7 +34,7 @@ class Event(NamedTuple):
     data: bytes
 
 
-class Reader:
+class FrameReader:
     """Collects what a client sends; never holds more than a message and what was just fed."""
 
     __slots__ = ("_buffer", "_kind", "_message", "_most")

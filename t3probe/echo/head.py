@@ -18,20 +18,6 @@ from http import HTTPStatus
 
 from t3probe.exchange.bounds import ECHO_HEADER_LINES
 
-__all__ = [
-    "ECHO_PATH",
-    "HEALTH_PATH",
-    "MARK_FIELD",
-    "NONCE_FIELD",
-    "NO_NONCE",
-    "Refusal",
-    "Request",
-    "answer",
-    "mark",
-    "parse",
-    "upgrade",
-]
-
 ECHO_PATH = "/probe/ws"
 HEALTH_PATH = "/probe/healthz"
 NONCE_FIELD = "t3probe-nonce"

@@ -11,15 +11,6 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
-__all__ = [
-    "Bucket",
-    "Limits",
-    "Proxies",
-    "Visitor",
-    "Visitors",
-    "group",
-]
-
 Open = TypeVar("Open")
 """A connection that counts against a visitor's limits."""
 

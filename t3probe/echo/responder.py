@@ -7,12 +7,10 @@ import contextlib
 import socket
 from collections.abc import Callable, Sequence
 
-from t3probe.echo.connection import Connection, Phase
+from t3probe.echo.connection import ClientConnection, Phase
 from t3probe.echo.head import Refusal
 from t3probe.echo.limits import Limits, Proxies, Visitor, Visitors
 from t3probe.timing import Clock, SystemClock
-
-__all__ = ["Responder"]
 
 _SWEEP_SECONDS = 0.5
 _PAUSE_SECONDS = 0.1
@@ -44,12 +42,12 @@ class Responder:
         self.draining = False
         self.held = 0
         """Bytes of unfinished requests and messages and of unsent answers."""
-        self.open: dict[Connection, None] = {}
-        self.waiting: dict[Connection, None] = {}
-        self.ending: dict[Connection, None] = {}
-        self._begun: dict[Connection, None] = {}
+        self.open: dict[ClientConnection, None] = {}
+        self.waiting: dict[ClientConnection, None] = {}
+        self.ending: dict[ClientConnection, None] = {}
+        self._begun: dict[ClientConnection, None] = {}
         """Those of the waiting that have sent a part of their request."""
-        self.visitors: Visitors[Connection] = Visitors(limits)
+        self.visitors: Visitors[ClientConnection] = Visitors(limits)
         self._clock: Clock = clock or SystemClock()
         self._listener = listener
         self._proxies = proxies
@@ -127,7 +125,9 @@ class Responder:
         """Unix seconds."""
         return self._clock.wall()
 
-    def admit(self, connection: Connection, forwarded: Sequence[str]) -> Visitor[Connection]:
+    def admit(
+        self, connection: ClientConnection, forwarded: Sequence[str]
+    ) -> Visitor[ClientConnection]:
         """Whose WebSocket it is; the caller opens it. Raises Refusal: 429 or 503."""
         if self.draining:
             raise Refusal(503, "draining", "Retry-After: 5")
@@ -147,7 +147,7 @@ class Responder:
             self._make_room(visitor)
         return visitor
 
-    def _make_room(self, newcomer: Visitor[Connection]) -> None:
+    def _make_room(self, newcomer: Visitor[ClientConnection]) -> None:
         """Take a WebSocket from the address that has the most, so that a few addresses cannot
         lock out everybody else. Raises Refusal when nobody has more than the newcomer would."""
         greediest = self.visitors.greediest()
@@ -159,7 +159,7 @@ class Responder:
         else:
             least.drop(reset=True)
 
-    def moved(self, connection: Connection) -> None:
+    def moved(self, connection: ClientConnection) -> None:
         """Keep a connection in the pool of its phase, the newest last."""
         self.waiting.pop(connection, None)
         self.ending.pop(connection, None)
@@ -176,7 +176,7 @@ class Responder:
                 self.ending[connection] = None
         self._check_empty()
 
-    def holds(self, connection: Connection, change: int) -> bool:
+    def holds(self, connection: ClientConnection, change: int) -> bool:
         """Count the bytes that `connection` holds more, or less.
 
         Past the limit unfinished requests go first, the oldest before the others: whoever
@@ -196,7 +196,7 @@ class Responder:
             oldest.drop(reset=True)
         return True
 
-    def watch(self, connection: Connection, *, read: bool, write: bool) -> None:
+    def watch(self, connection: ClientConnection, *, read: bool, write: bool) -> None:
         """Call the connection when there is something to do, or not."""
         number = connection.sock.fileno()
         if read:
@@ -224,7 +224,7 @@ class Responder:
             sock.setblocking(False)
             if len(self.waiting) + len(self.ending) >= self.limits.waiting:
                 self._evict()
-            one = Connection(self, sock, peer[0])
+            one = ClientConnection(self, sock, peer[0])
             self.waiting[one] = None
 
     def _resume(self) -> None:
@@ -238,7 +238,7 @@ class Responder:
                 next(iter(pool)).drop(reset=True)
                 return
 
-    def _read(self, connection: Connection) -> None:
+    def _read(self, connection: ClientConnection) -> None:
         try:
             size = connection.sock.recv_into(self._scratch)
         except (BlockingIOError, InterruptedError):

@@ -23,9 +23,8 @@ from urllib.parse import SplitResult, urlsplit
 from t3probe.exchange.bounds import JSON_PIECE_BYTES, SERVICE_ANSWER_BYTES
 from t3probe.guard import LoopbackOnlyError
 from t3probe.text import keep, keep_login, showable, without_login
+from t3probe.text.words import size
 from t3probe.timing import Clock
-
-__all__ = ["Answer", "Budget", "Login", "Site", "Trouble", "exchange"]
 
 CHUNK_BYTES = JSON_PIECE_BYTES
 BEFORE_CONNECT = "did not accept a connection"
@@ -262,7 +261,7 @@ def _trouble(error: Exception, stage: str, most: int) -> Trouble | None:
         case TimeoutError():
             return Trouble(f"{stage} in time", passing=True)
         case _TooMuchError():
-            return Trouble(f"answers with more than {most // 1024} KiB; it was not read")
+            return Trouble(f"answers with more than {size(most)}; it was not read")
         case ConnectionRefusedError():
             return Trouble("refuses connections", passing=True)
         case ssl.SSLCertVerificationError():
@@ -369,7 +368,7 @@ def _addresses(host: str, port: int, budget: Budget) -> list[tuple[int, Any]]:
         thread.start()
         thread.join(budget.left_seconds)
         if thread.is_alive():
-            raise Trouble("has a name that nobody resolves in time", passing=True) from None
+            raise Trouble("has a name that does not resolve in time", passing=True) from None
     else:
         look_up()
     if found and isinstance(found[0], socket.gaierror):

@@ -20,20 +20,6 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any, Protocol
 
-__all__ = [
-    "HEAD_BYTES",
-    "NotAFileError",
-    "TooLargeError",
-    "Utf8",
-    "clear",
-    "encoding_of",
-    "open_regular",
-    "read_regular",
-    "replacing",
-    "set_aside",
-    "write_whole",
-]
-
 ENDING = ".partial"
 ASIDE = ".old"
 

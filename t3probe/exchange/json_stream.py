@@ -19,9 +19,8 @@ from typing import TypeVar, Union
 
 import msgspec
 
-from t3probe.exchange.bounds import JSON_ITEM_BYTES, JSON_ITEM_VALUES, JSON_LEVELS, MIB
-
-__all__ = ["Into", "JsonError", "JsonStream", "Node", "NotJsonError", "TooMuchError", "typed"]
+from t3probe.exchange.bounds import JSON_ITEM_BYTES, JSON_ITEM_VALUES, JSON_LEVELS
+from t3probe.text.words import size
 
 PASSED_BYTES = 1 << 16
 
@@ -281,8 +280,7 @@ class JsonStream:
             self._parts = None
         elif self._size > JSON_ITEM_BYTES:
             raise TooMuchError(
-                f"one entry of more than {JSON_ITEM_BYTES // MIB} MiB, which is the most that is "
-                "read"
+                f"one entry of more than {size(JSON_ITEM_BYTES)}, which is the most that is read"
             )
 
     def _ended(self) -> None:

@@ -10,8 +10,6 @@ import asyncio
 from collections.abc import Callable
 from typing import Any, Generic, TypeVar
 
-__all__ = ["Room"]
-
 T = TypeVar("T")
 
 

@@ -24,17 +24,6 @@ from typing import Any, TextIO
 
 from t3probe.text import keeps, plain, without_ours
 
-__all__ = [
-    "Terminal",
-    "disarmed",
-    "disarmed_json",
-    "json_text",
-    "let_go",
-    "put_commands",
-    "put_json",
-    "sentence",
-]
-
 _BEGIN = r"(?:^|(?<=[\n\r]))(?:[^\S\n\r]|\x1b\[[\d;]*+m)*+:(?=:)"
 _ANYWHERE = r"\#\#\w{0,32}+(?=\[)|section_(?:start|end)(?=:)"
 _COMMAND = rf"{_BEGIN}|{_ANYWHERE}"

@@ -19,8 +19,6 @@ from t3probe.lab.faults import FAULTS, KINDS
 from t3probe.lab.stack import Lab
 from t3probe.usage import Parser, room_for_files
 
-__all__ = ["main", "parser"]
-
 FAULT_TEXT = """\
 a fault:
   tunnel:blackhole     from the start until the end

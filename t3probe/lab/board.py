@@ -12,8 +12,6 @@ from collections.abc import Callable, Iterable, Sequence
 from t3probe.lab.faults import Fault
 from t3probe.timing import SystemClock
 
-__all__ = ["Board", "Change"]
-
 _CLOCK = SystemClock()
 
 Change = Callable[[Sequence[Fault]], None]

@@ -13,8 +13,6 @@ import trustme
 from t3probe.lab.board import Board
 from t3probe.lab.faults import Fault
 
-__all__ = ["Certificates", "ServerTls"]
-
 OTHER_HOST = "wrong.lab.test"
 _EXPIRED_FROM = datetime(2020, 1, 1, tzinfo=UTC)
 _EXPIRED_AT = datetime(2020, 2, 1, tzinfo=UTC)

@@ -22,13 +22,6 @@ from typing import Any
 from t3probe.exchange.bounds import CONTROL_LINE_BYTES
 from t3probe.text import keep, showable
 
-__all__ = [
-    "ControlError",
-    "LabError",
-    "ask",
-    "switch",
-]
-
 ANSWER_SECONDS = 10.0
 
 

@@ -14,8 +14,6 @@ from t3probe.lab.faults import Fault, FaultError, parse_fault
 from t3probe.lab.streams import Keeper, Stream
 from t3probe.text import keep
 
-__all__ = ["ControlServer", "Switchable"]
-
 _EXPECTED = 'one of {"faults": [...]}, {"add": [...]}, {"clear": true} and {"status": true}'
 
 

@@ -7,15 +7,14 @@ from collections.abc import Mapping, Sequence
 
 import msgspec
 
-from t3probe.lab.answers import HOST, SSO_HOST
+from t3probe.lab.answers import HOST, PUBLIC_PREFIX, SSO_HOST
 from t3probe.lab.doh import DNS_PATH
 from t3probe.lab.edge import TRACE
 from t3probe.lab.faults import SEGMENTS, UPSTREAMS, parse_duration
 from t3probe.lab.machine import ECHO_PATH, HEALTH_PATH, SESSION_PATH
-from t3probe.lab.routing import PUBLIC_PREFIX
 from t3probe.lab.traefik import LOGIN_MARKER
 
-__all__ = ["HOST", "PLACEHOLDER", "TIMING", "Places", "deployment_text", "merged_timing"]
+__all__ = ["HOST", "PLACEHOLDER", "TIMING", "LabAddresses", "deployment_text", "merged_timing"]
 
 TIMING: dict[str, str] = {
     "hold": "6s",
@@ -35,7 +34,7 @@ _PATHS = (
 )
 
 
-class Places(msgspec.Struct, frozen=True, kw_only=True):
+class LabAddresses(msgspec.Struct, frozen=True, kw_only=True):
     """Where a lab listens, each as host:port."""
 
     public: str
@@ -56,7 +55,7 @@ class Places(msgspec.Struct, frozen=True, kw_only=True):
     """The PEM file of the lab's CA."""
 
 
-PLACEHOLDER = Places(
+PLACEHOLDER = LabAddresses(
     public="127.0.0.2:1",
     balancer="127.0.0.3:1",
     doh=("127.0.0.2:1", "127.0.0.2:2"),
@@ -86,7 +85,7 @@ def merged_timing(overrides: Mapping[str, str]) -> dict[str, str]:
     return {**TIMING, **overrides}
 
 
-def deployment_text(places: Places, timing: Mapping[str, str] = TIMING) -> str:
+def deployment_text(places: LabAddresses, timing: Mapping[str, str] = TIMING) -> str:
     """The deployment file, as TOML."""
     port = places.public.rpartition(":")[2]
     site = f"https://{HOST}:{port}"
@@ -134,7 +133,9 @@ def deployment_text(places: Places, timing: Mapping[str, str] = TIMING) -> str:
     return "\n".join(_table(header, table) for header, table in tables)
 
 
-def _legs(places: Places, site: str, probe: str, doh: Sequence[str]) -> list[dict[str, object]]:
+def _legs(
+    places: LabAddresses, site: str, probe: str, doh: Sequence[str]
+) -> list[dict[str, object]]:
     inside = ["traefik", "carve-out", "devvm", "dispatch"]
     return [
         {

@@ -17,9 +17,7 @@ import dns.rrset
 from t3probe.lab.answers import wrong_answer
 from t3probe.lab.board import Board
 from t3probe.lab.http import Client, Head, HttpApp
-from t3probe.lab.streams import Keeper, Rule
-
-__all__ = ["DNS_MESSAGE", "DNS_PATH", "Provider"]
+from t3probe.lab.streams import FaultRule, Keeper
 
 DNS_PATH = "/dns-query"
 DNS_MESSAGE = "application/dns-message"
@@ -48,7 +46,7 @@ class Provider(HttpApp):
         self._name = f"{name}."
         self._public = public
         self._internal = internal
-        self._rule = Rule(board, silent=("doh",), provider=number)
+        self._rule = FaultRule(board, silent=("doh",), provider=number)
 
     async def answer(self, client: Client, head: Head) -> bool:
         await self._board.while_blocked(self._rule.held_back)

@@ -9,11 +9,8 @@ import ssl
 
 from t3probe.lab.answers import wrong_answer
 from t3probe.lab.board import Board
-from t3probe.lab.http import MAX_HEAD_BYTES, Client, Head, HttpApp
-from t3probe.lab.proxy import Hop, forward
-from t3probe.lab.streams import Keeper, Rule, Stream
-
-__all__ = ["TRACE", "Edge"]
+from t3probe.lab.http import MAX_HEAD_BYTES, Client, Head, Hop, HttpApp, forward
+from t3probe.lab.streams import FaultRule, Keeper, Stream
 
 TRACE = "/cdn-cgi/trace"
 COLO = "LAB"
@@ -38,9 +35,9 @@ class Edge(HttpApp):
         self._tunnel = tunnel
         self._client_tls = client_tls
         self._host = host
-        self._own = Rule(board, silent=("cf-edge",))
+        self._own = FaultRule(board, silent=("cf-edge",))
         # The tunnel is bytes inside TLS: only here can it be silent after the 101.
-        self._hop = Hop("tunnel", self._dial, Rule(board, silent=("cf-edge", "tunnel")))
+        self._hop = Hop("tunnel", self._dial, FaultRule(board, silent=("cf-edge", "tunnel")))
 
     def own_fields(self) -> list[tuple[str, str]]:
         return [("cf-ray", f"{secrets.token_hex(8)}-{COLO}"), ("server", "cloudflare")]

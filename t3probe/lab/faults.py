@@ -20,20 +20,6 @@ import msgspec
 
 from t3probe.names import UPSTREAM_SEGMENT
 
-__all__ = [
-    "DEFAULT_DELAY",
-    "FAULTS",
-    "KINDS",
-    "NEW",
-    "SEGMENTS",
-    "UPSTREAMS",
-    "Fault",
-    "FaultError",
-    "duration_text",
-    "parse_duration",
-    "parse_fault",
-]
-
 SEGMENTS: tuple[str, ...] = (
     "wan",
     "doh",

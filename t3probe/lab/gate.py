@@ -20,14 +20,12 @@ from t3probe.lab.streams import (
     CHUNK_BYTES,
     Carried,
     Ending,
+    FaultRule,
     Keeper,
     Pipe,
-    Rule,
     Stream,
     reset_on_close,
 )
-
-__all__ = ["Address", "Gate", "bind"]
 
 Address = tuple[str, int]
 Mode = Literal["open", "refuse", "blackhole", "closed"]
@@ -105,7 +103,9 @@ class Gate:
         """Nearest to the client first."""
         self._provider = provider
         self._websocket = websocket
-        self._rule = Rule(board, dark=segments, silent=silent, slow=segments, provider=provider)
+        self._rule = FaultRule(
+            board, dark=segments, silent=silent, slow=segments, provider=provider
+        )
         self._live: set[Carried] = set()
         self._lost: set[Carried] = set()
         """Those that have met the broken one of two machines."""

@@ -16,8 +16,6 @@ from t3probe.lab.board import Board
 from t3probe.lab.http import Client, Head, HttpApp
 from t3probe.lab.streams import Keeper
 
-__all__ = ["ECHO_PATH", "HEALTH_PATH", "SESSION_PATH", "WALLED_TEXT", "Dispatch", "Page", "Serve"]
-
 ECHO_PATH = "/probe/ws"
 HEALTH_PATH = "/probe/healthz"
 SESSION_PATH = "/api/auth/session"

@@ -19,8 +19,6 @@ from typing import IO, Any
 from t3probe.lab import control
 from t3probe.lab.control import LabError
 
-__all__ = ["LabProcess"]
-
 START_SECONDS = 30
 STOP_SECONDS = 5
 

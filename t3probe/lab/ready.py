@@ -18,8 +18,6 @@ from t3probe.lab.http import HttpError, read_head
 from t3probe.lab.machine import ECHO_PATH, HEALTH_PATH, SESSION_PATH
 from t3probe.lab.streams import Stream
 
-__all__ = ["Address", "Site", "wait_until_ready"]
-
 Address = tuple[str, int]
 READY_SECONDS = 10.0
 _PLAIN_HOST = "127.0.0.1"
@@ -30,7 +28,7 @@ _PING = b"\x81\x84\x00\x00\x00\x00lab?"
 _PONG = b"\x81\x04lab?"
 
 
-class Site:
+class LabSite:
     """Where the hops of one lab listen."""
 
     def __init__(
@@ -52,7 +50,7 @@ class Site:
         self.upstreams = upstreams
 
 
-async def wait_until_ready(site: Site, tls: ssl.SSLContext) -> None:
+async def wait_until_ready(site: LabSite, tls: ssl.SSLContext) -> None:
     """Return when every hop has answered as it should. Raises LabError naming one that has not."""
 
     async def ask(address: Address, host: str, target: str, status: int) -> None:

@@ -25,18 +25,16 @@ from t3probe.lab.board import Board
 from t3probe.lab.certs import Certificates, ServerTls
 from t3probe.lab.control import LabError
 from t3probe.lab.control_server import ControlServer
-from t3probe.lab.deployment import HOST, Places, deployment_text, merged_timing
+from t3probe.lab.deployment import HOST, LabAddresses, deployment_text, merged_timing
 from t3probe.lab.doh import Provider
 from t3probe.lab.edge import Edge
 from t3probe.lab.faults import UPSTREAMS, Fault, parse_fault
 from t3probe.lab.gate import Address, Gate, bind
 from t3probe.lab.machine import Dispatch, Page, Serve
-from t3probe.lab.ready import Site, wait_until_ready
+from t3probe.lab.ready import LabSite, wait_until_ready
 from t3probe.lab.streams import Keeper
 from t3probe.lab.traefik import Traefik
 from t3probe.names import UPSTREAM_SEGMENT
-
-__all__ = ["BALANCER_HOST", "PUBLIC_HOST", "Lab"]
 
 LOCAL_HOST = "127.0.0.1"
 PUBLIC_HOST = "127.0.0.2"
@@ -72,7 +70,7 @@ class Lab:
         self._sockets: list[socket.socket] = []
         self._folder: Path | None = None
         self._control: ControlServer | None = None
-        self._places: Places | None = None
+        self._places: LabAddresses | None = None
 
     async def start(self) -> None:
         """Start every hop, wait until each answers end to end, put the faults in force.
@@ -110,7 +108,7 @@ class Lab:
         return deployment_text(self._places, self._timing)
 
     @property
-    def places(self) -> Places:
+    def places(self) -> LabAddresses:
         """Where the lab listens. Only while it runs."""
         if not self._places:
             raise LabError("the lab has not been started: call start() first.")
@@ -155,7 +153,7 @@ class Lab:
             self._gate(self._bound(LOCAL_HOST), None, f"{UPSTREAM_SEGMENT}{name}")
             for name in UPSTREAMS
         ]
-        site = Site(
+        site = LabSite(
             edges=[_address(one) for one in edges],
             balancer=traefik,
             providers=providers,
@@ -170,7 +168,7 @@ class Lab:
         await self._quiet()
         self._control = ControlServer(self, self._keeper)
         control = await self._control.start()
-        self._places = Places(
+        self._places = LabAddresses(
             public=_text(site.edges[0]),
             balancer=_text(site.balancer),
             doh=tuple(_text(one) for one in providers),

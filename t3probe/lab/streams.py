@@ -18,17 +18,6 @@ from typing import Any, Literal, NamedTuple
 from t3probe.lab.board import Board
 from t3probe.timing import SystemClock
 
-__all__ = [
-    "CHUNK_BYTES",
-    "Carried",
-    "Ending",
-    "Keeper",
-    "Pipe",
-    "Rule",
-    "Stream",
-    "reset_on_close",
-]
-
 CHUNK_BYTES = 65536
 """The most one read takes. A pipe holds at most 16 of these."""
 
@@ -200,7 +189,7 @@ class Carried:
                 writer.close()
 
 
-class Rule:
+class FaultRule:
     """The segments whose faults a stream of bytes obeys, by kind."""
 
     def __init__(
@@ -243,7 +232,7 @@ class Pipe:
         self,
         near: Stream,
         far: Stream,
-        rule: Rule,
+        rule: FaultRule,
         *,
         websocket: bool = False,
         moved: Callable[[], None] = lambda: None,

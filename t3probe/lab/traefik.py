@@ -7,15 +7,12 @@ import socket
 import ssl
 from collections.abc import Sequence
 
-from t3probe.lab import routing
+from t3probe.lab import answers
 from t3probe.lab.answers import to_the_sso, wrong_answer
 from t3probe.lab.board import Board
 from t3probe.lab.faults import Fault
-from t3probe.lab.http import MAX_HEAD_BYTES, Client, Head, HttpApp
-from t3probe.lab.proxy import Hop, forward
-from t3probe.lab.streams import Keeper, Rule, Stream
-
-__all__ = ["LOGIN_MARKER", "SESSION_COOKIE", "Traefik"]
+from t3probe.lab.http import MAX_HEAD_BYTES, Client, Head, Hop, HttpApp, forward
+from t3probe.lab.streams import FaultRule, Keeper, Stream
 
 LOGIN_MARKER = "Lab sign-on: who are you?"
 """Text that only the lab's login page has."""
@@ -50,12 +47,12 @@ class Traefik(HttpApp):
         super().__init__(keeper, listener, tls)
         self._board = board
         self._host = host
-        self._own = Rule(board, silent=("traefik",))
+        self._own = FaultRule(board, silent=("traefik",))
         segments = ("traefik", "carve-out")
         self._public = Hop(
             "dispatch",
             lambda: self._dial(dispatch),
-            Rule(board, silent=segments, slow=("carve-out",)),
+            FaultRule(board, silent=segments, slow=("carve-out",)),
         )
         self._walled = Hop("serve", lambda: self._dial(serve), self._own)
         self._carved: set[Client] = set()
@@ -80,10 +77,10 @@ class Traefik(HttpApp):
     async def answer(self, client: Client, head: Head) -> bool:
         if wrong := wrong_answer(self._board, "traefik", head.target, client.accepted_at):
             return await self.respond_wrongly(client, head, wrong)
-        if routing.authority(head.target, head.get("host")) != self._host:
+        if answers.authority(head.target, head.get("host")) != self._host:
             await self._board.while_blocked(self._own.held_back)
             return await self.respond(client, head, 404, b"404 page not found\n")
-        if routing.route(head.target) == "carve-out":
+        if answers.route(head.target) == "carve-out":
             return await self._past_the_wall(client, head)
         return await self._at_the_wall(client, head)
 
@@ -120,7 +117,7 @@ class Traefik(HttpApp):
         if wrong := wrong_answer(self._board, "wall", head.target, client.accepted_at):
             return await self.respond_wrongly(client, head, wrong)
         cookies = [one.strip() for one in head.get("cookie").split(";")]
-        too_wide = find("wall", "too-wide") and routing.slips_through(head.target)
+        too_wide = find("wall", "too-wide") and answers.slips_through(head.target)
         if SESSION_COOKIE in cookies or find("wall", "open") or too_wide:
             return await forward(self, client, head, self._walled, _rewritten(head))
         await self._board.while_blocked(self._own.held_back)
@@ -132,7 +129,7 @@ class Traefik(HttpApp):
 
 def _rewritten(head: Head) -> bytes:
     """The head with an absolute-form target in origin form, as backends expect it."""
-    target = routing.origin_form(head.target)
+    target = answers.origin_form(head.target)
     if target == head.target:
         return head.raw
     line, end, rest = head.raw.partition(b"\r\n")

@@ -7,8 +7,6 @@ from typing import Protocol
 
 import pytest
 
-__all__ = ["BuiltInLab", "pytest_t3probe_lab"]
-
 
 class BuiltInLab(Protocol):
     """Where a run goes when no deployment is named."""

@@ -15,8 +15,6 @@ from contextlib import contextmanager, suppress
 
 from t3probe.timing import Clock, SystemClock
 
-__all__ = ["SIGNALS", "Interrupts"]
-
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 NEVER = 1 << 30
 

@@ -26,8 +26,6 @@ if TYPE_CHECKING:
     from t3probe.config.types import Leg
     from t3probe.run.session import Session
 
-__all__ = ["LISTED", "UpstreamItem", "UpstreamItems", "leg_of", "own_body"]
-
 LISTED = 20
 """How many upstreams that are not well the terminal shows."""
 KIND = "upstream"

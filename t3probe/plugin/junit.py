@@ -18,8 +18,6 @@ import pytest
 
 from t3probe.exchange.files import replacing
 
-__all__ = ["JUnitFile"]
-
 END = b"</testsuites>"
 
 

@@ -6,8 +6,6 @@ import pytest
 
 from t3probe.config import Deployment, Wrong, parse_duration
 
-__all__ = ["add", "gate_segments", "hold_seconds"]
-
 
 def add(parser: pytest.Parser) -> None:
     """Add the options of the checks."""

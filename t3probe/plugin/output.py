@@ -9,8 +9,6 @@ from typing import TextIO, cast
 from t3probe.exchange.terminal import Terminal, disarmed_json, let_go
 from t3probe.observation import Observation, RunRecord
 
-__all__ = ["RecordLog", "put_line"]
-
 
 class RecordLog:
     """The record of a run as a line of standard output, where that is wanted.
@@ -28,7 +26,7 @@ class RecordLog:
     def put(self, run: RunRecord, observations: Iterable[Observation]) -> None:
         """Write the line, at once."""
         if self.wanted:
-            from t3probe.record.line import record_line
+            from t3probe.record.log import record_line
 
             put_line(disarmed_json(record_line(run, observations)))
 

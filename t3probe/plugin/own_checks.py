@@ -10,8 +10,6 @@ from t3probe.names import MADE_LEGS, made_prefix
 from t3probe.observation import REASONS, Drop, Observation, Outcome
 from t3probe.text import masked, showable, without_secrets
 
-__all__ = ["hush", "observed", "own_name", "segments_of"]
-
 
 def _marker(item: pytest.Item) -> pytest.Mark:
     marker = item.get_closest_marker("segments")

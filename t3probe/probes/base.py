@@ -1,8 +1,8 @@
 """What every probe shares: its one signature, and the steps it is timed by.
 
-A probe module offers `async def open(leg, target, probing) -> Line`. A `Line` is a leg's way to
+A probe module offers `async def open(leg, target, probing) -> Line`. A `Channel` is a leg's way to
 the far end: one TCP connection that is held, or, for one-shot legs, nothing but the knowledge
-of where to go. `Line.beat()` makes one exchange. Deadlines, retries, back-off, success and
+of where to go. `Channel.beat()` makes one exchange. Deadlines, retries, back-off, success and
 duration belong to the caller (`t3probe.run`); a probe only talks its protocol.
 """
 
@@ -20,18 +20,11 @@ from t3probe.observation import Reason, Stage, TcpSample
 from t3probe.probes.facts import Collapsed, Echo, Facts, ProbeError, Target
 from t3probe.probes.marks import Marks
 from t3probe.probes.tls import TlsStore
+from t3probe.text.words import span
 from t3probe.timing import RunClock
 
-__all__ = [
-    "Line",
-    "Open",
-    "Probing",
-    "check_route",
-    "rest_a_turn",
-]
 
-
-class Line:
+class Channel:
     """A leg's way to the far end. Probes subclass it."""
 
     holds = False
@@ -60,7 +53,7 @@ class Line:
         """Let go of everything, within about a second. Never raises."""
 
 
-Open = Callable[[Leg, Target, "Probing"], Awaitable[Line]]
+Open = Callable[[Leg, Target, "Probing"], Awaitable[Channel]]
 """The one signature of a probe."""
 
 
@@ -91,7 +84,7 @@ class Probing:
             async with asyncio.timeout(limit):
                 yield
         except TimeoutError as error:
-            raise ProbeError(reason, stage, f"{what} within {limit:g} s") from error
+            raise ProbeError(reason, stage, f"{what} within {span(limit)}") from error
         facts.phases.setdefault(name, round(self.clock.now() - began, 6))
 
 

@@ -12,8 +12,6 @@ from t3probe.probes import tcpinfo
 from t3probe.probes.base import Probing
 from t3probe.probes.facts import Facts, ProbeError, Target, reason_of_os_error
 
-__all__ = ["connect", "connect_error", "note_addresses"]
-
 _NO_ROUTE = {errno.ENETUNREACH, errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT}
 _OUR_OWN = {errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS, errno.EADDRNOTAVAIL}
 
@@ -51,7 +49,7 @@ async def connect(
         if state is None or state.state != tcpinfo.ESTABLISHED:
             raise
         words = f"connected to {target}, and too late ourselves to see it"
-        raise ProbeError("prober_stalled", "connect", words, tells=False) from error
+        raise ProbeError("prober_stalled", "connect", words, conclusive=False) from error
     except BaseException:
         _give_up(facts, sock, target)
         raise
@@ -77,7 +75,7 @@ def connect_error(error: OSError, target: Target) -> ProbeError:
         # asyncio puts the address in place of the system's own words.
         f"TCP connect to {target}: {os.strerror(error.errno) if error.errno else 'failed'}",
         unroutable=unroutable,
-        tells=unroutable or error.errno not in _OUR_OWN,
+        conclusive=unroutable or error.errno not in _OUR_OWN,
     )
 
 

@@ -19,23 +19,14 @@ import dns.rrset
 from t3probe.config.endpoints import plain_host
 from t3probe.config.types import Leg
 from t3probe.exchange.bounds import DNS_MESSAGE_BYTES
-from t3probe.probes.base import Line, Probing, check_route
+from t3probe.probes.base import Channel, Probing, check_route
 from t3probe.probes.facts import Collapsed, Echo, ProbeError, Target, busy
 from t3probe.probes.http import HttpLine
-from t3probe.probes.http_client import Answer, HttpClient
+from t3probe.probes.http_client import HttpAnswer, HttpClient
 from t3probe.probes.tcpinfo import claim
 from t3probe.probes.tls import refusal
 from t3probe.text import showable
-
-__all__ = [
-    "ANSWERED",
-    "NoAddress",
-    "Told",
-    "ask_address",
-    "open",
-    "query_message",
-    "read_message",
-]
+from t3probe.text.words import size
 
 ANSWERED = "DoH answered "
 """How the sentence about a provider's bad answer begins."""
@@ -56,16 +47,16 @@ class NoAddress(ProbeError):
 
     def __init__(self, name: str, words: str) -> None:
         detail = f"DoH knows no address of {name}: {words}"
-        super().__init__("resolver_failed", "ask", detail, answered=True, tells=False)
+        super().__init__("resolver_failed", "ask", detail, answered=True, conclusive=False)
         self.words = words
 
 
-class Told(NamedTuple):
+class DohAnswer(NamedTuple):
     """What one provider knows about a name."""
 
     addresses: list[str]
     """IPv4 first; at least one."""
-    answer: Answer
+    answer: HttpAnswer
     """One that brought addresses."""
     failed: ProbeError | None
     """Why the question for the other family has no answer; None: it has one."""
@@ -78,7 +69,7 @@ class _Half(NamedTuple):
 
     record_type: str
     addresses: list[str]
-    answer: Answer | None
+    answer: HttpAnswer | None
     error: ProbeError | None
 
 
@@ -100,8 +91,10 @@ def read_message(body: bytes, name: str, record_type: str = "A") -> list[str]:
     for garbage, an error code, or an answer to another question.
     """
     if len(body) > DNS_MESSAGE_BYTES:
-        size = f"{DNS_MESSAGE_BYTES >> 10} KiB"
-        raise _wrong(f"with a message of more than {size}, and t3probe reads no more", tells=False)
+        most = size(DNS_MESSAGE_BYTES)
+        raise _wrong(
+            f"with a message of more than {most}, and t3probe reads no more", conclusive=False
+        )
     try:
         message = dns.message.from_wire(body)
         asked = dns.name.from_text(name)
@@ -132,8 +125,10 @@ def read_message(body: bytes, name: str, record_type: str = "A") -> list[str]:
     return found
 
 
-def _wrong(words: str, *, tells: bool = True) -> ProbeError:
-    return ProbeError("resolver_failed", "ask", f"{ANSWERED}{words}", answered=True, tells=tells)
+def _wrong(words: str, *, conclusive: bool = True) -> ProbeError:
+    return ProbeError(
+        "resolver_failed", "ask", f"{ANSWERED}{words}", answered=True, conclusive=conclusive
+    )
 
 
 def _code(message: dns.message.Message) -> str:
@@ -187,9 +182,9 @@ async def ask_address(
     url: str,
     name: str,
     limit: float,
-    seen: Callable[[Answer], None] = lambda answer: None,
+    seen: Callable[[HttpAnswer], None] = lambda answer: None,
     both: bool = False,
-) -> Told:
+) -> DohAnswer:
     """One A and one AAAA query on `client`: one of them that brings addresses is enough.
 
     `both`: each is waited for as long as `limit`, for both were answered before. A provider may
@@ -214,7 +209,7 @@ async def ask_address(
     other = second if good is first else first
     failed = other.error
     note = f"the question for {other.record_type}: {failed.detail}" if failed is not None else ""
-    return Told(first.addresses + second.addresses, good.answer, failed, note)
+    return DohAnswer(first.addresses + second.addresses, good.answer, failed, note)
 
 
 def _neither(first: _Half, second: _Half, name: str) -> ProbeError:
@@ -227,13 +222,13 @@ def _neither(first: _Half, second: _Half, name: str) -> ProbeError:
     if first.error is not None and second.error is not None:
         if first.error.detail != second.error.detail:
             first.error.detail = f"A: {first.error.detail}; AAAA: {second.error.detail}"
-        first.error.tells = first.error.tells and second.error.tells
+        first.error.conclusive = first.error.conclusive and second.error.conclusive
         return first.error
     good, bad = (first, second) if first.error is None else (second, first)
     assert bad.error is not None
     if bad.error.answered:
         # It answers; whether there is an address it does not say.
-        bad.error.tells = False
+        bad.error.conclusive = False
         bad.error.detail = (
             f"no {good.record_type} record; the question for {bad.record_type}: {bad.error.detail}"
         )
@@ -246,7 +241,7 @@ async def _half(
     name: str,
     record_type: str,
     limit: float,
-    seen: Callable[[Answer], None],
+    seen: Callable[[HttpAnswer], None],
 ) -> _Half:
     """One question and what came of it. One that crosses the peer's polite close is repeated."""
     answer = None
@@ -268,8 +263,8 @@ async def _ask_one(
     name: str,
     record_type: str,
     limit: float,
-    seen: Callable[[Answer], None],
-) -> Answer:
+    seen: Callable[[HttpAnswer], None],
+) -> HttpAnswer:
     if client.closed_by_peer:
         client.renew()
     answer = await client.ask(
@@ -286,10 +281,10 @@ async def _ask_one(
     foreign = refusal(answer.status, answer.body)
     if foreign is not None:
         words = f"HTTP {answer.status}: {client.target.host} {foreign.words}"
-        raise answer.error("resolver_failed", words, tells=foreign.tells)
+        raise answer.error("resolver_failed", words, conclusive=foreign.conclusive)
     what = f"HTTP {answer.status}" if answer.status != 200 else showable(media_type or "no type")
-    tells = not busy(answer.status, answer.headers)
-    raise answer.error("resolver_failed", f"{ANSWERED}{what}", tells=tells)
+    conclusive = not busy(answer.status, answer.headers)
+    raise answer.error("resolver_failed", f"{ANSWERED}{what}", conclusive=conclusive)
 
 
 def _of_a_machine(text: str) -> bool:
@@ -307,7 +302,7 @@ class DohLine(HttpLine):
         self._answers_both = False
         """This connection has answered the question for AAAA, too: silence is not its habit."""
 
-    def _look_at(self, answer: Answer) -> None:
+    def _look_at(self, answer: HttpAnswer) -> None:
         marks = self.probing.marks
         answer.marked = check_route(self.leg, answer.headers, self.facts, marks, answer.nonce)
 
@@ -346,7 +341,7 @@ class DohLine(HttpLine):
             )
         if not any(map(_of_a_machine, told.addresses)):
             said = f"with {told.addresses[0]}, which is no machine's: so filters say no"
-            raise _wrong(said, tells=False)
+            raise _wrong(said, conclusive=False)
         return Echo(
             sent=answer.sent,
             ended=answer.ended,
@@ -354,7 +349,7 @@ class DohLine(HttpLine):
         )
 
 
-async def open(leg: Leg, target: Target, probing: Probing) -> Line:
+async def open(leg: Leg, target: Target, probing: Probing) -> Channel:
     """A kept-alive line to the provider whose address `target` is."""
     from urllib.parse import urlsplit
 

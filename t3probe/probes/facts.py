@@ -9,17 +9,6 @@ from typing import Any
 
 from t3probe.observation import Reason, Stage, TcpSample
 
-__all__ = [
-    "Collapsed",
-    "Echo",
-    "Facts",
-    "ProbeError",
-    "Target",
-    "busy",
-    "http_reason",
-    "reason_of_os_error",
-]
-
 
 class ProbeError(Exception):
     """A beat or an attempt that did not work, with the facts that the record keeps."""
@@ -31,7 +20,7 @@ class ProbeError(Exception):
         detail: str,
         *,
         answered: bool = False,
-        tells: bool = True,
+        conclusive: bool = True,
         unroutable: bool = False,
     ) -> None:
         super().__init__(detail)
@@ -40,7 +29,7 @@ class ProbeError(Exception):
         self.detail = detail
         self.answered = answered
         """An answer came over a verified connection: the transport carried it."""
-        self.tells = tells
+        self.conclusive = conclusive
         """False: it says neither yes nor no about the leg."""
         self.status: int | None = None
         """The HTTP status of the answer, where one came."""

@@ -9,22 +9,20 @@ from __future__ import annotations
 
 from t3probe.config.types import Leg
 from t3probe.observation import TcpSample
-from t3probe.probes.base import Line, Probing, check_route
+from t3probe.probes.base import Channel, Probing, check_route
 from t3probe.probes.facts import Echo, ProbeError, Target, http_reason
-from t3probe.probes.http_client import Answer, HttpClient
+from t3probe.probes.http_client import HttpAnswer, HttpClient
 from t3probe.probes.marks import asked_apart, nearby, new_nonce, replayed
 from t3probe.probes.redirects import Url, leads_on, onward, parse
 from t3probe.probes.sso import hides, sso_answer, wants
 from t3probe.probes.tcpinfo import claim
 from t3probe.probes.tls import refusal
 
-__all__ = ["HttpLine", "open"]
-
 _KERNELS_OWN = frozenset({"connect_refused", "connection_reset", "closed_by_peer", "io_error"})
 """How a machine's kernel ends a connection, or a process that is gone."""
 
 
-class HttpLine(Line):
+class HttpLine(Channel):
     """GET beats on one kept-alive connection."""
 
     holds = True
@@ -80,7 +78,7 @@ class HttpLine(Line):
     ) -> Echo | None:
         """What a failed beat is to a leg that asks for the machine only; None: a failure."""
         ours = error.stage == "connect" or error.status is not None  # our limits, and "come later"
-        if error.reason == "walled_off" or (ours and not (error.tells or error.heard)):
+        if error.reason == "walled_off" or (ours and not (error.conclusive or error.heard)):
             return None
         held, now = before is not None, self.probing.clock.now()
         echo = Echo(sent=sent, ended=now)
@@ -104,7 +102,7 @@ class HttpLine(Line):
         self.holds = held
         return echo
 
-    async def exchange(self) -> Answer:
+    async def exchange(self) -> HttpAnswer:
         """The one request of a beat."""
         headers = {"Host": self.leg.host_header} if self.leg.host_header else None
         nonce = new_nonce()
@@ -119,7 +117,7 @@ class HttpLine(Line):
             whole=self.leg.expect_status or range(200, 300),
         )
 
-    def judge(self, answer: Answer) -> None:
+    def judge(self, answer: HttpAnswer) -> None:
         """Is this the answer that the leg expects? Raises ProbeError."""
         status, sso = answer.status, self.probing.sso
         if status in self.leg.expect_status:
@@ -133,17 +131,17 @@ class HttpLine(Line):
             hidden = answer.unread and status < 300 and hides(status, answer.headers, sso)
             if hidden and not self.leg.refused_ok:
                 words = f"HTTP {status} with a body that is {answer.unread}"
-                raise answer.error(http_reason(status), words, tells=False)
+                raise answer.error(http_reason(status), words, conclusive=False)
             if leads_on(status) and onward(status, answer.headers, b"", self._asked) is None:
                 words = f"HTTP {status} names no place to go to"
-                raise answer.error(http_reason(status), words, tells=False)
+                raise answer.error(http_reason(status), words, conclusive=False)
             if 200 <= status < 400:
                 answer.check_asked()
                 return
         foreign = refusal(status, answer.body)
         if foreign is not None and not self.leg.refused_ok:
             detail = f"HTTP {status}: {self.target.host} {foreign.words}"
-            raise answer.error(http_reason(status), detail, tells=foreign.tells)
+            raise answer.error(http_reason(status), detail, conclusive=foreign.conclusive)
         raise answer.error(http_reason(status), f"HTTP {status}{login}")
 
     def tcp(self) -> TcpSample | None:
@@ -153,6 +151,6 @@ class HttpLine(Line):
         await self.client.close()
 
 
-async def open(leg: Leg, target: Target, probing: Probing) -> Line:
+async def open(leg: Leg, target: Target, probing: Probing) -> Channel:
     """A kept-alive line to `target`; the first beat makes the connection."""
     return HttpLine(leg, target, probing)

@@ -20,15 +20,13 @@ from t3probe.exchange.bounds import HTTP_PIECE_BYTES
 from t3probe.observation import Reason, TcpSample
 from t3probe.probes import dial, tcpinfo
 from t3probe.probes.base import Probing, rest_a_turn
-from t3probe.probes.bodies import decoded
 from t3probe.probes.facts import ProbeError, Target, busy, http_reason
-from t3probe.probes.http_wire import AnswerReader
+from t3probe.probes.http_wire import AnswerReader, decoded
 from t3probe.probes.marks import asking, new_nonce
 from t3probe.probes.redirects import Url, host_of
 from t3probe.probes.tls import ENDED, not_after, spoken, tls_error, unanswered
 from t3probe.text import showable
-
-__all__ = ["BODY_SHARE", "Answer", "HttpClient", "answer_of", "beyond_us", "no_http"]
+from t3probe.text.words import span
 
 BODY_SHARE = 0.25
 """For so much of its limit an answer's body is awaited where its status says enough."""
@@ -38,7 +36,7 @@ _SERVED = range(200, 300)
 _UNASKED = frozenset({101, 206, 304, 412, 416})
 
 
-class Answer:
+class HttpAnswer:
     """One response, its body decoded and bounded to `BODY_BYTES`."""
 
     __slots__ = (
@@ -65,9 +63,9 @@ class Answer:
         """Its body broke off, or more of it may come, and nobody waits for it."""
         self.sent = self.first_byte = self.ended = 0.0
 
-    def error(self, reason: Reason, detail: str, *, tells: bool = True) -> ProbeError:
+    def error(self, reason: Reason, detail: str, *, conclusive: bool = True) -> ProbeError:
         """This answer as a failure."""
-        error = ProbeError(reason, "ask", detail, tells=tells)
+        error = ProbeError(reason, "ask", detail, conclusive=conclusive)
         return error.by_answer(self.status, self.marked)
 
     def check_asked(self) -> None:
@@ -75,13 +73,13 @@ class Answer:
         by another protocol, of a part, or under a condition."""
         if self.status in _UNASKED:
             said = f"HTTP {self.status} to a request that did not ask for it"
-            raise self.error(http_reason(self.status), said, tells=False)
+            raise self.error(http_reason(self.status), said, conclusive=False)
 
     def check_busy(self) -> None:
         """Raises ProbeError, one that tells nothing, when it only asks to come later."""
         if busy(self.status, self.headers):
             detail = f"HTTP {self.status} asks to come later, which says nothing about the path"
-            raise self.error(http_reason(self.status), detail, tells=False)
+            raise self.error(http_reason(self.status), detail, conclusive=False)
 
 
 class _Wire(asyncio.BufferedProtocol):
@@ -190,7 +188,7 @@ class HttpClient:
         data: bytes | None = None,
         nonce: str = "",
         whole: Container[int] = _SERVED,
-    ) -> Answer:
+    ) -> HttpAnswer:
         """One exchange within `limit` seconds, the target kept as written, no redirect followed.
 
         It carries a nonce, this one where one is given. An answer is its head; the body of one
@@ -311,13 +309,15 @@ class HttpClient:
         status = reader.status if reader is not None else 0
         if error is not None:
             if self._copy is None:
-                what = f"no TCP connection to {self.target} within {limit:g} s"
+                what = f"no TCP connection to {self.target} within {span(limit)}"
                 return ProbeError("connect_timeout", "connect", what)
             if wire is None:
                 return _no_tls(timing.connect_timeout)
             if status:
-                return _heard("rtt_timeout", f"HTTP {status}, and no end of it within {limit:g} s")
-            late = ProbeError("rtt_timeout", "ask", f"no answer within {limit:g} s")
+                return _heard(
+                    "rtt_timeout", f"HTTP {status}, and no end of it within {span(limit)}"
+                )
+            late = ProbeError("rtt_timeout", "ask", f"no answer within {span(limit)}")
             late.heard = reader is not None and reader.begun
             return late
         assert wire is not None
@@ -414,32 +414,32 @@ def _judged_by_its_head(reader: AnswerReader | None, whole: Container[int]) -> b
     return reader.status not in whole or ((reader.whole or reader.enough) and not reader.flaw)
 
 
-def answer_of(reader: AnswerReader, nonce: str = "") -> Answer:
+def answer_of(reader: AnswerReader, nonce: str = "") -> HttpAnswer:
     """What was read, its body decoded."""
-    answer = Answer(reader.status, reader.headers, b"", nonce)
+    answer = HttpAnswer(reader.status, reader.headers, b"", nonce)
     answer.body, answer.unread = decoded(reader.headers, bytes(reader.body))
     return answer
 
 
-def _heard(reason: Reason, detail: str, *, tells: bool = True) -> ProbeError:
-    error = ProbeError(reason, "ask", detail, tells=tells)
+def _heard(reason: Reason, detail: str, *, conclusive: bool = True) -> ProbeError:
+    error = ProbeError(reason, "ask", detail, conclusive=conclusive)
     error.heard = True
     return error
 
 
 def beyond_us(reader: AnswerReader) -> ProbeError:
     """An answer that exceeds a limit of ours: it says nothing about the peer."""
-    words = f"the answer has {reader.beyond}, and t3probe reads no more: nobody can tell"
-    return _heard("protocol_error", words, tells=False)
+    words = f"the answer has {reader.beyond}, and t3probe reads no more: it cannot tell"
+    return _heard("protocol_error", words, conclusive=False)
 
 
 def no_http(reader: AnswerReader, host: str) -> ProbeError:
     """An answer that is not HTTP, from this host."""
     foreign = spoken(reader.begins)
     if foreign is not None:
-        return _heard("protocol_error", f"{host} {foreign.words}", tells=foreign.tells)
+        return _heard("protocol_error", f"{host} {foreign.words}", conclusive=foreign.conclusive)
     return _heard("protocol_error", f"not HTTP: {showable(reader.no_http)}")
 
 
 def _no_tls(limit: float) -> ProbeError:
-    return ProbeError("tls_failed", "ask", f"no TLS within {limit:g} s")
+    return ProbeError("tls_failed", "ask", f"no TLS within {span(limit)}")

@@ -3,29 +3,35 @@
 A head that can be read is read: an old or odd version, no reason phrase or one in any bytes, bare
 line feeds, folded lines. What is wrong with it beyond that is kept as a `flaw`, and what exceeds
 this reader's own limits as `beyond`: a limit of ours says nothing about the peer.
+
+What a body says: its encodings taken off, its text as UTF-8. Pure.
+
+A request asks for no encoding, but a server may give one all the same. Bounded: a few kilobytes
+can unpack to gigabytes.
 """
 
 from __future__ import annotations
 
+import codecs
+import contextlib
+import importlib
 import re
-from collections.abc import Iterable, Mapping
+import zlib
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from t3probe.exchange.bounds import (
+    BODY_ENCODINGS,
+    GZIP_MEMBERS,
     HTTP_BODY_BYTES,
     HTTP_CHUNK_LINE_BYTES,
     HTTP_HEADER_LINES,
     HTTP_HEADERS_BYTES,
 )
 from t3probe.exchange.bounds import HTTP_LOOKED_AT_BYTES as BODY_BYTES
+from t3probe.text.words import size
 
-__all__ = [
-    "BODY_BYTES",
-    "AnswerReader",
-    "Headers",
-    "values",
-    "values_of",
-]
+__all__ = ["BODY_BYTES", "AnswerReader", "Headers", "as_text", "decoded", "values", "values_of"]
 
 _SHOWN_BYTES = 40
 
@@ -147,9 +153,9 @@ class AnswerReader:
             return False
         found = _HEAD_END.search(buffer, max(0, self._scanned - 3))
         self._scanned = len(buffer)
-        size = found.end() if found else len(buffer)
-        if self._head_bytes + size > HTTP_HEADERS_BYTES:
-            self.beyond = f"headers of more than {HTTP_HEADERS_BYTES >> 10} KiB"
+        length = found.end() if found else len(buffer)
+        if self._head_bytes + length > HTTP_HEADERS_BYTES:
+            self.beyond = f"headers of more than {size(HTTP_HEADERS_BYTES)}"
             return False
         if found is None:
             return False
@@ -158,8 +164,8 @@ class AnswerReader:
             self.beyond = f"more than {HTTP_HEADER_LINES:,} header lines"
             return False
         lines = bytes(buffer[: found.start()]).split(b"\n")
-        del buffer[:size]
-        self._head_bytes += size
+        del buffer[:length]
+        self._head_bytes += length
         self._scanned = 0
         start = _STATUS_LINE.match(lines[0])
         if start is None:  # a line so long that its end was not there when it was looked at
@@ -253,7 +259,7 @@ class AnswerReader:
             line = data[at : end if end >= 0 else len(data)]
             if len(line) + self._trailer_bytes > HTTP_CHUNK_LINE_BYTES:
                 what = "trailers" if self._part == "trailer" else "chunk extensions"
-                self.beyond = f"{what} of more than {HTTP_CHUNK_LINE_BYTES >> 10} KiB"
+                self.beyond = f"{what} of more than {size(HTTP_CHUNK_LINE_BYTES)}"
                 return
             if end < 0:
                 if self._part == "end" and line not in {b"\r", b""}:
@@ -276,11 +282,11 @@ class AnswerReader:
             self._trailer_bytes += len(line)
             self.whole = not line
         else:
-            size = _CHUNK_SIZE.fullmatch(line)
-            if size is None:
+            digits = _CHUNK_SIZE.fullmatch(line)
+            if digits is None:
                 self._break("a chunk without a size")
                 return
-            self._left = int(size[1], 16)
+            self._left = int(digits[1], 16)
             self._part = "data" if self._left else "trailer"
 
     def _break(self, flaw: str) -> None:
@@ -290,3 +296,108 @@ class AnswerReader:
 def values_of(headers: Mapping[str, Any], name: str) -> list[str]:
     """The members of a header that is a list, over all lines that it stands on."""
     return [one for one in ",".join(values(headers, name)).split(",") if one.strip()]
+
+
+_META_CHARSET = re.compile(rb"<meta\b[^>]{0,200}?\bcharset\s*+=\s*+[\"']?\s*+([\w.:-]{1,40})", re.I)
+_CHARSET = re.compile(r"charset\s*+=\s*+[\"']?\s*+([\w.:-]{1,40})", re.IGNORECASE)
+_BOMS = (
+    (codecs.BOM_UTF8, "utf-8"),
+    (codecs.BOM_UTF16_LE, "utf-16-le"),
+    (codecs.BOM_UTF16_BE, "utf-16-be"),
+)
+_TEXTS = ("utf-8", "utf-16", "utf-32", "iso8859", "cp", "koi8", "gb", "big5", "euc", "shift_jis",
+          "mac", "iso2022")  # fmt: skip
+"""How the names of Python's codecs begin that are charsets of pages."""
+
+
+def decoded(headers: Mapping[str, Any], body: bytes) -> tuple[bytes, str]:
+    """The first `BODY_BYTES` of a body without its content and transfer encodings, and what cannot
+    be read, in words; then the body is as it came. Of a body that was cut, what its beginning
+    holds."""
+    codings = [one.strip().lower() for one in values_of(headers, "content-encoding")]
+    codings += [one.strip().lower() for one in values_of(headers, "transfer-encoding")]
+    codings = [one for one in codings if one not in {"identity", "chunked", "none"}]
+    if not body or not codings:
+        return body, ""
+    if len(codings) > BODY_ENCODINGS:
+        return body, f"compressed {len(codings)} times: cannot be read"
+    plain = body
+    for coding in reversed(codings):
+        try:
+            plain = _DECODERS[coding](plain)
+        except Exception:  # of whatever library; a coding or a library that is not there, too
+            return body, f"compressed with {_shown(coding)}: cannot be read"
+    return plain, ""
+
+
+def _shown(coding: str) -> str:
+    return re.sub(r"[^\w.+-]", "?", coding, flags=re.ASCII)[:20]
+
+
+def _gzip(data: bytes) -> bytes:
+    out, members = bytearray(), 0
+    while data and len(out) < BODY_BYTES:
+        members += 1
+        if members > GZIP_MEMBERS:
+            raise ValueError("too many members")
+        one = zlib.decompressobj(zlib.MAX_WBITS | 16)
+        try:
+            out += one.decompress(data, BODY_BYTES - len(out))
+        except zlib.error:
+            if out:
+                break  # as browsers do, what follows the last member is left
+            raise
+        if not one.eof:
+            break
+        data = one.unused_data
+    return bytes(out)
+
+
+def _deflate(data: bytes) -> bytes:
+    try:
+        return zlib.decompressobj().decompress(data, BODY_BYTES)
+    except zlib.error:
+        return zlib.decompressobj(-zlib.MAX_WBITS).decompress(data, BODY_BYTES)
+
+
+def _brotli(data: bytes) -> bytes:
+    reader = _library("brotli").Decompressor()
+    # Older versions of the library do not know this limit, and cannot be bounded.
+    return bytes(reader.process(data, output_buffer_limit=BODY_BYTES))[:BODY_BYTES]
+
+
+def _zstd(data: bytes) -> bytes:
+    reader = _library("compression.zstd", "backports.zstd").ZstdDecompressor()
+    return bytes(reader.decompress(data, BODY_BYTES))
+
+
+def _library(*names: str) -> Any:
+    for name in names:
+        with contextlib.suppress(ImportError):
+            return importlib.import_module(name)
+    raise ImportError(names[0])
+
+
+_DECODERS: dict[str, Callable[[bytes], bytes]] = {
+    "gzip": _gzip,
+    "x-gzip": _gzip,
+    "deflate": _deflate,
+    "br": _brotli,
+    "zstd": _zstd,
+}
+
+
+def as_text(headers: Mapping[str, Any], body: bytes) -> bytes:
+    """A body's text as UTF-8, whatever its charset; as it came where that is not known."""
+    name = next((name for bom, name in _BOMS if body.startswith(bom)), "")
+    if not name:
+        said = _CHARSET.search(str(headers.get("content-type", "")))
+        meta = None if said else _META_CHARSET.search(body[:1024])
+        name = said[1] if said else meta[1].decode("ascii", "replace") if meta else ""
+    try:
+        name = codecs.lookup(name).name
+    except (LookupError, ValueError):
+        return body
+    if name == "utf-8" or not name.startswith(_TEXTS):
+        return body
+    return body.decode(name, "replace").encode("utf-8", "replace")

@@ -16,17 +16,6 @@ from typing import Any
 
 from t3probe.config.types import Leg
 
-__all__ = [
-    "NONCE_HEADER",
-    "Marks",
-    "asked_apart",
-    "asking",
-    "from_a_cache",
-    "nearby",
-    "new_nonce",
-    "replayed",
-]
-
 NONCE_HEADER = "T3Probe-Nonce"
 OWN_QUERY = "t3probe"
 _OURS = "t3probe-"

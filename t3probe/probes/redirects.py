@@ -25,16 +25,6 @@ from t3probe.exchange.bounds import COOKIE_BYTES, COOKIES, HOST_CHARACTERS, REFR
 from t3probe.probes.http_wire import values
 from t3probe.text import keep_lent
 
-__all__ = [
-    "Cookies",
-    "Url",
-    "host_of",
-    "leads_on",
-    "onward",
-    "parse",
-    "resolve",
-]
-
 _PORTS = {"http": 80, "https": 443, "ws": 80, "wss": 443, "ftp": 21}
 _STATUSES = frozenset({301, 302, 303, 307, 308})
 """By which a browser goes on (fetch.spec.whatwg.org, "redirect status")."""

@@ -19,8 +19,6 @@ from t3probe.exchange.bounds import ADDRESSES as MAX_ADDRESSES
 from t3probe.probes.base import Probing
 from t3probe.probes.facts import Facts, ProbeError, Target
 
-__all__ = ["Known", "ResolveError", "Resolver", "disagreement", "split_address", "targets"]
-
 _DEFAULT_PORTS = {"https": 443, "wss": 443, "http": 80, "ws": 80}
 
 

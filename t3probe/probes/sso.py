@@ -9,12 +9,9 @@ from urllib.parse import unquote
 
 from t3probe.config.types import Sso
 from t3probe.exchange.bounds import LOGIN_WORDS_BYTES
-from t3probe.probes.bodies import as_text
-from t3probe.probes.http_wire import values
+from t3probe.probes.http_wire import as_text, values
 from t3probe.probes.redirects import Url, host_of, onward
 from t3probe.text import showable
-
-__all__ = ["hides", "is_html", "sso_answer", "wants"]
 
 _INPUT = re.compile(rb"<input\b[^>]*+", re.IGNORECASE)
 _PASSWORD = re.compile(rb"\btype\s*+=\s*+[\"']?password", re.IGNORECASE)

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from t3probe.config.types import Leg
 from t3probe.exchange.bounds import TCP_CONNECT_SECONDS as MAX_CONNECT_SECONDS
-from t3probe.probes.base import Line, Probing
+from t3probe.probes.base import Channel, Probing
 from t3probe.probes.dial import connect
 from t3probe.probes.facts import Echo, ProbeError, Target
 
 __all__ = ["MAX_CONNECT_SECONDS", "open"]
 
 
-class TcpLine(Line):
+class TcpLine(Channel):
     """One connect a beat."""
 
     def __init__(self, leg: Leg, target: Target, probing: Probing) -> None:
@@ -41,6 +41,6 @@ class TcpLine(Line):
         return Echo(sent=sent, ended=ended, measured_seconds=measured, refused=refused)
 
 
-async def open(leg: Leg, target: Target, probing: Probing) -> Line:
+async def open(leg: Leg, target: Target, probing: Probing) -> Channel:
     """A line of TCP connects to `target`."""
     return TcpLine(leg, target, probing)

@@ -12,19 +12,7 @@ import struct
 from typing import Literal, NamedTuple
 
 from t3probe.observation import TcpSample
-
-__all__ = [
-    "CLOSED",
-    "CLOSE_WAIT",
-    "ESTABLISHED",
-    "SYN_SENT",
-    "UNANSWERED",
-    "Claim",
-    "claim",
-    "handshake_seconds",
-    "parse",
-    "sample",
-]
+from t3probe.text.words import count, span
 
 UNANSWERED = " and did not answer"
 _SYN = 1
@@ -122,17 +110,17 @@ def claim(seen: TcpSample | None, before: TcpSample | None = None) -> Claim:
         words = "the far end acknowledged our bytes, but what it sent came with holes"
         return Claim("none", words)
     ago = seen.since_last_ack_received_seconds
-    when = "" if ago is None else f" {_seconds(ago)} ago"
+    when = "" if ago is None else f" {span(ago)} ago"
     return Claim("acknowledged", f"the far end acknowledged our bytes{when}{UNANSWERED}")
 
 
 def _unacknowledged(seen: TcpSample, before: TcpSample | None) -> Claim:
     again = seen.retransmits - (before.retransmits if before is not None else 0)
-    words = f"{_counted(seen.unacked, 'segment')} unacknowledged"
+    words = f"{count(seen.unacked, 'segment')} unacknowledged"
     if again <= 0:
         return Claim("none", f"{words}, nothing sent again yet")
-    heard = _seconds(seen.since_last_data_received_seconds)
-    words += f", {_counted(again, 'retransmission')}, nothing heard for {heard}"
+    heard = span(seen.since_last_data_received_seconds)
+    words += f", {count(again, 'retransmission')}, nothing heard for {heard}"
     if seen.bytes_acked is None:
         return Claim("none", words)
     if seen.bytes_acked > _acked(before):
@@ -144,11 +132,3 @@ def _acked(before: TcpSample | None) -> int:
     if before is None or before.bytes_acked is None:
         return _SYN
     return before.bytes_acked
-
-
-def _counted(number: int, what: str) -> str:
-    return f"{number} {what}{'' if number == 1 else 's'}"
-
-
-def _seconds(value: float) -> str:
-    return f"{value * 1e3:.0f} ms" if value < 1 else f"{value:.1f} s"

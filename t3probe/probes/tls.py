@@ -18,20 +18,6 @@ from t3probe.exchange.bounds import TLS_ALERT_SECONDS
 from t3probe.probes.facts import Facts, ProbeError, Target
 from t3probe.text import showable
 
-__all__ = [
-    "CLIENT_CERTIFICATE",
-    "ENDED",
-    "HTTP2_ONLY",
-    "Foreign",
-    "TlsStore",
-    "not_after",
-    "refusal",
-    "small_buffers",
-    "spoken",
-    "tls_error",
-    "unanswered",
-]
-
 ENDED = frozenset({"connection_reset", "closed_by_peer", "io_error"})
 """Reasons for which `unanswered` is worth asking."""
 
@@ -206,9 +192,9 @@ async def tls_error(
         return await unanswered(ended, target, store, limit)
     words = f"{error.reason or ''} {error}".lower().replace("_", " ")
     if "no application protocol" in words:
-        return _answered_badly(f"{target.host} {HTTP2_ONLY}", tells=False)
+        return _answered_badly(f"{target.host} {HTTP2_ONLY}", conclusive=False)
     if any(one in words for one in _ABOUT_OURS) and await store.wants_certificate(target, limit):
-        return _answered_badly(f"{target.host} {CLIENT_CERTIFICATE}", tells=False)
+        return _answered_badly(f"{target.host} {CLIENT_CERTIFICATE}", conclusive=False)
     if "wrong version number" in words or "http request" in words:
         detail = f"what answers at {target} is no TLS: plain HTTP, or another protocol"
         return _answered_badly(detail)
@@ -222,7 +208,7 @@ async def unanswered(
     certificate, which in TLS 1.3 it says after the handshake. Else `failed` as it is."""
     if not await store.wants_certificate(target, limit):
         return failed
-    wants = ProbeError("tls_failed", "ask", f"{target.host} {CLIENT_CERTIFICATE}", tells=False)
+    wants = ProbeError("tls_failed", "ask", f"{target.host} {CLIENT_CERTIFICATE}", conclusive=False)
     wants.tcp = failed.tcp
     return wants
 
@@ -256,7 +242,7 @@ async def _not_taken(
                 f"{said}: the server does not send the certificate of {issuer}. A browser may fetch"
                 " it by itself (AIA), t3probe does not: let the server send its whole chain"
             )
-            return _answered_badly(detail, tells=False)
+            return _answered_badly(detail, conclusive=False)
         if issuer:
             said += f": the issuer {issuer} is not known here; name its certificate in tls_ca"
     elif code in {_HOSTNAME, _ADDRESS}:
@@ -283,8 +269,8 @@ def _name(certificate: Certificate, whose: str) -> str:
     return str((named or [value for _, value in parts] or [""])[-1])
 
 
-def _answered_badly(detail: str, *, tells: bool = True) -> ProbeError:
-    failed = ProbeError("tls_failed", "ask", detail, tells=tells)
+def _answered_badly(detail: str, *, conclusive: bool = True) -> ProbeError:
+    failed = ProbeError("tls_failed", "ask", detail, conclusive=conclusive)
     failed.heard = True
     return failed
 
@@ -306,7 +292,7 @@ class Foreign(NamedTuple):
     """What the peer speaks, as the end of a sentence that begins with its name."""
 
     words: str
-    tells: bool = True
+    conclusive: bool = True
     """False: t3probe does not speak it, which says nothing about the peer."""
 
 
@@ -318,7 +304,7 @@ def spoken(first: bytes) -> Foreign | None:
         and first[3] in _HTTP2_FIRST
         and not any(first[5:_HTTP2_HEAD])
     ):
-        return Foreign(HTTP2_ONLY, tells=False)
+        return Foreign(HTTP2_ONLY, conclusive=False)
     if len(first) > 2 and first[0] in _TLS_RECORDS and first[1] == 3 and first[2] <= 4:
         return Foreign("speaks TLS at this port: ask it by https:// or wss://")
     return None
@@ -331,5 +317,5 @@ def refusal(status: int, body: bytes) -> Foreign | None:
     if any(one in body for one in _IN_PLAIN):
         return Foreign("speaks TLS at this port: ask it by https:// or wss://")
     if any(one in body for one in _NO_CERTIFICATE):
-        return Foreign(CLIENT_CERTIFICATE, tells=False)
+        return Foreign(CLIENT_CERTIFICATE, conclusive=False)
     return None

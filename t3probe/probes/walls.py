@@ -22,20 +22,15 @@ from urllib.parse import urlsplit
 
 from t3probe.config.types import Leg
 from t3probe.exchange.bounds import REDIRECTS
-from t3probe.probes.base import Line, Probing, check_route
+from t3probe.probes.base import Channel, Probing, check_route
 from t3probe.probes.facts import Echo, Facts, ProbeError, Target, http_reason
-from t3probe.probes.http_client import BODY_SHARE, Answer, HttpClient, answer_of, beyond_us
+from t3probe.probes.http_client import BODY_SHARE, HttpAnswer, HttpClient, answer_of, beyond_us
 from t3probe.probes.http_wire import AnswerReader
 from t3probe.probes.marks import asked_apart, asking, nearby, new_nonce, replayed
 from t3probe.probes.redirects import Cookies, Url, leads_on, onward, parse
 from t3probe.probes.sso import hides, is_html, sso_answer, wants
 from t3probe.text import showable
-
-__all__ = [
-    "open_walled",
-    "open_walloff",
-    "ways_out",
-]
+from t3probe.text.words import span
 
 _UPGRADE = {
     "Connection": "Upgrade",
@@ -44,7 +39,7 @@ _UPGRADE = {
 }
 
 
-class WallLine(Line):
+class WallLine(Channel):
     """One-shot: every beat asks anew, on a connection of its own."""
 
     def __init__(self, leg: Leg, target: Target, probing: Probing) -> None:
@@ -65,7 +60,7 @@ class WallLine(Line):
         upgrade: bool = False,
         apart: bool = False,
         cookie: str = "",
-    ) -> Answer:
+    ) -> HttpAnswer:
         """One request for a target in origin form, from the leg's own route; `apart`: with a
         query of its own. Without cookies but those that the same chain of redirects set."""
         nonce = new_nonce()
@@ -90,7 +85,7 @@ class WallLine(Line):
         answer.behind = marks.behind(self.leg, marks.counting(answer.headers, nonce))
         return answer
 
-    def wall(self, answer: Answer) -> str | None:
+    def wall(self, answer: HttpAnswer) -> str | None:
         """How this answer is the SSO's, in words; None when it is not."""
         status, headers = answer.status, answer.headers
         found = sso_answer(status, headers, answer.body, self.probing.sso, answer.url)
@@ -99,7 +94,7 @@ class WallLine(Line):
             return f"HTTP 401{': ' if login else ''}{login}"
         return found
 
-    async def follow(self, client: HttpClient, answer: Answer, upgrade: bool = False) -> Chain:
+    async def follow(self, client: HttpClient, answer: HttpAnswer, upgrade: bool = False) -> Chain:
         """From an answer on, where a browser ends up that goes on within the origin.
 
         It ends at the SSO, at an answer that leads nowhere else, or at one that leads to another
@@ -128,14 +123,14 @@ class WallLine(Line):
                     answer = await self._ask_kept(client, to.target, cookie)
                     answer.check_busy()
         except TimeoutError as error:
-            raise _neither(answer, f"redirects without an end within {limit:g} s") from error
+            raise _neither(answer, f"redirects without an end within {span(limit)}") from error
         raise _neither(answer, f"redirects without an end, one of them to {showable(to, 60)}")
 
     def ends_before(self, to: Url) -> bool:
         """Whether what this place serves would say nothing about the leg's path."""
         return False
 
-    async def _ask_kept(self, client: HttpClient, target: str, cookie: str = "") -> Answer:
+    async def _ask_kept(self, client: HttpClient, target: str, cookie: str = "") -> HttpAnswer:
         if client.closed_by_peer:
             client.renew()
         try:
@@ -146,7 +141,7 @@ class WallLine(Line):
             client.renew()
             return await self.ask(client, target, cookie=cookie)
 
-    def check_body(self, answer: Answer) -> None:
+    def check_body(self, answer: HttpAnswer) -> None:
         """Raises ProbeError, one that tells nothing, when the body may be a wall's and could not
         be read."""
         status = answer.status
@@ -157,7 +152,7 @@ class WallLine(Line):
         if answer.unfinished and page:
             raise _neither(answer, f"HTTP {status} with a page that does not end")
 
-    def served(self, answer: Answer) -> bool:
+    def served(self, answer: HttpAnswer) -> bool:
         """Whether a visitor without a session gets something. Raises ProbeError as `check_body`,
         and when nothing came of a body that is not over."""
         if not 200 <= answer.status < 300:
@@ -174,7 +169,7 @@ class WallLine(Line):
             return await self.look()
         except ProbeError as error:
             if error.reason not in {"walled_off", "not_walled"} and not self.expected(error):
-                error.tells = False
+                error.conclusive = False
             raise
 
     def expected(self, error: ProbeError) -> bool:
@@ -220,11 +215,11 @@ class WalloffLine(WallLine):
         )
 
     def expected(self, error: ProbeError) -> bool:
-        return bool(self.leg.expect_status) and error.status is not None and error.tells
+        return bool(self.leg.expect_status) and error.status is not None and error.conclusive
 
     async def _judge(
-        self, client: HttpClient, answer: Answer, what: str, expect: Sequence[int] = ()
-    ) -> tuple[Answer, bool]:
+        self, client: HttpClient, answer: HttpAnswer, what: str, expect: Sequence[int] = ()
+    ) -> tuple[HttpAnswer, bool]:
         """The answer at the end of the redirects, and whether it surely came past the rule.
 
         What nobody expects may be anybody's: a CDN refuses and redirects, too. Raises ProbeError.
@@ -290,10 +285,10 @@ class WalledLine(WallLine):
         heads = ("/" + one.strip("/") for one in self.leg.public_prefixes)
         return any(to.path == one or to.path.startswith(one + "/") for one in heads)
 
-    def _refused(self, answer: Answer) -> bool:
+    def _refused(self, answer: HttpAnswer) -> bool:
         return self.wall(answer) is not None or answer.status == 403
 
-    async def _judge(self, client: HttpClient, first: Answer) -> Answer:
+    async def _judge(self, client: HttpClient, first: HttpAnswer) -> HttpAnswer:
         """The answer at the end of redirects within the origin. Raises ProbeError."""
         answer, wall, away = await self.follow(client, first)
         if wall is not None or away or answer.status == 403:
@@ -327,7 +322,7 @@ class WalledLine(WallLine):
                     raise broken.error(http_reason(broken.status), said)
                 doubt: ProbeError | None = None
                 for name, target in ways.items():
-                    answer: Answer | None
+                    answer: HttpAnswer | None
                     try:
                         if target.startswith("/") and "?" not in target:
                             answer = await self._ask_kept(client, target)
@@ -347,7 +342,9 @@ class WalledLine(WallLine):
         finally:
             await client.close()
 
-    def _judge_way(self, name: str, target: str, answer: Answer, own: Sequence[Answer]) -> None:
+    def _judge_way(
+        self, name: str, target: str, answer: HttpAnswer, own: Sequence[HttpAnswer]
+    ) -> None:
         answer.check_busy()
         if self.wall(answer) is not None or not 200 <= answer.status < 300:
             return
@@ -358,7 +355,7 @@ class WalledLine(WallLine):
         said = f"{showable(target)} ({name}) leads past the wall: HTTP {answer.status}"
         raise answer.error("not_walled", said)
 
-    async def _ask_raw(self, target: str) -> Answer | None:
+    async def _ask_raw(self, target: str) -> HttpAnswer | None:
         """A request by hand: no HTTP client sends an absolute form or a lone question mark.
 
         None when it was not answered.
@@ -380,8 +377,8 @@ class WalledLine(WallLine):
                 writer.write(request.encode("ascii", "replace"))
                 return await _read_answer(reader, limit * BODY_SHARE)
         except TimeoutError as error:
-            said = f"no answer to {showable(target, 60)} within {limit:g} s"
-            raise ProbeError("rtt_timeout", "ask", said, tells=False) from error
+            said = f"no answer to {showable(target, 60)} within {span(limit)}"
+            raise ProbeError("rtt_timeout", "ask", said, conclusive=False) from error
         except (OSError, EOFError):
             return None  # refused, or broken off: not served
         finally:
@@ -389,7 +386,7 @@ class WalledLine(WallLine):
                 writer.transport.abort()
 
 
-async def _read_answer(stream: asyncio.StreamReader, patience: float) -> Answer | None:
+async def _read_answer(stream: asyncio.StreamReader, patience: float) -> HttpAnswer | None:
     """What comes, as far as it can be read, its body for `patience` seconds; None when it is no
     answer. Raises ProbeError when it exceeds a limit of ours."""
     reader, clock = AnswerReader(), asyncio.get_running_loop()
@@ -415,7 +412,7 @@ async def _read_answer(stream: asyncio.StreamReader, patience: float) -> Answer 
 class Chain(NamedTuple):
     """Where a chain of redirects ends."""
 
-    answer: Answer
+    answer: HttpAnswer
     wall: str | None = None
     """How that answer is the SSO's, in words."""
     away: bool = False
@@ -423,15 +420,15 @@ class Chain(NamedTuple):
     from a walled path, a public one."""
 
 
-def _neither(answer: Answer, said: str) -> ProbeError:
+def _neither(answer: HttpAnswer, said: str) -> ProbeError:
     words = f"{said}: it proves neither that the path is public nor that it is walled"
-    return answer.error(http_reason(answer.status), words, tells=False)
+    return answer.error(http_reason(answer.status), words, conclusive=False)
 
 
 _WORDS = re.compile(rb"[A-Za-z0-9]+")
 
 
-def served_alike(target: str, answer: Answer, own: Sequence[Answer]) -> bool:
+def served_alike(target: str, answer: HttpAnswer, own: Sequence[HttpAnswer]) -> bool:
     """Whether the answer for `target` is what a public prefix serves anyway, seen in `own`.
 
     `own` begins with two answers to nonsense: the words they share are the page, the rest (the
@@ -448,12 +445,12 @@ def served_alike(target: str, answer: Answer, own: Sequence[Answer]) -> bool:
     return len(page & words) >= 0.9 * len(page) and len(others) <= 2 * changing
 
 
-async def open_walloff(leg: Leg, target: Target, probing: Probing) -> Line:
+async def open_walloff(leg: Leg, target: Target, probing: Probing) -> Channel:
     """A line that checks that a public path is public."""
     return WalloffLine(leg, target, probing)
 
 
-async def open_walled(leg: Leg, target: Target, probing: Probing) -> Line:
+async def open_walled(leg: Leg, target: Target, probing: Probing) -> Channel:
     """A line that checks that a walled path is walled."""
     return WalledLine(leg, target, probing)
 

@@ -23,17 +23,17 @@ from t3probe.exchange.bounds import WS_FRAGMENTS, WS_PIECE_BYTES, WS_SKIPPED, WS
 from t3probe.exchange.bounds import WS_MESSAGE_BYTES as MAX_FRAME_BYTES
 from t3probe.observation import TcpSample
 from t3probe.probes import dial, tcpinfo
-from t3probe.probes.base import Line, Probing, check_route, rest_a_turn
-from t3probe.probes.bodies import decoded
+from t3probe.probes.base import Channel, Probing, check_route, rest_a_turn
 from t3probe.probes.facts import Collapsed, Echo, ProbeError, Target, busy
 from t3probe.probes.http_client import BODY_SHARE, beyond_us, no_http
-from t3probe.probes.http_wire import AnswerReader, Headers
+from t3probe.probes.http_wire import AnswerReader, Headers, decoded
 from t3probe.probes.marks import asking, new_nonce
 from t3probe.probes.redirects import onward, parse
 from t3probe.probes.sso import sso_answer, wants
 from t3probe.probes.tcpinfo import claim
 from t3probe.probes.tls import not_after, refusal, tls_error, unanswered
 from t3probe.text import showable
+from t3probe.text.words import count, span
 
 __all__ = [
     "MAX_FRAME_BYTES",
@@ -151,7 +151,7 @@ class _Refused(InvalidHandshake):
     """The answer to the upgrade is another one than 101."""
 
 
-class WsLine(Line):
+class WsLine(Channel):
     """One WebSocket; a reader task sees what comes between beats too."""
 
     holds = True
@@ -227,7 +227,7 @@ class WsLine(Line):
             status = made[0].answer.status if made else 0
             if status == 101:
                 words = "upgraded, and too late ourselves to see it"
-                raise ProbeError("prober_stalled", "ask", words, tells=False) from error
+                raise ProbeError("prober_stalled", "ask", words, conclusive=False) from error
             if status:  # its head came late, and its body not at all
                 raise self._rejected(leg, made[0].answer) from error
             error.tcp = tcpinfo.sample(witness)
@@ -239,7 +239,7 @@ class WsLine(Line):
             if not made or not made[0].connected_at:
                 if isinstance(error, ConnectionAbortedError):  # asyncio's handshake timeout
                     late = ProbeError(
-                        "tls_failed", "ask", f"no TLS within {timing.connect_timeout:g} s"
+                        "tls_failed", "ask", f"no TLS within {span(timing.connect_timeout)}"
                     )
                     late.tcp = tcpinfo.sample(witness)
                     raise late from error
@@ -319,7 +319,7 @@ class WsLine(Line):
         foreign = refusal(status, body)
         if foreign is not None:
             words = f"HTTP {status} instead of 101: {self.target.host} {foreign.words}"
-            failed = ProbeError("upgrade_rejected", "ask", words, tells=foreign.tells)
+            failed = ProbeError("upgrade_rejected", "ask", words, conclusive=foreign.conclusive)
         elif wall is not None and not busy(status, headers):
             failed = ProbeError("walled_off", "ask", f"upgrade: {wall}")
         else:
@@ -329,8 +329,8 @@ class WsLine(Line):
                 words += f", a redirect to {showable(to, 80)}"
             if status == 401 and (login := wants(headers)):
                 words += f": {login}"
-            tells = not busy(status, headers)
-            failed = ProbeError("upgrade_rejected", "ask", words, tells=tells)
+            conclusive = not busy(status, headers)
+            failed = ProbeError("upgrade_rejected", "ask", words, conclusive=conclusive)
         return failed.by_answer(status, marked)
 
     async def _read(self, ws: _Connection) -> None:
@@ -390,7 +390,7 @@ class WsLine(Line):
                 await self._ws.send(nonce)
                 frame = await self._echo
         except TimeoutError as error:
-            late = ProbeError("rtt_timeout", "ask", f"no echo within {limit:g} s")
+            late = ProbeError("rtt_timeout", "ask", f"no echo within {span(limit)}")
             late.tcp = self.tcp()
             if self._in_place is not None:
                 # It may have been on its way before we asked: only their kernel's word counts.
@@ -462,7 +462,7 @@ def _unasked(headers: Headers) -> str:
     for name, what in (("protocol", "a subprotocol"), ("extensions", "an extension")):
         value = headers.get(f"sec-websocket-{name}", "")
         if value:
-            return f"the server picks {what} that nobody asked for: {showable(value, 60)}"
+            return f"the server picks {what} that was not asked for: {showable(value, 60)}"
     return ""
 
 
@@ -473,7 +473,7 @@ def _why_closed(error: ConnectionClosed, ws: _Connection) -> ProbeError:
     code = 0 if error.sent is None or error.rcvd_then_sent else error.sent.code
     if code == _TOO_BIG:
         words = f"a message of more than {MAX_FRAME_BYTES} bytes, which is more than t3probe reads"
-        return ProbeError("protocol_error", "hold", words, tells=False)
+        return ProbeError("protocol_error", "hold", words, conclusive=False)
     if code in _OUR_COMPLAINTS:
         return ProbeError(
             "protocol_error", "hold", f"the peer broke the protocol: {showable(error.sent)}"
@@ -489,7 +489,7 @@ def _why_closed(error: ConnectionClosed, ws: _Connection) -> ProbeError:
     return ProbeError("closed_by_peer", "hold", "closed by the peer without a close frame")
 
 
-async def open(leg: Leg, target: Target, probing: Probing) -> Line:
+async def open(leg: Leg, target: Target, probing: Probing) -> Channel:
     """A WebSocket to `target`, upgraded and proven to be on the leg's own route."""
     line = WsLine(target, probing)
     try:
@@ -521,10 +521,9 @@ def answers(message: str | bytes, sent: str) -> bool:
 def described(message: str | bytes) -> str:
     """Type, length and the first characters of a foreign message, fit for a record."""
     kind, unit = ("binary", "byte") if isinstance(message, bytes) else ("text", "character")
-    number = f"{len(message)} {unit}{'' if len(message) == 1 else 's'}"
     # Whole, before it is cut: half of a secret is one, too.
     shown = showable(_text(message), 400)[:SHOWN_CHARACTERS]
-    return f"{kind} of {number}" + (f' "{shown}"' if shown else "")
+    return f"{kind} of {count(len(message), unit)}" + (f' "{shown}"' if shown else "")
 
 
 def _text(message: str | bytes) -> str:

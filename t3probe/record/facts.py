@@ -1,4 +1,8 @@
-"""What a record is made of, and its parts to and from JSON."""
+"""What a record is made of, and its parts to and from JSON.
+
+What was read back is foreign text: its author may have put a secret into it (`hushed`). A record of
+this suite was written without secrets, and is read as it was written.
+"""
 
 from __future__ import annotations
 
@@ -6,13 +10,21 @@ import json
 import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import msgspec
+from msgspec.structs import replace
 
 from t3probe.exchange.bounds import RECORD_BYTES as MAX_RECORD_BYTES
-from t3probe.observation import RECORD_VERSION, Observation, RunRecord, of_any_version
-from t3probe.record.hushed import hushed
+from t3probe.observation import (
+    RECORD_VERSION,
+    Attempt,
+    Drop,
+    Observation,
+    RunRecord,
+    of_any_version,
+)
+from t3probe.text import masked
 
 __all__ = [
     "LEG_PREFIX",
@@ -24,6 +36,7 @@ __all__ = [
     "ascii_json",
     "decoded",
     "finite",
+    "hushed",
     "leg_property",
     "run_property",
 ]
@@ -111,3 +124,42 @@ def finite(text: str) -> float:
     if not math.isfinite(number):
         raise ValueError(f"the number {text[:40]}")
     return number
+
+
+_Fact = TypeVar("_Fact", bound=Any)
+
+
+def hushed(seen: Observation) -> Observation:
+    """The same observation, its sentences without secrets."""
+    said: dict[str, Any] = {}
+    if seen.detail:
+        said["detail"] = masked(seen.detail)
+    if seen.evidence:
+        said["evidence"] = tuple(map(masked, seen.evidence))
+    if seen.drops:
+        said["drops"] = tuple(map(_drop, seen.drops))
+    for name in ("addresses", "views"):
+        parts = getattr(seen, name)
+        if any(one.detail for one in parts):
+            said[name] = tuple(_changed(one, detail=masked(one.detail)) for one in parts)
+    return _changed(seen, **said)
+
+
+def _drop(drop: Drop) -> Drop:
+    return _changed(
+        drop,
+        detail=masked(drop.detail),
+        evidence=masked(drop.evidence),
+        attempt=_attempt(drop.attempt),
+    )
+
+
+def _attempt(attempt: Attempt | None) -> Attempt | None:
+    return attempt and _changed(attempt, detail=masked(attempt.detail))
+
+
+def _changed(fact: _Fact, **values: object) -> _Fact:
+    """A copy with these values, where they are not what they were."""
+    if all(getattr(fact, name) == value for name, value in values.items()):
+        return fact
+    return replace(fact, **values)

@@ -2,15 +2,18 @@
 
 What a file is is decided by how it begins, not by its name. UTF-16, which PowerShell's `>` writes,
 is read as text.
+
+The latest runs of thousands: all are counted, and only these are looked into.
 """
 
 from __future__ import annotations
 
+import heapq
 import io
 import os
 import re
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import IO, Any, NamedTuple, Self
 
@@ -19,22 +22,7 @@ from t3probe.observation import RunRecord
 from t3probe.record import facts
 from t3probe.record.facts import RecordError, Recording, Wanted
 from t3probe.record.junit import parse_junit
-from t3probe.record.line import DamagedLineError
-from t3probe.record.log import found_lines
-
-__all__ = [
-    "Damage",
-    "Newest",
-    "RunKey",
-    "Source",
-    "key_of",
-    "newest",
-    "read_recording",
-    "read_recordings",
-    "read_runs",
-    "record_files",
-    "run_key",
-]
+from t3probe.record.log import DamagedLineError, found_lines
 
 RunKey = tuple[float, str, str, int]
 
@@ -80,7 +68,7 @@ class Damage:
         )
 
 
-class Source:
+class RecordFile:
     """An open file, or standard input for `-`. A context manager.
 
     Raises RecordError, one sentence, when it cannot be opened or read.
@@ -179,7 +167,7 @@ def _unreadable(name: str, error: OSError | ValueError) -> RecordError:
 
 
 def read_recordings(
-    source: str | Path | Source, damage: Damage | None = None, wanted: Wanted | None = None
+    source: str | Path | RecordFile, damage: Damage | None = None, wanted: Wanted | None = None
 ) -> Iterator[Recording]:
     """Every run that a JUnit file (one) or a log (any number) holds, in the file's order.
 
@@ -190,8 +178,8 @@ def read_recordings(
     and noted in `damage`. Raises RecordError, one sentence, when nothing in it can be read;
     nothing is opened before the first run is asked for.
     """
-    if not isinstance(source, Source):
-        with Source(source) as opened:
+    if not isinstance(source, RecordFile):
+        with RecordFile(source) as opened:
             yield from read_recordings(opened, damage, wanted)
         return
     damage = damage if damage is not None else Damage()
@@ -296,6 +284,85 @@ def newest(recordings: Iterable[Recording]) -> Newest:
     return Newest(best, len(keys))
 
 
-def read_recording(source: str | Path | Source, damage: Damage | None = None) -> Recording:
+def read_recording(source: str | Path | RecordFile, damage: Damage | None = None) -> Recording:
     """One run: a JUnit file's, or the newest of a log. Raises RecordError, one sentence."""
     return newest(read_recordings(source, damage)).recording
+
+
+class LatestRuns:
+    """The `most` latest runs in some files and folders; more when several began at once.
+
+    Of all others only the time is looked at, and they are counted. Standard input can be read once
+    only: its runs are all among the answer. What cannot be read is added to `notes`, or raises
+    RecordError, as in `read_runs`.
+    """
+
+    def __init__(self, names: Iterable[str], notes: list[object], most: int) -> None:
+        self.left_out = 0
+        """How many runs are older than these; known when all were had."""
+        self._names, self._notes, self._most = list(names), notes, most
+
+    def __iter__(self) -> Iterator[Recording]:
+        found: dict[Path, list[RunKey]] = {}
+        said: dict[Path, list[object]] = {}
+        for name in self._names:
+            folder, files = (False, []) if name == "-" else record_files(name)
+            for file in files:
+                said[file] = []
+                found[file] = list(_keys(file, said[file], strict=not folder))
+        every = {key for keys in found.values() for key in keys}
+        since = min(heapq.nlargest(self._most, (key[0] for key in every)), default=0.0)
+        late = {key for key in every if key[0] >= since}
+        self.left_out = len(every) - len(late)
+        for file, keys in found.items():
+            if late.isdisjoint(keys):
+                self._notes += said[file]
+            else:
+                yield from read_runs(
+                    [str(file)], self._notes, lambda run: run.started_at >= since, strict=False
+                )
+        yield from read_runs((one for one in self._names if one == "-"), self._notes)
+
+
+def _keys(file: Path, notes: list[object], *, strict: bool) -> list[RunKey]:
+    """Every run of a file, by its key."""
+    keys: list[RunKey] = []
+
+    def note(run: RunRecord) -> bool:
+        keys.append(key_of(run))
+        return False
+
+    for _ in read_runs([str(file)], notes, note, strict=strict):
+        pass
+    return keys
+
+
+Rank = tuple[bool, float]
+
+
+def newest_since(
+    file: str | Path, damage: Damage, since: Rank | None, rank: Callable[[RunRecord], Rank]
+) -> tuple[Rank, Recording | None]:
+    """The highest rank of a file's runs, and that run, the later of equals, when it is at least
+    `since`. Of others only the time is looked at, unless that run turns out to be damaged.
+
+    Raises RecordError, one sentence.
+    """
+    ranks: list[Rank] = []
+
+    def note(run: RunRecord) -> bool:
+        ranks.append(rank(run))
+        return False
+
+    unreadable = Damage()
+    for _ in read_recordings(file, unreadable, note):
+        pass
+    highest = max(ranks)  # without any it has raised RecordError
+    if since is not None and highest < since:
+        damage.take(unreadable)
+        return highest, None
+    found = list(read_recordings(file, damage, lambda run: rank(run) >= highest))
+    if not found:  # that one is damaged: the others are looked into, too
+        damage.take(Damage())
+        found = sorted(read_recordings(file, damage), key=lambda one: rank(one.run))
+    return rank(found[-1].run), found[-1]

@@ -17,8 +17,6 @@ from typing import Any
 from t3probe.exchange.files import clear, set_aside, write_whole
 from t3probe.usage import refused_by_system
 
-__all__ = ["Results"]
-
 
 class Results:
     """The folder, and the record, which may stand elsewhere."""

@@ -12,27 +12,25 @@ from t3probe.config.endpoints import plain_host
 from t3probe.config.types import Leg
 from t3probe.observation import AddressTry, Attempt
 from t3probe.probes import opener
-from t3probe.probes.base import Line
+from t3probe.probes.base import Channel
 from t3probe.probes.facts import Collapsed, Echo, ProbeError, Target
 from t3probe.probes.resolve import disagreement, targets
 from t3probe.run.book import Book
-from t3probe.run.evidence import evidence
+from t3probe.run.own_answer import evidence
 
 if TYPE_CHECKING:
     from t3probe.run.engine import Engine
 
-__all__ = ["Attempts", "Tried", "addresses", "attempt_of", "kept_of"]
-
 
 @dataclass(slots=True)
-class Tried:
+class AddressAttempt:
     """One attempt at one address."""
 
     target: Target
     conn: int
     started: float
     ended: float = 0.0
-    line: Line | None = None
+    line: Channel | None = None
     echo: Echo | None = None
     error: ProbeError | None = None
 
@@ -48,7 +46,7 @@ class Attempts:
         self._open = opener(leg.kind)
         self._targets: list[Target] = []
         self._resolved_at = 0.0
-        self._lines: set[Line] = set()
+        self._lines: set[Channel] = set()
         self._conn = -1
 
     async def resolve(self) -> bool:
@@ -87,7 +85,7 @@ class Attempts:
                         "the leg would take another way"
                     )
 
-    async def all(self) -> tuple[Tried, list[Tried]]:
+    async def all(self) -> tuple[AddressAttempt, list[AddressAttempt]]:
         """Try every address at once: the one to keep (or the most telling failure), and all.
 
         Raises Collapsed.
@@ -101,7 +99,7 @@ class Attempts:
             collapsed = next((one for one in results if isinstance(one, Collapsed)), None)
             if collapsed is not None:
                 raise collapsed
-            tried = [one for one in results if isinstance(one, Tried)]
+            tried = [one for one in results if isinstance(one, AddressAttempt)]
         self.tried_at = self.run.clock.now()
         self.book.looked(self.tried_at)
         kept = kept_of(tried)
@@ -112,11 +110,11 @@ class Attempts:
                 await self.close(other.line)
         return kept, tried
 
-    async def _try(self, target: Target) -> Tried:
+    async def _try(self, target: Target) -> AddressAttempt:
         self._conn += 1
         call = self.run.call_number
-        tried = Tried(target, self._conn, self.run.clock.now())
-        line: Line | None = None
+        tried = AddressAttempt(target, self._conn, self.run.clock.now())
+        line: Channel | None = None
         try:
             line = await self._open(self.leg, target, self.run.probing)
             self._lines.add(line)
@@ -143,13 +141,13 @@ class Attempts:
             tried.ended = self.run.clock.now()
         return tried
 
-    async def _guarded(self, target: Target) -> Tried | Collapsed:
+    async def _guarded(self, target: Target) -> AddressAttempt | Collapsed:
         try:
             return await self._try(target)
         except Collapsed as error:
             return error
 
-    async def close(self, line: Line) -> None:
+    async def close(self, line: Channel) -> None:
         """Let go of a line."""
         self._lines.discard(line)
         await line.close()
@@ -160,7 +158,7 @@ class Attempts:
         self._lines.clear()
 
 
-def _note_disagreement(leg: Leg, kept: Tried, tried: Sequence[Tried]) -> None:
+def _note_disagreement(leg: Leg, kept: AddressAttempt, tried: Sequence[AddressAttempt]) -> None:
     """Where one provider answers, and another one that there is no address."""
     from t3probe.probes.doh import NoAddress
 
@@ -171,18 +169,18 @@ def _note_disagreement(leg: Leg, kept: Tried, tried: Sequence[Tried]) -> None:
         kept.line.facts.evidence.append(words)
 
 
-def kept_of(tried: Sequence[Tried]) -> Tried:
+def kept_of(tried: Sequence[AddressAttempt]) -> AddressAttempt:
     """Of the tries of one attempt the first that worked, else the most telling failure."""
     good = [one for one in tried if one.error is None]
     if good:
         return good[0] if len(good) == 1 else min(good, key=_by_address)
     worst = max(tried, key=lambda one: _telling(one.error))
     if worst.error is not None and worst.error.unroutable:
-        worst.error.tells = False  # this machine could try none of the addresses
+        worst.error.conclusive = False  # this machine could try none of the addresses
     return worst
 
 
-def attempt_of(kept: Tried, leg: Leg, tried: Sequence[Tried]) -> Attempt:
+def attempt_of(kept: AddressAttempt, leg: Leg, tried: Sequence[AddressAttempt]) -> Attempt:
     """The second look, for the record."""
     failed = kept.error
     dialled = [one for one in tried if one.error is None or not one.error.unroutable]
@@ -203,7 +201,7 @@ def attempt_of(kept: Tried, leg: Leg, tried: Sequence[Tried]) -> Attempt:
     )
 
 
-def addresses(tried: list[Tried]) -> tuple[AddressTry, ...]:
+def addresses(tried: list[AddressAttempt]) -> tuple[AddressTry, ...]:
     """How each address answered, for the record."""
     return tuple(
         AddressTry(
@@ -217,7 +215,7 @@ def addresses(tried: list[Tried]) -> tuple[AddressTry, ...]:
     )
 
 
-def _by_address(one: Tried) -> tuple[int, int, int]:
+def _by_address(one: AddressAttempt) -> tuple[int, int, int]:
     """The lowest address first: legs of one host name then hold the same machine."""
     address = ipaddress.ip_address(plain_host(one.target.address))
     return address.version, int(address), one.target.port
@@ -227,4 +225,4 @@ def _telling(error: ProbeError | None) -> tuple[bool, bool, int]:
     """An address that may be well keeps the others from speaking for the leg."""
     order = {"connect": 0, "ask": 1, "hold": 2}
     assert error is not None
-    return (not error.unroutable, not error.tells, order[error.stage])
+    return (not error.unroutable, not error.conclusive, order[error.stage])

@@ -22,10 +22,8 @@ from t3probe.observation import (
 )
 from t3probe.probes.facts import Echo, Facts, ProbeError
 from t3probe.run.conclude import conclude, labels_of, level_of
-from t3probe.run.evidence import Evidence, evidence
 from t3probe.run.footing import Footing
-
-__all__ = ["Book", "continued"]
+from t3probe.run.own_answer import OwnAnswer, evidence
 
 ANSWERS: frozenset[Reason] = frozenset({"connect_refused", "connection_reset", "closed_by_peer"})
 """How a beat ends by an answer that is none of the protocol's."""
@@ -162,7 +160,7 @@ class Book:
         self, sent: float, ended: float, conn: int, error: ProbeError, call: int, strand: Strand
     ) -> None:
         """Note a beat or an attempt that did not work, or told nothing."""
-        if not error.tells:
+        if not error.conclusive:
             self.doubts[strand] = (error.reason, error.detail)
         elif self.down and not self.undecided and self.drops[-1].answered:
             silent = not _told(error) and not self.own_doing(error, sent, ended)
@@ -175,7 +173,7 @@ class Book:
                 conn=conn,
                 strand=strand,
                 call=call,
-                tells=error.tells,
+                conclusive=error.conclusive,
             )
         )
 
@@ -186,7 +184,15 @@ class Book:
     def cut_short(self, sent: float, ended: float, conn: int, call: int, strand: Strand) -> None:
         """Note a beat that the run's end cut: no pass and no drop, but no sign of life either."""
         self.note_beat(
-            Beat(sent=sent, ended=ended, ok=False, conn=conn, strand=strand, call=call, tells=False)
+            Beat(
+                sent=sent,
+                ended=ended,
+                ok=False,
+                conn=conn,
+                strand=strand,
+                call=call,
+                conclusive=False,
+            )
         )
 
     def drop(
@@ -238,7 +244,7 @@ class Book:
             )
         )
 
-    def _evidence(self, error: ProbeError, conn: int | None = None) -> Evidence:
+    def _evidence(self, error: ProbeError, conn: int | None = None) -> OwnAnswer:
         return evidence(self.leg, error, self.before(conn), self.gloss)
 
     def before(self, conn: int | None) -> TcpSample | None:
@@ -359,7 +365,7 @@ class Book:
             short=self.short,
             holding=None if self.holding is None else self.holding(),
         )
-        judged = [beat.ended for beat in self.beats if beat.tells]
+        judged = [beat.ended for beat in self.beats if beat.conclusive]
         ended = max([self.started, *judged, *(drop.noticed for drop in drops)])
         stood = self.footing.stood_still(self.started, ended)
         return Observation(

@@ -24,16 +24,7 @@ from t3probe.observation import (
     trips,
 )
 from t3probe.probes import ONE_SHOT
-
-__all__ = [
-    "Conclusion",
-    "conclude",
-    "labels_of",
-    "level_of",
-    "looked_again",
-    "settled",
-    "undialled",
-]
+from t3probe.text.words import span
 
 
 class Conclusion(NamedTuple):
@@ -79,7 +70,7 @@ def conclude(
     if collapsed:
         return _untold("leg_collapsed", collapsed)
     if len(real) < len(drops):
-        return _untold("prober_stalled", "we stood still ourselves when it dropped")
+        return _untold("prober_stalled", "the prober itself stood still when it dropped")
     if broken:
         return _untold(None, broken)
     if unresolved and not beats:
@@ -104,7 +95,7 @@ def conclude(
         counting_trips = trips(beats)
         middle = median(counting_trips) if counting_trips else 0.0
         if middle > leg.rtt_limit:
-            said = f"median round trip {middle:.3g} s, limit {leg.rtt_limit:g} s"
+            said = f"median round trip {span(middle)}, limit {span(leg.rtt_limit)}"
             return Conclusion("degraded", None, said, True, accepting)
     return Conclusion("passed", None, "", True, accepting)
 
@@ -115,7 +106,7 @@ def _untold(reason: Reason | None, detail: str) -> Conclusion:
 
 def _last_fresh(beats: Sequence[Beat]) -> bool | None:
     """Whether the fresh beat that was sent last was good. They may end in another order."""
-    fresh = [beat for beat in beats if beat.strand == "fresh" and beat.tells]
+    fresh = [beat for beat in beats if beat.strand == "fresh" and beat.conclusive]
     return max(enumerate(fresh), key=lambda one: (one[1].sent, one[0]))[1].ok if fresh else None
 
 

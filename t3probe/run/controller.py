@@ -9,12 +9,10 @@ from t3probe.config.types import Deployment, Leg
 from t3probe.observation import Observation
 from t3probe.probes import preload
 from t3probe.run.conclude import settled
-from t3probe.run.engine import Engine, broke_rules
+from t3probe.run.engine import Engine, left_loopback
 from t3probe.run.footing import Footing
 from t3probe.run.leg import LegRun
 from t3probe.timing import RunClock
-
-__all__ = ["Run"]
 
 _CLOSE_SECONDS = 2.0
 
@@ -122,10 +120,10 @@ class Run(Engine):
         """Until `done`, or `moment`, or a stop, or a leg that broke the rules of the house."""
 
         def over() -> bool:
-            return done() or all(task.done() for task in tasks) or any(map(broke_rules, tasks))
+            return done() or all(task.done() for task in tasks) or any(map(left_loopback, tasks))
 
         await self.until(over, moment)
-        if any(map(broke_rules, tasks)):
+        if any(map(left_loopback, tasks)):
             self.finished = True
 
     def _dropped_late(self) -> bool:

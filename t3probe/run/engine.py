@@ -23,8 +23,6 @@ from t3probe.run.book import Book
 from t3probe.run.footing import Footing
 from t3probe.timing import RunClock
 
-__all__ = ["Engine", "broke_rules", "internal_addresses"]
-
 MAX_CONNECTS_AT_ONCE = 64
 MOST_CALLS, MOST_CALLS_OF_ONE = 10, 3
 """Common beats that all legs, and that one leg, may call in a heartbeat."""
@@ -43,6 +41,8 @@ class Member(Protocol):
     """The newest common beat whose fresh beat is over."""
     answered: int
     """The newest common beat that it is through with."""
+    retired: bool
+    """Whether it beats no more."""
 
     @property
     def settled(self) -> bool:
@@ -147,7 +147,7 @@ class Engine:
 
     def all_looked(self, call: int, but: Member) -> bool:
         """Whether the fresh beat of every other leg in this common beat is over."""
-        return all(leg.looked >= call for leg in self.legs if leg is not but)
+        return all(leg.retired or leg.looked >= call for leg in self.legs if leg is not but)
 
     def wake_all(self) -> None:
         """Let every leg look at what there is to do."""
@@ -161,7 +161,7 @@ class Engine:
         """Whether no beat is open, and every common beat is answered."""
         # A leg whose task has not begun yet is not working either, hence `settled`.
         return self._working == 0 and all(
-            leg.settled and leg.answered >= self.call_number for leg in self.legs
+            leg.settled and (leg.retired or leg.answered >= self.call_number) for leg in self.legs
         )
 
     async def until(self, done: Callable[[], bool], moment: float) -> None:
@@ -190,7 +190,7 @@ class Engine:
             self.call()
 
 
-def broke_rules(task: asyncio.Task[None]) -> bool:
+def left_loopback(task: asyncio.Task[None]) -> bool:
     """Whether a leg ended by an error that is not about the path: it tried to leave loopback."""
     return task.done() and not task.cancelled() and task.exception() is not None
 

@@ -18,15 +18,12 @@ from typing import Any
 from t3probe.config.types import Leg
 from t3probe.guard import LoopbackOnlyError
 from t3probe.observation import Strand, TcpSample
-from t3probe.probes import ONE_SHOT
-from t3probe.probes.base import Line
+from t3probe.probes.base import Channel
 from t3probe.probes.facts import Collapsed, ProbeError
 from t3probe.probes.resolve import ResolveError
-from t3probe.run.attempt import Attempts, Tried, addresses, attempt_of
+from t3probe.run.attempt import AddressAttempt, Attempts, addresses, attempt_of
 from t3probe.run.engine import Engine
 from t3probe.timing import next_beat
-
-__all__ = ["LegRun"]
 
 SECOND_LOOK_SECONDS = 0.25
 """A second look waits for others' fresh beats at most: what is good by then was good between two
@@ -47,6 +44,8 @@ class LegRun:
         """The newest common beat that this leg has answered or is answering."""
         self.done = 0
         """The newest common beat whose beats are over."""
+        self.retired = False
+        """It beats no more, for now or for good: no common beat waits for it."""
         self.settled = False
         """Its first attempt is over."""
         self.leaving = False
@@ -63,8 +62,7 @@ class LegRun:
         self._joined_at = -math.inf
         upstream = leg.upstream
         self._joins_all = not upstream and leg.kind not in ("walloff", "walled")
-        self._one_shot = leg.kind in ONE_SHOT
-        self._line: Line | None = None
+        self._line: Channel | None = None
         self._line_conn = -1
         self._line_began = 0.0
         self._looking_since = run.clock.now()
@@ -119,7 +117,7 @@ class LegRun:
             if task is not None:
                 task.uncancel()
         finally:
-            self._answer_nothing()
+            self._retire()
             self._settle()
             await self._close_all()
 
@@ -127,12 +125,16 @@ class LegRun:
         """Until the run is over; False when the leg cannot go on before."""
         try:
             if await self._resolve():
+                if self.retired:
+                    self._rejoin()
                 self.looked = self.answered = call = self.run.call_number
                 self._next_at = self._next_slot()
                 self._open += 1
                 self._spawn(self._opening(call))
                 await self._beat_on()
-                self._raise_failed()
+                failed, self._failed = self._failed, None
+                if failed is not None:
+                    raise failed
             return True
         except Collapsed as error:
             self.book.collapsed = error.detail
@@ -143,19 +145,18 @@ class LegRun:
             if isinstance(inner, LoopbackOnlyError):
                 raise
             self.book.broke(inner)
-        self._answer_nothing()
+        self._retire()
         self._settle()
         return False
 
-    def _raise_failed(self) -> None:
-        failed, self._failed = self._failed, None
-        if failed is not None:
-            raise failed
-
-    def _answer_nothing(self) -> None:
-        """Nobody waits for this leg."""
-        self.looked = self.answered = self.done = math.inf  # type: ignore[assignment]
+    def _retire(self) -> None:
+        self.retired = True
         self.run.changed()
+
+    def _rejoin(self) -> None:
+        """Beat again, from the next common beat on."""
+        self.retired = False
+        self.looked = self.answered = self.done = self.run.call_number
 
     def _settle(self) -> None:
         if not self.settled:
@@ -177,11 +178,11 @@ class LegRun:
                     self.book.facts.phases["resolve"] = round(clock.now() - began, 6)
                     return True
                 self.book.unresolved = "the resolver knows no address"
-            self._answer_nothing()
+            self._retire()
             self.book.looked(clock.now())
             if not await self._rest(clock.now() + self.run.timing.heartbeat):
                 return False
-            self.looked = self.answered = self.done = self.run.call_number
+            self._rejoin()
 
     async def _rest(self, due: float) -> bool:
         """Until `due`, whatever is called; False when the run is over."""
@@ -249,7 +250,8 @@ class LegRun:
             # Where too many are under way, the next one that is over makes room.
             called = self.answered < run.call_number and self._open < MOST_OPEN
             if called and not self._joins():
-                self._pass_over(run.call_number)
+                self.looked = self.answered = self.done = run.call_number
+                run.changed()
                 continue
             due = not run.hold_over and clock.now() >= min(self._next_at, self._retry_at)
             if called or due:
@@ -268,10 +270,6 @@ class LegRun:
             return False
         self._joined_at = now
         return True
-
-    def _pass_over(self, call: int) -> None:
-        self.looked = self.answered = self.done = call
-        self.run.changed()
 
     def _beat(self, regular: bool) -> None:
         """Begin a beat on each strand: the common one, a heartbeat's, or a retry."""
@@ -322,7 +320,7 @@ class LegRun:
         self._note_addresses(kept, tried)
         await self._fresh_over(kept, call)
 
-    async def _dial(self, call: int) -> tuple[Tried, list[Tried]]:
+    async def _dial(self, call: int) -> tuple[AddressAttempt, list[AddressAttempt]]:
         """A fresh attempt at every address."""
         if self._attempts.resolve_is_due:
             await self._resolve_again()
@@ -332,7 +330,7 @@ class LegRun:
             self.looked = max(self.looked, call)
             self.run.changed()
 
-    def _note_addresses(self, kept: Tried, tried: list[Tried]) -> None:
+    def _note_addresses(self, kept: AddressAttempt, tried: list[AddressAttempt]) -> None:
         """How each address answered: the newest in the held mode. In a run one that once was silent
         beside others that answered is remembered; when all are, that is a drop."""
         if self.run.lasting or (kept.error is None and any(one.error for one in tried)):
@@ -348,7 +346,7 @@ class LegRun:
             pass
         self._attempts.keep_addresses()
 
-    async def _fresh_over(self, kept: Tried, call: int) -> None:
+    async def _fresh_over(self, kept: AddressAttempt, call: int) -> None:
         """Go on from a fresh beat: hold its line or close it; open or continue an outage."""
         book = self.book
         if kept.error is None:
@@ -365,7 +363,7 @@ class LegRun:
             book.cut_short(kept.started, kept.ended, kept.conn, call, "fresh")
             return
         book.bad(kept.started, kept.ended, kept.conn, kept.error, call, "fresh")
-        if not kept.error.tells:
+        if not kept.error.conclusive:
             return
         if book.down and book.goes_on(kept.started, kept.ended):
             if not book.undecided:
@@ -375,7 +373,7 @@ class LegRun:
             return  # it began while the outage that is over now went on
         self._notice(kept.error, kept.started, "fresh")
 
-    def _keep_or_close(self, kept: Tried, call: int, second_look: bool = False) -> None:
+    def _keep_or_close(self, kept: AddressAttempt, call: int, second_look: bool = False) -> None:
         """Note a good fresh beat. Its line becomes the held one when there is none.
 
         Nobody waits for the close of another one: a polite one takes a second where a proxy passes
@@ -414,7 +412,7 @@ class LegRun:
 
     # -- the held strand ---------------------------------------------------------------
 
-    async def _held_beat(self, line: Line, call: int) -> None:
+    async def _held_beat(self, line: Channel, call: int) -> None:
         """One beat on the held connection; the caller says that it is busy."""
         run, sent, conn = self.run, self.run.clock.now(), self._line_conn
         try:
@@ -431,14 +429,14 @@ class LegRun:
                 return
             polite = line.left_politely and not error.answered
             if polite:
-                error.tells = False  # our question and its close crossed on the way
+                error.conclusive = False  # our question and its close crossed on the way
             self.book.bad(sent, run.clock.now(), conn, error, call, "held")
             if polite:
                 self.book.doubts.pop("held", None)  # what follows is asked anew
                 await self._let_go(line)
                 self._retry_at = min(self._retry_at, run.clock.now())
                 self.wake.set()
-            elif error.tells or line.lost is not None:
+            elif error.conclusive or line.lost is not None:
                 self._held_failed(line, error, sent, run.clock.now())
             return
         finally:
@@ -449,7 +447,7 @@ class LegRun:
         if echo.ended - self._line_began >= run.timing.heartbeat and not self.book.down:
             self._strikes = 0
 
-    def _held_failed(self, line: Line, error: ProbeError, sent: float, noticed: float) -> None:
+    def _held_failed(self, line: Channel, error: ProbeError, sent: float, noticed: float) -> None:
         """The held connection does not work any more."""
         if self._line is not line:
             return
@@ -458,7 +456,7 @@ class LegRun:
         self._line = None
         self._held_good.set()
         self.run.changed()
-        if not error.tells:
+        if not error.conclusive:
             # It ended by a limit of our own: no drop, and nothing is known.
             book.doubts["held"] = error.reason, error.detail
             self._spawn(self._attempts.close(line))
@@ -470,7 +468,7 @@ class LegRun:
         self._spawn(self._attempts.close(line))
         self._notice(error, sent, "held", conn=conn, age=age, line=line, tcp=tcp)
 
-    async def _let_go(self, line: Line) -> None:
+    async def _let_go(self, line: Channel) -> None:
         if self._line is line:
             self._line = None
             self._held_good.set()
@@ -486,7 +484,7 @@ class LegRun:
         *,
         conn: int | None = None,
         age: float | None = None,
-        line: Line | None = None,
+        line: Channel | None = None,
         tcp: TcpSample | None = None,
     ) -> None:
         """Record an outage, let all legs beat at once, and look a second time."""
@@ -544,7 +542,7 @@ class LegRun:
             book.cut_short(kept.started, kept.ended, kept.conn, call, "fresh")
             return
         book.bad(kept.started, kept.ended, kept.conn, kept.error, call, "fresh")
-        if not kept.error.tells or book.own_doing(kept.error, kept.started, kept.ended):
+        if not kept.error.conclusive or book.own_doing(kept.error, kept.started, kept.ended):
             book.amend(attempt=attempt)
             book.decided()
             self._wait_before_retry()

@@ -25,9 +25,7 @@ from t3probe.timing import Clock, RunClock, SystemClock
 
 if TYPE_CHECKING:
     from t3probe.config.shard import Shard
-    from t3probe.run.sweep.sweep import Sweep
-
-__all__ = ["Session"]
+    from t3probe.run.sweep.parent import Sweep
 
 STOP_SECONDS = 4.9
 """A run that is told to end has ended by then: a little less than the five promised."""

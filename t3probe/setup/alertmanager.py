@@ -12,8 +12,6 @@ from urllib.parse import urlsplit
 from t3probe.config.types import Deployment
 from t3probe.text import matcher
 
-__all__ = ["MUTED_BY_A_SEGMENT", "fragment"]
-
 MUTED_BY_A_SEGMENT = (
     "T3ProbeLegDown",
     "T3ProbeLegRefusing",
@@ -30,7 +28,7 @@ _HEAD = """\
 # Put these rules into the configuration's own inhibit_rules.
 #
 # Each source fires before its targets and outlives them (see t3probe.rules.yml): a target that
-# resolves first was muted all along, so nobody hears of it.
+# resolves first was muted all along, and is never announced.
 inhibit_rules:
 """
 _SPECIAL = frozenset(r"\.+*?()|[]{}^$")

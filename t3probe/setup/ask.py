@@ -1,18 +1,120 @@
-"""The questions of `t3probe init`, and asking them on a terminal."""
+"""The questions of `t3probe init`, and asking them on a terminal.
+
+`Answers` is what a deployment file is made of, each value checked by itself.
+"""
 
 from __future__ import annotations
 
 import argparse
+import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field
+from typing import Any, Literal
 
-from t3probe.config import Wrong
-from t3probe.config.endpoints import parse_doh
-from t3probe.setup import answers
-from t3probe.setup.answers import Answers
+from t3probe.config import Wrong, parse_address, parse_pin, parse_url
+from t3probe.config.endpoints import check_host, is_address, parse_doh
+from t3probe.config.errors import quote
 
-__all__ = ["QUESTIONS", "Question", "Refused", "checked", "gather"]
+DOH = ("https://1.1.1.1/dns-query", "https://8.8.8.8/dns-query")
+"""Public resolvers by address (RFC 8484), as in `deployments/t3.toml`."""
+
+Cdn = Literal["auto", "cloudflare", "none"]
+LONGEST_NAME = 40
+
+
+@dataclass(frozen=True, kw_only=True)
+class Answers:
+    """Everything that was said. Each value has passed its own check below."""
+
+    host: str
+    """The public host, with a port if it is not 443."""
+    internal: str = ""
+    """addr[:port] of the load balancer; empty: there is none, or it cannot be reached."""
+    ws_path: str = "/probe/ws"
+    """Where a WebSocket is echoed; empty: nowhere."""
+    public: tuple[str, ...] = ()
+    """Paths that must work without a session."""
+    walled: tuple[str, ...] = ()
+    """Paths that must ask for one."""
+    sso: tuple[str, ...] = ()
+    """Hosts of the single sign-on."""
+    dispatch: str = ""
+    """ws:// or wss:// URL of the process that takes WebSockets."""
+    serve: str = ""
+    """http:// or https:// URL of the process that serves the app."""
+    machine: str = ""
+    """http:// or https:// URL on the machine, or its host:port."""
+    upstreams: tuple[str, ...] = ()
+    """host:port of each."""
+    cdn: Cdn = "auto"
+    doh: tuple[str, ...] = field(default=DOH)
+    envoy_admin: tuple[str, ...] = ()
+    """http:// or https:// URLs of Envoys' admin interfaces, which name their upstreams."""
+    ca: str = ""
+    """A PEM file of certificate authorities; empty: the system's."""
+
+
+def host(text: str) -> str:
+    """A public host name, `name` or `name:port`. Raises Wrong."""
+    expected = "a host name such as t3.example.org"
+    if "/" in text:
+        raise Wrong(expected, "leave out the scheme and the path")
+    found = parse_url(f"https://{text}/", ("https",)).host
+    check_host(found)
+    if is_address(found):
+        raise Wrong(expected, "an address has no public DNS; give it as --internal")
+    return text
+
+
+def internal(text: str) -> str:
+    """addr[:port] of a load balancer. Raises Wrong."""
+    parse_pin(text)
+    return text
+
+
+def path(text: str) -> str:
+    """The path of a URL, which begins with a slash. Raises Wrong."""
+    expected = "a path that begins with /, such as /probe"
+    if not text.startswith("/") or "?" in text or "#" in text:
+        raise Wrong(expected)
+    parse_url(f"https://host.invalid{text}", ("https",))
+    return text
+
+
+def url(text: str, schemes: tuple[str, ...]) -> str:
+    """A URL with one of `schemes`. Raises Wrong."""
+    parse_url(text, schemes)
+    return text
+
+
+def address(text: str) -> str:
+    """host:port. Raises Wrong."""
+    parse_address(text)
+    return text
+
+
+def sso(text: str) -> str:
+    """The host of a single sign-on, without port. Raises Wrong."""
+    check_host(text)
+    return text
+
+
+def name_of(text: str, taken: set[str], otherwise: str) -> str:
+    """A label-safe name made from a path or an address, that is not in `taken`; it is put
+    there."""
+    words = re.sub(r"[^a-z0-9]+", "-", text.lower())[:LONGEST_NAME].strip("-") or otherwise
+    found, number = words, 2
+    while found in taken:
+        found, number = f"{words}-{number}", number + 1
+    taken.add(found)
+    return found
+
+
+def refused(what: str, text: str, wrong: Wrong) -> str:
+    """The sentence about an answer that is none."""
+    hint = f"; {wrong.hint}" if wrong.hint else ""
+    return f"{what}: expected {wrong.expected}, found {wrong.found or quote(text)}{hint}"
+
 
 TRIES = 3
 
@@ -22,7 +124,7 @@ class Refused(Exception):
 
 
 @dataclass(frozen=True)
-class Question:
+class Prompt:
     """One thing to know."""
 
     key: str
@@ -50,19 +152,19 @@ def _doh(text: str) -> str:
 
 
 def _web(text: str) -> str:
-    return answers.url(text, ("http", "https"))
+    return url(text, ("http", "https"))
 
 
 def _socket(text: str) -> str:
-    return answers.url(text, ("ws", "wss"))
+    return url(text, ("ws", "wss"))
 
 
 def _machine(text: str) -> str:
-    return _web(text) if "://" in text else answers.address(text)
+    return _web(text) if "://" in text else address(text)
 
 
 def _ws_path(text: str) -> str:
-    return "" if text in {"", "none"} else answers.path(text)
+    return "" if text in {"", "none"} else path(text)
 
 
 def _public(said: Mapping[str, Any]) -> str:
@@ -70,76 +172,76 @@ def _public(said: Mapping[str, Any]) -> str:
 
 
 QUESTIONS = (
-    Question(
+    Prompt(
         "host", "Public host", "The name that people type, such as t3.example.org.", "HOST",
-        answers.host, needed=True,
+        host, needed=True,
     ),
-    Question(
+    Prompt(
         "internal", "Internal address of the load balancer",
         "The same URL is probed there, too, which tells the inside from the outside.",
-        "ADDRESS[:PORT]", answers.internal,
+        "ADDRESS[:PORT]", internal,
     ),
-    Question(
+    Prompt(
         "ws_path", "Path of a WebSocket echo",
         "Messages are sent there, and expected back.", "PATH", _ws_path,
         default=lambda said: "/probe/ws",
     ),
-    Question(
+    Prompt(
         "sso", "Host of the single sign-on",
         "A redirect to it is its answer; such as login.example.org.", "HOST",
-        answers.sso, many=True,
+        sso, many=True,
     ),
-    Question(
+    Prompt(
         "public", "Paths that need no session", "The check: they are never sent to the SSO.",
-        "PATH", answers.path, many=True, default=_public,
+        "PATH", path, many=True, default=_public,
     ),
-    Question(
+    Prompt(
         "walled", "Paths that need a session",
-        "The check: they are never served without one.", "PATH", answers.path, many=True,
+        "The check: they are never served without one.", "PATH", path, many=True,
         default=lambda said: "/" if said["sso"] else "",
     ),
-    Question(
+    Prompt(
         "dispatch", "The process that takes WebSockets, directly",
         "Past the balancer, such as ws://10.0.0.7:3780/probe/ws.", "URL", _socket,
     ),
-    Question(
+    Prompt(
         "serve", "The process that serves the app, directly",
         "Any page of it that answers 200.", "URL", _web,
     ),
-    Question(
+    Prompt(
         "machine", "Something on the machine that is neither of the two",
         "A page such as node_exporter's, or host:port: is the machine itself there?",
         "URL|HOST:PORT", _machine,
     ),
-    Question(
+    Prompt(
         "upstreams", "Upstreams behind Envoy", "Each is connected to by itself, as HOST:PORT.",
-        "HOST:PORT", answers.address, many=True,
+        "HOST:PORT", address, many=True,
     ),
 )  # fmt: skip
 """In the order in which they are asked."""
 
 FLAGS_ONLY = (
-    Question(
+    Prompt(
         "doh", "", "resolvers to ask, better two; default: 1.1.1.1 and 8.8.8.8", "URL", _doh,
-        many=True, default=lambda said: ",".join(answers.DOH),
+        many=True, default=lambda said: ",".join(DOH),
     ),
-    Question(
+    Prompt(
         "envoy_admin", "", "admin interface of an Envoy, which names its upstreams itself", "URL",
         _web, many=True,
     ),
 )  # fmt: skip
 
 
-def checked(question: Question, text: str) -> str:
+def checked(question: Prompt, text: str) -> str:
     """One answer as it is kept. Raises Refused."""
     try:
         return question.check(text)
     except Wrong as wrong:
-        raise Refused(answers.refused(question.flag, text, wrong)) from None
+        raise Refused(refused(question.flag, text, wrong)) from None
 
 
 def gather(
-    given: argparse.Namespace, asked: Callable[[Question, str], str] | None, ca: str
+    given: argparse.Namespace, asked: Callable[[Prompt, str], str] | None, ca: str
 ) -> Answers:
     """All answers: from the flags, else from `asked(question, default)`, else the defaults.
 
@@ -179,13 +281,13 @@ def _split(text: str) -> list[str]:
 
 def on_terminal(
     read: Callable[[str], str], say: Callable[[str], None]
-) -> Callable[[Question, str], str]:
+) -> Callable[[Prompt, str], str]:
     """How a question is asked of a person; what cannot be used is asked again.
 
     The callable raises Refused after `TRIES` answers that cannot be used, and EOFError.
     """
 
-    def asked(question: Question, default: str) -> str:
+    def asked(question: Prompt, default: str) -> str:
         for _ in range(TRIES):
             shown = f" [{default}]" if default else "" if question.needed else " [none]"
             several = " Several: with commas." if question.many else ""

@@ -11,9 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from t3probe.config import Deployment
-    from t3probe.setup.machine import Row
-
-__all__ = ["add", "examined", "shown"]
+    from t3probe.setup.machine import DoctorRow
 
 WIDTH = 80
 STATE, WHAT = 15, 11
@@ -54,7 +52,7 @@ def _doctor(arguments: argparse.Namespace) -> int:
     return worst
 
 
-def shown(row: Row) -> Iterator[str]:
+def shown(row: DoctorRow) -> Iterator[str]:
     """A row as lines of 80 columns; what fixes it stands below, so that it can be copied."""
     start = f"{row.state:<{STATE}}{row.what:<{WHAT}}"
     yield from textwrap.wrap(
@@ -70,7 +68,7 @@ def shown(row: Row) -> Iterator[str]:
 
 def examined(
     file: str, results: str, gateway: str | None, environ: Mapping[str, str]
-) -> Iterator[Row]:
+) -> Iterator[DoctorRow]:
     """Everything, one after the other, the quick things first."""
     from t3probe.setup import machine
 
@@ -94,7 +92,7 @@ def examined(
         yield from network.gateway(gateway, None, environ)
 
 
-def _read(file: str, environ: Mapping[str, str]) -> tuple[Deployment | None, Iterable[Row]]:
+def _read(file: str, environ: Mapping[str, str]) -> tuple[Deployment | None, Iterable[DoctorRow]]:
     from t3probe.config import DeploymentError, legs_for, load, loads
     from t3probe.setup.machine import fine, untold, wrong
     from t3probe.timing import SystemClock

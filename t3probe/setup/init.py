@@ -13,10 +13,8 @@ from t3probe.usage import say
 
 if TYPE_CHECKING:
     from t3probe.config import Deployment
-    from t3probe.setup.answers import Answers
+    from t3probe.setup.ask import Answers
     from t3probe.setup.look import Finding
-
-__all__ = ["add"]
 
 STOPPED = 2
 GREETING = "Return takes what stands in [brackets], Ctrl-C leaves; the file comes last."
@@ -172,9 +170,9 @@ def _loaded(text: str, file: str) -> Deployment:
 
 
 def _tell_about(deployment: Deployment, found: dict[str, Finding], file: str) -> None:
-    from t3probe.observation import glossed
     from t3probe.setup.draft import ONE_RESOLVER
     from t3probe.show.coverage import coverage
+    from t3probe.text.words import glossed
 
     for leg, one in found.items():
         mark = "ok     " if one.works else "warning"
@@ -185,7 +183,7 @@ def _tell_about(deployment: Deployment, found: dict[str, Finding], file: str) ->
         _tell(f"{ONE_RESOLVER}: add --doh URL")
     for group in coverage(deployment, deployment.legs).inseparable:
         names = ", ".join(glossed(group, deployment.gloss))
-        _tell(f"if one of {names} breaks, no leg tells which")
+        _tell(f"if one of {names} breaks, these legs cannot tell which")
     missing = [
         words
         for leg, words in (
@@ -197,7 +195,7 @@ def _tell_about(deployment: Deployment, found: dict[str, Finding], file: str) ->
         if leg not in {one.name for one in deployment.legs}
     ]
     if missing:
-        _tell(f"more legs tell more: {', '.join(missing)}")
+        _tell(f"more legs would tell more: {', '.join(missing)}")
     if file != "-":
         _tell(f"wrote {file}; next: t3probe doctor {file}, then pytest --deployment {file}")
 

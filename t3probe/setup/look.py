@@ -17,8 +17,6 @@ from t3probe.probes import preload
 from t3probe.run.controller import Run
 from t3probe.text import showable
 
-__all__ = ["Finding", "finding", "look"]
-
 DEADLINE_SECONDS = 12.0
 
 WORKS = {

@@ -14,22 +14,7 @@ from typing import Literal, NamedTuple
 
 from t3probe.config import Deployment
 from t3probe.config.errors import nearest, quote
-from t3probe.run.pressure import MOUNT, OWN_GROUPS, stat_files
-
-__all__ = [
-    "UNTOLD",
-    "Row",
-    "State",
-    "cpu",
-    "files",
-    "fine",
-    "folders",
-    "packages",
-    "python",
-    "untold",
-    "variables",
-    "wrong",
-]
+from t3probe.run.footing import MOUNT, OWN_GROUPS, stat_files
 
 OLDEST_PYTHON = (3, 11)
 SPARE_FILES = 64
@@ -52,7 +37,7 @@ _LOGIN = re.compile(
 )
 
 
-def python(version: tuple[int, ...] = sys.version_info[:3]) -> Row:
+def python(version: tuple[int, ...] = sys.version_info[:3]) -> DoctorRow:
     """Whether this Python is new enough."""
     words = ".".join(map(str, version))
     if version[:2] >= OLDEST_PYTHON:
@@ -61,7 +46,7 @@ def python(version: tuple[int, ...] = sys.version_info[:3]) -> Row:
     return wrong("python", f"{words}; {oldest} is the oldest", f"make setup PYTHON=python{oldest}")
 
 
-def packages(requirements: Iterable[str] | None = None) -> Iterator[Row]:
+def packages(requirements: Iterable[str] | None = None) -> Iterator[DoctorRow]:
     """Whether every package is there and new enough; None: what t3probe asks for."""
     if requirements is None:
         try:
@@ -95,7 +80,7 @@ def _numbers(version: str) -> tuple[int, ...]:
     return tuple(map(int, match[0].split("."))) if match else ()
 
 
-def variables(environ: Mapping[str, str]) -> Iterator[Row]:
+def variables(environ: Mapping[str, str]) -> Iterator[DoctorRow]:
     """Variables that look like ours and that nothing reads. Those with `__` are the loader's."""
     ours = sorted(one for one in environ if one.startswith("T3PROBE"))
     strange = [one for one in ours if not one.startswith("T3PROBE__") and not _known(one)]
@@ -111,7 +96,7 @@ def _known(name: str) -> bool:
     return name.removeprefix("T3PROBE_") in NAMES or _LOGIN.fullmatch(name) is not None
 
 
-def folders(deployment: Deployment | None, results: str) -> Iterator[Row]:
+def folders(deployment: Deployment | None, results: str) -> Iterator[DoctorRow]:
     """Whether what a run leaves can be written."""
     yield _writable("results", Path(results), "name another with --results FOLDER", made=True)
     if deployment is None:
@@ -125,7 +110,7 @@ def folders(deployment: Deployment | None, results: str) -> Iterator[Row]:
         yield _writable("spool", Path(delivery.spool), fix, made=True)
 
 
-def _writable(what: str, folder: Path, fix: str, *, made: bool) -> Row:
+def _writable(what: str, folder: Path, fix: str, *, made: bool) -> DoctorRow:
     """`made`: a run makes the folder itself, so that it is enough if it can."""
     there = folder
     while made and not there.exists() and there != there.parent:
@@ -139,7 +124,7 @@ def _writable(what: str, folder: Path, fix: str, *, made: bool) -> Row:
     return fine(what, f"{folder} can be written")
 
 
-def files(deployment: Deployment | None, limit: int | None = None) -> Row:
+def files(deployment: Deployment | None, limit: int | None = None) -> DoctorRow:
     """Whether the legs fit into the limit of open files. `limit`: None asks the system."""
     if limit is None:
         limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
@@ -154,7 +139,7 @@ def files(deployment: Deployment | None, limit: int | None = None) -> Row:
     return wrong("files", f"{words}, and {len(legs)} legs may need {needed}", fix)
 
 
-def cpu(own: Path = OWN_GROUPS, mount: Path = MOUNT) -> Row:
+def cpu(own: Path = OWN_GROUPS, mount: Path = MOUNT) -> DoctorRow:
     """Whether a control group limits our CPU: it stops us, and that looks like a slow path."""
     groups = [one.parent for one in stat_files(own, mount)]
     if not groups:
@@ -183,7 +168,7 @@ State = Literal["ok", "wrong", "could not tell"]
 UNTOLD: State = "could not tell"
 
 
-class Row(NamedTuple):
+class DoctorRow(NamedTuple):
     """One line: what was looked at, what was found, and what to do about it."""
 
     state: State
@@ -193,16 +178,16 @@ class Row(NamedTuple):
     """The command or the setting; empty only where all is well."""
 
 
-def fine(what: str, words: str) -> Row:
+def fine(what: str, words: str) -> DoctorRow:
     """Nothing to do."""
-    return Row("ok", what, words)
+    return DoctorRow("ok", what, words)
 
 
-def wrong(what: str, words: str, fix: str) -> Row:
+def wrong(what: str, words: str, fix: str) -> DoctorRow:
     """Something that a run will suffer from."""
-    return Row("wrong", what, words, fix)
+    return DoctorRow("wrong", what, words, fix)
 
 
-def untold(what: str, words: str, fix: str) -> Row:
+def untold(what: str, words: str, fix: str) -> DoctorRow:
     """Neither; `fix` is what would make it known."""
-    return Row(UNTOLD, what, words, fix)
+    return DoctorRow(UNTOLD, what, words, fix)

@@ -18,17 +18,16 @@ import msgspec
 
 from t3probe.config import Deployment, DeploymentError, Duration, Leg
 from t3probe.config.endpoints import plain_host
-from t3probe.config.login import login_of
+from t3probe.config.secrets import login_of
 from t3probe.guard import LoopbackOnlyError
 from t3probe.observation import median
 from t3probe.probes.base import Probing
 from t3probe.probes.facts import Collapsed, Facts, ProbeError, Target
 from t3probe.probes.resolve import ResolveError, Resolver, split_address, targets
 from t3probe.run.controller import Run
-from t3probe.setup.machine import Row, fine, untold, wrong
+from t3probe.setup.machine import DoctorRow, fine, untold, wrong
 from t3probe.text import showable
-
-__all__ = ["TOLERANCE_SECONDS", "ask", "clock", "gateway", "routes"]
+from t3probe.text.words import span
 
 STEP_SECONDS = 3.0
 TOTAL_SECONDS = 8.0
@@ -40,11 +39,11 @@ MOST_ASKED = 6
 """Of so many servers the time is asked: enough for a majority."""
 
 
-def routes(deployment: Deployment) -> list[Row]:
+def routes(deployment: Deployment) -> list[DoctorRow]:
     """Whether this machine has a route to every address in the file. Sends nothing: a UDP
     socket that is connected asks the routing table alone."""
     known = sorted(_addresses(deployment), key=str)
-    rows: list[Row] = []
+    rows: list[DoctorRow] = []
     guarded = 0
     for address in known:
         try:
@@ -92,7 +91,7 @@ def _addresses(
     return found
 
 
-def ask(deployment: Deployment, where: str, environ: Mapping[str, str]) -> list[Row]:
+def ask(deployment: Deployment, where: str, environ: Mapping[str, str]) -> list[DoctorRow]:
     """Everything that needs an answer from somewhere; ends within `TOTAL_SECONDS`. `where`: the
     gateway's URL; empty: there is none."""
     timing = msgspec.structs.replace(
@@ -103,7 +102,7 @@ def ask(deployment: Deployment, where: str, environ: Mapping[str, str]) -> list[
     return asyncio.run(_ask(msgspec.structs.replace(deployment, timing=timing), where, environ))
 
 
-async def _ask(deployment: Deployment, where: str, environ: Mapping[str, str]) -> list[Row]:
+async def _ask(deployment: Deployment, where: str, environ: Mapping[str, str]) -> list[DoctorRow]:
     run = Run(deployment, [], hold=0.0)
     probing = run.probing
     providers = _providers(deployment)
@@ -139,7 +138,7 @@ def _providers(deployment: Deployment) -> dict[str, str]:
     return found
 
 
-async def _resolver(url: str, name: str, probing: Probing) -> Row:
+async def _resolver(url: str, name: str, probing: Probing) -> DoctorRow:
     from t3probe.probes.doh import NoAddress, ask_address
     from t3probe.probes.http_client import HttpClient
 
@@ -193,22 +192,22 @@ async def _date(leg: Leg, probing: Probing, resolver: Resolver) -> float | None:
         return None
 
 
-def clock(ahead: list[float]) -> Row:
+def clock(ahead: list[float]) -> DoctorRow:
     """What servers' Dates say about our clock; `ahead`: by how many seconds it leads each."""
     if not ahead:
-        return untold("clock", "nobody that was asked told the time", "timedatectl status")
+        return untold("clock", "no server that was asked told the time", "timedatectl status")
     middle = median(ahead)
     agree = [one for one in ahead if abs(one - middle) <= TOLERANCE_SECONDS]
     if len(agree) * 2 <= len(ahead):
         return untold("clock", f"{len(ahead)} servers contradict each other", "timedatectl status")
     if abs(middle) <= TOLERANCE_SECONDS:
-        return fine("clock", f"within {TOLERANCE_SECONDS:g} s of {len(agree)} servers")
+        return fine("clock", f"within {span(TOLERANCE_SECONDS)} of {len(agree)} servers")
     way = "ahead of" if middle > 0 else "behind"
-    words = f"{abs(middle):.0f} s {way} {len(agree)} of {len(ahead)} servers"
+    words = f"{span(round(abs(middle)))} {way} {len(agree)} of {len(ahead)} servers"
     return wrong("clock", words, "timedatectl set-ntp true; or start the NTP service")
 
 
-def gateway(url: str, ca: str | None, environ: Mapping[str, str]) -> list[Row]:
+def gateway(url: str, ca: str | None, environ: Mapping[str, str]) -> list[DoctorRow]:
     """Whether the Pushgateway answers and takes our login; no row without a URL."""
     from t3probe.exchange.client import Budget, Site, Trouble, exchange
     from t3probe.timing import SystemClock

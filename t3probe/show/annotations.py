@@ -14,15 +14,14 @@ import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from t3probe.exchange.terminal import disarmed
-from t3probe.observation import Observation, glossed, sentence
+from t3probe.observation import Observation, sentence
 from t3probe.show.compare.difference import Comparison
-from t3probe.show.compare.text import decision
-from t3probe.show.compare.text import headline as compared
+from t3probe.show.compare.lines import decision
+from t3probe.show.compare.lines import headline as compared
 from t3probe.show.summary import headline
 from t3probe.text import cut, plain
+from t3probe.text.words import glossed, label_word
 from t3probe.verdict.incident.run import RunVerdict
-
-__all__ = ["append", "command", "of_comparison", "of_run"]
 
 MOST = 5
 """Of one kind, from a run or from a comparison. GitHub drops what comes after ten in a step."""
@@ -86,7 +85,7 @@ def of_comparison(found: Comparison) -> Iterator[str]:
     names = glossed((one.segment for one in worse), found.gloss)
     shown = len(worse) if len(worse) <= MOST else MOST - 1
     for one, name in zip(worse[:shown], names, strict=False):
-        words = f"{name}: {one.before} before, {one.after} after"
+        words = f"{name}: {label_word(one.before)} before, {label_word(one.after)} after"
         yield command("warning", words, title=one.segment)
     if len(worse) > shown:
         rest = ", ".join(names[shown:])

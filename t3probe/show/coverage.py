@@ -10,13 +10,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from t3probe.config import Deployment, Leg
-from t3probe.observation import glossed
 from t3probe.probes import ONE_SHOT
 from t3probe.text import distinct
+from t3probe.text.words import count, glossed, some
 from t3probe.verdict.exact.case import Case
 from t3probe.verdict.exact.labels import solve
-
-__all__ = ["CUTS_ONLY", "Coverage", "coverage", "cuts_only", "draw"]
 
 CUTS_ONLY = "cannot see that new connections are refused, and clear only cuts (fresh_every = 0)"
 WIDTH = 80
@@ -100,7 +98,7 @@ def cuts_only(legs: Iterable[Leg]) -> tuple[str, ...]:
 def draw(found: Coverage) -> Iterator[str]:
     """The lines."""
     place = f" from {found.vantage}" if found.vantage else ""
-    legs = f"{len(found.legs):,} leg{'' if len(found.legs) == 1 else 's'}"
+    legs = count(len(found.legs), "leg")
     yield from _wrap(f"{found.deployment}{place}: {legs}", [])
     own = set(found.own_segments)
     fold = len(own) > OWN_SHOWN
@@ -111,24 +109,24 @@ def draw(found: Coverage) -> Iterator[str]:
         yield from _block(columns[start : start + PER_BLOCK], shown, whole=start == 0)
     if folded:
         yield ""
-        for shares, count in folded.items():
+        for shares, number in folded.items():
             over = f", and {', '.join(shares)}" if shares else ""
-            yield from _wrap(f"{count:,} legs", [f"each over a segment of its own{over}"], ": ")
+            yield from _wrap(f"{number:,} legs", [f"each over a segment of its own{over}"], ": ")
     yield ""
     if found.left_out:
-        yield from _wrap("cannot be run from here", _few(found.left_out))
+        yield from _wrap("cannot be run from here", some(found.left_out, 20))
     if found.cuts_only:
-        yield from _wrap(CUTS_ONLY, _few(found.cuts_only))
+        yield from _wrap(CUTS_ONLY, some(found.cuts_only, 20))
     if found.uncovered:
-        yield from _wrap("crossed by no leg", glossed(_few(found.uncovered), found.gloss))
+        yield from _wrap("crossed by no leg", glossed(some(found.uncovered, 20), found.gloss))
     for group in found.inseparable:
-        yield from _wrap("not to be told apart", glossed(_few(group), found.gloss))
+        yield from _wrap("cannot be told apart", glossed(some(group, 20), found.gloss))
     if not found.inseparable and not found.uncovered:
         yield "every segment can be told from every other one"
     if found.extra_leg:
-        yield from _wrap("one more leg that tells the most", [" > ".join(found.extra_leg)])
+        yield from _wrap("the most useful further leg", [" > ".join(found.extra_leg)])
     elif found.inseparable or found.uncovered:
-        yield "no leg over a part of the deployment's paths would tell more"
+        yield "no further leg over the deployment's paths would tell more"
 
 
 def _folded(
@@ -162,10 +160,6 @@ def _block(
             continue
         marks = "".join("# " if one in crossed else ". " for one in columns)
         yield f"{names[name]:<{NAME}} {marks}".rstrip()
-
-
-def _few(names: Sequence[str]) -> list[str]:
-    return [*names] if len(names) <= 20 else [*names[:19], f"{len(names) - 19:,} more"]
 
 
 def _wrap(head: str, words: Iterable[str], after: str = ": ") -> Iterator[str]:

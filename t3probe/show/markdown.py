@@ -11,13 +11,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Sequence
 
-from t3probe.observation import Observation, RunRecord, badness, glossed, parts_said, sentence
+from t3probe.observation import Observation, RunRecord, badness, parts_said, sentence
 from t3probe.show.summary import headline
 from t3probe.text import plain
-from t3probe.timing import utc_text
+from t3probe.text.words import glossed, moment
 from t3probe.verdict.incident.run import RunVerdict
-
-__all__ = ["MESSAGE_LIMIT", "cell", "message", "run_markdown", "table"]
 
 MESSAGE_LIMIT = 2000
 """Characters of a chat message: Discord takes no more, Telegram 4,096, Slack advises 4,000."""
@@ -70,8 +68,7 @@ def run_markdown(
     gate: Sequence[str] = (),
 ) -> Iterator[str]:
     """The verdict, what it rests on, and the legs that did not pass."""
-    when = utc_text(run.started_at)[:19].replace("T", " ")
-    yield f"**{cell(headline(judged)[1])}** ({cell(run.deployment)}, {when} UTC)"
+    yield f"**{cell(headline(judged)[1])}** ({cell(run.deployment)}, {moment(run.started_at)})"
     if parts := parts_said((run,)):
         yield ""
         yield f"Of {cell(parts)}."

@@ -7,11 +7,10 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Protocol
 
 from t3probe.text import cut
+from t3probe.text.words import count, span
 
 if TYPE_CHECKING:
     from t3probe.run.controller import Run
-
-__all__ = ["LogProgress", "Progress", "lines", "log_line", "progress_for"]
 
 TERMINAL_FROM_SECONDS = 3.0
 """A shorter hold shows nothing on a terminal."""
@@ -56,7 +55,7 @@ def lines(run: Run, width: int, most: int = 13) -> list[str]:
     Of legs that do not fit into `most` lines those that dropped come first.
     """
     left = run.hold - run.clock.now()
-    head = f"holding, {left:.0f} s left" if left > 0 else "waiting for open beats"
+    head = f"holding, {span(round(left))} left" if left > 0 else "waiting for open beats"
     cells = []
     for leg in run.legs:
         drops = f" {len(leg.book.drops)} drops" if leg.book.drops else ""
@@ -89,8 +88,7 @@ def log_line(run: Run) -> str:
     head = "waiting for open beats" if now >= run.hold else f"held {now:.0f} of {run.hold:g} s"
     text = f"t3probe: {head}, {len(run.legs)} legs, {beats} good beats"
     if dropped:
-        count = sum(dropped.values())
-        text += f", {count} drop{'s' if count > 1 else ''}: {', '.join(dropped)}"
+        text += f", {count(sum(dropped.values()), 'drop')}: {', '.join(dropped)}"
     return cut(text)
 
 

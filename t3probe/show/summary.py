@@ -16,22 +16,18 @@ from t3probe.observation import (
     Observation,
     RunRecord,
     badness,
-    glossed,
     median,
     parts_said,
-    some,
     worst,
 )
 from t3probe.text import cut, distinct, fold, plain
-from t3probe.timing import utc_text
+from t3probe.text.words import change, clock, glossed, listed, some, span
 from t3probe.verdict.incident.evidence import HOW
 
 if TYPE_CHECKING:
     from t3probe.verdict.incident.run import Incident, RunVerdict
 
-__all__ = ["headline", "render", "row"]
-
-Line = tuple[str, str]
+StyledLine = tuple[str, str]
 """Style words for the terminal (red, green, yellow, bold; or none) and the text."""
 
 _STYLES = {"passed": "green", "degraded": "yellow", "failed": "red", "inconclusive": "yellow"}
@@ -43,13 +39,12 @@ _MANY_BAD = 20
 _MANY_IN_ROW = 40
 _MANY_SETS = 8
 _MANY_INCIDENTS = 10
-_MANY_NAMES = 12
-_MANY_CONVICTED = 5
+_MANY_NAMES = 13
 
 
 def render(
     run: RunRecord, observations: Sequence[Observation], judged: RunVerdict, width: int = 80
-) -> Iterator[Line]:
+) -> Iterator[StyledLine]:
     """The lines of the summary, in order: ASCII, none longer than `width`."""
     for style, line in _lines(run, observations, judged, width):
         yield style, cut(plain(line), width)
@@ -64,7 +59,7 @@ def row(name: str, text: str, width: int = 80, whole: bool = False) -> Iterator[
 
 def _lines(
     run: RunRecord, observations: Sequence[Observation], judged: RunVerdict, width: int
-) -> Iterator[Line]:
+) -> Iterator[StyledLine]:
     yield "", ""
     yield (
         "bold",
@@ -91,10 +86,10 @@ def _lines(
     yield from _verdict(run, judged, width)
 
 
-def _leg(run: RunRecord, seen: Observation, name: str, width: int) -> Iterator[Line]:
+def _leg(run: RunRecord, seen: Observation, name: str, width: int) -> Iterator[StyledLine]:
     good = seen.trips
-    middle = _seconds(median(good)) if good else "-"
-    worst = _seconds(max(good)) if good else "-"
+    middle = span(median(good)) if good else "-"
+    worst = span(max(good)) if good else "-"
     answered, tried = seen.answered
     where = seen.address or (seen.addresses[0].address if seen.addresses else "-")
     share = f" {answered}/{tried}" if tried > 1 else ""
@@ -104,7 +99,7 @@ def _leg(run: RunRecord, seen: Observation, name: str, width: int) -> Iterator[L
     word = outcome.upper() if outcome == "failed" else outcome
     yield (
         _STYLES.get(outcome, "yellow"),
-        f"{name:<16}{word:<13}{len(good):>5}{middle:>9}{worst:>9}"
+        f"{name:<16}{word:<13}{len(good):>5}{middle:>9} {worst:>8}"
         f"{sum(not one.lone for one in seen.drops) or '-':>6}  {where}{share}",
     )
     if seen.planned:
@@ -115,11 +110,11 @@ def _leg(run: RunRecord, seen: Observation, name: str, width: int) -> Iterator[L
         for drop in _worst_drops(seen):
             end = _STAYED.get(drop.symptom, "and stayed down")
             if drop.recovered is not None:
-                end = f"until {utc_text(run.started_at + drop.recovered)[11:23]}"
-            since = utc_text(run.started_at + drop.began)[11:23]
+                end = f"until {clock(run.started_at + drop.recovered)}"
+            since = clock(run.started_at + drop.began)
             yield "", f"    {drop.symptom} from {since} UTC {end}"
             if drop.symptom == "refusing":
-                yield "yellow", "    what was open lived on, and nothing new was accepted"
+                yield "yellow", "    open connections lived on, and no new one was accepted"
             if drop.evidence:
                 yield from _wrap("", "", drop.evidence.split(" "), width, " ", indent=4)
     for sentence in _disagreements(seen):
@@ -140,25 +135,25 @@ def _disagreements(seen: Observation) -> list[str]:
     return [view.sentence for view in seen.views if view.sentence]
 
 
-def _notes(run: RunRecord, width: int) -> Iterator[Line]:
+def _notes(run: RunRecord, width: int) -> Iterator[StyledLine]:
     for line in fold(parts_said((run,)), width):
         yield "", line
     if run.interrupted:
         yield "yellow", "interrupted: this is what was seen so far"
     if run.loop_lag_seconds >= 0.25:
-        yield "yellow", f"our own event loop was late by up to {run.loop_lag_seconds:.2f} s"
+        yield "yellow", f"our own event loop was late by up to {span(run.loop_lag_seconds)}"
     if (run.throttled_seconds or 0.0) >= 0.1:
-        late = f"{run.throttled_seconds:.2f} s"
+        late = span(run.throttled_seconds)
         yield "yellow", f"our own CPU limit stopped us for {late}: set a request, no limit"
     if run.clock_step_seconds:
-        step = f"{run.clock_step_seconds:+.2f} s"
+        step = change(run.clock_step_seconds)
         yield "yellow", f"the wall clock was set by {step}: the UTC times after that differ"
     for warning in run.warnings:
         for line in fold(f"warning: {warning}", width):
             yield "yellow", line
 
 
-def _verdict(run: RunRecord, judged: RunVerdict, width: int) -> Iterator[Line]:
+def _verdict(run: RunRecord, judged: RunVerdict, width: int) -> Iterator[StyledLine]:
     verdict = judged.verdict
     style, head = headline(judged)
     for line in fold(f"VERDICT  {head}", width, " " * 9):
@@ -175,7 +170,13 @@ def _verdict(run: RunRecord, judged: RunVerdict, width: int) -> Iterator[Line]:
         more = len(verdict.at_least_one_of) - _MANY_SETS
         rows.append(("yellow", "", [f"... and {more} more such sets"]))
     if verdict.at_least_one_of and verdict.simplest:
-        rows.append(("yellow", "simplest explanation:", glossed(_few(verdict.simplest), run.gloss)))
+        rows.append(
+            (
+                "yellow",
+                "simplest explanation:",
+                glossed(some(verdict.simplest, _MANY_NAMES), run.gloss),
+            )
+        )
     if verdict.status == "inconsistent":
         rows.append(("yellow", "suspects", glossed(verdict.ambiguous, run.gloss)))
         rows.append(("yellow", "in conflict", list(verdict.contradictions)))
@@ -222,21 +223,21 @@ def _verdict(run: RunRecord, judged: RunVerdict, width: int) -> Iterator[Line]:
             yield from _incident(run, incident, width)
 
 
-def _incident(run: RunRecord, incident: Incident, width: int) -> Iterator[Line]:
+def _incident(run: RunRecord, incident: Incident, width: int) -> Iterator[StyledLine]:
     """Onset, end, symptom, legs, verdict and evidence of one of several."""
     end = "and not over at the end"
     if incident.recovered is not None:
-        end = f"until {utc_text(run.started_at + incident.recovered)[11:23]}"
-    onset = utc_text(run.started_at + incident.began)[11:23]
+        end = f"until {clock(run.started_at + incident.recovered)}"
+    onset = clock(run.started_at + incident.began)
     yield "bold", f"  {incident.symptom} from {onset} UTC {end}"
-    yield from _wrap("", "  legs", _few(incident.failed), width)
+    yield from _wrap("", "  legs", some(incident.failed, _MANY_NAMES), width)
     said = incident.finding.partition(": ")[2]
     style = "red" if incident.verdict.convicted else "yellow"
     yield from _wrap(style, "  verdict", said.split(" "), width, " ")
     yield from _evidence(incident, width, "  ")
 
 
-def _evidence(incident: Incident, width: int, indent: str = "") -> Iterator[Line]:
+def _evidence(incident: Incident, width: int, indent: str = "") -> Iterator[StyledLine]:
     """Whose beats clear what lies on their way, and how."""
     by: dict[str, list[str]] = {}
     for how in HOW:
@@ -246,43 +247,35 @@ def _evidence(incident: Incident, width: int, indent: str = "") -> Iterator[Line
         else:
             legs = [leg for leg, way in incident.cleared_by.items() if way == how]
             by |= {how: legs} if legs else {}
-    words = "; ".join(f"{how}: {', '.join(_few(names))}" for how, names in by.items())
-    words = words or "no other leg tells anything about it"
+    words = "; ".join(f"{how}: {', '.join(some(names, _MANY_NAMES))}" for how, names in by.items())
+    words = words or "no other leg says anything about it"
     yield from _wrap("", f"{indent}evidence", words.split(" "), width, " ")
-
-
-def _few(names: Sequence[str]) -> list[str]:
-    """So many names as one can read, and how many more there are."""
-    left = len(names) - _MANY_NAMES
-    return [*names[:_MANY_NAMES], f"{left} more"] if left > 1 else list(names)
 
 
 def headline(judged: RunVerdict) -> tuple[str, str]:
     """A style word and the verdict in one sentence."""
     verdict = judged.verdict
     if verdict.status == "clean" and judged.untold:
-        untold = ", ".join(some(judged.untold, _MANY_CONVICTED))
+        untold = listed(judged.untold)
         return "yellow", f"nothing failed, but {untold} could not tell"
     if verdict.status == "clean":
         return "green", "clean: every segment is cleared"
     if verdict.status == "incomplete":
         return "yellow", "nothing failed, but not every segment was observed"
     if verdict.status == "inconsistent":
-        return "yellow", "inconsistent: at least one outcome is wrong, nobody is convicted"
+        return "yellow", "inconsistent: at least one outcome is wrong, and no segment is convicted"
     if verdict.convicted:
         be = "is" if len(verdict.convicted) == 1 else "are"
         more = ", and more may be" if verdict.ambiguous else ""
-        names = glossed(verdict.convicted, judged.gloss)
-        if len(names) > _MANY_CONVICTED:
-            names[_MANY_CONVICTED - 1 :] = [f"{len(names) - _MANY_CONVICTED + 1} more"]
-        return "red", f"{', '.join(names)} {be} broken{more}"
+        names = listed(glossed(verdict.convicted, judged.gloss))
+        return "red", f"{names} {be} broken{more}"
     return "yellow", "something is broken, and these legs cannot tell which"
 
 
 def _wrap(
     style: str, name: str, words: list[str], width: int, between: str = ", ", indent: int = 16,
     whole: bool = False,
-) -> Iterator[Line]:  # fmt: skip
+) -> Iterator[StyledLine]:  # fmt: skip
     line = f"  {name}".ljust(indent)
     blank = " " * len(line)
     for number, word in enumerate(words):
@@ -298,11 +291,3 @@ def _wrap(
             line = blank
         line += piece
     yield style, line.rstrip()
-
-
-def _seconds(value: float) -> str:
-    if value < 0.001:
-        return f"{value * 1e6:.0f} us"
-    if value < 1:
-        return f"{value * 1e3:.1f} ms"
-    return f"{value:.2f} s"

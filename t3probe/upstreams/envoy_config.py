@@ -16,27 +16,6 @@ from msgspec import Raw, Struct
 from t3probe.exchange.json_stream import typed
 from t3probe.upstreams.sources import Notes
 
-__all__ = [
-    "NOTHING_ASSIGNED",
-    "UNREADABLE",
-    "Address",
-    "Assigned",
-    "Cluster",
-    "ClusterForm",
-    "Endpoint",
-    "FilterChain",
-    "Listener",
-    "Locality",
-    "RouteConfig",
-    "Typed",
-    "WeightedCluster",
-    "assigned",
-    "cluster_of",
-    "decoded",
-    "place_of",
-    "unwrapped",
-]
-
 UNREADABLE = "{} of a form that is not known"
 
 
@@ -65,7 +44,7 @@ class SocketAddress(Struct):
     named_port: str = ""
 
 
-class Address(Struct):
+class EnvoyAddress(Struct):
     """Exactly one of these is there."""
 
     socket_address: SocketAddress | None = None
@@ -92,7 +71,7 @@ class FilterChain(Struct):
 
 class Listener(Struct):
     name: str = ""
-    address: Address | None = None
+    address: EnvoyAddress | None = None
     filter_chains: list[Raw] = []
     default_filter_chain: Raw = Raw()
     udp_listener_config: Raw = Raw()
@@ -112,7 +91,7 @@ class RouteConfig(Struct):
 
 
 class HostNamed(Struct):
-    address: Address | None = None
+    address: EnvoyAddress | None = None
     hostname: str = ""
 
 
@@ -330,7 +309,7 @@ def assigned(raw: Raw) -> Assigned:
     return Assigned(tuple(found))
 
 
-def place_of(address: Address | None) -> tuple[str, int, str]:
+def place_of(address: EnvoyAddress | None) -> tuple[str, int, str]:
     """Host and port; or what it is instead, in words."""
     if address is None:
         return "", 0, "endpoints without an address"

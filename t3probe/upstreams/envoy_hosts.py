@@ -9,8 +9,8 @@ import msgspec
 from msgspec import Struct
 
 from t3probe.exchange.json_stream import Into, typed
-from t3probe.upstreams.envoy_config import UNREADABLE, Address, Locality, decoded, place_of
-from t3probe.upstreams.sources import Answer, HostView, Notes, Opinion, backend_of
+from t3probe.upstreams.envoy_config import UNREADABLE, EnvoyAddress, Locality, decoded, place_of
+from t3probe.upstreams.sources import HostView, Notes, Opinion, SourceAnswer, backend_of
 
 __all__ = ["UNREADABLE", "Clusters", "Host", "Listeners", "opinion"]
 
@@ -18,7 +18,7 @@ _HOST_BYTES, _CLUSTER_BYTES = 500, 250
 """About what one that is kept costs beside its texts."""
 
 
-class Health(Struct):
+class HostHealth(Struct):
     """Envoy's HostHealthStatus: what is not there is false."""
 
     failed_active_health_check: bool = False
@@ -32,8 +32,8 @@ class Health(Struct):
 
 
 class HostStatus(Struct):
-    address: Address | None = None
-    health_status: Health = msgspec.field(default_factory=Health)
+    address: EnvoyAddress | None = None
+    health_status: HostHealth = msgspec.field(default_factory=HostHealth)
     weight: int | None = None
     hostname: str = ""
     priority: int = 0
@@ -42,7 +42,7 @@ class HostStatus(Struct):
 
 class ListenerStatus(Struct):
     name: str = ""
-    local_address: Address | None = None
+    local_address: EnvoyAddress | None = None
 
 
 _TEXT = msgspec.json.Decoder(str)
@@ -71,7 +71,7 @@ _FAILED = (
 )
 
 
-def opinion(health: Health, weight: int | None = None) -> tuple[Opinion, str]:
+def opinion(health: HostHealth, weight: int | None = None) -> tuple[Opinion, str]:
     """What Envoy thinks of a host, and its own words for why.
 
     A host that is on its way out, or that is sent nothing, is draining whatever its checks say.
@@ -100,7 +100,7 @@ def opinion(health: Health, weight: int | None = None) -> tuple[Opinion, str]:
     return "unknown", "EDS says something that is not known"
 
 
-class Clusters(Answer):
+class Clusters(SourceAnswer):
     """The answer to `/clusters`: the hosts of every cluster, those that cannot be read too."""
 
     where, instead = " /clusters", "something that is no list of them"
@@ -169,7 +169,7 @@ def _host(status: HostStatus) -> Host:
 _UNREADABLE = Host("", 0, "", (), HostView("", "unknown"), UNREADABLE.format("hosts"))
 
 
-class Listeners(Answer):
+class Listeners(SourceAnswer):
     """The answer to `/listeners`: listener → the port it really has."""
 
     where, instead = " /listeners", "something that is no list of them"

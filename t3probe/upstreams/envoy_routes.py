@@ -24,11 +24,9 @@ from t3probe.upstreams.envoy_config import (
 )
 from t3probe.upstreams.sources import Notes, either_weight, words_of
 
-__all__ = ["Listened", "Routed", "Way", "listened", "routed", "ways"]
-
 
 @dataclass(frozen=True, slots=True)
-class Way:
+class PortRoute:
     """One listener's port to one cluster."""
 
     cluster: str
@@ -40,7 +38,7 @@ class Way:
     """Envoy may ask for the cluster when a request comes, or take another one."""
 
 
-class Clusters(Struct):
+class WeightedClusters(Struct):
     clusters: list[WeightedCluster] = []
 
 
@@ -58,7 +56,7 @@ class HttpManager(Struct):
 class TcpProxy(Struct):
     cluster: str = ""
     on_demand: Raw = Raw()
-    weighted_clusters: Clusters | None = None
+    weighted_clusters: WeightedClusters | None = None
 
 
 class VirtualHost(Struct):
@@ -70,12 +68,12 @@ class VirtualHost(Struct):
 class RouteAction(Struct):
     cluster: str = ""
     cluster_header: str = ""
-    weighted_clusters: Clusters | None = None
+    weighted_clusters: WeightedClusters | None = None
     cluster_specifier_plugin: str = ""
     inline_cluster_specifier_plugin: Raw = Raw()
 
 
-class Route(Struct):
+class EnvoyRoute(Struct):
     name: str = ""
     route: RouteAction | None = None
     """A redirect, a direct response or a route that does not forward has none."""
@@ -150,7 +148,7 @@ def routed(routes: RouteConfig) -> Routed:
         if bytes(host.matcher):
             notes.add("virtual hosts with a matcher tree, which is not read", host.name)
         for each in host.routes:
-            route = decoded(each, Route, "routes", notes)
+            route = decoded(each, EnvoyRoute, "routes", notes)
             if route is not None and route.route is not None:
                 action, words = route.route, (routes.name, host.name, route.name)
                 if action.cluster_specifier_plugin or bytes(action.inline_cluster_specifier_plugin):
@@ -192,7 +190,7 @@ def ways(
     routes: Mapping[str, Routed],
     ports: Mapping[str, int],
     notes: Notes,
-) -> list[Way]:
+) -> list[PortRoute]:
     """Every pair of a listener's port and a cluster, once. `ports` are those that listeners
     were given when they asked for any."""
     found: dict[tuple[str, int], Use] = {}
@@ -204,7 +202,7 @@ def ways(
             use = use._replace(words=(listener.name, *use.words))
             found[use.cluster, port] = _both(found.get((use.cluster, port)), use)
     return [
-        Way(use.cluster, port, use.weight, use.words, use.on_demand)
+        PortRoute(use.cluster, port, use.weight, use.words, use.on_demand)
         for (_, port), use in found.items()
     ]
 
@@ -286,7 +284,11 @@ def _http(manager: HttpManager, listener: Listener, notes: Notes) -> Iterator[Us
 
 
 def _named(
-    cluster: str, header: str, weighted: Clusters | None, words: tuple[str, ...], notes: Notes
+    cluster: str,
+    header: str,
+    weighted: WeightedClusters | None,
+    words: tuple[str, ...],
+    notes: Notes,
 ) -> Iterator[Use]:
     by_header = "routes whose cluster a request's header picks, which are not read"
     if header:

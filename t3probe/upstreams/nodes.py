@@ -23,26 +23,20 @@ import msgspec
 
 from t3probe.config.dialled import joined, to_look_up
 from t3probe.config.endpoints import plain_host
-from t3probe.config.types import Deployment, Place, UpstreamSource
+from t3probe.config.types import Deployment, UpstreamPlace, UpstreamSource
 from t3probe.exchange.bounds import NAMES, NAMES_SECONDS, UPSTREAMS
 from t3probe.exchange.json_stream import Into, typed
 from t3probe.guard import LoopbackOnlyError
 from t3probe.upstreams.sources import (
-    Answer,
     Backend,
     Fetch,
-    Found,
+    NamedUpstreams,
     Notes,
+    SourceAnswer,
     SourceError,
     dialled,
     label,
 )
-
-__all__ = [
-    "Routes",
-    "find",
-    "with_names",
-]
 
 _HOLDERS = ("routes", "items", "data")
 _NAMED = 5
@@ -59,7 +53,7 @@ _KEYS: dict[str, type] = {
 }
 
 
-async def find(source: UpstreamSource, fetch: Fetch) -> Found:
+async def find(source: UpstreamSource, fetch: Fetch) -> NamedUpstreams:
     """The active routes of the source's node. Raises SourceError."""
     answer = Routes(source)
     await fetch(None, answer)
@@ -77,7 +71,7 @@ class _Rows:
         self.has_ours = False
 
 
-class Routes(Answer):
+class Routes(SourceAnswer):
     """The answer of such an API."""
 
     def __init__(self, source: UpstreamSource) -> None:
@@ -113,7 +107,7 @@ class Routes(Answer):
         if not row["active"]:
             rows.off += 1
             return
-        place = Place(
+        place = UpstreamPlace(
             source=self._source.name, route=label(row["route"]), listen_port=row["listen_port"]
         )
         rows.backends.append(Backend(row["backend_host"].lower(), row["backend_port"], place))
@@ -124,7 +118,7 @@ class Routes(Answer):
                 "it name the routes of fewer nodes"
             )
 
-    def found(self) -> Found:
+    def found(self) -> NamedUpstreams:
         """What the whole answer names. Raises SourceError."""
         rows = next((self._lists[one] for one in ("", *_HOLDERS) if one in self._lists), None)
         if rows is None:
@@ -138,7 +132,7 @@ class Routes(Answer):
             node = label(self._source.node or "")
             warnings.append(f'no route of the node "{node}"; there are {", ".join(rows.nodes)}')
         notes = [f"routes that are not active: {rows.off}"] if rows.off else []
-        return Found(tuple(rows.backends), None, tuple(notes), tuple(warnings))
+        return NamedUpstreams(tuple(rows.backends), None, tuple(notes), tuple(warnings))
 
 
 def _wrong(row: Any) -> str:

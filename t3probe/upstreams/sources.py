@@ -1,9 +1,9 @@
 """What every source of upstreams shares: its one signature, what it finds, and how it fails.
 
-A source is `async def find(source, fetch) -> Found`. It asks with `fetch`, which feeds what comes
-back to an `Answer` while it comes; time, size and login are the caller's. What it cannot use at all
-is a SourceError, whose text is a sentence; what it can only partly use it says in `warnings` and
-goes on.
+A source is `async def find(source, fetch) -> NamedUpstreams`. It asks with `fetch`, which feeds
+what comes back to a `SourceAnswer` while it comes; time, size and login are the caller's. What it
+cannot use at all is a SourceError, whose text is a sentence; what it can only partly use it says in
+`warnings` and goes on.
 """
 
 from __future__ import annotations
@@ -14,29 +14,8 @@ from typing import Literal
 
 from t3probe.config.endpoints import check_host, is_address, plain_host
 from t3probe.config.errors import Wrong
-from t3probe.config.types import Place, UpstreamSource
+from t3probe.config.types import UpstreamPlace, UpstreamSource
 from t3probe.exchange.json_stream import Into, JsonError, JsonStream, NotJsonError
-
-__all__ = [
-    "Answer",
-    "Backend",
-    "Fetch",
-    "Find",
-    "Found",
-    "HostView",
-    "Hostless",
-    "Notes",
-    "Opinion",
-    "SourceError",
-    "UnreadableError",
-    "ViewKey",
-    "Views",
-    "backend_of",
-    "dialled",
-    "either_weight",
-    "label",
-    "words_of",
-]
 
 LABEL_LIMIT = 120
 """How many characters of a foreign name become a label."""
@@ -55,7 +34,7 @@ class UnreadableError(SourceError):
     """It answered with something that cannot be read."""
 
 
-class Answer:
+class SourceAnswer:
     """One answer of a source, read while it comes: what is used of it is kept, and nothing else."""
 
     where = ""
@@ -98,7 +77,7 @@ class Backend:
     host: str
     """An IP address, or a name that we resolve ourselves."""
     port: int
-    place: Place
+    place: UpstreamPlace
 
     @property
     def address(self) -> str:
@@ -110,7 +89,7 @@ class Backend:
 class Hostless:
     """A route to nobody: no address is there to dial, and whoever asks gets an error."""
 
-    place: Place
+    place: UpstreamPlace
     words: str
     """A sentence."""
 
@@ -132,7 +111,7 @@ Views = Mapping[ViewKey, tuple[HostView, ...]]
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class NamedUpstreams:
     """What one source named."""
 
     backends: tuple[Backend, ...] = ()
@@ -146,10 +125,10 @@ class Found:
     """Routes that lead to nobody."""
 
 
-Fetch = Callable[[str | None, Answer], Awaitable[None]]
+Fetch = Callable[[str | None, SourceAnswer], Awaitable[None]]
 """Asks for a path behind the source's URL, or for the URL itself (None), and feeds the answer.
 Raises SourceError."""
-Find = Callable[[UpstreamSource, Fetch], Awaitable[Found]]
+Find = Callable[[UpstreamSource, Fetch], Awaitable[NamedUpstreams]]
 """The one signature of a source. Raises SourceError."""
 
 

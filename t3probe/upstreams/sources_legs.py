@@ -18,17 +18,14 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from t3probe.config.dialled import far_ends, is_loopback
+from t3probe.config.dialled import Shares, far_ends, is_loopback
 from t3probe.config.endpoints import parse_address, parse_url, plain_host
-from t3probe.config.shares import Shares
-from t3probe.config.types import Deployment, Leg, Place
+from t3probe.config.types import Deployment, Leg, UpstreamPlace
 from t3probe.names import UPSTREAM_LEG, UPSTREAM_SEGMENT, segment_of_upstream
 from t3probe.upstreams.sources import Backend, Hostless, either_weight
 
 if TYPE_CHECKING:
     from t3probe.upstreams.sources_read import Reading
-
-__all__ = ["NO_HOST", "keywords", "leg_name", "with_found"]
 
 NO_HOST = "no-host"
 """The backend's label of a leg that has none."""
@@ -37,7 +34,7 @@ ROUTE_LIMIT = 60
 _UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")
 
 
-def leg_name(place: Place, backend: str) -> str:
+def leg_name(place: UpstreamPlace, backend: str) -> str:
     """The name of a found upstream's leg."""
     route = _UNSAFE.sub("-", place.route).strip("-.")[:ROUTE_LIMIT] or "route"
     port = f"-{place.listen_port}" if place.listen_port else ""
@@ -148,12 +145,12 @@ def _remote(reading: Reading) -> bool:
     return not is_loopback(parse_url(reading.source.url, ("http", "https")).host)
 
 
-def _places(several: Iterable[Place]) -> tuple[Place, ...]:
+def _places(several: Iterable[UpstreamPlace]) -> tuple[UpstreamPlace, ...]:
     """Each place once, in an order that does not depend on the sources' own."""
     several = tuple(several)
     if len(several) == 1:
         return several
-    found: dict[tuple[str, str, int], Place] = {}
+    found: dict[tuple[str, str, int], UpstreamPlace] = {}
     for one in several:
         key = one.source, one.route, one.listen_port
         if key in found:

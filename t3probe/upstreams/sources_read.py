@@ -13,22 +13,20 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
-from t3probe.config.login import login_of
+from t3probe.config.secrets import login_of
 from t3probe.config.types import UpstreamSource
 from t3probe.exchange.bounds import (
-    MIB,
     SOURCE_BYTES,
     SOURCE_SECONDS,
     SOURCES_KEPT_BYTES,
     SOURCES_RECEIVED_BYTES,
 )
 from t3probe.exchange.client import Budget, Site, Trouble, exchange
+from t3probe.text.words import size
 from t3probe.timing import Clock
 from t3probe.upstreams import envoy, nodes
 from t3probe.upstreams.envoy_hosts import Host
-from t3probe.upstreams.sources import Answer, Find, Found, SourceError
-
-__all__ = ["Again", "Reader", "Reading"]
+from t3probe.upstreams.sources import Find, NamedUpstreams, SourceAnswer, SourceError
 
 REQUESTS = 3
 """How many requests a source makes at once."""
@@ -45,7 +43,7 @@ class Reading:
     """What came of one source."""
 
     source: UpstreamSource
-    found: Found | None
+    found: NamedUpstreams | None
     """None when it could not be read, or was skipped."""
     problem: str = ""
     """Why it could not be read, as a sentence."""
@@ -55,7 +53,7 @@ class Reading:
     """How long it took."""
 
 
-class Reader:
+class SourceReader:
     """Asks the sources of one run. Raises DeploymentError or ValueError for a wrong login."""
 
     def __init__(
@@ -142,7 +140,7 @@ class _Together:
             what = "sent" if much else "name what needs"
             raise SourceError(
                 f"was not read to its end: all sources of the run together {what} more than "
-                f"{most // MIB} MiB, which is the most; let each vantage read a part of them"
+                f"{size(most)}, which is the most; let each vantage read a part of them"
             )
 
 
@@ -155,7 +153,7 @@ class _Fetch:
         self._site, self._clock, self._threads = site, clock, threads
         self._together = together
 
-    async def __call__(self, path: str | None, answer: Answer) -> None:
+    async def __call__(self, path: str | None, answer: SourceAnswer) -> None:
         loop = asyncio.get_running_loop()
         try:
             status = await loop.run_in_executor(self._threads, self._ask, path, answer)
@@ -166,7 +164,7 @@ class _Fetch:
             login = "; set its login" if status in {401, 403} else ""
             raise SourceError(f"answers {status}{where}{login}")
 
-    def _ask(self, path: str | None, answer: Answer) -> int:
+    def _ask(self, path: str | None, answer: SourceAnswer) -> int:
         def feed(piece: bytes) -> None:
             before = answer.kept
             answer.feed(piece)

@@ -16,14 +16,13 @@ from t3probe.config.downtime import planned
 from t3probe.config.types import Deployment, Leg, UpstreamSource
 from t3probe.names import SOURCE_LEG
 from t3probe.observation import Observation
+from t3probe.text.words import count
 from t3probe.timing import Clock, SystemClock
 from t3probe.upstreams.nodes import with_names
 
 if TYPE_CHECKING:
     from t3probe.upstreams.sources import SourceError
-    from t3probe.upstreams.sources_read import Reader, Reading
-
-__all__ = ["RunSources"]
+    from t3probe.upstreams.sources_read import Reading, SourceReader
 
 
 class RunSources:
@@ -45,7 +44,7 @@ class RunSources:
         self.lines: list[str] = []
         """What to say before the run."""
         self._readings: list[Reading] = []
-        self._reader: Reader | None = None
+        self._reader: SourceReader | None = None
         sources = [
             one
             for one in deployment.upstream_source
@@ -59,9 +58,9 @@ class RunSources:
         self, sources: list[UpstreamSource], clock: Clock, environ: Mapping[str, str]
     ) -> None:
         from t3probe.upstreams.sources_legs import with_found
-        from t3probe.upstreams.sources_read import Reader
+        from t3probe.upstreams.sources_read import SourceReader
 
-        self._reader = Reader(sources, clock, environ, self.deployment.tls_ca)
+        self._reader = SourceReader(sources, clock, environ, self.deployment.tls_ca)
         self._readings = self._reader.read()
         deployment = with_found(self.deployment, self._readings)
         warnings = []
@@ -140,16 +139,16 @@ def _observed(name: str, reading: Reading, planned_as: str) -> Observation:
             planned=planned_as,
         )
     number = len({one.address for one in found.backends})
-    count = f"{number} upstream{'' if number == 1 else 's'}"
+    said = count(number, "upstream")
     empty = len({one.place.route for one in found.hostless})
     if empty:
-        count += f", and {empty} cluster{'' if empty == 1 else 's'} without a host"
+        said += f", and {count(empty, 'cluster')} without a host"
     return Observation(
         leg=name,
         kind="source",
         path=(),
         outcome="degraded" if found.warnings else "passed",
-        detail="; ".join((count, *found.warnings)),
+        detail="; ".join((said, *found.warnings)),
         level="ask",
         ended=reading.seconds,
         evidence=(*found.notes, *found.warnings),

@@ -14,11 +14,9 @@ from collections.abc import Container, Mapping
 import msgspec
 
 from t3probe.config.endpoints import parse_address
-from t3probe.config.types import Leg, Place
+from t3probe.config.types import Leg, UpstreamPlace
 from t3probe.observation import Disagreement, EnvoyView, Observation
 from t3probe.upstreams.sources import HostView, Opinion, Views, backend_of
-
-__all__ = ["compared", "reached"]
 
 Known = Mapping[str, Views]
 """Source → what its Envoy thinks."""
@@ -61,7 +59,7 @@ def compared(
     return msgspec.structs.replace(seen, views=views, planned=planned)
 
 
-def _nobody(place: Place) -> EnvoyView:
+def _nobody(place: UpstreamPlace) -> EnvoyView:
     port = str(place.listen_port or "")
     return EnvoyView(
         route=place.route, listen_port=port, opinion="unhealthy", detail="it has no host to use"
@@ -82,7 +80,9 @@ def reached(seen: Observation) -> bool | None:
     return None
 
 
-def _view(seen: Observation, place: Place, address: str, before: Known, after: Known) -> EnvoyView:
+def _view(
+    seen: Observation, place: UpstreamPlace, address: str, before: Known, after: Known
+) -> EnvoyView:
     if place.source not in before:
         return EnvoyView(route=place.route, listen_port=str(place.listen_port or ""))
     key = place.route, address

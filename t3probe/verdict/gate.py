@@ -9,10 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from t3probe.observation import glossed
+from t3probe.text.words import glossed
 from t3probe.verdict.exact.labels import Verdict
-
-__all__ = ["blocked", "label_of", "named", "sentences"]
 
 LABELS = ("exonerated", "convicted", "ambiguous", "masked", "unobserved")
 

@@ -9,14 +9,12 @@ from t3probe.config import planned
 from t3probe.config.types import Deployment, Leg
 from t3probe.probes import ONE_SHOT
 from t3probe.probes.tls import TlsStore
-from t3probe.run.engine import Engine, broke_rules, internal_addresses
+from t3probe.run.engine import Engine, internal_addresses, left_loopback
 from t3probe.run.footing import Footing
 from t3probe.run.leg import LegRun
 from t3probe.timing import RunClock
-from t3probe.watch.tally import Blips, Tally
-from t3probe.watch.window import Listener, WindowBook, window_seconds
-
-__all__ = ["Held"]
+from t3probe.watch.counts import Blips, LegCounts
+from t3probe.watch.window import BookListener, WindowBook, window_seconds
 
 FOOTING_STEP_SECONDS = 0.25
 RESOLVE_AGAIN_SECONDS = 60.0
@@ -38,7 +36,7 @@ class Held(Engine):
         legs: Sequence[Leg],
         *,
         clock: RunClock,
-        listener: Listener,
+        listener: BookListener,
     ) -> None:
         self._keep_seconds = window_seconds(deployment.timing)
         footing = Footing(
@@ -48,7 +46,7 @@ class Held(Engine):
         self._listener = listener
         self._tasks: dict[LegRun, asyncio.Task[None]] = {}
         self._ending = asyncio.Event()
-        self.tallies: dict[str, Tally] = {}
+        self.tallies: dict[str, LegCounts] = {}
         self.books: dict[str, WindowBook] = {}
         self._blips = Blips()
         self.legs: list[LegRun] = [LegRun(leg, self) for leg in legs]
@@ -57,7 +55,7 @@ class Held(Engine):
 
     def new_book(self, leg: Leg) -> WindowBook:
         # A leg that is started anew because its definition changed goes on counting.
-        tally = self.tallies.setdefault(leg.name, Tally(leg))
+        tally = self.tallies.setdefault(leg.name, LegCounts(leg))
         tally.learn_anew(self.clock.now(), float(self.timing.slow_floor))
         if leg.name in self.books:
             self.books[leg.name].count_rest()
@@ -92,7 +90,7 @@ class Held(Engine):
 
     def all_done(self, call: int) -> bool:
         """Whether every leg's beat for this common beat is over."""
-        return all(leg.done >= call for leg in self.legs)
+        return all(leg.retired or leg.done >= call for leg in self.legs)
 
     def beaten_since(self, moment: float) -> bool:
         """Whether every leg that holds a connection has beaten since then."""
@@ -132,7 +130,7 @@ class Held(Engine):
             for book in self.books.values():
                 book.count_rest()
         for task in tasks:
-            if broke_rules(task):
+            if left_loopback(task):
                 task.result()
 
     def _start(self, legs: Sequence[LegRun]) -> None:
@@ -143,7 +141,7 @@ class Held(Engine):
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         self.changed()
-        if broke_rules(task):
+        if left_loopback(task):
             self._ending.set()
 
     async def _let_go(self, legs: Sequence[LegRun]) -> None:

@@ -1,9 +1,12 @@
 """Answers `/metrics` and `/healthz` from a thread of its own.
 
 The thread has its own event loop, so that it answers while the probing loop stands still; it
-only ever reads. Connections, request sizes and times are bounded: whoever scrapes, or means
-harm, costs the probing nothing but a little CPU. Whether the held mode is alive, the probing loop
-writes and this thread reads (`Health`).
+only ever reads. Connections, request sizes and times are bounded: a client, hostile or
+not, costs the probing no more than a little CPU. Whether the held mode is alive, the probing loop
+writes and this thread reads (`SignsOfLife`).
+
+A snapshot, which is what the held mode shows at one moment, is made by the probing loop and never
+changes afterwards: this thread needs no lock.
 """
 
 from __future__ import annotations
@@ -11,10 +14,14 @@ from __future__ import annotations
 import asyncio
 import socket
 import threading
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
 from t3probe.config.types import Timing
+from t3probe.deliver.metrics import families, rendered
+from t3probe.deliver.metrics.carry import labelled
+from t3probe.deliver.metrics.exposition import Sheet
 from t3probe.exchange.bounds import (
     SERVED_BACKLOG,
     SERVED_CONNECTIONS,
@@ -22,11 +29,42 @@ from t3probe.exchange.bounds import (
     SERVED_REQUEST_SECONDS,
 )
 from t3probe.exchange.room import Room
+from t3probe.observation import Observation, RunRecord
 from t3probe.text import plain
+from t3probe.text.words import span
 from t3probe.timing import Clock
-from t3probe.watch.snapshot import CONTENT_TYPE, Snapshot
+from t3probe.verdict.incident.run import RunVerdict
 
-__all__ = ["LOOP_LIMIT_SECONDS", "Health", "Listen", "Server", "beat_limit", "parse_listen"]
+CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+
+LIVING = (
+    "t3probe_disconnects_total",
+    "t3probe_rtt_seconds",
+    "t3probe_connection_age_seconds",
+    "t3probe_last_disconnect_timestamp",
+    "t3probe_observed_seconds_total",
+)
+"""Families that count over the whole life; all others tell of the present, as after a run."""
+
+
+@dataclass(frozen=True, eq=False)
+class Snapshot:
+    """The present as a run would have recorded it, and the counts of a lifetime."""
+
+    record: RunRecord
+    observations: Sequence[Observation]
+    judged: RunVerdict
+    counts: Sheet
+    """A copy: nobody else writes into it."""
+
+    def text(self) -> bytes:
+        """The Prometheus text format, as UTF-8."""
+        told = families(self.record, self.observations, self.judged)
+        present = {name: family for name, family in told.items() if name not in LIVING}
+        vantage = self.record.vantage
+        whole = present | self.counts.families()
+        return rendered(labelled(whole, {"vantage": vantage}) if vantage else whole)
+
 
 _PLAIN = "text/plain; charset=utf-8"
 _WORDS = {
@@ -69,7 +107,7 @@ def _bound(listen: Listen) -> socket.socket:
 class Server:
     """Listens from its making on; answers from `start` to `stop`."""
 
-    def __init__(self, listen: Listen, health: Health) -> None:
+    def __init__(self, listen: Listen, health: SignsOfLife) -> None:
         """Raises OSError when the address cannot be had."""
         self._health = health
         self._snapshot: Snapshot | None = None
@@ -203,7 +241,7 @@ class _Sign:
     oldest: str
 
 
-class Health:
+class SignsOfLife:
     """Signs of life and their age. Times are of the monotonic clock, in seconds."""
 
     def __init__(self, clock: Clock) -> None:
@@ -224,8 +262,11 @@ class Health:
         sign, now = self._sign, self._clock.monotonic()
         still, silent = now - sign.turned, now - sign.beat
         if still > LOOP_LIMIT_SECONDS:
-            return False, f"the probing loop has stood still for {still:.1f} s"
+            return False, f"the probing loop has stood still for {span(still)}"
         if silent > sign.limit:
-            return False, f"no leg has beaten for {silent:.1f} s, at most {sign.limit:g} s expected"
+            return (
+                False,
+                f"no leg has beaten for {span(silent)}, at most {span(sign.limit)} expected",
+            )
         last = f"; {sign.oldest} waits longest" if sign.oldest else ""
-        return True, f"the loop turns, the newest beat is {max(0.0, silent):.1f} s old{last}"
+        return True, f"the loop turns, the newest beat is {span(max(0.0, silent))} old{last}"

@@ -15,21 +15,18 @@ from msgspec.structs import replace
 from t3probe import verdict
 from t3probe.config import DeploymentError, legs_for
 from t3probe.config.types import Deployment, Leg
-from t3probe.deliver.metrics.sheet import Sheet
-from t3probe.observation import RECORD_VERSION, Drop, Observation, RunRecord, some
+from t3probe.deliver.metrics.exposition import Sheet
+from t3probe.observation import RECORD_VERSION, Drop, Observation, RunRecord
 from t3probe.probes import ONE_SHOT, preload
 from t3probe.probes.tls import small_buffers
 from t3probe.run.conclude import settled
-from t3probe.timing import RunClock, next_beat, utc_text
+from t3probe.text.words import some, utc
+from t3probe.timing import RunClock, next_beat
 from t3probe.verdict.incident.run import RunVerdict, judge_run
 from t3probe.watch.held import Held
-from t3probe.watch.http import Health, beat_limit
-from t3probe.watch.log import Log
-from t3probe.watch.report import Pending, Reports, drop_facts, incident_of, verdict_facts
-from t3probe.watch.snapshot import Snapshot
+from t3probe.watch.http import SignsOfLife, Snapshot, beat_limit
+from t3probe.watch.log import Log, Pending, Reports, drop_facts, incident_of, verdict_facts
 from t3probe.watch.window import WindowBook
-
-__all__ = ["RECENT_SECONDS", "Watch"]
 
 TICK_SECONDS = 1.0
 PUBLISH_SECONDS = 10.0
@@ -55,7 +52,7 @@ class Watch:
         vantage: str,
         log: Log,
         publish: Callable[[Snapshot], None],
-        health: Health,
+        health: SignsOfLife,
         clock: RunClock,
     ) -> None:
         """`load` reads the deployment file anew for a reload; `vantage` may be empty: the
@@ -309,7 +306,7 @@ class Watch:
             self.clock.wall_at(drop.noticed),
             **drop_facts(pending, drop),
             **{
-                name: None if at is None else utc_text(self.clock.wall_at(at))
+                name: None if at is None else utc(self.clock.wall_at(at))
                 for name, at in times.items()
             },
             verdict=verdict_facts(incident),

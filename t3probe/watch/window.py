@@ -27,12 +27,10 @@ from t3probe.observation import (
 )
 from t3probe.probes.facts import Echo, ProbeError
 from t3probe.run.book import ANSWERS, Book
-from t3probe.run.evidence import Evidence
 from t3probe.run.footing import Footing
-from t3probe.verdict.incident.faults import TOGETHER_SECONDS
-from t3probe.watch.tally import Blips, Tally
-
-__all__ = ["Listener", "WindowBook", "window_seconds"]
+from t3probe.run.own_answer import OwnAnswer
+from t3probe.verdict.incident.drops import TOGETHER_SECONDS
+from t3probe.watch.counts import Blips, LegCounts
 
 MAX_BEATS = 1000
 MAX_DROPS = 200
@@ -57,10 +55,10 @@ class Failure(NamedTuple):
     stage: Stage
     detail: str
     answered: bool
-    evidence: Evidence
+    evidence: OwnAnswer
 
 
-class Listener(Protocol):
+class BookListener(Protocol):
     """Who wants to know of what goes into a book."""
 
     def changed(self) -> None:
@@ -83,12 +81,12 @@ class WindowBook(Book):
         started: float,
         footing: Footing,
         *,
-        tally: Tally,
+        tally: LegCounts,
         keep: Callable[[], float],
         heartbeat: Callable[[], float],
         planned: Callable[[], str],
         wall: Callable[[float], float],
-        listener: Listener,
+        listener: BookListener,
         blips: Blips,
     ) -> None:
         super().__init__(leg, started, footing)
@@ -124,7 +122,7 @@ class WindowBook(Book):
         while self.beats[0].ended < oldest:
             self.beats.popleft()
         self.alive_at = beat.ended
-        if beat.tells and not self._planned():
+        if beat.conclusive and not self._planned():
             stood = self.footing.stood_still(self._judged_to, beat.ended)
             self.tally.observed(max(0.0, beat.ended - self._judged_to - stood))
             self.tally.beat(beat)
@@ -181,7 +179,7 @@ class WindowBook(Book):
         self, sent: float, ended: float, conn: int, error: ProbeError, call: int, strand: Strand
     ) -> None:
         super().bad(sent, ended, conn, error, call, strand)
-        if error.tells and strand == "fresh":
+        if error.conclusive and strand == "fresh":
             self.failures.append(
                 Failure(
                     *(sent, ended, error.reason, error.stage, error.detail),

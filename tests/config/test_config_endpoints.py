@@ -9,7 +9,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from t3probe.config import Wrong, parse_address, parse_pin, parse_url
-from t3probe.config.endpoints import Url, check_header_name, check_host, is_address, parse_doh
+from t3probe.config.endpoints import UrlParts, check_header_name, check_host, is_address, parse_doh
 
 HTTP = ("http", "https")
 
@@ -17,15 +17,15 @@ HTTP = ("http", "https")
 @pytest.mark.parametrize(
     ("text", "url"),
     [
-        ("https://App.Example", Url("https", "app.example", 443, "/")),
-        ("http://10.0.0.1:3773/a/b?c=d", Url("http", "10.0.0.1", 3773, "/a/b")),
-        ("https://[fd00::1]:8443/", Url("https", "fd00::1", 8443, "/")),
-        ("https://app.example/@user", Url("https", "app.example", 443, "/@user")),
-        ("https://app.example:444/a@b", Url("https", "app.example", 444, "/a@b")),
-        ("https://my_host.example./%2e%2e", Url("https", "my_host.example.", 443, "/%2e%2e")),
+        ("https://App.Example", UrlParts("https", "app.example", 443, "/")),
+        ("http://10.0.0.1:3773/a/b?c=d", UrlParts("http", "10.0.0.1", 3773, "/a/b")),
+        ("https://[fd00::1]:8443/", UrlParts("https", "fd00::1", 8443, "/")),
+        ("https://app.example/@user", UrlParts("https", "app.example", 443, "/@user")),
+        ("https://app.example:444/a@b", UrlParts("https", "app.example", 444, "/a@b")),
+        ("https://my_host.example./%2e%2e", UrlParts("https", "my_host.example.", 443, "/%2e%2e")),
     ],
 )
-def test_urls(text: str, url: Url) -> None:
+def test_urls(text: str, url: UrlParts) -> None:
     assert parse_url(text, HTTP) == url
 
 

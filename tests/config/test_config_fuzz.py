@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from t3probe.config import DeploymentError, legs_for, planned
-from t3probe.config.filetypes import DeploymentFile, LegTable
+from t3probe.config.types import DeploymentFile, LegTable
 
 BASES = [SMALL, RICH, (DEPLOYMENTS / "t3.toml").read_text(encoding="utf-8")]
 CANARY = "hunter2"

@@ -13,8 +13,7 @@ import trustme
 from config_helpers import DEPLOYMENTS, NOW, RICH, SMALL, read, sentence
 
 from t3probe.config import DeploymentError, Duration, legs_for, load
-from t3probe.config.filetypes import DeploymentFile, LegTable
-from t3probe.config.types import Deployment, Leg
+from t3probe.config.types import Deployment, DeploymentFile, Leg, LegTable
 
 NEXT = "; name another, or write one with t3probe init"
 

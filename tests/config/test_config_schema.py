@@ -13,8 +13,8 @@ import pytest
 from config_helpers import DEPLOYMENTS, HERE, NOW, RICH, SMALL
 
 from t3probe.config import load
-from t3probe.config.filetypes import KIND_RULES
 from t3probe.config.schema import schema, schema_text
+from t3probe.config.types import KIND_RULES
 
 
 def errors(text: str) -> list[str]:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from config_helpers import DEPLOYMENTS, read, sentence
 
+from t3probe.config.dialled import Shares, parse_hosts
 from t3probe.config.errors import Wrong
-from t3probe.config.shares import Shares, parse_hosts
 from t3probe.config.types import UpstreamShare, UpstreamSource
 
 SOURCE = """

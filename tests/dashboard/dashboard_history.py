@@ -16,7 +16,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from t3probe.deliver import metrics
 from t3probe.deliver.metrics import carry
-from t3probe.deliver.metrics.text import rendered
+from t3probe.deliver.metrics.exposition import rendered
 from t3probe.observation import Attempt, Beat, Drop, Observation, Reason, RunRecord
 from t3probe.verdict.incident.run import judge_run
 

@@ -17,7 +17,7 @@ from t3probe.deliver.metrics.carry import (
     Group,
     Histogram,
 )
-from t3probe.deliver.sinks import Batch, Report
+from t3probe.deliver.sinks import Batch, Receipt
 from t3probe.deliver.sinks.pushgateway import Gateway, Pushgateway
 from t3probe.deliver.sinks.spool import Spool
 from t3probe.exchange.client import Login, Site
@@ -105,7 +105,7 @@ class OneRun:
         self.push.wire.site = Site(url)
         return self
 
-    def start(self) -> Report:
+    def start(self) -> Receipt:
         return self.push(Batch(run_families(), opening=True))
 
     def end(
@@ -113,7 +113,7 @@ class OneRun:
         drops: Mapping[tuple[str, str], int] | None = None,
         trips: Mapping[str, list[float]] | None = None,
         stamp: float = 1.0,
-    ) -> Report:
+    ) -> Receipt:
         return self.push(Batch(run_families(drops, trips, stamp)))
 
 

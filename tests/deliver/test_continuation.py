@@ -11,7 +11,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from t3probe.deliver.metrics import carry as going
 from t3probe.deliver.metrics.carry import DISCONNECTS, Family, Group, Histogram
-from t3probe.deliver.metrics.text import rendered
+from t3probe.deliver.metrics.exposition import rendered
 from t3probe.deliver.sinks.gateway import older, overlapped, read_group, split
 
 RTT = "t3probe_rtt_seconds"

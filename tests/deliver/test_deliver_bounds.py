@@ -21,7 +21,7 @@ from t3probe.deliver.delivery import (
     start_of_run,
 )
 from t3probe.deliver.metrics.carry import Group
-from t3probe.deliver.sinks import Batch, Report
+from t3probe.deliver.sinks import Batch, Receipt
 from t3probe.deliver.sinks.gateway import Gateway
 from t3probe.exchange.client import Budget
 from t3probe.timing import FakeClock
@@ -51,15 +51,15 @@ class Slow:
     known: Group | None = None
     seen: list[Batch] = field(default_factory=list)
 
-    def __call__(self, batch: Batch) -> Report:
+    def __call__(self, batch: Batch) -> Receipt:
         self.seen.append(batch)
         assert batch.seconds is not None
         self.clock.advance(batch.seconds)
         if batch.opening:
-            return Report(self.start, f"start {self.start}", self.known)
+            return Receipt(self.start, f"start {self.start}", self.known)
         if batch.correction:
-            return Report(self.corrected, f"correction {self.corrected}")
-        return Report(self.end, f"end {self.end}")
+            return Receipt(self.corrected, f"correction {self.corrected}")
+        return Receipt(self.end, f"end {self.end}")
 
 
 @pytest.fixture
@@ -69,7 +69,7 @@ def clock() -> FakeClock:
 
 def delivering(clock: FakeClock, *sinks: Slow, **delivery: Any) -> Delivering:
     started = Delivering(deployment(**delivery), {}, clock, list(sinks))
-    started.opened = [Report(one.start, f"start {one.start}", one.known) for one in sinks]
+    started.opened = [Receipt(one.start, f"start {one.start}", one.known) for one in sinks]
     return started
 
 
@@ -82,15 +82,15 @@ class Helpers:
         monkeypatch.setattr("t3probe.deliver.sinks.kuberhealthy.report", self.report)
         monkeypatch.setattr("t3probe.deliver.sinks.heartbeat.beat", self.beat)
 
-    def report(self, url: str, ok: bool, errors: Any, environ: Any, budget: Budget) -> Report:
+    def report(self, url: str, ok: bool, errors: Any, environ: Any, budget: Budget) -> Receipt:
         self.told.append(("kuberhealthy", budget.left_seconds))
         self.clock.advance(budget.left_seconds)
-        return Report(True, "kuberhealthy was told")
+        return Receipt(True, "kuberhealthy was told")
 
-    def beat(self, url: str, budget: Budget) -> Report:
+    def beat(self, url: str, budget: Budget) -> Receipt:
         self.told.append(("heartbeat", budget.left_seconds))
         self.clock.advance(budget.left_seconds)
-        return Report(True, "the heart beats")
+        return Receipt(True, "the heart beats")
 
 
 # -- bounds -------------------------------------------------------------------------------------
@@ -177,7 +177,7 @@ def test_the_textfile_gets_the_vantage(
 
     def sink(*given: Any) -> Any:
         seen.append(given)
-        return lambda batch: Report(True, "fine")
+        return lambda batch: Receipt(True, "fine")
 
     monkeypatch.setattr("t3probe.deliver.sinks.textfile.sink", sink)
     one = msgspec.structs.replace(deployment(textfile="/x.prom"), vantage=own)

@@ -13,7 +13,7 @@ from msgspec.structs import replace
 
 from t3probe.deliver.metrics import carry as going
 from t3probe.deliver.metrics.carry import DISCONNECTS, LOST, OVERLAPPED, Family, Group
-from t3probe.deliver.sinks import Batch, Report
+from t3probe.deliver.sinks import Batch, Receipt
 from t3probe.deliver.sinks.gateway import Gateway
 from t3probe.deliver.sinks.pushgateway import Pushgateway
 from t3probe.deliver.sinks.spool import MARK, Spool, SpoolError
@@ -71,15 +71,15 @@ def push(groups: Groups, memory: Spool | None = None, **more: Any) -> Pushgatewa
     return one
 
 
-def start(one: Pushgateway) -> Report:
+def start(one: Pushgateway) -> Receipt:
     return one(Batch(run_families(), opening=True))
 
 
-def end(one: Pushgateway, drops: Any = None, stamp: float = 1.0, more: Any = ()) -> Report:
+def end(one: Pushgateway, drops: Any = None, stamp: float = 1.0, more: Any = ()) -> Receipt:
     return one(Batch({**run_families(drops, {}, stamp), **dict(more)}))
 
 
-def whole(groups: Groups, memory: Spool | None, drops: Any = None, stamp: float = 1.0) -> Report:
+def whole(groups: Groups, memory: Spool | None, drops: Any = None, stamp: float = 1.0) -> Receipt:
     one = push(groups, memory)
     assert start(one).ok
     return end(one, drops, stamp)
@@ -180,7 +180,7 @@ def test_losses_are_published_in_the_same_push(
     memory = None if keep is None else spool(tmp_path, keep)
     push(groups, memory)(Batch(without(LEGS[0], run_families({}, {}, 1.0))))
     report = end(push(groups, memory), {DROP: 2, OTHER: 1}, 2.0)
-    assert "2 drops of series that nobody has seen yet are counted as lost" in report.sentence
+    assert "2 drops of new series are counted as lost" in report.sentence
     assert (groups.total(DISCONNECTS), groups.total(LOST)) == (1, 2)
     report = whole(groups, memory, {}, 3.0)
     assert "lost" not in report.sentence
@@ -191,7 +191,7 @@ def test_with_a_spool_they_wait_for_one_run(groups: Groups, tmp_path: Path) -> N
     memory = spool(tmp_path)
     push(groups, memory)(Batch(without(LEGS[0], run_families({}, {}, 1.0))))
     report = end(push(groups, memory), {DROP: 2, OTHER: 1}, 2.0)
-    assert "series that nobody has seen yet begin at 0" in report.sentence
+    assert "new series begin at 0" in report.sentence
     assert (groups.total(DISCONNECTS), groups.total(LOST)) == (0, 0)
     whole(groups, memory, {}, 3.0)
     assert (groups.total(DISCONNECTS), groups.total(LOST)) == (3, 0)
@@ -201,7 +201,7 @@ def test_a_new_count_of_losses_waits_for_the_next_push(groups: Groups, tmp_path:
     """Nobody has seen the very series of the losses yet: it begins at 0, too."""
     memory = spool(tmp_path, False)
     report = end(push(groups, memory), {DROP: 2}, 1.0)
-    assert "2 drops of series that nobody has seen yet are counted as lost" in report.sentence
+    assert "2 drops of new series are counted as lost" in report.sentence
     assert (groups.total(DISCONNECTS), groups.total(LOST)) == (0, 0)
     assert LOST in groups.main
     whole(groups, memory, {}, 2.0)
@@ -227,7 +227,7 @@ def test_a_count_of_losses_that_cannot_be_kept_is_said(
 
 def test_nothing_is_said_of_losses_when_nothing_was_lost(groups: Groups) -> None:
     report = end(push(groups), {}, 1.0)
-    assert report == Report(True, f"the gateway at 127.0.0.1:1: wrote {written(groups)} series")
+    assert report == Receipt(True, f"the gateway at 127.0.0.1:1: wrote {written(groups)} series")
 
 
 def written(groups: Groups) -> int:
@@ -384,7 +384,7 @@ def test_a_correction_replaces_gauges_and_leaves_the_rest(groups: Groups) -> Non
     end(one, {DROP: 2}, 1.0)
     gauge = {"t3probe_run_complete": Family("gauge", "Complete.", {(): 0.0})}
     report = one(Batch(gauge, correction=True, seconds=1.0))
-    assert report == Report(True, "the gateway at 127.0.0.1:1: corrected t3probe_run_complete")
+    assert report == Receipt(True, "the gateway at 127.0.0.1:1: corrected t3probe_run_complete")
     assert groups.writes[-1] == "POST"
     assert groups.total("t3probe_run_complete") == 0
     assert "t3probe_run_complete" in groups.main
@@ -392,7 +392,7 @@ def test_a_correction_replaces_gauges_and_leaves_the_rest(groups: Groups) -> Non
     groups.refuses = {"POST"}
     report = one(Batch(gauge, correction=True, seconds=1.0))
     words = "refuses it; t3probe_run_complete there was not corrected"
-    assert report == Report(False, f"the gateway at 127.0.0.1:1 {words}")
+    assert report == Receipt(False, f"the gateway at 127.0.0.1:1 {words}")
 
 
 def test_a_folder_that_fails_in_the_middle_is_said(
@@ -439,4 +439,4 @@ def test_the_fate_of_counts_that_were_not_taken(
     groups.refuses = {"GET"}
     report = end(push(groups, None if keep is None else spool(tmp_path, keep)), {DROP: 2})
     expected = f"the gateway at 127.0.0.1:1 refuses to be read; {words.format(tmp_path)}"
-    assert report == Report(False, expected)
+    assert report == Receipt(False, expected)

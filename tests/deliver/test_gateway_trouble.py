@@ -13,7 +13,7 @@ from delivery_runs import DEAD, LEGS, REASONS, OneRun, spool
 from delivery_servers import Handler, answering, serving
 
 from t3probe.config import DeploymentError
-from t3probe.config.login import login_of
+from t3probe.config.secrets import login_of
 from t3probe.exchange.client import Budget, Login, Site, Trouble, exchange
 from t3probe.timing import SystemClock
 
@@ -25,10 +25,10 @@ CASES: dict[str, tuple[Handler, str]] = {
     "hangs up": (servers.closing, "closed the connection without an answer"),
     "half": (servers.half, "sent half an answer"),
     "half of a chunk": (servers.half_chunked, "sent half an answer"),
-    "1 GiB": (servers.gigabyte, "answers with more than 24576 KiB; it was not read"),
-    "1 GiB in chunks": (servers.gigabyte_chunked, "answers with more than 24576 KiB"),
+    "1 GiB": (servers.gigabyte, "answers with more than 24 MiB; it was not read"),
+    "1 GiB in chunks": (servers.gigabyte_chunked, "answers with more than 24 MiB"),
     "1 GiB of headers": (servers.gigabyte_of_headers, "does not speak HTTP"),
-    "1 GiB of trailers": (servers.gigabyte_of_trailers, "answers with more than 24576 KiB"),
+    "1 GiB of trailers": (servers.gigabyte_of_trailers, "answers with more than 24 MiB"),
     "html": (
         answering("200 OK", b"<html><title>\x1b[31mSign in</title>"),
         "answers with something that is no list of metrics ('<html><title>?[31mSign",

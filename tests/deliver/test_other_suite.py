@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from t3probe.deliver.metrics import CHECK_NAME_LIMIT
-from t3probe.deliver.sinks.other_suite import Check, Suite, read_suite
+from t3probe.deliver.sinks.other_suite import Suite, SuiteTest, read_suite
 from t3probe.record.facts import RecordError
 
 
@@ -168,7 +168,7 @@ def test_the_worst_of_a_name_counts_in_any_order(tmp_path: Path, tries: list[boo
 )  # fmt: skip
 def test_what_is_not_pushed_is_said(failed: int, passed: int, idle: int, said: list[str]) -> None:
     outcomes = [*[True] * passed, *[None] * idle, *[False] * failed]
-    checks = [Check(f"{n}", outcome, None) for n, outcome in enumerate(outcomes)]
+    checks = [SuiteTest(f"{n}", outcome, None) for n, outcome in enumerate(outcomes)]
     assert Suite(checks).sentences == said
 
 

@@ -18,7 +18,7 @@ from t3probe.deliver.sinks.gateway import Gateway, Wire
 from t3probe.deliver.sinks.recording import push_recording
 from t3probe.observation import Beat, Drop, Observation, RunRecord
 from t3probe.record.facts import RecordError, Recording, leg_property, run_property
-from t3probe.record.line import record_line
+from t3probe.record.log import record_line
 
 OTHER = """<?xml version="1.0"?>
 <testsuites><testsuite name="s" tests="5"><properties/>

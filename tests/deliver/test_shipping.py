@@ -13,7 +13,7 @@ from t3probe.config.shard import Shard
 from t3probe.config.types import Delivery, Deployment, Leg
 from t3probe.deliver import delivery as shipping
 from t3probe.deliver.delivery import NOWHERE, Shipping
-from t3probe.deliver.sinks import Batch, Report
+from t3probe.deliver.sinks import Batch, Receipt
 from t3probe.observation import Beat, Drop, Observation
 from t3probe.run.session import Session
 from t3probe.timing import FakeClock
@@ -36,9 +36,9 @@ class Kept:
         self.seen: list[Batch] = []
         self.well = True
 
-    def __call__(self, batch: Batch) -> Report:
+    def __call__(self, batch: Batch) -> Receipt:
         self.seen.append(batch)
-        return Report(self.well, f"well {self.well}")
+        return Receipt(self.well, f"well {self.well}")
 
 
 @pytest.fixture
@@ -180,9 +180,9 @@ def test_kuberhealthy_hears_of_failed_legs_only(
 ) -> None:
     told: list[tuple[bool, int]] = []
 
-    def report(url: str, ok: bool, errors: Any, *_: Any) -> Report:
+    def report(url: str, ok: bool, errors: Any, *_: Any) -> Receipt:
         told.append((ok, len(errors)))
-        return Report(True, "told")
+        return Receipt(True, "told")
 
     monkeypatch.setattr("t3probe.deliver.sinks.kuberhealthy.report", report)
     unsure = Observation(leg="web", kind="http", path=("a",), level="hold", outcome="inconclusive")
@@ -229,7 +229,7 @@ def test_the_run_learns_what_was_usual_from_where_it_delivers(
     trips = Histogram((0.25, 0.5), (0.0, 4.0), 4.0, 1.5)
     usual = {"t3probe_rtt_seconds": Family("histogram", "", {(("leg", "web"),): trips})}
     monkeypatch.setattr(
-        "t3probe.deliver.sinks.pushgateway.sink", lambda *_: lambda batch: Report(True, "", usual)
+        "t3probe.deliver.sinks.pushgateway.sink", lambda *_: lambda batch: Receipt(True, "", usual)
     )
     run = OneRun(tmp_path, scheduled=True)
     assert run.session.baselines == {}

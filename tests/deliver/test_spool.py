@@ -89,7 +89,7 @@ def test_killed(where: str, keep: bool, tmp_path: Path, gateway: RealGateway) ->
 def test_first_counts_of_a_series_wait_for_one_run(tmp_path: Path, gateway: RealGateway) -> None:
     scraper = Scraper()
     run = OneRun(DEAD, spool(tmp_path / "s")).at(gateway.url)
-    assert "nobody has seen yet" in run.end({DROP: 2}, stamp=1.0).sentence
+    assert "new series" in run.end({DROP: 2}, stamp=1.0).sentence
     scraper.scrape(gateway.exposition())
     whole_run(gateway.url, tmp_path / "s", True, 0, 2.0)
     scraper.scrape(gateway.exposition())

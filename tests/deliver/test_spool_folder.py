@@ -138,7 +138,7 @@ def test_the_bound_of_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
 # -- what was sent -------------------------------------------------------------------------------
 
 
-def added(memory: Spool, count: int) -> list[spooling.Batch]:
+def added(memory: Spool, count: int) -> list[spooling.WaitingCounts]:
     batches = [memory.add(counts()) for _ in range(count)]
     return [one for one in batches if one is not None]
 

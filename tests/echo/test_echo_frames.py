@@ -9,11 +9,11 @@ from hypothesis import strategies as st
 from websockets.frames import Frame, Opcode
 
 from t3probe.echo import frames
-from t3probe.echo.frames import BINARY, CLOSE, PART, PING, PONG, TEXT, Event, Reader, Violation
+from t3probe.echo.frames import BINARY, CLOSE, PART, PING, PONG, TEXT, Event, FrameReader, Violation
 
 
 def read(*data: bytes, most: int = 65536) -> list[Event]:
-    reader, found = Reader(most), []
+    reader, found = FrameReader(most), []
     for one in data:
         reader.feed(one)
         while event := reader.next():
@@ -57,7 +57,7 @@ def test_pieces_are_one_message_whatever_comes_between(data, cuts) -> None:
 
 @given(st.binary(max_size=400))
 def test_garbage_is_read_or_refused_and_never_piles_up(data: bytes) -> None:
-    reader = Reader(100)
+    reader = FrameReader(100)
     reader.feed(data)
     code = 1002
     try:
@@ -137,7 +137,7 @@ def test_a_ping_has_room_in_a_message_that_is_almost_full() -> None:
 
 
 def test_a_frame_whose_head_has_come_is_unfinished() -> None:
-    reader = Reader(100)
+    reader = FrameReader(100)
     reader.feed(masked(BINARY, size=100))
     assert reader.next() is None
     assert reader.unfinished
@@ -148,7 +148,7 @@ def test_binary_may_hold_anything() -> None:
 
 
 def test_a_giant_frame_is_refused_before_it_comes() -> None:
-    reader = Reader(100)
+    reader = FrameReader(100)
     reader.feed(masked(BINARY, size=101)[:4])
     with pytest.raises(Violation):
         reader.next()
@@ -156,7 +156,7 @@ def test_a_giant_frame_is_refused_before_it_comes() -> None:
 
 
 def test_held_and_unfinished() -> None:
-    reader = Reader(100)
+    reader = FrameReader(100)
     assert (reader.held, reader.unfinished, reader.in_message) == (0, False, False)
     reader.feed(masked(TEXT, b"abc", final=False))
     assert reader.next() == (PART, b"")

@@ -14,10 +14,10 @@ from t3probe.ask.explain.from_prometheus import NAMES
 from t3probe.config import load
 from t3probe.deliver import metrics
 from t3probe.deliver.metrics import carry
-from t3probe.deliver.metrics.text import rendered
+from t3probe.deliver.metrics.exposition import rendered
 from t3probe.observation import Attempt, Beat, Drop, Observation, Reason, RunRecord, Stage
 from t3probe.record.facts import Recording
-from t3probe.record.line import record_line
+from t3probe.record.log import record_line
 from t3probe.verdict.incident.run import judge_run
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -118,7 +118,7 @@ def _stalled(leg: str) -> Observation:
     )  # fmt: skip
     return _seen(
         leg, outcome="inconclusive", reason="prober_stalled", connected=None, drops=(drop,),
-        detail="we stood still ourselves when it dropped", observed_seconds=20.0,
+        detail="the prober itself stood still when it dropped", observed_seconds=20.0,
     )  # fmt: skip
 
 

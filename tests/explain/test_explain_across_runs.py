@@ -7,7 +7,7 @@ from typing import Any
 from explain_history import T3, at
 
 from t3probe.ask.explain.from_runs import run_seen
-from t3probe.ask.explain.outages import Outage, outages_of
+from t3probe.ask.explain.seen import Outage, outages_of
 from t3probe.observation import Attempt, Beat, Drop, Observation, RunRecord
 from t3probe.record.facts import Recording
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from t3probe.ask.explain.report import to_dict, to_lines
 from t3probe.cli import main
-from t3probe.record.line import record_line
+from t3probe.record.log import record_line
 
 WHEN = str(int(at(10)))
 

@@ -114,7 +114,7 @@ def test_the_pressure_of_the_serving_machine(metrics_url: str, runs_folder: Path
     assert machine.hard_pressed == ("io", "swap")
     text = "\n".join(to_lines(hard))
     assert "61%, peak 61%" in text
-    assert "256 MiB of 8.0 GiB" in text
+    assert "256 MiB of 8 GiB" in text
     assert "short of I/O and swap space" in " ".join(text.split())
     easy = ask("--at", str(int(at(10))), *words)
     assert [one.hard_pressed for one in easy.machines or ()] == [()]

@@ -11,9 +11,16 @@ from hypothesis import strategies as st
 
 from t3probe.ask.explain.judge import Explained, Question, explain
 from t3probe.ask.explain.moment import Moment
-from t3probe.ask.explain.outages import outages_of
-from t3probe.ask.explain.seen import DropSeen, IncidentSeen, LegSeen, RunSeen, Way, way_through
-from t3probe.ask.explain.words import blind_spots, doubts, headline
+from t3probe.ask.explain.seen import (
+    DropSeen,
+    IncidentSeen,
+    LegSeen,
+    RunSeen,
+    Way,
+    outages_of,
+    way_through,
+)
+from t3probe.ask.explain.sentences import blind_spots, doubts, headline
 
 AT = 1_000_000.0
 WAY = ("wan", "edge", "app")

@@ -10,12 +10,12 @@ from explain_asking import ask
 from explain_history import DURATION, HOLD, LEGS, T3, VANTAGE, _cut, _down, _seen, at
 
 from t3probe.ask.explain.from_runs import run_seen
-from t3probe.ask.explain.outages import outages_of
 from t3probe.ask.explain.report import WIDTH, Report, to_dict, to_lines
+from t3probe.ask.explain.seen import outages_of
 from t3probe.observation import RECORD_VERSION, Observation, RunRecord
 from t3probe.record.facts import Recording
-from t3probe.record.line import record_line
-from t3probe.timing import utc_text
+from t3probe.record.log import record_line
+from t3probe.text.words import utc
 
 HOUR = 60
 """Minutes: there is a run in each."""
@@ -41,7 +41,7 @@ def down() -> tuple[Observation, ...]:
 def asked(folder: Path, recordings: list[Recording], minute: float) -> Report:
     lines = [record_line(one.run, one.observations) for one in recordings]
     (folder / "runs.log").write_text("\n".join([*lines, ""]))
-    when = utc_text(at(minute))
+    when = utc(at(minute))
     return ask("--at", when, "--runs", str(folder), now=at(49 * HOUR))
 
 

@@ -12,10 +12,10 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from t3probe.ask.explain.moment import Moment, TimeError, ago_text, read_moment
+from t3probe.ask.explain.moment import Moment, TimeError, read_moment
 from t3probe.ask.forensics.report import _when
-from t3probe.show.page import words as report_words
-from t3probe.timing import utc_text
+from t3probe.text import words
+from t3probe.text.words import utc
 
 
 def unix(text: str) -> float:
@@ -65,7 +65,7 @@ UTC_ZONE = ZoneInfo("UTC")
         ("90s ago", "2026-11-21T13:29:15"),
         ("an hour ago", "2026-11-21T12:30:45"),
         ("1.5 h ago", "2026-11-21T12:00:45"),
-        ("2 days ago", "2026-11-19T13:30:45"),
+        ("2 d 8 h ago", "2026-11-19T13:30:45"),
         ("1795267000", "2026-11-21T13:16:40"),
         ("@1795267000", "2026-11-21T13:16:40"),
         ("1795267000123", "2026-11-21T13:16:40"),
@@ -283,10 +283,10 @@ def test_what_is_printed_of_a_time_is_read_again(at: int, zone: str, here: str) 
     clock = printed.clock(at, at + 86400 * 2)
     if there.replace(fold=1).timestamp() == there.replace(fold=0).timestamp():
         assert read_moment(clock, NOW, ZoneInfo(zone)).at == at
-    utc, day = utc_text(at + 0.123), utc_text(at)[:19].replace("T", " ")
-    of_report = report_words.moment(at)
+    whole, day = utc(at + 0.123), utc(at)[:19].replace("T", " ")
+    of_report = words.moment(at)
     for text in (
-        utc, f"{day} UTC", f"{utc.rstrip('Z').replace('T', ' ')} UTC", of_report,
+        whole, f"{day} UTC", f"{whole.rstrip('Z').replace('T', ' ')} UTC", of_report,
         there.isoformat(), there.strftime("%Y-%m-%d %H:%M:%S %z"), _when(at, ZoneInfo(zone)),
     ):  # fmt: skip
         assert read_moment(text, NOW, ZoneInfo(here)).at == at, text
@@ -295,14 +295,14 @@ def test_what_is_printed_of_a_time_is_read_again(at: int, zone: str, here: str) 
 @given(st.integers(0, 86000), st.sampled_from(ZONES))
 def test_a_time_of_the_last_day_is_read_again(seconds: int, here: str) -> None:
     at = int(NOW) - seconds
-    for text in (f"{report_words.clock(at + 0.5)} UTC", f"{utc_text(at)[11:23]} UTC"):
+    for text in (f"{words.clock(at + 0.5)} UTC", f"{utc(at)[11:23]} UTC"):
         assert read_moment(text, NOW, ZoneInfo(here)).at == at
         assert read_moment(f"{text} (12.300 s)", NOW, ZoneInfo(here)).at == at
 
 
 @given(st.floats(0, 86400 * 400))
 def test_how_long_ago_is_read_again(seconds: float) -> None:
-    found = read_moment(ago_text(seconds), NOW, UTC_ZONE)
+    found = read_moment(words.ago(seconds), NOW, UTC_ZONE)
     before, behind = found.vague
     assert found.at - before - 0.5 <= NOW - seconds <= found.at + behind + 0.5
 
@@ -351,8 +351,8 @@ def test_anything_is_read_or_refused(text: str) -> None:
 
 @pytest.mark.parametrize(
     ("seconds", "text"),
-    [(0, "0 s ago"), (119, "119 s ago"), (120, "2 min ago"), (3600, "1 h ago"),
-     (7800, "2 h 10 min ago"), (200000, "2 days ago")],
+    [(0, "0 s ago"), (119, "1 min 59 s ago"), (120, "2 min ago"), (3600, "1 h ago"),
+     (7800, "2 h 10 min ago"), (200000, "2 d 8 h ago")],
 )  # fmt: skip
 def test_how_long_ago(seconds: float, text: str) -> None:
-    assert ago_text(seconds) == text
+    assert words.ago(seconds) == text

@@ -17,7 +17,7 @@ from t3probe.observation import (
     RunRecord,
     Symptom,
 )
-from t3probe.record.line import record_line
+from t3probe.record.log import record_line
 
 START = 1_700_000_000.0
 WALL = "2023-11-14T22:13:40Z"

@@ -9,9 +9,8 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from t3probe.ask.forensics.bursts import Burst, find
-from t3probe.ask.forensics.kinds import KINDS
-from t3probe.ask.forensics.place import Places
-from t3probe.ask.forensics.read import Asked, read_log
+from t3probe.ask.forensics.kinds import KINDS, SegmentMap
+from t3probe.ask.forensics.read import LogQuery, read_log
 from t3probe.ask.forensics.tally import Tally
 
 UTC_ZONE = ZoneInfo("UTC")
@@ -29,7 +28,7 @@ AT = unix("2026-11-20T14:03:07+00:00")
 def read(lines: Iterable[str | bytes], name: str = "any", **asked: Any) -> Tally:
     """The tally of some lines; times without a zone are UTC."""
     raw = b"".join((one.encode() if isinstance(one, str) else one) + b"\n" for one in lines)
-    wanted = Asked(**{"now": NOW, "zone": UTC_ZONE, **asked})
+    wanted = LogQuery(**{"now": NOW, "zone": UTC_ZONE, **asked})
     return read_log(name, io.BytesIO(raw), wanted)[0]
 
 
@@ -40,9 +39,9 @@ def told(tally: Tally) -> dict[str, int]:
     }  # fmt: skip
 
 
-def bursts(lines: Iterable[str], places: Places | None = None, **asked: Any) -> list[Burst]:
+def bursts(lines: Iterable[str], places: SegmentMap | None = None, **asked: Any) -> list[Burst]:
     """The bursts in some lines."""
-    return find(read(lines, **asked), places or Places())
+    return find(read(lines, **asked), places or SegmentMap())
 
 
 def stamp(at: int) -> str:

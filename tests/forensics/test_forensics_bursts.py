@@ -8,8 +8,7 @@ import pytest
 from forensics_help import AT, access, bursts, gone, lost, quiet, refused, stamp
 
 from t3probe.ask.forensics.bursts import Burst
-from t3probe.ask.forensics.kinds import KINDS, Kind
-from t3probe.ask.forensics.place import LAST_MILE, REFERENCE, Places
+from t3probe.ask.forensics.kinds import KINDS, LAST_MILE, REFERENCE, Kind, SegmentMap
 
 HOUR = quiet(AT - 1800, AT + 1800)
 
@@ -182,17 +181,17 @@ NAMES = {"tunnel": "cloudflared", "traefik": "lb"}
     ],
 )
 def test_sides_in_a_deployments_words(source: str, side: str, segments: tuple[str, ...]) -> None:
-    assert Places(DEPLOYED, NAMES).segments(source, (side,)) == segments  # type: ignore[arg-type]
+    assert SegmentMap(DEPLOYED, NAMES).segments(source, (side,)) == segments  # type: ignore[arg-type]
 
 
 def test_a_source_that_is_no_segment_keeps_the_references_words() -> None:
-    places = Places(DEPLOYED)
+    places = SegmentMap(DEPLOYED)
     assert places.missing == ["tunnel", "traefik"]
     assert places.segments("tunnel", ("link",)) == ("wan", "cf-edge", "tunnel")
 
 
 def test_what_a_deployment_leaves_out_is_said_in_the_references_words() -> None:
-    lan = Places([("traefik", "dispatch")])
+    lan = SegmentMap([("traefik", "dispatch")])
     assert lan.segments("dispatch", ("after",)) == ("serve",)
     (burst,) = bursts([*HOUR, *[access(AT, 499)] * 9], lan)
     assert burst.suspects == ("wan", "cf-edge", "tunnel")
@@ -201,7 +200,7 @@ def test_what_a_deployment_leaves_out_is_said_in_the_references_words() -> None:
 @pytest.mark.parametrize("kind", [one for one in KINDS if one.sides], ids=lambda one: one.name)
 @pytest.mark.parametrize("paths", [REFERENCE, DEPLOYED, [("lb",)], []])
 def test_every_side_means_some_segment(kind: Kind, paths: list[tuple[str, ...]]) -> None:
-    places = Places(paths, NAMES)
+    places = SegmentMap(paths, NAMES)
     assert places.placed(kind.source) == (
         bool(set(places.segments(kind.source, kind.sides)) - {LAST_MILE})
     )

@@ -17,14 +17,14 @@ from test_forensics_lines import FORMS, MESSAGES, UNKNOWN
 
 from t3probe.ask.forensics import tally as tallies
 from t3probe.ask.forensics.bursts import find
-from t3probe.ask.forensics.place import Places
-from t3probe.ask.forensics.read import Asked, read_log
+from t3probe.ask.forensics.kinds import SegmentMap
+from t3probe.ask.forensics.read import LogQuery, read_log
 from t3probe.ask.forensics.stream import CHUNK_BYTES, LONGEST_LINE, Damaged, Lines
 from t3probe.ask.forensics.tally import Tally
 
 LINES = [line for line, _ in MESSAGES] + [line for _, line in FORMS] + UNKNOWN[:7] + UNKNOWN[8:]
 LINES += [line for line, _, _ in SAMPLES]
-ASKED = Asked(NOW, UTC_ZONE)
+ASKED = LogQuery(NOW, UTC_ZONE)
 
 
 def damaged(line: str, at: int, junk: bytes) -> bytes:
@@ -47,7 +47,7 @@ def test_any_bytes_are_counted(raw: bytes) -> None:
     assert tally.known + tally.unknown == tally.lines
     assert sum(tally.counts) + tally.outside == tally.known
     assert 0 <= tally.unread <= tally.unknown
-    find(tally, Places())
+    find(tally, SegmentMap())
 
 
 @given(st.binary(max_size=600))
@@ -63,7 +63,7 @@ def seen(tally: Tally) -> tuple[object, ...]:
     values = {
         name: value for name, value in vars(tally).items() if name not in ("lived", "took")
     }  # fmt: skip
-    return values, vars(tally.lived), vars(tally.took), find(tally, Places())
+    return values, vars(tally.lived), vars(tally.took), find(tally, SegmentMap())
 
 
 def merged(tallies_: list[Tally]) -> Tally:

@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo
 import pytest
 from forensics_help import AT, NOW, UTC_ZONE, access, gone, read, told, unix
 
-from t3probe.ask.forensics.read import Asked, FileReport, read_log
+from t3probe.ask.forensics.read import FileReport, LogQuery, read_log
 from t3probe.ask.forensics.stamps import Stamps
 from t3probe.ask.forensics.tally import CODE_BITS, Tally
 
@@ -193,7 +193,7 @@ PACKED = {
 
 
 def opened(raw: bytes, name: str = "any") -> tuple[Tally, FileReport]:
-    return read_log(name, io.BytesIO(raw), Asked(NOW, UTC_ZONE))
+    return read_log(name, io.BytesIO(raw), LogQuery(NOW, UTC_ZONE))
 
 
 @pytest.mark.parametrize("packed", PACKED)

@@ -17,7 +17,7 @@ from test_forensics_runs import broken
 from t3probe.cli import main
 from t3probe.commands.forensics import add, forensics
 from t3probe.record.facts import leg_property, run_property
-from t3probe.record.line import record_line
+from t3probe.record.log import record_line
 
 Capture = pytest.CaptureFixture[str]
 DOWN = [*(lost(AT, n) for n in range(4)), *[gone(AT)] * 9, *[access(AT - 600, 101, 600_000)] * 6]

@@ -9,9 +9,9 @@ import pytest
 from forensics_help import AT, read, told
 from forensics_samples import CLF, HAPROXY, REQUEST, SAMPLES
 
+from t3probe.ask.forensics.formats import FORMS, JSON_FORMS
 from t3probe.ask.forensics.haproxy import state_kind
 from t3probe.ask.forensics.kinds import KINDS
-from t3probe.ask.forensics.programs import FORMS, JSON_FORMS
 from t3probe.ask.forensics.tally import CODE_BITS, Tally
 
 

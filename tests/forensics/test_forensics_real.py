@@ -16,7 +16,7 @@ from real_path import Stack, free_port, program, until
 from test_forensics_runs import broken
 
 from t3probe.cli import main
-from t3probe.record.line import record_line
+from t3probe.record.log import record_line
 from t3probe.timing import SystemClock
 
 PLACES = ("--map", "nginx=cf-edge", "--map", "haproxy=tunnel", "--map", "envoy=traefik",

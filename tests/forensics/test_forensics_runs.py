@@ -6,7 +6,7 @@ import msgspec
 import pytest
 from forensics_help import AT
 
-from t3probe.ask.forensics.beside import Beside, Runs
+from t3probe.ask.forensics.beside import Beside, RunsNearby
 from t3probe.ask.forensics.report import beside_text
 from t3probe.observation import (
     RECORD_VERSION,
@@ -91,7 +91,7 @@ def run(started_at: float, *seen: Observation, vantage: str = "") -> Recording:
 
 
 def beside(*recordings: Recording, began: int = AT, ended: int = AT, reach: float = 60) -> Beside:
-    runs = Runs([(began, ended)], reach)
+    runs = RunsNearby([(began, ended)], reach)
     for one in recordings:
         runs.add(one)
     return runs.beside(began, ended)

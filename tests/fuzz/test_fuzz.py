@@ -19,7 +19,7 @@ from fuzz_inputs import TESTS, either, spoilt
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from t3probe.ask.forensics.read import Asked, read_log
+from t3probe.ask.forensics.read import LogQuery, read_log
 from t3probe.config.types import Sso, UpstreamSource
 from t3probe.deliver.metrics import families
 from t3probe.deliver.sinks import other_suite, textfile
@@ -27,7 +27,7 @@ from t3probe.deliver.sinks.gateway import Groups, NotMetricsError
 from t3probe.deliver.sinks.spool import Spool
 from t3probe.echo import frames, head
 from t3probe.observation import Observation, RunRecord
-from t3probe.probes import bodies, redirects, sso
+from t3probe.probes import http_wire, redirects, sso
 from t3probe.probes import redirects as cookies
 from t3probe.probes import tls as foreign
 from t3probe.probes import ws_echo as messages
@@ -35,11 +35,11 @@ from t3probe.probes.doh import query_message, read_message
 from t3probe.probes.facts import ProbeError
 from t3probe.probes.http_wire import AnswerReader
 from t3probe.record.facts import RecordError, leg_property, run_property
-from t3probe.record.line import record_line
+from t3probe.record.log import record_line
 from t3probe.record.reading import read_recordings
 from t3probe.show.summary import render
 from t3probe.timing import SystemClock
-from t3probe.upstreams.envoy_dump import Dump
+from t3probe.upstreams.envoy import Dump
 from t3probe.upstreams.envoy_hosts import Clusters, Listeners
 from t3probe.upstreams.envoy_routes import ways
 from t3probe.upstreams.nodes import Routes
@@ -275,7 +275,7 @@ def test_http_answers(data: bytes, at: int, left) -> None:
     foreign.spoken(data[:64])
     body, headers = bytes(reader.body), reader.headers
     foreign.refusal(reader.status, body)
-    text = bodies.as_text(headers, bodies.decoded(headers, body)[0])
+    text = http_wire.as_text(headers, http_wire.decoded(headers, body)[0])
     here = redirects.parse("https://app.example:8443/a/b")
     assert here is not None
     wall = Sso(hosts=("sso.example",), login_markers=("login",))
@@ -320,7 +320,7 @@ def masked(code: int, data: bytes) -> bytes:
 @given(data=spoilt([masked(129, b"hi") + masked(137, b"p") + masked(136, b"\x03\xe8bye")]))
 def test_the_responders_frames(data: bytes, left) -> None:
     if left("frames"):
-        reader = frames.Reader(1000)
+        reader = frames.FrameReader(1000)
         with suppress(frames.Violation):
             reader.feed(data)
             while reader.next() is not None:
@@ -346,7 +346,7 @@ LOGS = [
 def test_logs(data: bytes, left) -> None:
     if left("logs"):
         with suppress(OSError, ValueError):  # a damaged packed file
-            read_log("any", io.BytesIO(data), Asked(now=NOW, zone=ZoneInfo("UTC")))
+            read_log("any", io.BytesIO(data), LogQuery(now=NOW, zone=ZoneInfo("UTC")))
 
 
 CASE = (

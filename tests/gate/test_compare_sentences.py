@@ -12,8 +12,8 @@ from gate_runs import down, leg, run
 from t3probe.observation import Beat
 from t3probe.record.facts import Recording
 from t3probe.show.compare import compare
-from t3probe.show.compare.difference import FLOOR_SECONDS, LegChange, Pace
-from t3probe.show.compare.text import decision, headline, to_lines, to_markdown
+from t3probe.show.compare.difference import FLOOR_SECONDS, LegChange, TimeChange
+from t3probe.show.compare.lines import decision, headline, to_lines, to_markdown
 from t3probe.verdict.exact.labels import Verdict
 from t3probe.verdict.gate import label_of, named, sentences
 from t3probe.verdict.incident.run import judge_run
@@ -168,7 +168,7 @@ def test_the_lines_of_times() -> None:
         leg("edge", rtt=0.05), phases={"connect": 0.01, "tls": 0.0308, "upgrade": 1.0}
     )
     shown = lines(run(), run(edge=slow, at=LATER))
-    words = "    round trip 20.0 -> 50.0 ms (+30.0 ms, beyond the noise)"
+    words = "    round trip 20 ms -> 50 ms (+30 ms, beyond the noise)"
     assert words in shown
     assert "connect" not in shown  # it did not change
     assert "tls" not in shown  # it changed by less than the noise
@@ -177,10 +177,10 @@ def test_the_lines_of_times() -> None:
     few = msgspec.structs.replace(slow, beats=slow.beats[:3], outcome="degraded")
     few = msgspec.structs.replace(few, phases={"connect": 0.0108, "tls": 0.031})
     shown = lines(run(), run(edge=few, at=LATER))
-    assert "    tls 30.0 -> 31.0 ms (+1.0 ms, cannot be told from noise)" in shown
+    assert "    tls 30 ms -> 31 ms (+1 ms, cannot be told from noise)" in shown
     assert "connect" not in shown
     slow = msgspec.structs.replace(slow, phases={"connect": 0.04, "tls": 0.03})
-    words = "    connect 10.0 -> 40.0 ms (+30.0 ms, cannot be told from noise)"
+    words = "    connect 10 ms -> 40 ms (+30 ms, cannot be told from noise)"
     assert words in lines(run(), run(edge=slow, at=LATER))
 
 
@@ -224,9 +224,9 @@ def test_a_long_sentence_of_the_gate_goes_on_under_its_beginning() -> None:
 
 def test_marks_behind_segments() -> None:
     shown = lines(run(), run("cloudflare", at=LATER), "wan")
-    assert any(one.split() == ["tunnel", "exonerated", "convicted", "worse,", "not", "gated"]
+    assert any(one.split() == ["tunnel", "cleared", "convicted", "worse,", "not", "gated"]
                for one in shown.splitlines())  # fmt: skip
-    assert any(one.split() == ["wan", "exonerated", "exonerated"] for one in shown.splitlines())
+    assert any(one.split() == ["wan", "cleared", "cleared"] for one in shown.splitlines())
     shown = lines(run("cloudflare"), run(at=LATER))
     assert any(one.split()[-1:] == ["better"] for one in shown.splitlines())
 
@@ -269,12 +269,12 @@ def test_warnings(changes: dict[str, Any], said: tuple[str, ...]) -> None:
 
 
 @pytest.mark.parametrize("count", [5, 6, 8])
-def test_legs_of_one_run_only_are_named_up_to_five(count: int) -> None:
+def test_legs_of_one_run_only_are_named_up_to_six(count: int) -> None:
     more = [msgspec.structs.replace(leg("edge"), leg=f"x{at}") for at in range(count)]
     one = run(at=LATER)
     (said,) = compare(run(), Recording(one.run, (*one.observations, *more))).warnings
-    rest = {5: "", 6: " and 1 more", 8: " and 3 more"}[count]
-    assert said == f"only the run after has x0, x1, x2, x3, x4{rest}"
+    rest = {5: "x3 and x4", 6: "x3, x4 and x5", 8: "x3, x4 and 3 more"}[count]
+    assert said == f"only the run after has x0, x1, x2, {rest}"
 
 
 # -- figures --------------------------------------------------------------------------------------
@@ -285,7 +285,7 @@ def paced(*rtts: float) -> Any:
     return msgspec.structs.replace(leg("edge"), beats=beats, phases={})
 
 
-def trip(before: Any, after: Any) -> Pace:
+def trip(before: Any, after: Any) -> TimeChange:
     (pace,) = changed(run(edge=before), run(edge=after, at=LATER), "edge").paces
     return pace
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
 from t3probe.show.compare import compare
-from t3probe.show.compare.text import to_markdown
+from t3probe.show.compare.lines import to_markdown
 from t3probe.show.markdown import MESSAGE_LIMIT, cell, message, run_markdown, table
 from t3probe.text import plain
 from t3probe.verdict.incident.run import judge_run

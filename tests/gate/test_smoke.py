@@ -14,7 +14,7 @@ import msgspec
 import pytest
 from smoke_runs import QUICK, ROOT, Smoke
 
-from t3probe.record.line import record_line
+from t3probe.record.log import record_line
 
 FILES = {"xml", "json", "html", "md"}
 
@@ -52,7 +52,7 @@ def test_a_broken_dispatch_blocks_its_deploy(deployed: Smoke) -> None:
     deployed.lab.switch(["dispatch:stall"])
     done = deployed("after", "--gate=dispatch,serve")
     assert done.returncode == 1, done.stdout
-    assert re.search("^dispatch +exonerated +convicted +REGRESSION$", done.stdout, re.M)
+    assert re.search("^dispatch +cleared +convicted +REGRESSION$", done.stdout, re.M)
     assert done.stdout.endswith("  gate  closed: dispatch convicted, and cleared before\n")
     assert json.loads((deployed.files / "compare.json").read_text())["regressed"] == ["dispatch"]
     assert deployed.verdict("after")["convicted"] == ["dispatch"]
@@ -67,7 +67,7 @@ def test_an_outage_elsewhere_blocks_nobody(deployed: Smoke, fault: str) -> None:
     segment = fault.partition(":")[0]
     gloss = {"tunnel": " (or what the CDN does with this path)"}.get(segment, "")
     assert f"VERDICT  {segment}{gloss} is broken" in done.stdout
-    assert re.search(f"^{segment} +exonerated +convicted +worse, not gated$", done.stdout, re.M)
+    assert re.search(f"^{segment} +cleared +convicted +worse, not gated$", done.stdout, re.M)
     assert done.stdout.endswith("  gate  open: dispatch cleared\n")
 
 
@@ -94,8 +94,8 @@ def test_what_nobody_sees_from_here_cannot_be_cleared(smoke: Smoke) -> None:
     assert done.returncode == 1, done.stdout
     assert "VERDICT  nothing failed, but not every segment was observed" in done.stdout
     assert done.stdout.endswith(
-        "  gate  closed: serve cannot be cleared, and nobody can tell whether it was so\n"
-        "        before\n"
+        "  gate  closed: serve cannot be cleared, and whether that was so before is\n"
+        "        unknown\n"
     )
     done = smoke("after", "--gate", "tunnel", T3PROBE_VANTAGE="outside")
     assert done.returncode == 0, done.stdout
@@ -148,7 +148,7 @@ def test_a_run_before_of_another_deployment_excuses_nothing(deployed: Smoke) -> 
     done = deployed("after", "--gate", "dispatch")
     assert done.returncode == 1, done.stdout
     assert "warning: the runs are of different deployments, 'elsewhere' and 'lab'" in done.stdout
-    assert "closed: dispatch cannot be cleared, and nobody can tell" in done.stdout
+    assert "closed: dispatch cannot be cleared, and whether that was" in done.stdout
 
 
 @pytest.mark.parametrize("which", ["before", "after"])
@@ -255,7 +255,7 @@ def test_github_gets_commands_and_a_summary_and_no_foreign_commands(deployed: Sm
     for kind in ("error", "warning", "notice"):
         assert sum(line.startswith(f"::{kind} ") for line in commands) <= 10
     text = summary.read_text(encoding="utf-8")
-    assert "| dispatch | exonerated | convicted | REGRESSION |" in text
+    assert "| dispatch | cleared | convicted | REGRESSION |" in text
     assert "**dispatch is broken** (lab, " in text
 
 

@@ -26,7 +26,7 @@ from t3probe.observation import (
 )
 from t3probe.record.facts import Recording
 from t3probe.show.compare import compare
-from t3probe.show.compare.text import headline
+from t3probe.show.compare.lines import headline
 from t3probe.show.markdown import cell, run_markdown
 from t3probe.show.page.history import History
 from t3probe.show.page.page import render_page

@@ -9,7 +9,7 @@ from labclient import Sink
 
 from t3probe.lab.board import Board
 from t3probe.lab.faults import parse_fault
-from t3probe.lab.streams import Pipe, Rule, Stream
+from t3probe.lab.streams import FaultRule, Pipe, Stream
 
 
 class Bench:
@@ -19,7 +19,7 @@ class Bench:
         self.board = Board()
         self.board.switch([parse_fault(text) for text in faults])
         self.near, self.far = (Stream(asyncio.StreamReader(), Sink()) for _ in range(2))
-        rule = Rule(self.board, dark=("serve",), silent=("serve",), slow=("serve", "devvm"))
+        rule = FaultRule(self.board, dark=("serve",), silent=("serve",), slow=("serve", "devvm"))
         self.moved = 0
         pipe = Pipe(self.near, self.far, rule, websocket=websocket, moved=self._count)
         self.running = asyncio.create_task(pipe.run())

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from t3probe.lab.routing import authority, origin_form, route, slips_through
+from t3probe.lab.answers import authority, origin_form, route, slips_through
 
 
 @pytest.mark.parametrize(

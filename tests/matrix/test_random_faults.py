@@ -60,7 +60,7 @@ def hunt(field, many: int, seed: int) -> tuple[int, int]:
         for leg in seen.legs.values()
         if leg.outcome == "failed" and one.segment in leg.path
         for beat in leg.beats
-        if not beat.ok and beat.tells and beat.sent >= one.began and beat.ended <= one.ended
+        if not beat.ok and beat.conclusive and beat.sent >= one.began and beat.ended <= one.ended
     }
     if many == 1:
         assert not met & set(verdict["exonerated"]), (faults, seen.trouble)

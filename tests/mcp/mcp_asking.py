@@ -17,7 +17,7 @@ from mcp.client.stdio import StdioServerParameters, stdio_client
 from mcp_runs import NOW
 
 from t3probe.ask.mcp_server.drop import DropSources
-from t3probe.ask.mcp_server.runs import Runs
+from t3probe.ask.mcp_server.of_run import RunFiles
 from t3probe.ask.mcp_server.tools import TOOLS, Sources, Toolbox, ToolError, output_schema
 from t3probe.deliver.sinks.gateway import Gateway
 from t3probe.timing import Clock, FakeClock
@@ -42,7 +42,7 @@ class Asked:
         clock: Clock | None = None,
         **more: Any,
     ) -> None:
-        self.runs = Runs([str(one) for one in names]) if names else None
+        self.runs = RunFiles([str(one) for one in names]) if names else None
         self.clock = clock or FakeClock(wall=NOW + 10)
         drop = DropSources(
             runs=self.runs, prometheus=prometheus,

@@ -10,11 +10,11 @@ from explain import explain_history as history
 from mcp_asking import Asked
 from mcp_runs import BROKEN_TUNNEL, NOW, THREE_DOWN, good, junit, recording, write
 
-from t3probe.ask.mcp_server import runs as runs_module
+from t3probe.ask.mcp_server import of_run as runs_module
 from t3probe.ask.mcp_server.answers import NothingToTellError
-from t3probe.ask.mcp_server.runs import NOTHING, Runs
+from t3probe.ask.mcp_server.of_run import NOTHING, RunFiles
 from t3probe.exchange.client import Budget
-from t3probe.record.line import record_line
+from t3probe.record.log import record_line
 from t3probe.timing import FakeClock
 
 GOOD = (good("egress", "wan"), good("cloudflare", "wan", "tunnel", "dispatch"))
@@ -102,7 +102,7 @@ async def test_the_newest_of_a_folder(tmp_path: Path, reads: list[str]) -> None:
 def test_what_takes_too_long_goes_on_at_the_next_question(tmp_path: Path) -> None:
     for number in range(4):
         write(tmp_path / f"{number}.xml", GOOD, NOW + number)
-    runs, clock = Runs([str(tmp_path)]), FakeClock()
+    runs, clock = RunFiles([str(tmp_path)]), FakeClock()
     with pytest.raises(NothingToTellError, match="4 of 4 files are still to be read"):
         runs.newest(Budget(clock, 0.0))
     assert runs.newest(Budget(clock, 1.0))[0].ended_at == NOW + 3

@@ -16,9 +16,9 @@ from hypothesis import strategies as st
 from mcp_asking import Asked
 from mcp_runs import BROKEN_TUNNEL, NOW, THREE_DOWN, write
 
-from t3probe.ask.mcp_server import gateway as gateway_module
+from t3probe.ask.mcp_server import of_group as gateway_module
 from t3probe.ask.mcp_server.answers import ANSWER_BYTES, NothingToTellError, fitted
-from t3probe.ask.mcp_server.runs import Runs
+from t3probe.ask.mcp_server.of_run import RunFiles
 from t3probe.deliver.sinks.gateway import Gateway
 from t3probe.exchange.client import Budget
 from t3probe.timing import FakeClock, SystemClock
@@ -34,8 +34,8 @@ JOB = {"job": "t3-probe"}
         (servers.dripping, "did not answer in time"),
         (servers.closing, "closed the connection without an answer"),
         (servers.half, "sent half an answer"),
-        (servers.gigabyte, "answers with more than 24576 KiB; it was not read"),
-        (servers.gigabyte_chunked, "answers with more than 24576 KiB; it was not read"),
+        (servers.gigabyte, "answers with more than 24 MiB; it was not read"),
+        (servers.gigabyte_chunked, "answers with more than 24 MiB; it was not read"),
         (servers.gigabyte_of_headers, "the gateway at"),
         (servers.answering("503 Service Unavailable"), "503"),
         (servers.answering("401 Unauthorized", b"hunter2"), "401"),
@@ -191,7 +191,7 @@ def test_when_time_runs_out_the_newest_read_answers(tmp_path: Path) -> None:
     for number in range(6):
         write(tmp_path / f"{number}.xml", THREE_DOWN, NOW - 60 * number)
         os.utime(tmp_path / f"{number}.xml", (NOW - 60 * number,) * 2)
-    runs = Runs([str(tmp_path)])
+    runs = RunFiles([str(tmp_path)])
     found, notes = runs.newest(Budget(_Ticking(), 5.0))
     assert found.ended_at == NOW
     assert "of 6 files are still to be read, and one of them may hold a newer run" in notes[-1]
@@ -199,7 +199,7 @@ def test_when_time_runs_out_the_newest_read_answers(tmp_path: Path) -> None:
         notes = runs.newest(Budget(_Ticking(), 5.0))[1]
     assert notes == []
     with pytest.raises(NothingToTellError, match="6 of 6 files"):
-        Runs([str(tmp_path)]).newest(Budget(FakeClock(), 0.0))
+        RunFiles([str(tmp_path)]).newest(Budget(FakeClock(), 0.0))
 
 
 # -- the size of an answer ---------------------------------------------------------------

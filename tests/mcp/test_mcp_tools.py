@@ -28,7 +28,7 @@ from mcp_runs import (
     write,
 )
 
-from t3probe.ask.mcp_server import runs as runs_module
+from t3probe.ask.mcp_server import of_run as runs_module
 from t3probe.ask.mcp_server.answers import ANSWER_BYTES
 from t3probe.ask.mcp_server.serve import protocol
 from t3probe.ask.mcp_server.tools import ROWS, TOOLS, ToolError, output_schema
@@ -359,17 +359,17 @@ async def test_a_slow_source_does_not_hold_up_for_ever(
     write(tmp_path / "junit.xml", BROKEN_TUNNEL)
     ask = Asked(tmp_path / "junit.xml", call_seconds=0.05)
     go = threading.Event()
-    real = runs_module.Runs.newest
+    real = runs_module.RunFiles.newest
 
     def slow(self: Any, budget: Any) -> Any:
         go.wait(60)
         return real(self, budget)
 
-    monkeypatch.setattr(runs_module.Runs, "newest", slow)
+    monkeypatch.setattr(runs_module.RunFiles, "newest", slow)
     try:
         # More than there are slots: a question that finds none ends by its time, too.
         said = await asyncio.gather(*(ask.refused("query_legs") for _ in range(6)))
-        assert set(said) == {"query_legs: no answer within 0.05 s; ask again in a while"}
+        assert set(said) == {"query_legs: no answer within 50 ms; ask again in a while"}
     finally:
         go.set()
     monkeypatch.undo()
@@ -383,7 +383,7 @@ async def test_a_fault_of_ours_is_one_sentence_too(
     def broken(self: Any, budget: Any) -> Any:
         raise KeyError("insides")
 
-    monkeypatch.setattr(runs_module.Runs, "newest", broken)
+    monkeypatch.setattr(runs_module.RunFiles, "newest", broken)
     said = await Asked(tmp_path / "junit.xml").refused("query_legs")
     assert "unforeseen KeyError" in said
     assert "insides" not in said

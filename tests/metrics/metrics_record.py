@@ -9,7 +9,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from t3probe.config.types import Deployment, Leg
 from t3probe.deliver import metrics
 from t3probe.deliver.metrics import carry
-from t3probe.deliver.metrics.text import rendered
+from t3probe.deliver.metrics.exposition import rendered
 from t3probe.observation import RECORD_VERSION, Baseline, Beat, Drop, Observation, RunRecord, Strand
 from t3probe.verdict.incident.run import judge_run
 

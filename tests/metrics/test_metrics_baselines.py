@@ -9,7 +9,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from t3probe.deliver import metrics
 from t3probe.deliver.metrics import baselines, carry
 from t3probe.deliver.metrics.carry import BASELINE, Family, Group, labelled
-from t3probe.deliver.metrics.text import rendered
+from t3probe.deliver.metrics.exposition import rendered
 from t3probe.observation import Baseline, Observation
 
 ZEROS = metrics.zeros(DEPLOYMENT)

@@ -12,7 +12,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from t3probe.deliver import metrics
 from t3probe.deliver.metrics import carry
 from t3probe.deliver.metrics.carry import Family, Group
-from t3probe.deliver.metrics.text import rendered
+from t3probe.deliver.metrics.exposition import rendered
 from t3probe.observation import Observation
 
 LAST = "t3probe_last_disconnect_timestamp leg=cloudflare"

@@ -15,8 +15,7 @@ from prometheus_client.utils import floatToGoString
 from t3probe.deliver import metrics
 from t3probe.deliver.metrics import baselines, carry
 from t3probe.deliver.metrics.carry import Family, Group, Histogram, counter
-from t3probe.deliver.metrics.sheet import LIMIT, Sheet
-from t3probe.deliver.metrics.text import rendered
+from t3probe.deliver.metrics.exposition import LIMIT, Sheet, rendered
 from t3probe.observation import Beat, Drop, Observation, RunRecord
 
 LOST = "t3probe_counts_lost_total"

@@ -14,8 +14,8 @@ from prometheus_client.registry import Collector
 
 from t3probe.deliver import metrics
 from t3probe.deliver.metrics import carry
+from t3probe.deliver.metrics.exposition import rendered
 from t3probe.deliver.metrics.table import CLOSED, PHASES
-from t3probe.deliver.metrics.text import rendered
 from t3probe.observation import (
     OUTCOMES,
     REASONS,

@@ -10,7 +10,7 @@ import pytest
 from metrics_record import CLOUDFLARE, DEPLOYMENT, INTERNAL, RUN, recorded, values, values_in
 
 from t3probe.deliver import metrics
-from t3probe.deliver.sinks import Batch, Report, textfile
+from t3probe.deliver.sinks import Batch, Receipt, textfile
 
 VANTAGE = {"vantage": "lan"}
 DROPPED = "t3probe_disconnects_total leg=cloudflare reason=closed_by_peer vantage=lan"
@@ -20,7 +20,7 @@ def read(file: Path) -> dict[str, float]:
     return values_in(file.read_text(encoding="utf-8"))
 
 
-def failed(report: Report, file: Path) -> str:
+def failed(report: Receipt, file: Path) -> str:
     assert not report.ok
     assert report.sentence.startswith(f"{file}: ")
     assert "\n" not in report.sentence

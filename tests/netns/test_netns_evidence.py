@@ -86,7 +86,7 @@ def test_packets_lost_for_a_second_are_no_drop(ground: Ground) -> None:
 
     seen = held(ground, for_a_second, "20", "resent")
     assert seen.drops == ()
-    assert all(beat.ok for beat in seen.beats if beat.tells)  # fresh ones, too
+    assert all(beat.ok for beat in seen.beats if beat.conclusive)  # fresh ones, too
     held_ones = [beat for beat in seen.beats if beat.strand == "held" and beat.ok]
     samples = [beat.tcp for beat in held_ones if beat.tcp is not None]
     assert samples[0].retransmits == 0

@@ -15,7 +15,7 @@ from test_plugin_signals import when_probing
 
 from t3probe.cli import main
 from t3probe.record import log
-from t3probe.record.line import MARKER
+from t3probe.record.log import MARKER
 
 Verdict = Callable[..., str]
 

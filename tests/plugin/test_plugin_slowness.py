@@ -17,8 +17,9 @@ from steady_lab import SteadyLab
 from t3probe.deliver.metrics import baselines
 from t3probe.deliver.sinks.gateway import read_group
 from t3probe.lab.process import LabProcess
-from t3probe.observation import Baseline, Observation, glossed, median, trips
+from t3probe.observation import Baseline, Observation, median, trips
 from t3probe.record.facts import Recording
+from t3probe.text.words import glossed
 from t3probe.verdict.incident.run import judge_run
 from t3probe.verdict.slow.baseline import MIN_BEATS
 from t3probe.verdict.slow.slowness import Slowness

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import trustme
 
-from t3probe.run.pressure import Throttling
+from t3probe.run.footing import Throttling
 
 
 @dataclass(frozen=True)

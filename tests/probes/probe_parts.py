@@ -9,7 +9,7 @@ from probes.servers import HOST, SSO
 from t3probe.config.types import Duration, Timing
 from t3probe.probes.base import Probing
 from t3probe.probes.facts import Target
-from t3probe.probes.http_client import Answer
+from t3probe.probes.http_client import HttpAnswer
 from t3probe.probes.tls import TlsStore
 from t3probe.timing import FakeClock, RunClock
 
@@ -27,6 +27,6 @@ def probing(fake: FakeClock | None = None) -> Probing:
     )
 
 
-def answer(status: int = 200, body: bytes = b"", **headers: str) -> Answer:
+def answer(status: int = 200, body: bytes = b"", **headers: str) -> HttpAnswer:
     """A response."""
-    return Answer(status, headers, body)
+    return HttpAnswer(status, headers, body)

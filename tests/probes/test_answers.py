@@ -170,7 +170,7 @@ async def test_a_good_status_wants_its_body(
     assert seen.outcome == outcome, seen.detail
     if outcome == "failed":
         assert seen.reason == "rtt_timeout"
-        assert seen.detail == f"HTTP {status[:3]}, and no end of it within 0.4 s"
+        assert seen.detail == f"HTTP {status[:3]}, and no end of it within 400 ms"
 
 
 LOGIN = b"<html><a href='/flow/login'>"

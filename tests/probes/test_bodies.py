@@ -14,8 +14,7 @@ from hypothesis import strategies as st
 
 from t3probe.config.types import Sso
 from t3probe.exchange.bounds import GZIP_MEMBERS
-from t3probe.probes.bodies import as_text, decoded
-from t3probe.probes.http_wire import BODY_BYTES, Headers
+from t3probe.probes.http_wire import BODY_BYTES, Headers, as_text, decoded
 from t3probe.probes.sso import sso_answer
 
 PAGE = b"<html><a href='/flow/login'>log in</a></html>" * 3

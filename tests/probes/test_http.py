@@ -24,7 +24,7 @@ from probes.servers import (
     until,
 )
 
-from t3probe.probes.http_client import Answer, HttpClient
+from t3probe.probes.http_client import HttpAnswer, HttpClient
 from t3probe.run import controller
 
 # -- one connection ------------------------------------------------------------------------
@@ -140,7 +140,7 @@ async def test_a_tls_server_that_hangs_up_all_at_once_is_polite(
     over, idle = threading.Event(), threading.Event()
     ask = HttpClient.ask
 
-    async def asks(*given: Any, **more: Any) -> Answer:
+    async def asks(*given: Any, **more: Any) -> HttpAnswer:
         answer = await ask(*given, **more)
         idle.set()
         return answer
@@ -220,7 +220,7 @@ async def test_a_server_that_closes_exactly_when_we_ask() -> None:
     assert (seen.outcome, seen.drops) == ("passed", ()), seen.detail
     crossed = [beat for beat in seen.beats if not beat.ok]
     assert crossed
-    assert not any(beat.tells for beat in crossed)
+    assert not any(beat.conclusive for beat in crossed)
     assert server.connections <= len(seen.beats) + 1
 
 

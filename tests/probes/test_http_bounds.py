@@ -12,14 +12,14 @@ from t3probe.config.types import Leg
 from t3probe.observation import TcpSample
 from t3probe.probes import doh
 from t3probe.probes.facts import Facts, ProbeError, Target
-from t3probe.probes.http_client import Answer, HttpClient, _Wire
+from t3probe.probes.http_client import HttpAnswer, HttpClient, _Wire
 from t3probe.probes.http_wire import BODY_BYTES, AnswerReader
 from t3probe.timing import FakeClock
 
 MIB = 1 << 20
 
 
-async def asked(server: Server, times: int = 1) -> tuple[HttpClient, list[Answer]]:
+async def asked(server: Server, times: int = 1) -> tuple[HttpClient, list[HttpAnswer]]:
     client = HttpClient(Target(HOST, server.address, server.port), probing(), Facts())
     try:
         answers = [

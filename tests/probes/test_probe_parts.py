@@ -24,7 +24,7 @@ from t3probe.probes.facts import (
     reason_of_os_error,
 )
 from t3probe.probes.http import HttpLine
-from t3probe.probes.http_client import Answer
+from t3probe.probes.http_client import HttpAnswer
 from t3probe.probes.marks import Marks
 from t3probe.probes.sso import is_html, sso_answer
 from t3probe.timing import FakeClock
@@ -70,10 +70,14 @@ def test_reasons_of_errors(error: OSError, reason: str) -> None:
     ],
 )
 def test_what_a_failed_connect_says(
-    number: int, target: Target, unroutable: bool, tells: bool
+    number: int, target: Target, unroutable: bool, conclusive: bool
 ) -> None:
     failed = dial.connect_error(OSError(number, "x"), target)
-    assert (failed.unroutable, failed.tells, failed.stage) == (unroutable, tells, "connect")
+    assert (failed.unroutable, failed.conclusive, failed.stage) == (
+        unroutable,
+        conclusive,
+        "connect",
+    )
     assert str(target) in failed.detail
 
 
@@ -267,7 +271,7 @@ async def test_how_long_the_first_byte_took(
     found = answer()
     found.sent, found.first_byte, found.ended = 1.0, first, 2.0
 
-    async def exchange() -> Answer:
+    async def exchange() -> HttpAnswer:
         return found
 
     monkeypatch.setattr(line, "exchange", exchange)
@@ -292,7 +296,7 @@ async def test_a_connection_that_we_saw_too_late_is_our_own_doing(
         target = Target(HOST, "127.0.0.1", server.getsockname()[1])
         with pytest.raises(ProbeError) as caught:
             await dial.connect(target, probing(), Facts(), 0.1)
-    assert (caught.value.reason, caught.value.tells) == ("prober_stalled", False)
+    assert (caught.value.reason, caught.value.conclusive) == ("prober_stalled", False)
 
 
 def test_a_reset_is_of_a_connection_that_stood() -> None:

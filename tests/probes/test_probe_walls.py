@@ -10,7 +10,7 @@ from probes.servers import HOST
 
 from t3probe.config.types import Leg
 from t3probe.probes.facts import ProbeError
-from t3probe.probes.http_client import Answer, HttpClient
+from t3probe.probes.http_client import HttpAnswer, HttpClient
 from t3probe.probes.redirects import parse
 from t3probe.probes.walls import WalledLine, WalloffLine, served_alike
 
@@ -107,7 +107,7 @@ async def test_where_the_application_itself_sends_on_the_rule_is_not_accused(
     line = WalloffLine(wall_leg("walloff"), FOUR, probing())
     client = HttpClient(FOUR, line.probing, line.facts)
 
-    async def ask(client: HttpClient, target: str, cookie: str) -> Answer:
+    async def ask(client: HttpClient, target: str, cookie: str) -> HttpAnswer:
         assert (target, cookie) == ("/oauth2/start", "")
         found = answer(302, location="https://sso.example/")
         found.url, found.behind = parse(f"https://{HOST}{target}"), last
@@ -126,11 +126,11 @@ async def test_where_the_application_itself_sends_on_the_rule_is_not_accused(
     ("reason", "tells"),
     [("walled_off", True), ("not_walled", True), ("http_5xx", False), ("rtt_timeout", False)],
 )
-async def test_only_the_walls_own_answer_tells(reason: Any, tells: bool) -> None:
+async def test_only_the_walls_own_answer_tells(reason: Any, conclusive: bool) -> None:
     class Fails(WalledLine):
         async def look(self) -> Any:
             raise ProbeError(reason, "ask", "x")
 
     with pytest.raises(ProbeError) as caught:
         await Fails(wall_leg(), FOUR, probing()).beat()
-    assert caught.value.tells == tells
+    assert caught.value.conclusive == conclusive

@@ -354,7 +354,7 @@ def test_what_is_no_answer_to_our_question(
 ) -> None:
     with pytest.raises(ProbeError, match=words) as caught:
         read_message(_changed(change), HOST)
-    assert caught.value.tells
+    assert caught.value.conclusive
     assert caught.value.answered
 
 

@@ -174,4 +174,4 @@ async def test_stop_ends_a_run_of_black_holes() -> None:
     assert seen.outcome == "inconclusive"
     assert seen.drops == ()
     # The opening, the first common beat, and heartbeats until so many are under way.
-    assert [(beat.ok, beat.tells) for beat in seen.beats] == [(False, False)] * MOST_OPEN
+    assert [(beat.ok, beat.conclusive) for beat in seen.beats] == [(False, False)] * MOST_OPEN

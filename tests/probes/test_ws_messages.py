@@ -95,7 +95,7 @@ async def test_a_late_echo_is_not_in_place_of_another() -> None:
     async with serve(handler) as server:
         seen = await probe(ws_leg(server), hold=0.3, watchdog=0.4)
     held = next(one for one in seen.drops if one.strand == "held")
-    assert (held.reason, held.detail) == ("rtt_timeout", "no echo within 0.4 s")
+    assert (held.reason, held.detail) == ("rtt_timeout", "no echo within 400 ms")
 
 
 async def test_the_bound_begins_anew_with_each_echo() -> None:
@@ -143,7 +143,7 @@ async def test_something_else_in_place_of_the_echo() -> None:
     assert (seen.outcome, seen.reason) == ("failed", "wrong_echo")
     shown = '{"error":"no","token":***}' + "?" * 14
     assert seen.detail == (
-        f'no echo within 0.4 s; in its place came text of 81 characters "{shown}"'
+        f'no echo within 400 ms; in its place came text of 81 characters "{shown}"'
     )
     assert seen.drops[0].answered
 
@@ -155,7 +155,7 @@ async def test_nothing_in_place_of_the_echo() -> None:
 
     async with serve(handler) as server:
         seen = await probe(ws_leg(server), hold=0, watchdog=0.4)
-    assert (seen.reason, seen.detail) == ("rtt_timeout", "no echo within 0.4 s")
+    assert (seen.reason, seen.detail) == ("rtt_timeout", "no echo within 400 ms")
 
 
 # -- named ---------------------------------------------------------------------------------
@@ -176,11 +176,11 @@ async def test_a_message_longer_than_we_read_convicts_nobody(answer: bytes, aske
     [
         (
             "Sec-WebSocket-Protocol: graphql-ws",
-            "the server picks a subprotocol that nobody asked for: graphql-ws",
+            "the server picks a subprotocol that was not asked for: graphql-ws",
         ),
         (
             "Sec-WebSocket-Extensions: permessage-deflate",
-            "the server picks an extension that nobody asked for: permessage-deflate",
+            "the server picks an extension that was not asked for: permessage-deflate",
         ),
     ],
 )

@@ -22,7 +22,8 @@ from realpath.table_held import Two
 from t3probe.ask.explain.asked import reported
 from t3probe.ask.explain.report import to_lines
 from t3probe.commands.explain import add, asked_by
-from t3probe.timing import FakeClock, utc_text
+from t3probe.text.words import utc
+from t3probe.timing import FakeClock
 
 __all__ = ["Answers", "run_two"]
 
@@ -84,7 +85,7 @@ def _ask(answers: Answers, at: float, broken: frozenset[str]) -> None:
     """Ask about a time, a minute later; nobody `broken`: nobody was looking."""
     parser = argparse.ArgumentParser()
     add(parser.add_subparsers())
-    words = ["explain", "--at", utc_text(at), "--runs", str(answers.folder)]
+    words = ["explain", "--at", utc(at), "--runs", str(answers.folder)]
     words += ["--leg", answers.two.leg] if answers.two.leg else []
     report = reported(asked_by(parser.parse_args(words)), FakeClock(wall=at + LATER_SECONDS), {})
     told = report.told

@@ -18,11 +18,10 @@ from t3probe.ask.explain.from_runs import Nearby
 from t3probe.config import load
 from t3probe.config.shard import Shard
 from t3probe.observation import Observation, RunRecord, parts_said
-from t3probe.record import facts, junit, line, log
+from t3probe.record import facts, junit, log
 from t3probe.record.facts import Recording, leg_property, run_property
-from t3probe.record.latest import LatestRuns, newest_since
-from t3probe.record.line import record_line
-from t3probe.record.reading import Damage, read_recordings
+from t3probe.record.log import record_line
+from t3probe.record.reading import Damage, LatestRuns, newest_since, read_recordings
 from t3probe.run.session import Session
 
 SECONDS = st.floats(-1e3, 1e3, allow_nan=False).map(lambda one: round(one, 3))
@@ -98,7 +97,6 @@ def test_a_run_that_is_not_wanted_costs_no_look_at_its_legs(
     def fail(*_: object, **__: object) -> None:
         raise AssertionError("the legs were looked at")
 
-    monkeypatch.setattr(line, "parse_record", fail)
     monkeypatch.setattr(log, "parse_record", fail)
     monkeypatch.setattr(junit, "read_elements", fail)
     assert list(read_recordings(tmp_path / "it", None, lambda run: False)) == []
@@ -213,8 +211,8 @@ def test_a_record_says_which_shard_it_is_and_an_old_one_none() -> None:
     assert '"shard"' not in record_line(some_run(), [])
     text = record_line(shard(0), [])
     assert '"shard":0,"shards":4' in text
-    assert line.parse_record(text).run == shard(0)
-    assert line.parse_record(record_line(some_run(), [])).run.shard is None
+    assert log.parse_record(text).run == shard(0)
+    assert log.parse_record(record_line(some_run(), [])).run.shard is None
 
 
 @pytest.mark.parametrize(

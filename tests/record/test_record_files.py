@@ -14,10 +14,10 @@ from record_values import SEEN, junit, junit_of, some_legs, some_run
 from t3probe.observation import RunRecord
 from t3probe.record.facts import RecordError, Recording, leg_property, run_property
 from t3probe.record.junit import parse_junit
-from t3probe.record.latest import LatestRuns
-from t3probe.record.line import DamagedLineError, parse_record, record_line
+from t3probe.record.log import DamagedLineError, parse_record, record_line
 from t3probe.record.reading import (
     Damage,
+    LatestRuns,
     newest,
     read_recording,
     read_recordings,
@@ -237,7 +237,7 @@ def test_a_line_that_lost_a_beat_says_how_many() -> None:
         parse_record(fewer)
     words = "lost a part: 2 legs, 7 beats, 0 drops written, 2 legs, 6 beats, 0 drops left"
     assert str(caught.value) == words
-    with pytest.raises(DamagedLineError, match="nobody knows what was written"):
+    with pytest.raises(DamagedLineError, match="an unknown number written"):
         parse_record(text.replace('"counts":{"legs":2,"beats":6,"drops":0}', '"counts":3', 1))
 
 

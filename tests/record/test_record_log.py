@@ -18,7 +18,7 @@ from record.record_values import junit_of, observations, runs, some_legs, some_r
 from t3probe.observation import Observation
 from t3probe.record import facts, log
 from t3probe.record.facts import RecordError, Recording
-from t3probe.record.line import MARKER, DamagedLineError, parse_record, record_line
+from t3probe.record.log import MARKER, DamagedLineError, parse_record, record_line
 from t3probe.record.reading import Damage, newest, read_recording, read_recordings
 
 STAMP = "2026-11-21T10:00:00.123456789Z"

@@ -15,7 +15,7 @@ from t3probe.cli import main
 from t3probe.config import load
 from t3probe.observation import RECORD_VERSION
 from t3probe.record.facts import Recording
-from t3probe.record.line import record_line
+from t3probe.record.log import record_line
 from t3probe.record.reading import read_recording
 from t3probe.run.session import Session
 from t3probe.show.page.history import History

@@ -9,7 +9,7 @@ import pytest
 from record.record_values import some_legs, some_run
 
 from t3probe.plugin.output import RecordLog, put_line
-from t3probe.record.line import record_line
+from t3probe.record.log import record_line
 
 
 def test_a_line_stands_alone(capsys: pytest.CaptureFixture[str]) -> None:

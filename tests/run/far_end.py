@@ -10,7 +10,7 @@ from probes.servers import deployment, http_leg
 
 from t3probe.config.types import Leg
 from t3probe.observation import Observation, TcpSample
-from t3probe.probes.base import Line, Probing
+from t3probe.probes.base import Channel, Probing
 from t3probe.probes.facts import Collapsed, Echo, Facts, ProbeError, Target
 from t3probe.probes.resolve import ResolveError, Resolver
 from t3probe.run.controller import Run
@@ -42,7 +42,7 @@ class FarEnd:
             raise self.resolves
         return self.resolves
 
-    async def _open(self, leg: Leg, target: Target, probing: Probing) -> Line:
+    async def _open(self, leg: Leg, target: Target, probing: Probing) -> Channel:
         answer = self.answers[target.address]
         if isinstance(answer, ProbeError) and answer.stage == "connect":
             answer.facts = Facts(cert_not_after=77.0)
@@ -52,7 +52,7 @@ class FarEnd:
         return line
 
 
-class Opened(Line):
+class Opened(Channel):
     holds = True
 
     def __init__(self, target: Target, probing: Probing, answer: Answer) -> None:

@@ -12,7 +12,7 @@ from probes.servers import deployment, made_run
 
 from t3probe.config.types import Leg
 from t3probe.observation import Beat, Observation, Strand
-from t3probe.probes.base import Line, Probing
+from t3probe.probes.base import Channel, Probing
 from t3probe.probes.facts import Collapsed, Echo, ProbeError, Target
 from t3probe.probes.resolve import Resolver
 from t3probe.run.book import Book
@@ -58,7 +58,7 @@ class End:
             line.on_lost()
 
 
-class Way(Line):
+class Way(Channel):
     """One connection to an end."""
 
     holds = True
@@ -112,7 +112,7 @@ class Scene:
         await asyncio.sleep(self.ends[leg.name].resolving)
         return [Target("app.example", "10.0.0.1", 80)]
 
-    async def _open(self, leg: Leg, target: Target, probing: Probing) -> Line:
+    async def _open(self, leg: Leg, target: Target, probing: Probing) -> Channel:
         end = self.ends[leg.name]
         line = Way(end, target, probing)
         end.lines.append(line)

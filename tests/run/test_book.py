@@ -172,8 +172,8 @@ def test_how_long_a_leg_has_been_well() -> None:
 def test_a_good_beat_ends_the_doubt_of_its_strand() -> None:
     one = book()
     one.collapsed, one.broken = "elsewhere", "a bug"
-    one.bad(0.0, 0.1, 0, error(tells=False), 0, "held")
-    one.bad(0.0, 0.1, 1, error("http_4xx", tells=False), 0, "fresh")
+    one.bad(0.0, 0.1, 0, error(conclusive=False), 0, "held")
+    one.bad(0.0, 0.1, 1, error("http_4xx", conclusive=False), 0, "fresh")
     assert one.doubts == {
         "held": ("rtt_timeout", "it was rtt_timeout"),
         "fresh": ("http_4xx", "it was http_4xx"),
@@ -187,7 +187,7 @@ def test_a_good_beat_ends_the_doubt_of_its_strand() -> None:
     assert one.last_good == {"held": 1.1, "fresh": 1.6}
     one.bad(2.0, 2.1, 0, error(), 0, "held")
     assert one.doubts == {}
-    assert [(beat.ok, beat.tells, beat.strand) for beat in one.beats] == [
+    assert [(beat.ok, beat.conclusive, beat.strand) for beat in one.beats] == [
         (False, False, "held"),
         (False, False, "fresh"),
         (True, True, "held"),
@@ -209,7 +209,7 @@ def test_a_beat_that_was_cut_short_is_no_sign_of_life() -> None:
     one = book()
     one.cut_short(1.0, 9.0, 3, 2, "fresh")
     (beat,) = one.beats
-    assert (beat.ok, beat.tells, beat.sent, beat.ended, beat.conn, beat.call, beat.strand) == (
+    assert (beat.ok, beat.conclusive, beat.sent, beat.ended, beat.conn, beat.call, beat.strand) == (
         False, False, 1.0, 9.0, 3, 2, "fresh",
     )  # fmt: skip
     assert one.observation("").ended == 0.0  # the leg's time ends at its last judged beat

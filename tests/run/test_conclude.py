@@ -16,8 +16,8 @@ from t3probe.timing import FakeClock, RunClock
 LEG = Leg(name="leg", kind="ws_echo", path=("a", "b", "c"), rtt_limit=Duration(0.5))
 
 
-def beat(ok: bool = True, took: float = 0.1, tells: bool = True) -> Beat:
-    return Beat(sent=1.0, ended=1.0 + took, ok=ok, conn=0, tells=tells)
+def beat(ok: bool = True, took: float = 0.1, conclusive: bool = True) -> Beat:
+    return Beat(sent=1.0, ended=1.0 + took, ok=ok, conn=0, conclusive=conclusive)
 
 
 def drop(**changes: Any) -> Drop:
@@ -43,7 +43,7 @@ SILENT = ("rtt_timeout", "no answer")
 TABLE: list[tuple[str, dict[str, Any], tuple[Any, ...]]] = [
     ("good", {"beats": [beat()]}, ("passed", None, True)),
     ("nothing", {}, ("inconclusive", None, None)),
-    ("only cut beats", {"beats": [beat(False, tells=False)]}, ("inconclusive", None, None)),
+    ("only cut beats", {"beats": [beat(False, conclusive=False)]}, ("inconclusive", None, None)),
     ("a drop", {"beats": [beat()], "drops": [drop()]}, ("failed", "rtt_timeout", True)),
     ("not recovered", {"drops": [drop(recovered=None)]}, ("failed", "rtt_timeout", False)),
     (

@@ -39,7 +39,7 @@ def test_the_limit_itself_is_no_breach(trips: tuple[float, ...], outcome: str) -
 def test_the_sentences() -> None:
     slow = conclude(LEG, [beat(0.75)], [], [])
     assert (slow.reason, slow.detail, slow.connected) == (
-        None, "median round trip 0.75 s, limit 0.5 s", True,
+        None, "median round trip 750 ms, limit 500 ms", True,
     )  # fmt: skip
     dead = [
         AddressTry(address="1", ok=False, reason="connect_refused", detail="first"),
@@ -53,7 +53,7 @@ def test_the_sentences() -> None:
     early = conclude(LEG, [beat(ok=False)], [], [])
     assert early.detail == "the run ended before the first answer"
     stood = conclude(LEG, [], [drop("x", stalled=True)], [])
-    assert stood.detail == "we stood still ourselves when it dropped"
+    assert stood.detail == "the prober itself stood still when it dropped"
 
 
 def test_a_round_trip_of_failed_beats_is_none() -> None:

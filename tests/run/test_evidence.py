@@ -15,10 +15,10 @@ from t3probe.config.types import Leg, Timing
 from t3probe.observation import Attempt, TcpSample
 from t3probe.probes import tcpinfo
 from t3probe.probes.facts import Echo, Facts, ProbeError, Target
-from t3probe.run.attempt import Tried, attempt_of
+from t3probe.run.attempt import AddressAttempt, attempt_of
 from t3probe.run.book import Book
-from t3probe.run.evidence import claim, evidence
 from t3probe.run.footing import Footing
+from t3probe.run.own_answer import claim, evidence
 from t3probe.timing import FakeClock, RunClock
 
 # Recorded between two namespaces on Linux 6.18: the last good beat of a held WebSocket, then the
@@ -53,7 +53,7 @@ def but(sample: TcpSample, **changes: Any) -> TcpSample:
 
 
 ACKNOWLEDGED = "the far end acknowledged our bytes 980 ms ago and did not answer"
-LOST = "1 segment unacknowledged, 3 retransmissions, nothing heard for 20.0 s"
+LOST = "1 segment unacknowledged, 3 retransmissions, nothing heard for 20 s"
 CLAIMS: list[tuple[str, TcpSample | None, TcpSample | None, str, str]] = [
     ("frozen", FROZEN, GOOD, "acknowledged", ACKNOWLEDGED),
     ("frozen in its first exchange", FROZEN, None, "acknowledged", ACKNOWLEDGED),
@@ -298,11 +298,11 @@ def test_what_the_second_look_proves_stands_in_its_own_record() -> None:
         (failed("http_5xx").by_answer(500, ""), ("a",), "b"),
         (failed("connect_timeout", stage="connect"), (), ""),
     ):
-        attempt = attempt_of(Tried(target, 1, 22.0, 23.0, error=error), LEG, [])
+        attempt = attempt_of(AddressAttempt(target, 1, 22.0, 23.0, error=error), LEG, [])
         assert (attempt.ok, attempt.reason, attempt.stage) == (False, error.reason, error.stage)
         assert (attempt.carried, attempt.accused) == (carried, accused)
         assert attempt.remote_address == "10.0.0.1:80"
-    worked = attempt_of(Tried(target, 1, 22.0, 23.0), LEG, [])
+    worked = attempt_of(AddressAttempt(target, 1, 22.0, 23.0), LEG, [])
     assert (worked.ok, worked.reason, worked.carried, worked.remote_address) == (True, None, (), "")
 
 
@@ -415,11 +415,11 @@ def test_one_byte_or_one_retransmission_decides(
 
 def test_figures_in_words() -> None:
     late = claim(but(FROZEN, since_last_ack_received_seconds=1.0), GOOD).words
-    assert late == "the far end acknowledged our bytes 1.0 s ago and did not answer"
+    assert late == "the far end acknowledged our bytes 1 s ago and did not answer"
     unknown = claim(but(FROZEN, since_last_ack_received_seconds=None), GOOD).words
     assert unknown == "the far end acknowledged our bytes and did not answer"
     two = claim(but(DROPPED, unacked=2, retransmits=1), GOOD).words
-    assert two == "2 segments unacknowledged, 1 retransmission, nothing heard for 20.0 s"
+    assert two == "2 segments unacknowledged, 1 retransmission, nothing heard for 20 s"
 
 
 def test_what_was_heard_is_no_silence() -> None:

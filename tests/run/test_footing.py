@@ -10,8 +10,14 @@ from probes.servers import deployment, echo, made_run, serve, ws_leg
 from steady_loop import stand_still
 
 from t3probe.config.types import Duration, Timing
-from t3probe.run.footing import CLOCK_STEP_SECONDS, LATE_SHARE, THROTTLED_SHARE, Footing
-from t3probe.run.pressure import Throttling, stat_files
+from t3probe.run.footing import (
+    CLOCK_STEP_SECONDS,
+    LATE_SHARE,
+    THROTTLED_SHARE,
+    Footing,
+    Throttling,
+    stat_files,
+)
 from t3probe.run.session import Session
 from t3probe.timing import FakeClock, RunClock
 

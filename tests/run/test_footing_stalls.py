@@ -10,8 +10,7 @@ from t3probe.config.types import Duration, Leg, Timing
 from t3probe.observation import Reason
 from t3probe.probes.facts import Echo, Facts, ProbeError
 from t3probe.run.book import Book
-from t3probe.run.footing import Footing
-from t3probe.run.pressure import Throttling
+from t3probe.run.footing import Footing, Throttling
 from t3probe.timing import FakeClock, RunClock
 
 NOWHERE = Path("/nowhere")

@@ -217,7 +217,7 @@ async def test_a_beat_that_the_deadline_cuts_is_neither_pass_nor_drop() -> None:
     assert (seen.outcome, seen.drops) == ("passed", ())
     *judged, cut = seen.beats
     assert [beat.ok for beat in judged] == [True] * 4
-    assert (cut.ok, cut.tells, cut.strand) == (False, False, "held")
+    assert (cut.ok, cut.conclusive, cut.strand) == (False, False, "held")
     # What was seen ends at the last judged beat, the fresh one of the heartbeat.
     assert (judged[-1].strand, seen.ended) == ("fresh", judged[-1].ended)
     assert seen.ended < cut.ended
@@ -230,7 +230,7 @@ async def test_a_first_beat_that_the_deadline_cuts_says_nothing() -> None:
         seen = await probe_all(legs, watchdog=60, connect_timeout=60, deadline=0.3)
     for leg in seen.values():
         assert (leg.outcome, leg.reason, leg.drops) == ("inconclusive", None, ())
-        assert [(beat.ok, beat.tells) for beat in leg.beats] == [(False, False)]
+        assert [(beat.ok, beat.conclusive) for beat in leg.beats] == [(False, False)]
 
 
 async def test_a_symptom_that_the_deadline_cuts_is_unknown() -> None:

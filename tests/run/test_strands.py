@@ -181,7 +181,7 @@ async def test_what_fails_while_a_leg_closes_is_no_drop(monkeypatch: pytest.Monk
         bad = (await scene.play(2.5))["bad"]
         assert (bad.outcome, bad.reason, bad.drops) == ("inconclusive", "leg_collapsed", ())
         last = of(bad, "fresh")[-1]
-        assert (last.ok, last.tells) == (False, False)
+        assert (last.ok, last.conclusive) == (False, False)
         assert (end.open, end.under_way) == ([], 0)
 
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from t3probe.config import Deployment, loads
 from t3probe.setup import machine
 from t3probe.setup.doctor import examined, shown
-from t3probe.setup.machine import Row
+from t3probe.setup.machine import DoctorRow
 
 SMALLEST: str = runpy.run_path(str(ROOT / "docs" / "make" / "deployment_file.py"))["SMALLEST"]
 
@@ -24,8 +24,8 @@ def deployment(more: str = "") -> Deployment:
 
 
 def test_python() -> None:
-    assert machine.python((3, 11, 0)) == Row("ok", "python", "3.11.0")
-    assert machine.python((3, 10, 4)) == Row(
+    assert machine.python((3, 11, 0)) == DoctorRow("ok", "python", "3.11.0")
+    assert machine.python((3, 10, 4)) == DoctorRow(
         "wrong", "python", "3.10.4; 3.11 is the oldest", "make setup PYTHON=python3.11"
     )
 
@@ -74,7 +74,7 @@ def test_folders(tmp_path: Path) -> None:
     assert "--results" in rows["results"].fix
     assert rows["textfile"].state == "wrong"
     assert "change textfile" in rows["textfile"].fix
-    assert rows["spool"] == Row("ok", "spool", f"{tmp_path}/spool can be written")
+    assert rows["spool"] == DoctorRow("ok", "spool", f"{tmp_path}/spool can be written")
     assert not (tmp_path / "spool").exists()
     (good,) = machine.folders(None, str(tmp_path / "a" / "b"))
     assert good.state == "ok"
@@ -143,7 +143,7 @@ def test_overrides_that_fit_nothing_are_told_without_a_file(tmp_path: Path) -> N
 
 
 ROWS = st.builds(
-    Row,
+    DoctorRow,
     st.sampled_from(["ok", "wrong", "could not tell"]),
     st.just("route"),
     st.text(alphabet="ab c", min_size=1, max_size=200),
@@ -152,7 +152,7 @@ ROWS = st.builds(
 
 
 @given(ROWS)
-def test_a_row_fits_a_terminal(row: Row) -> None:
+def test_a_row_fits_a_terminal(row: DoctorRow) -> None:
     words = max((len(word) for word in f"{row.words} {row.fix}".split()), default=0)
     for line in shown(row):
         assert len(line) <= max(80, 30 + words)

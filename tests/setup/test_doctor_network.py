@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from t3probe.config import loads
 from t3probe.lab.process import LabProcess
 from t3probe.setup import network
-from t3probe.setup.machine import Row
+from t3probe.setup.machine import DoctorRow
 
 STATUS = json.dumps({"status": "success"}).encode()
 
@@ -193,7 +193,7 @@ def test_a_missing_route(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(network, "_routed", lambda address: address.version == 4)
     found = network.routes(loads(text, environ={}, now=0.0))
     assert [row.words for row in found] == ["none to fd00::9", "none here: a name's are left out"]
-    assert found[0] == Row(
+    assert found[0] == DoctorRow(
         "wrong", "route", "none to fd00::9",
         "ip route add fd00::9 via ROUTER; or run elsewhere, with the leg's vantages set",
     )  # fmt: skip

@@ -11,8 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from t3probe.config import DeploymentError, Leg, Wrong, loads
-from t3probe.setup.answers import DOH, Answers, name_of
-from t3probe.setup.ask import FLAGS_ONLY, QUESTIONS, Refused, gather
+from t3probe.setup.ask import DOH, FLAGS_ONLY, QUESTIONS, Answers, Refused, gather, name_of
 from t3probe.setup.draft import draft, render
 
 GOOD: dict[str, list[str]] = {

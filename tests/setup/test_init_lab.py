@@ -29,7 +29,7 @@ def test_a_whole_deployment_is_found_and_the_file_runs(lab: LabProcess, tmp_path
     assert "ok       walled-home: asks for a session" in done.stderr
     assert "warning  envoy-127-0-0-1-1: refuses the connection" in done.stderr
     assert "check the address and the port" in done.stderr
-    assert "no leg tells which" not in done.stderr
+    assert "these legs cannot tell which" not in done.stderr
     file = tmp_path / "deployment.toml"
     text = file.read_text()
     assert "# when this was written: answers 101 and echoes\n[[leg]]\n" in text
@@ -122,8 +122,8 @@ def test_without_the_inside_it_says_what_cannot_be_told_apart(
     done = t3probe("init", *public_flags(lab), "-o", "-", "--walled", "/", folder=tmp_path)
     assert done.returncode == 0
     tunnel = "tunnel (or what the CDN does with this path)"
-    assert f"if one of {tunnel}, traefik breaks, no leg tells which" in done.stderr
-    assert "more legs tell more: --internal, --dispatch, --machine, --serve" in done.stderr
+    assert f"if one of {tunnel}, traefik breaks, these legs cannot tell which" in done.stderr
+    assert "more legs would tell more: --internal, --dispatch, --machine, --serve" in done.stderr
     assert 'name = "internal"' not in done.stdout
     assert not list(tmp_path.iterdir())
 

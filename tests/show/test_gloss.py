@@ -17,7 +17,7 @@ from t3probe.ask.explain.moment import Moment
 from t3probe.ask.explain.report import Report
 from t3probe.ask.explain.report import to_lines as explained
 from t3probe.ask.explain.seen import Way
-from t3probe.ask.explain.words import blind_spots, doubts, headline, send_back
+from t3probe.ask.explain.sentences import blind_spots, doubts, headline, send_back
 from t3probe.ask.forensics.beside import Beside
 from t3probe.ask.forensics.bursts import Burst
 from t3probe.ask.forensics.report import beside_text, cause
@@ -27,9 +27,9 @@ from t3probe.commands.mcp import _sources
 from t3probe.commands.mcp import add as add_mcp
 from t3probe.config import load
 from t3probe.deliver.metrics.carry import Family
-from t3probe.observation import RECORD_VERSION, Beat, Drop, Observation, RunRecord, glossed
+from t3probe.observation import RECORD_VERSION, Beat, Drop, Observation, RunRecord
 from t3probe.record.facts import Recording
-from t3probe.record.line import record_line
+from t3probe.record.log import record_line
 from t3probe.setup.init import _tell_about
 from t3probe.show.annotations import of_comparison
 from t3probe.show.compare.difference import compare
@@ -37,11 +37,12 @@ from t3probe.show.markdown import run_markdown
 from t3probe.show.page.history import History
 from t3probe.show.page.page import render_page
 from t3probe.show.summary import render
+from t3probe.text.words import glossed
 from t3probe.verdict.gate import sentences as gate_sentences
 from t3probe.verdict.incident.run import judge_run
 from t3probe.verdict.repeated.repetition import from_runs
 from t3probe.verdict.repeated.repetition import render as render_repetition
-from t3probe.verdict.slow.excess import Delay, Explained
+from t3probe.verdict.slow.excess import Delay, Explanations
 from t3probe.verdict.slow.latency import Latency
 from t3probe.verdict.slow.slowness import _said as slowness_said
 
@@ -133,7 +134,7 @@ def test_the_page_says_it() -> None:
     ]
     assert f"<h1>{TUNNEL} is broken</h1>" in pages[0]
     assert f"one of {TUNNEL} or app broke." in pages[1]
-    assert f"At least one of {TUNNEL}, app broke." in pages[1]
+    assert f"At least one of {TUNNEL} or app broke." in pages[1]
 
 
 def test_explain_says_it() -> None:
@@ -204,7 +205,7 @@ def test_what_other_incidents_convicted_says_it() -> None:
 def test_what_segments_take_says_it() -> None:
     slowness = judge_run(RUN, CONVICTED).slowness
     slowness.__dict__["latency"] = Latency({"tunnel": 0.5}, ((("wan", "tunnel"), 1.0),))
-    assert slowness.latency_text == f"{TUNNEL} adds 500 ms, wan + {TUNNEL} add 1.00 s"
+    assert slowness.latency_text == f"{TUNNEL} adds 500 ms, wan + {TUNNEL} add 1 s"
 
 
 def test_what_init_cannot_tell_apart_says_it(capsys: pytest.CaptureFixture[str]) -> None:
@@ -225,17 +226,17 @@ def test_a_gateway_is_told_it_by_the_deployment_file() -> None:
 def test_annotations_of_a_comparison_say_it() -> None:
     before, after = Recording(RUN, (passed("wan", "tunnel", "app"),)), Recording(RUN, (*CONVICTED,))
     said = list(of_comparison(compare(before, after, ["app"])))
-    assert f"::warning title=tunnel::{TUNNEL}: exonerated before, convicted after" in said
+    assert f"::warning title=tunnel::{TUNNEL}: cleared before, convicted after" in said
 
 
 def test_slowness_says_it() -> None:
     tunnel, app = Delay(("tunnel",), 1.0, 1.0, 1.0), Delay(("app",), 1.0, 1.0, 1.0)
-    slow = Explained(((tunnel,),), (tunnel,), ())
+    slow = Explanations(((tunnel,),), (tunnel,), ())
     assert slowness_said(slow, lambda _: ["public"], GLOSS) == (
-        f"{TUNNEL} is slow and adds 1.00 s to public"
+        f"{TUNNEL} is slow and adds 1 s to public"
     )
-    rest = Explained(((tunnel,), (app,)), (), ())
-    assert slowness_said(rest, lambda _: [], GLOSS) == f"one of {TUNNEL}, app is slow"
+    rest = Explanations(((tunnel,), (app,)), (), ())
+    assert slowness_said(rest, lambda _: [], GLOSS) == f"one of {TUNNEL} or app is slow"
 
 
 def test_repetition_says_it() -> None:

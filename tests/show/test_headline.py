@@ -56,5 +56,5 @@ def test_planned_downtime_is_no_doubt() -> None:
 
 def test_many_that_could_not_tell() -> None:
     seen = [leg("x"), *(leg(f"y{n}", "inconclusive") for n in range(9))]
-    said = "nothing failed, but y0, y1, y2, y3, 5 more could not tell"
+    said = "nothing failed, but y0, y1, y2, y3, y4 and 4 more could not tell"
     assert headline(judge_run(RUN, seen)) == ("yellow", said)

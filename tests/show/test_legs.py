@@ -45,9 +45,9 @@ def test_from_outside_some_cannot_be_told_apart(capsys: pytest.CaptureFixture[st
     assert "crossed by no leg: wall, serve" in text
     said = " ".join(text.split())
     tunnel = "tunnel (or what the CDN does with this path)"
-    assert f"not to be told apart: {tunnel}, traefik, carve-out" in said
-    assert "not to be told apart: devvm, dispatch" in text
-    assert "one more leg that tells the most: " in text
+    assert f"cannot be told apart: {tunnel}, traefik, carve-out" in said
+    assert "cannot be told apart: devvm, dispatch" in text
+    assert "the most useful further leg: " in text
 
 
 def test_as_json(capsys: pytest.CaptureFixture[str]) -> None:

@@ -14,7 +14,7 @@ from report_runs import HERE, history, lab, page_of
 
 from t3probe.cli import main
 from t3probe.record.facts import Recording, leg_property, run_property
-from t3probe.record.line import record_line
+from t3probe.record.log import record_line
 
 TUNNEL = str(HERE / "runs" / "tunnel.log")
 

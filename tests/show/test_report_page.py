@@ -13,7 +13,6 @@ from report_runs import history, lab, page_of, replace, upstreams
 from t3probe.observation import Beat, Drop
 from t3probe.record.facts import Recording
 from t3probe.show.page.history import History
-from t3probe.show.page.words import clock, count, listed, span, utc
 
 ONE_RUN_BYTES = 300 << 10
 
@@ -138,7 +137,9 @@ def test_it_says_where_a_leg_was_not_looked_at() -> None:
     kept = tuple(one for one in seen[3].beats if not 1.5 < one.sent < 5)
     seen[3] = replace(seen[3], beats=kept)
     page = page_of(Recording(clean.run, tuple(seen))).decode()
-    assert re.search(r"cloudflare: no beat from 1\.\d to 5\.\d s", page[page.index('id="blind"') :])
+    assert re.search(
+        r"cloudflare: no beat from 1\.\d+ s to 5\.\d+ s", page[page.index('id="blind"') :]
+    )
     clean_page = page_of(clean).decode()
     assert "no beat" not in clean_page[clean_page.index('id="blind"') :]
 
@@ -162,7 +163,7 @@ def test_a_segment_convicted_in_a_lesser_incident_is_convicted() -> None:
     assert "1 more incident in this run, which convicted dispatch." in page
     for segment in ("doh", "dispatch"):
         assert f"<b>{segment}</b><small>convicted</small>" in page
-    assert "<h1>doh, dispatch are broken</h1>" in page
+    assert "<h1>doh and dispatch are broken</h1>" in page
 
 
 def test_gaps_between_runs() -> None:
@@ -170,17 +171,3 @@ def test_gaps_between_runs() -> None:
     assert len(found.runs) == 40
     assert [round(one) for one in found.gaps.values()] == [3654]
     assert list(found.gaps) == [31]
-
-
-def test_words() -> None:
-    assert [span(one) for one in (None, 0, 6.4e-4, 0.0059, 0.9999, 2.04, 99.999, 7500, 1e6)] == [
-        *("-", "0 s", "640 µs", "5.9 ms", "1.00 s", "2.04 s", "1 min 39 s", "2 h 5 min"),
-        "11 d 13 h",
-    ]
-    assert span(-0.5) == "-500 ms"
-    assert span(float("inf")) == "beyond measure"
-    assert utc(1e300) == "Unix time 1e+300"
-    assert clock(1_700_000_000.25) == "22:13:20.250"
-    assert count(1, "run") == "1 run"
-    assert count(10_000, "run") == "10,000 runs"
-    assert listed([str(n) for n in range(20)], 4) == "0, 1, 2 and 17 more"

@@ -51,7 +51,7 @@ def test_a_leg_that_refuses_cannot_be_overlooked() -> None:
     lane = text_of(page, 'id="path"', 'id="timeline"')
     assert re.search(r"cloudflare .*?failed refusing", lane)
     said = text_of(page, 'id="incidents"', 'id="legs"')
-    assert "What was open lived on, and nothing new was accepted." in said
+    assert "Open connections lived on, and no new one was accepted." in said
     legs = text_of(page, 'id="legs"', 'id="phases"')
     assert "refused new connections, kept the open one" in legs
 

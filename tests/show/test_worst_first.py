@@ -13,24 +13,16 @@ from hypothesis import strategies as st
 
 from t3probe.ask.mcp_server.answers import fitted
 from t3probe.ask.mcp_server.of_run import OfRun
-from t3probe.observation import (
-    WORST_FIRST,
-    Beat,
-    Drop,
-    Observation,
-    RunRecord,
-    badness,
-    some,
-    worst,
-)
+from t3probe.observation import WORST_FIRST, Beat, Drop, Observation, RunRecord, badness, worst
 from t3probe.record.facts import Recording
 from t3probe.show.compare.difference import compare
-from t3probe.show.compare.text import to_lines, to_markdown
+from t3probe.show.compare.lines import to_lines, to_markdown
 from t3probe.show.markdown import run_markdown
 from t3probe.show.page.history import History
 from t3probe.show.page.page import render_page
 from t3probe.show.progress import lines
 from t3probe.show.summary import render
+from t3probe.text.words import some
 from t3probe.timing import RunClock
 from t3probe.verdict.incident.run import judge_run
 
@@ -151,7 +143,7 @@ def test_the_page_of_many_runs() -> None:
     begin = page.index('id="history"')
     section = page[begin : page.index("</section>", begin)]
     assert "the-last (1)" in section, "the run that failed is listed, though it is old"
-    assert "100 are not listed, first those that were well." in section
+    assert "100 are not listed, those that were well first." in section
     assert "41 legs are not drawn." in section
     assert re.search(r"<th[^>]*>the-last", section)
 

@@ -14,12 +14,12 @@ from typing import Any, cast
 import msgspec
 
 from t3probe.config.types import Deployment, Duration, Leg, Timing
-from t3probe.config.types import Sweep as Pace
+from t3probe.config.types import SweepLimits as Pace
 from t3probe.observation import Observation
 from t3probe.run.controller import Run
 from t3probe.run.sweep import wire as wire
 from t3probe.run.sweep.book import observed
-from t3probe.run.sweep.sweep import Sweep
+from t3probe.run.sweep.parent import Sweep
 from t3probe.timing import FakeClock, RunClock
 
 QUICK = Timing(

@@ -13,13 +13,13 @@ from hypothesis import strategies as st
 
 from t3probe.config.types import UpstreamSource
 from t3probe.upstreams import envoy
-from t3probe.upstreams.envoy_dump import Dump
-from t3probe.upstreams.envoy_hosts import Clusters, Health, Listeners, opinion
+from t3probe.upstreams.envoy import Dump
+from t3probe.upstreams.envoy_hosts import Clusters, HostHealth, Listeners, opinion
 from t3probe.upstreams.sources import (
-    Answer,
     Backend,
-    Found,
     HostView,
+    NamedUpstreams,
+    SourceAnswer,
     SourceError,
     UnreadableError,
 )
@@ -34,14 +34,16 @@ def answer(name: str) -> Any:
     return json.loads((HERE / f"{name}.json").read_text())
 
 
-def fed(answer: Answer, body: bytes) -> None:
+def fed(answer: SourceAnswer, body: bytes) -> None:
     half = len(body) // 2
     answer.feed(body[:half])
     answer.feed(body[half:])
     answer.close()
 
 
-def trace(config: bytes, clusters: bytes, listeners: bytes | None, source: UpstreamSource) -> Found:
+def trace(
+    config: bytes, clusters: bytes, listeners: bytes | None, source: UpstreamSource
+) -> NamedUpstreams:
     """What is found in these answers."""
     dump, hosts, ports, unread = Dump(), Clusters(), Listeners(), False
     fed(dump, config)
@@ -54,7 +56,7 @@ def trace(config: bytes, clusters: bytes, listeners: bytes | None, source: Upstr
     return envoy.trace(dump.found(), hosts, ports.ports, source, unread=unread)
 
 
-def read(config: Any = None, clusters: Any = None, listeners: Any = None) -> Found:
+def read(config: Any = None, clusters: Any = None, listeners: Any = None) -> NamedUpstreams:
     """What is found in the recorded answers, or in others in their place."""
     given_ = {"config_dump": config, "clusters": clusters, "listeners": listeners}
     texts = {name: answer(name) if one is None else one for name, one in given_.items()}
@@ -65,7 +67,7 @@ def section(config: Any, name: str) -> Any:
     return next(one for one in config["configs"] if one["@type"].endswith(name))
 
 
-def places(found: Found) -> dict[tuple[str, str], Backend]:
+def places(found: NamedUpstreams) -> dict[tuple[str, str], Backend]:
     return {(one.place.route, one.address): one for one in found.backends}
 
 
@@ -254,7 +256,7 @@ def test_what_is_not_read_is_a_warning(filters: Any, words: str) -> None:
 
 def test_a_route_with_a_redirect_or_an_own_answer_has_no_cluster() -> None:
     config = dump(http({"redirect": {}}, {"direct_response": {"status": 200}}))
-    assert read(config, {"cluster_statuses": []}, {}) == Found((), {}, (), ())
+    assert read(config, {"cluster_statuses": []}, {}) == NamedUpstreams((), {}, (), ())
 
 
 def test_a_cluster_that_envoy_does_not_have_is_said() -> None:
@@ -319,7 +321,7 @@ def test_foreign_names_are_made_fit_for_labels() -> None:
     ],
 )
 def test_an_opinion(health: dict[str, Any], weight: int | None, expected: tuple[str, str]) -> None:
-    assert opinion(Health(**health), weight) == expected
+    assert opinion(HostHealth(**health), weight) == expected
 
 
 # -- garbage -------------------------------------------------------------------------------
@@ -369,7 +371,7 @@ def test_any_wrong_value_costs_its_own_entry_at_most(data: st.DataObject) -> Non
         all_is_printable(trace(*texts.values(), SOURCE))
 
 
-def all_is_printable(found: Found) -> None:
+def all_is_printable(found: NamedUpstreams) -> None:
     for one in found.backends:
         assert one.address.isprintable()
         assert one.place.route.isprintable()

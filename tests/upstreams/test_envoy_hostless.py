@@ -12,7 +12,7 @@ from t3probe.config.types import UpstreamSource
 from t3probe.deliver import metrics
 from t3probe.observation import Observation
 from t3probe.run.session import Session
-from t3probe.upstreams.sources import Found
+from t3probe.upstreams.sources import NamedUpstreams
 from t3probe.upstreams.sources_legs import with_found
 from t3probe.upstreams.sources_read import Reading
 from t3probe.upstreams.views import compared
@@ -34,11 +34,11 @@ def aggregate(name: str, *parts: str) -> Any:
     }
 
 
-def found(config: Any, *statuses: Any) -> Found:
+def found(config: Any, *statuses: Any) -> NamedUpstreams:
     return read(config, {"cluster_statuses": list(statuses)}, {})
 
 
-def lacks(seen: Found) -> list[str]:
+def lacks(seen: NamedUpstreams) -> list[str]:
     """What is said of each cluster without a host, after its name."""
     return [one.words.partition(", ")[2] for one in seen.hostless]
 

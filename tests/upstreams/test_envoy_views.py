@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from metrics_by_label import numbers
 
-from t3probe.config.types import Leg, Place
+from t3probe.config.types import Leg, UpstreamPlace
 from t3probe.deliver import metrics
 from t3probe.judge import sentence
 from t3probe.observation import (
@@ -25,8 +25,8 @@ ADDRESS = "10.0.0.7:9000"
 KEY = ("orders", ADDRESS)
 
 
-def leg(*places: Place, **more: object) -> Leg:
-    own = (Place(source="edge", route="orders", listen_port=8443),)
+def leg(*places: UpstreamPlace, **more: object) -> Leg:
+    own = (UpstreamPlace(source="edge", route="orders", listen_port=8443),)
     values = {"upstream": True, "backend": ADDRESS, **more}
     return Leg(
         name="envoy-x", kind="tcp", path=("u",), address=ADDRESS, places=places or own, **values
@@ -134,7 +134,7 @@ def test_other_addresses_than_envoys_are_compared_as_a_whole() -> None:
 
 
 def test_a_weight_of_nothing_is_no_disagreement() -> None:
-    place = Place(source="edge", route="orders", weight=0)
+    place = UpstreamPlace(source="edge", route="orders", weight=0)
     both = views("healthy")
     found = compared(seen(False), leg(place), both, both)
     assert (found.views[0].opinion, found.views[0].disagreements) == ("draining", ())
@@ -146,8 +146,8 @@ def test_what_runs_out_may_be_gone_but_not_what_the_file_names() -> None:
     assert compared(seen(False), leg(), both, both).planned == "Envoy sends it nothing: why"
     assert compared(seen(True), leg(), both, both).planned == ""
     assert compared(seen(False), leg(backend=""), both, both).planned == ""
-    other = Place(source="api", route="orders", listen_port=1)
-    mixed = leg(Place(source="edge", route="orders"), other)
+    other = UpstreamPlace(source="api", route="orders", listen_port=1)
+    mixed = leg(UpstreamPlace(source="edge", route="orders"), other)
     assert compared(seen(False), mixed, both, both).planned == ""
     gone = compared(seen(False), leg(), views("healthy"), {"edge": {}})
     assert gone.planned == "Envoy sends it nothing: Envoy took it out of the cluster during the run"
@@ -168,9 +168,9 @@ def families(*several: Observation) -> dict[tuple[str, ...], float]:
 def test_metrics_of_every_place_and_of_no_claim() -> None:
     labels = {"route": "orders", "listen_port": "8443", "backend": ADDRESS}
     places = [
-        Place(source="edge", route="orders", listen_port=8443),
-        Place(source="edge", route="pay", listen_port=8444),
-        Place(source="api", route="api", listen_port=1),
+        UpstreamPlace(source="edge", route="orders", listen_port=8443),
+        UpstreamPlace(source="edge", route="pay", listen_port=8444),
+        UpstreamPlace(source="api", route="api", listen_port=1),
     ]
     both = {"edge": {KEY: (HostView(ADDRESS, "unhealthy"),)}}
     found = families(compared(seen(True, labels=labels), leg(*places), both, both))

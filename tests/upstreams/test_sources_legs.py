@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from t3probe.config import Deployment, loads
-from t3probe.config.types import Place, UpstreamSource
-from t3probe.upstreams.sources import Backend, Found
+from t3probe.config.types import UpstreamPlace, UpstreamSource
+from t3probe.upstreams.sources import Backend, NamedUpstreams
 from t3probe.upstreams.sources_legs import keywords, leg_name, with_found
 from t3probe.upstreams.sources_read import Reading
 
@@ -37,11 +37,11 @@ def source(name: str = "edge", *shares: str) -> UpstreamSource:
 
 def at(host: str, port: int, route: str, listen: int = 0, **more: object) -> Backend:
     name = str(more.pop("source", "edge"))
-    return Backend(host, port, Place(source=name, route=route, listen_port=listen, **more))
+    return Backend(host, port, UpstreamPlace(source=name, route=route, listen_port=listen, **more))
 
 
 def merged(*backends: Backend, of: UpstreamSource | None = None) -> Deployment:
-    return with_found(DEPLOYMENT, [Reading(of or source(), Found(backends))])
+    return with_found(DEPLOYMENT, [Reading(of or source(), NamedUpstreams(backends))])
 
 
 def path(deployment: Deployment, host: str, port: int = 80) -> tuple[str, ...]:
@@ -90,7 +90,8 @@ def test_an_address_is_one_leg_however_it_is_written() -> None:
         ]
     text = TEXT.replace("Listed.internal:9000", "[::ffff:10.9.9.9]:9000")
     made = with_found(
-        loads(text, environ={}, now=0), [Reading(source(), Found((at("10.9.9.9", 9000, "r"),)))]
+        loads(text, environ={}, now=0),
+        [Reading(source(), NamedUpstreams((at("10.9.9.9", 9000, "r"),)))],
     )
     assert [leg.name for leg in made.legs] == ["envoy-listed"]
     assert [one.route for one in made.legs[0].places] == ["r"]
@@ -135,7 +136,7 @@ NAMES = st.text(st.characters(codec="utf-8"), max_size=80)
 
 @given(NAMES, st.integers(0, 65535))
 def test_names_are_fit_for_ids_files_and_shells(route: str, port: int) -> None:
-    name = leg_name(Place(source="s", route=route, listen_port=port), "10.0.0.7:9000")
+    name = leg_name(UpstreamPlace(source="s", route=route, listen_port=port), "10.0.0.7:9000")
     assert name.isascii()
     assert name.isprintable()
     assert not set(name) & set(" /\\'\"$&|;<>*?()[]{}")
@@ -180,7 +181,7 @@ path = ["box"]
 
 def on_legs(url: str, *backends: Backend) -> Deployment:
     of = UpstreamSource(name="edge", kind="envoy", url=url, shares=("net",))
-    return with_found(ON_LEGS, [Reading(of, Found(backends))])
+    return with_found(ON_LEGS, [Reading(of, NamedUpstreams(backends))])
 
 
 def test_a_backend_where_a_leg_ends_takes_its_path() -> None:

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from t3probe.config.types import Place, UpstreamSource
+from t3probe.config.types import UpstreamPlace, UpstreamSource
 from t3probe.upstreams.nodes import Routes
-from t3probe.upstreams.sources import Backend, Found, SourceError
+from t3probe.upstreams.sources import Backend, NamedUpstreams, SourceError
 
 SOURCE = UpstreamSource(name="api", kind="nodes", url="http://127.0.0.1:1", node="edge-1")
 ROW: dict[str, Any] = {
@@ -22,23 +22,25 @@ ROW: dict[str, Any] = {
     "backend_port": 9000,
     "active": True,
 }
-GOOD = Backend("orders.internal", 9000, Place(source="api", route="orders", listen_port=8443))
+GOOD = Backend(
+    "orders.internal", 9000, UpstreamPlace(source="api", route="orders", listen_port=8443)
+)
 
 
-def read_rows(body: bytes, source: UpstreamSource) -> Found:
+def read_rows(body: bytes, source: UpstreamSource) -> NamedUpstreams:
     answer = Routes(source)
     answer.feed(body)
     answer.close()
     return answer.found()
 
 
-def read(*rows: Any, source: UpstreamSource = SOURCE) -> Found:
+def read(*rows: Any, source: UpstreamSource = SOURCE) -> NamedUpstreams:
     return read_rows(json.dumps(rows).encode(), source)
 
 
 def test_only_active_routes_of_the_node_are_taken() -> None:
     found = read(ROW, {**ROW, "active": False}, {**ROW, "node": "edge-2"}, {**ROW, "more": [1]})
-    assert found == Found((GOOD, GOOD), None, ("routes that are not active: 1",), ())
+    assert found == NamedUpstreams((GOOD, GOOD), None, ("routes that are not active: 1",), ())
 
 
 @pytest.mark.parametrize("key", ["routes", "items", "data"])
@@ -89,7 +91,7 @@ def test_an_answer_without_the_node_names_those_that_there_are() -> None:
 
 
 def test_no_rows_are_no_upstreams() -> None:
-    assert read() == Found((), None, (), ())
+    assert read() == NamedUpstreams((), None, (), ())
 
 
 @pytest.mark.parametrize(

@@ -116,7 +116,7 @@ BIG = b"HTTP/1.1 200 OK\r\nContent-Length: 99999999999\r\n\r\n"
         (ok(b"no"), "answers /config_dump with something that is no configuration;"),
         (b"SSH-2.0-OpenSSH\r\n", "does not speak HTTP;"),
         (b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n{}", "sent half an answer;"),
-        (BIG, "answers with more than 65536 KiB; it was not read;"),
+        (BIG, "answers with more than 64 MiB; it was not read;"),
     ],
 )
 def test_what_a_broken_admin_interface_does_is_a_sentence(said: bytes, words: str) -> None:

@@ -22,7 +22,7 @@ from t3probe.run.sweep import names as sweep_names
 from t3probe.run.sweep import wire as wire
 from t3probe.run.sweep.book import Said
 from t3probe.run.sweep.child import Sweeper
-from t3probe.run.sweep.names import Names, is_literal
+from t3probe.run.sweep.names import NameAnswers, is_literal
 from t3probe.timing import FakeClock, SystemClock
 
 # -- frames ------------------------------------------------------------------------------
@@ -78,7 +78,7 @@ def looking_up(answer: Any) -> Iterator[list[str]]:
         sweep_names._look_up = real
 
 
-def all_answers(names: Names) -> dict[int, Any]:
+def all_answers(names: NameAnswers) -> dict[int, Any]:
     out = {}
     while names.left:
         for number, _, found in names.answered():
@@ -89,7 +89,7 @@ def all_answers(names: Names) -> dict[int, Any]:
 def test_a_host_is_asked_once_whatever_hangs_on_it() -> None:
     targets = [[("a.test", 1)], [("a.test", 2), ("b.test", 3)], [("127.0.0.1", 4), ("b.test", 5)]]
     with looking_up(lambda host: ["127.0.0.2", "127.0.0.3"] if host[0] == "a" else "no b") as asked:
-        found = all_answers(Names(targets, [0, 1, 2], 5.0, SystemClock()))
+        found = all_answers(NameAnswers(targets, [0, 1, 2], 5.0, SystemClock()))
     assert sorted(asked) == ["a.test", "b.test"]
     assert found[0] == [("127.0.0.2", 1), ("127.0.0.3", 1)]
     assert found[1] == found[2] == "no b"
@@ -98,14 +98,14 @@ def test_a_host_is_asked_once_whatever_hangs_on_it() -> None:
 def test_literal_addresses_stay_in_their_place() -> None:
     with looking_up(lambda host: ["127.0.0.9"]):
         targets = [[("127.0.0.1", 4), ("b.test", 5), ("::1", 6)]]
-        found = all_answers(Names(targets, [0], 5.0, SystemClock()))
+        found = all_answers(NameAnswers(targets, [0], 5.0, SystemClock()))
     assert found[0] == [("127.0.0.1", 4), ("127.0.0.9", 5), ("::1", 6)]
 
 
 def test_names_without_an_answer_are_given_up() -> None:
     clock, never = FakeClock(), threading.Event()
     with looking_up(lambda host: never.wait(60)):
-        names = Names([[("a.test", 1)]], [0], 5.0, clock)
+        names = NameAnswers([[("a.test", 1)]], [0], 5.0, clock)
         assert not list(names.answered())
         clock.advance(5.0)
         ((number, took, found),) = names.answered()

@@ -24,15 +24,15 @@ from sweep_help import (
 )
 
 from t3probe.config.types import Deployment, Leg
-from t3probe.config.types import Sweep as Pace
+from t3probe.config.types import SweepLimits as Pace
 from t3probe.guard import VARIABLE, LoopbackOnlyError
 from t3probe.observation import Observation, RunRecord
 from t3probe.run import session as session_module
 from t3probe.run.conclude import settled
 from t3probe.run.controller import Run
-from t3probe.run.sweep import sweep as sweep_module
+from t3probe.run.sweep import parent as sweep_module
+from t3probe.run.sweep.parent import Sweep
 from t3probe.run.sweep.start import MANY, begin_sweep
-from t3probe.run.sweep.sweep import Sweep
 from t3probe.verdict.incident.run import RunVerdict, judge_run
 
 

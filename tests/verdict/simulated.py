@@ -156,7 +156,7 @@ class Simulation:
     # -- strands -------------------------------------------------------------------------------
 
     def note(self, leg: Leg, strand: Any, sent: float, seen: Result, conn: int, call: int) -> None:
-        if not seen.ok and seen.tells:
+        if not seen.ok and seen.conclusive:
             leg.touched.add(seen.by)
         leg.beats.append(
             Beat(
@@ -166,7 +166,7 @@ class Simulation:
                 conn=conn,
                 strand=strand,
                 call=call,
-                tells=seen.tells,
+                conclusive=seen.conclusive,
                 refused=seen.refused,
             )
         )
@@ -193,7 +193,7 @@ class Simulation:
             if sent >= since and not leg.undecided and leg.down:
                 leg.drops[-1]["recovered"] = self.now
             return
-        if not seen.tells:
+        if not seen.conclusive:
             return
         if leg.down:
             if not leg.undecided:
@@ -306,7 +306,7 @@ class Simulation:
                 drop["recovered"] = self.now
                 return
             self.retry(leg)
-            if not seen.tells:
+            if not seen.conclusive:
                 return
             if leg.line is None:
                 drop["symptom"] = "down"
@@ -364,7 +364,7 @@ class Simulation:
         outcome: Any = "passed"
         if any(not one.lone for one in drops):
             outcome = "failed"
-        elif leg.beats and not leg.beats[-1].tells:
+        elif leg.beats and not leg.beats[-1].conclusive:
             outcome = "inconclusive"
         elif drops:
             outcome = "degraded"

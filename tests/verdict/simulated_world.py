@@ -115,7 +115,7 @@ class Result(NamedTuple):
     answered: bool = False
     carried: tuple[str, ...] = ()
     accused: str = ""
-    tells: bool = True
+    conclusive: bool = True
     refused: bool = False
     by: str = ""
     """The segment that made it fail."""
@@ -211,7 +211,7 @@ class World:
             return Result(found.ended, refused=True)
         wrong = {"walloff": "walled_off", "walled": "not_walled"}.get(kind)
         if wrong and not found.ok and found.reason != wrong:
-            return found._replace(tells=False)
+            return found._replace(conclusive=False)
         return found
 
     def _trip(self, leg: Leg, conn: Conn, sent: float, upto: int, stage: Stage) -> Result:

@@ -8,7 +8,7 @@ import pytest
 
 from t3probe.config.types import Leg
 from t3probe.probes.facts import ProbeError
-from t3probe.run.evidence import Evidence, evidence
+from t3probe.run.own_answer import OwnAnswer, evidence
 
 PATH = ("wan", "edge", "tunnel", "lb", "app")
 
@@ -26,34 +26,34 @@ def answer(status: int, marked: str = "") -> ProbeError:
 
 @pytest.mark.parametrize("status", [200, 302, 401, 403, 404, 429, 500, 501, 503, 505, 519, 528])
 def test_an_http_answer_accuses_whoever_made_it(status: int) -> None:
-    assert evidence(leg(), answer(status)) == Evidence(carried=("wan",), accused="edge")
+    assert evidence(leg(), answer(status)) == OwnAnswer(carried=("wan",), accused="edge")
     marked = evidence(leg(), answer(status, "lb"))
-    assert marked == Evidence(carried=("wan", "edge", "tunnel"), accused="lb")
+    assert marked == OwnAnswer(carried=("wan", "edge", "tunnel"), accused="lb")
 
 
 @pytest.mark.parametrize("status", [502, 504, 520, 521, 522, 523, 524, 525, 526, 527, 530])
 def test_that_of_a_gateway_does_not(status: int) -> None:
-    assert evidence(leg(), answer(status)) == Evidence(carried=("wan",))
-    assert evidence(leg(), answer(status, "lb")) == Evidence(carried=("wan", "edge", "tunnel"))
+    assert evidence(leg(), answer(status)) == OwnAnswer(carried=("wan",))
+    assert evidence(leg(), answer(status, "lb")) == OwnAnswer(carried=("wan", "edge", "tunnel"))
 
 
 def test_a_refusal_is_an_answer() -> None:
     refused = ProbeError("connect_refused", "connect", "refused")
-    assert evidence(leg(), refused) == Evidence(carried=("wan",))
+    assert evidence(leg(), refused) == OwnAnswer(carried=("wan",))
 
 
 def test_unless_it_is_not_trusted_or_nobody_said_where_tcp_ends() -> None:
     refused = ProbeError("connect_refused", "connect", "refused")
-    assert evidence(leg(trust_refusals=False), refused) == Evidence()
-    assert evidence(leg(tcp_ends_at=None), refused) == Evidence()
+    assert evidence(leg(trust_refusals=False), refused) == OwnAnswer()
+    assert evidence(leg(tcp_ends_at=None), refused) == OwnAnswer()
 
 
 def test_a_reset_and_a_close_are_none() -> None:
     for reason in ("connection_reset", "closed_by_peer", "connect_timeout", "connect_failed"):
         error = ProbeError(reason, "ask", "")  # type: ignore[arg-type]
-        assert evidence(leg(), error) == Evidence()
+        assert evidence(leg(), error) == OwnAnswer()
 
 
 def test_an_answer_that_is_no_http_accuses_nobody() -> None:
     echo = ProbeError("wrong_echo", "ask", "another nonce", answered=True)
-    assert evidence(leg(), echo) == Evidence(carried=("wan",))
+    assert evidence(leg(), echo) == OwnAnswer(carried=("wan",))

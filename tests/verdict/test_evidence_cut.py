@@ -80,7 +80,7 @@ def test_the_edges_of_held_through() -> None:
 
 
 def test_a_beat_that_told_nothing_between_does_not_matter() -> None:
-    told_nothing = held(13, ok=False, tells=False)
+    told_nothing = held(13, ok=False, conclusive=False)
     assert suspects(judge(X, y(opening(0), held(10), told_nothing, held(CALLED, 20)))) == "a"
 
 

@@ -101,7 +101,7 @@ def test_connections_that_held_through_clear_nothing_of_them() -> None:
 
 
 def test_a_beat_that_failed_or_told_nothing_clears_nothing() -> None:
-    for bad in (fresh(CALLED, ok=False), fresh(CALLED, ok=False, tells=False)):
+    for bad in (fresh(CALLED, ok=False), fresh(CALLED, ok=False, conclusive=False)):
         assert suspects(judge(X, y(usual(), bad))) == "wan|a"
 
 
@@ -524,7 +524,7 @@ def test_a_pass_clears_only_what_it_exercised() -> None:
 
 
 def test_bytes_that_were_lost_are_words_only() -> None:
-    words = "3 segments unacknowledged, 5 retransmissions, nothing heard for 20.0 s: lost at a"
+    words = "3 segments unacknowledged, 5 retransmissions, nothing heard for 20 s: lost at a"
     x = leg("x", "wan a b", usual(until=15), down(evidence=words))
     plain = leg("x", "wan a b", usual(until=15), down())
     assert judge(x).to_dict() == judge(plain).to_dict()

@@ -22,26 +22,26 @@ GOOD = {
 BAD = [
     (
         None,
-        "c.json: expected an object with segments, paths, legs, failed, passed, counts, priors, "
+        "c.json: expected an object with segments, paths, legs, failed, passed, counts and priors, "
         "found null.",
     ),
     (
         "x",
         "c.json: expected an object with segments, paths, legs, failed, passed, "
-        "counts, priors, found the text 'x'.",
+        "counts and priors, found the text 'x'.",
     ),
     (
         [GOOD, 7],
         "c.json: case 2: expected an object with segments, paths, legs, failed, passed, "
-        "counts, priors, found the number 7.",
+        "counts and priors, found the number 7.",
     ),
     ({"legs": {}}, "c.json: segments: expected this key, found nothing; add it."),
     ({"segments": []}, "c.json: legs: expected this key, found nothing; add it."),
     (GOOD | {"fialed": []}, "c.json: 'fialed': unknown key; write 'failed'."),
     (
         GOOD | {"zzz": []},
-        "c.json: 'zzz': unknown key; use one of segments, paths, legs, failed, passed, counts, "
-        "priors.",
+        "c.json: 'zzz': unknown key; use one of segments, paths, legs, failed, passed, counts "
+        "or priors.",
     ),
     (
         GOOD | {"segments": "wan"},
@@ -72,7 +72,7 @@ BAD = [
     (GOOD | {"paths": {}}, "c.json: paths: expected a list of lists of segments, found an object."),
     (
         GOOD | {"paths": [["wan"], ["qqq"]]},
-        "c.json: paths[1]: unknown segment 'qqq'; use one of wan, tunnel, or add it to segments.",
+        "c.json: paths[1]: unknown segment 'qqq'; use one of wan or tunnel, or add it to segments.",
     ),
     (
         GOOD | {"failed": ["cloudfare"]},

@@ -12,9 +12,21 @@ from verdict_cases import case
 from verdict_oracle import minimal
 
 from t3probe.verdict.exact import labels
-from t3probe.verdict.exact.hitting import LIMIT, Budget, Options, _Asked, _product, hitting_sets
+from t3probe.verdict.exact.hitting import (
+    LIMIT,
+    Options,
+    StepBudget,
+    _Asked,
+    _product,
+    hitting_sets,
+    mask_of,
+    members,
+    minimal_only,
+    rank,
+    split,
+    unions,
+)
 from t3probe.verdict.exact.labels import solve
-from t3probe.verdict.exact.sets import mask_of, members, minimal_only, rank, split, unions
 
 WIDTH = 9
 some = settings(deadline=None, max_examples=200)
@@ -128,7 +140,7 @@ def test_the_smallest_only(family: list[int]) -> None:
 @some
 @given(sets, st.integers(0, 400))
 def test_a_spent_budget_never_lists_what_is_not_smallest(family: list[int], steps: int) -> None:
-    found = hitting_sets(family, WIDTH, budget=Budget(steps))
+    found = hitting_sets(family, WIDTH, budget=StepBudget(steps))
     plain = brute(family)
     assert set(found.masks) <= set(plain)
     if found.floor is None:
@@ -146,13 +158,13 @@ def dense(rng: random.Random, count: int, width: int, low: int, high: int) -> li
 @pytest.mark.parametrize(("low", "high"), [(2, 3), (5, 20), (20, 60), (80, 199)])
 def test_the_work_is_bounded_by_steps(low: int, high: int) -> None:
     family = minimal_only(dense(random.Random(low), 400, 200, low, high), 200)
-    budget = Budget(60_000)
+    budget = StepBudget(60_000)
     found = hitting_sets(family, 200, budget=budget)
     assert found.floor is not None, "this family is too hard for so few steps"
     # One state may overdraw, by what one state costs.
     assert budget.left > -5_000
     assert len(found.masks) <= LIMIT
-    again = hitting_sets(family, 200, budget=Budget(60_000))
+    again = hitting_sets(family, 200, budget=StepBudget(60_000))
     assert again == found, "the same steps give the same answer"
 
 
@@ -160,7 +172,7 @@ def test_small_systems_end_within_the_budget() -> None:
     rng = random.Random(3)
     for low, high in ((1, 3), (2, 6), (4, 10)):
         for _ in range(40):
-            budget = Budget()
+            budget = StepBudget()
             assert hitting_sets(dense(rng, 30, 12, low, high), 12, budget=budget).floor is None
             assert budget.left > 1_000_000
 
@@ -211,7 +223,7 @@ def test_a_part_that_was_cut_bounds_what_is_listed_of_the_whole() -> None:
     # The first part may lack sets of two, so nothing of more than 2 + 1 is surely next.
     cut = Options([0b110000], 2)
     complete = Options([0b001000, 0b000111], None)
-    asked = _Asked(6, LIMIT, Budget(), False)
+    asked = _Asked(6, LIMIT, StepBudget(), False)
     assert _product([cut, complete], asked) == Options([0b111000], 3)
     empty = Options([], 2)
     assert _product([empty, complete], asked) == Options([], 3)

@@ -21,7 +21,7 @@ from verdict_script import (
 )
 
 from t3probe.observation import Beat, Observation
-from t3probe.verdict.incident.faults import Fault, faults_of, together
+from t3probe.verdict.incident.drops import JudgedDrop, faults_of, together
 
 
 def groups(*seen: Observation) -> list[list[str]]:
@@ -91,7 +91,7 @@ def test_an_interval_that_ends_before_it_begins_is_a_moment() -> None:
     assert (one.began, one.noticed) == (5, 5)
 
 
-def overlap(one: Fault, other: Fault) -> bool:
+def overlap(one: JudgedDrop, other: JudgedDrop) -> bool:
     meets = one.since <= other.noticed and other.since <= one.noticed
     near = abs(one.noticed - other.noticed) <= 1.0
     return (meets or near) and bool(set(one.path) & set(other.path))

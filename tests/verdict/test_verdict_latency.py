@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from slowness_script import REFERENCE, paced, slowness
 
 from t3probe.observation import Observation
-from t3probe.verdict.slow.latency import Latency, Pace, latency, solve
+from t3probe.verdict.slow.latency import Latency, LegTimes, latency, solve
 
 TAKES = {
     "wan": 0.008, "cf-edge": 0.004, "doh": 0.006, "tunnel": 0.02, "traefik": 0.001,
@@ -53,8 +53,7 @@ def test_a_handshake_less_than_a_request_is_what_lies_behind_it() -> None:
     found = told(run("egress", "edge"))
     assert found.segments == pytest.approx({"wan": 0.008, "cf-edge": 0.004})
     assert (
-        slowness(run("egress", "edge").values()).latency_text
-        == "wan adds 8.0 ms, cf-edge adds 4.0 ms"
+        slowness(run("egress", "edge").values()).latency_text == "wan adds 8 ms, cf-edge adds 4 ms"
     )
 
 
@@ -71,7 +70,7 @@ def test_one_end_asked_in_two_ways_is_not_compared() -> None:
 
 def test_sums_that_only_together_tell_each() -> None:
     sums = {"ab": 5.0, "bc": 7.0, "ac": 6.0}
-    paces = [Pace("tcp", tuple(path), True, value, 0.0) for path, value in sums.items()]
+    paces = [LegTimes("tcp", tuple(path), True, value, 0.0) for path, value in sums.items()]
     assert solve(tuple("abc"), paces).segments == pytest.approx({"a": 2, "b": 3, "c": 4})
 
 
@@ -114,7 +113,7 @@ def test_whatever_is_said_is_true(legs: list[tuple[bool, list[str]]], takes: lis
     """When a round trip really is the sum of its path, so is all that is said."""
     takes_of = dict(zip("abcde", takes, strict=True))
     paces = [
-        Pace("http", tuple(path), handshake, float(sum(takes_of[one] for one in path)), 0.0)
+        LegTimes("http", tuple(path), handshake, float(sum(takes_of[one] for one in path)), 0.0)
         for handshake, path in legs
     ]
     found = solve(tuple("abcde"), paces)

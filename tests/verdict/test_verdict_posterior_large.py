@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from t3probe.verdict.repeated import beam, factors
+from t3probe.verdict.repeated import factors
 from t3probe.verdict.repeated.factors import Factor, parts, solve_factors
 from t3probe.verdict.repeated.posterior import posterior
 
@@ -94,16 +94,16 @@ def test_the_bounded_sum_is_near_the_exact_one(seed: int, monkeypatch: Any) -> N
 
 def test_the_search_ends_whatever_the_size(monkeypatch: Any) -> None:
     sizes = []
-    real = beam._given
+    real = factors._given
 
     def counting(groups: int, *rest: Any) -> list[float]:
         sizes.append(groups.bit_count())
         return real(groups, *rest)
 
-    monkeypatch.setattr(beam, "_given", counting)
+    monkeypatch.setattr(factors, "_given", counting)
     names, legs, counts, _ = scattered(1, 400, 900, 200)
     assert posterior(names, legs, counts).truncated
-    assert max(sizes) <= beam.FAULTS
+    assert max(sizes) <= factors.FAULTS
 
 
 @settings(deadline=None, max_examples=100)

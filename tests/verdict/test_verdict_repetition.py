@@ -206,10 +206,10 @@ def test_the_text() -> None:
     ranked = [line.split() for line in lines[8:12]]
     assert [row[0] for row in ranked] == ["a", "c", "b", "wan"]
     assert ranked[0][2] == "5"
-    assert ranked[1][1:] == ["10.0%", "-"]
+    assert ranked[1][1:] == ["10%", "-"]
 
 
-@pytest.mark.parametrize(("fails", "head"), [(5, "a is broken"), (0, "nobody is convicted")])
+@pytest.mark.parametrize(("fails", "head"), [(5, "a is broken"), (0, "no segment is convicted")])
 def test_the_last_line_says_who(fails: int, head: str) -> None:
     seen = leg("x", "wan", well())
     bad = leg("y", "wan a", usual(until=15), down())

@@ -421,7 +421,7 @@ SENTENCES: list[tuple[list[Observation], str]] = [
     (
         [leg("x", "", down(1, 2))],
         "Between 1.000 s and 2.000 s x was down: "
-        "the outcomes contradict each other, so nobody is convicted.",
+        "the outcomes contradict each other, so no segment is convicted.",
     ),
     (
         [leg(f"x{n}", f"wan s{n}", down(1, 2)) for n in range(5)],
@@ -431,7 +431,7 @@ SENTENCES: list[tuple[list[Observation], str]] = [
     ),
     (
         [leg(f"x{n}", f"wan s{n}", down(1, 2)) for n in range(7)],
-        "Between 1.000 s and 2.000 s x0, x1, x2, x3 and 3 more were down: "
+        "Between 1.000 s and 2.000 s x0, x1, x2, x3, x4 and 2 more were down: "
         "one of wan or s0 broke, one of wan or s1 broke, one of wan or s2 broke, "
         "one of wan or s3 broke, one of wan or s4 broke, and 2 more such groups.",
     ),

@@ -54,7 +54,7 @@ def test_without_the_edge_leg_a_group_is_named() -> None:
     (group,) = found.to_dict()["ambiguous_groups"]
     assert group["segments"] == ["cf-edge", "tunnel"]
     assert group["excess_seconds"] == pytest.approx(0.1)
-    assert found.text == "one of cf-edge, tunnel is slow and adds 100 ms to cloudflare"
+    assert found.text == "one of cf-edge or tunnel is slow and adds 100 ms to cloudflare"
     assert "cf-edge" not in found.segments
 
 
@@ -76,7 +76,7 @@ def test_several_explanations_are_all_shown() -> None:
     # y adds 300 ms by itself, or 200 ms beside x: the least is said.
     assert slow_segments(found) == ["y"]
     assert found.segments["y"] == pytest.approx(0.2, abs=0.02)
-    assert found.text.endswith(" ms to b, and one of w, x is slow")
+    assert found.text.endswith(" ms to b, and one of w or x is slow")
 
 
 def test_more_than_three_are_not_told_apart() -> None:

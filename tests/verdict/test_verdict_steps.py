@@ -7,9 +7,8 @@ from typing import Any
 
 import pytest
 
-from t3probe.verdict.exact.hitting import Budget, hitting_sets
+from t3probe.verdict.exact.hitting import StepBudget, hitting_sets, mask_of, minimal_only
 from t3probe.verdict.exact.repairs import find_repairs
-from t3probe.verdict.exact.sets import mask_of, minimal_only
 
 
 def contradictory(seed: int) -> tuple[dict[str, list[int]], dict[str, bool]]:
@@ -35,7 +34,7 @@ def family(seed: int, width: int, count: int) -> list[int]:
 
 
 def listed(masks: list[int], width: int, steps: int, **more: Any) -> bool:
-    return hitting_sets(masks, width, budget=Budget(steps), **more).floor is None
+    return hitting_sets(masks, width, budget=StepBudget(steps), **more).floor is None
 
 
 @pytest.mark.parametrize("seed", range(6))

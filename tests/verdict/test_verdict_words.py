@@ -9,7 +9,7 @@ from t3probe.show.summary import render
 
 
 def test_lost_bytes_are_said_once_and_suspect_nobody() -> None:
-    words = "3 segments unacknowledged, 5 retransmissions, nothing heard for 20.0 s: lost at a"
+    words = "3 segments unacknowledged, 5 retransmissions, nothing heard for 20 s: lost at a"
     x = leg("x", "wan a b", usual(until=15), cut(evidence=words))
     run = judge(x)
     lines = [text for _, text in render(RunRecord(), [x], run)]
@@ -24,7 +24,7 @@ def test_the_summary_tells_how_we_stood() -> None:
     record = RunRecord(throttled_seconds=1.25, clock_step_seconds=-2.5)
     text = "\n".join(line for _, line in render(record, [x], judge(x)))
     assert "our own CPU limit stopped us for 1.25 s: set a request, no limit" in text
-    assert "the wall clock was set by -2.50 s: the UTC times after that differ" in text
+    assert "the wall clock was set by -2.5 s: the UTC times after that differ" in text
     quiet = "\n".join(line for _, line in render(RunRecord(throttled_seconds=0.0), [x], judge(x)))
     assert "CPU limit" not in quiet
     assert "wall clock" not in quiet

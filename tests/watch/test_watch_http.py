@@ -17,14 +17,13 @@ from typing import Any
 
 import pytest
 
-from t3probe.deliver.metrics.sheet import Sheet
+from t3probe.deliver.metrics.exposition import Sheet
 from t3probe.observation import RunRecord
 from t3probe.timing import FakeClock
 from t3probe.verdict.incident.run import judge_run
 from t3probe.watch import http
-from t3probe.watch.http import LOOP_LIMIT_SECONDS, Health, Server, parse_listen
+from t3probe.watch.http import LOOP_LIMIT_SECONDS, Server, SignsOfLife, Snapshot, parse_listen
 from t3probe.watch.log import MAX_WAITING, Log
-from t3probe.watch.snapshot import Snapshot
 
 
 @pytest.fixture
@@ -34,7 +33,7 @@ def clock() -> FakeClock:
 
 @pytest.fixture
 def server(clock: FakeClock) -> Iterator[Server]:
-    one = Server(("127.0.0.1", 0), Health(clock))
+    one = Server(("127.0.0.1", 0), SignsOfLife(clock))
     one.start()
     yield one
     one.stop()
@@ -92,7 +91,7 @@ async def test_healthz_is_answered_while_the_loop_stands_still(
         asking.start()
         asking.join(10)  # blocks the loop
     assert [status for status, _, _ in answers] == [200, 503]
-    assert "the probing loop has stood still for 6.0 s" in answers[1][2]
+    assert "the probing loop has stood still for 6 s" in answers[1][2]
 
 
 def test_silent_clients_use_up_no_answer(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -227,7 +226,7 @@ def test_a_reader_that_is_stuck_stops_nobody_and_what_was_lost_is_said() -> None
 
 async def test_no_thread_is_left_behind(clock: FakeClock) -> None:
     for _ in range(3):
-        one = Server(("127.0.0.1", 0), Health(clock))
+        one = Server(("127.0.0.1", 0), SignsOfLife(clock))
         one.start()
         one.publish(snapshot())
         assert (await asyncio.to_thread(get, one, "/metrics"))[0] == 200

@@ -19,9 +19,9 @@ from watch_helpers import Kept
 from t3probe.config.types import Deployment, Leg
 from t3probe.observation import Beat, Observation
 from t3probe.verdict.slow.baseline import judged_trips
+from t3probe.watch import counts as memory
 from t3probe.watch import service
-from t3probe.watch import tally as memory
-from t3probe.watch.tally import MAX_TRIPS, Memory
+from t3probe.watch.counts import MAX_TRIPS, Memory
 
 FLOOR = 0.02
 EXCESS = "t3probe_segment_excess_seconds"

@@ -26,7 +26,7 @@ from t3probe.observation import Observation
 from t3probe.probes.facts import Echo
 from t3probe.run.controller import Run
 from t3probe.timing import RunClock
-from t3probe.watch.tally import BESIDE_SECONDS, Blips
+from t3probe.watch.counts import BESIDE_SECONDS, Blips
 
 SIDE = ws("side", "side")
 

@@ -14,7 +14,7 @@ import pytest
 
 from t3probe.config.types import Leg
 from t3probe.observation import Reason
-from t3probe.probes.base import Line, Probing
+from t3probe.probes.base import Channel, Probing
 from t3probe.probes.facts import Collapsed, Echo, ProbeError, Target
 
 WALL = 1_700_000_000.0
@@ -104,7 +104,7 @@ class Script:
         return None
 
 
-class ScriptedLine(Line):
+class ScriptedLine(Channel):
     """One connection of a scripted leg."""
 
     def __init__(self, leg: Leg, target: Target, probing: Probing, script: Script) -> None:
@@ -163,7 +163,7 @@ class ScriptedLine(Line):
 def use_scripts(monkeypatch: pytest.MonkeyPatch, scripts: dict[str, Script]) -> None:
     """From now on every leg's probe is its script."""
 
-    async def open_scripted(leg: Leg, target: Target, probing: Probing) -> Line:
+    async def open_scripted(leg: Leg, target: Target, probing: Probing) -> Channel:
         script = scripts[leg.name]
         script.opened += 1
         return ScriptedLine(leg, target, probing, script)

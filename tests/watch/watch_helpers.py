@@ -9,10 +9,9 @@ from typing import Any
 
 from t3probe.config.types import Deployment
 from t3probe.timing import Clock, RunClock, SystemClock
-from t3probe.watch.http import Health
+from t3probe.watch.http import SignsOfLife, Snapshot
 from t3probe.watch.log import Log
 from t3probe.watch.service import Watch
-from t3probe.watch.snapshot import Snapshot
 
 
 class Paper:
@@ -45,7 +44,7 @@ class Kept:
         self.paper = Paper()
         clock = clock or SystemClock()
         self.log = Log(clock.wall, self.paper)  # type: ignore[arg-type]
-        self.health = Health(clock)
+        self.health = SignsOfLife(clock)
         self.snapshot: Snapshot | None = None
         self.watch = Watch(
             deployment,

@@ -13,8 +13,6 @@ if TYPE_CHECKING:
     from t3probe.config.types import Deployment
     from t3probe.timing import Clock
 
-__all__ = ["Asked", "ExplainError", "reported"]
-
 LONGEST_WINDOW = 3600.0
 REACH_SECONDS = 900.0
 """How far before and after the window runs are read: to tell when an outage began and ended."""
@@ -151,7 +149,7 @@ class _Gathered:
         from t3probe.ask.explain.from_runs import Nearby
         from t3probe.observation import of_old, parts_said
         from t3probe.record.facts import RecordError
-        from t3probe.timing import utc_text
+        from t3probe.text.words import count, moment, span
 
         nearby = Nearby(began, ended)
         try:
@@ -166,8 +164,8 @@ class _Gathered:
             self.notes.append(f"{len(nearby.notes) - 5} more files cannot be read")
         if nearby.left_out and self.runs:
             self.notes.append(
-                f"{nearby.left_out} of {nearby.count} runs lie more than {REACH_SECONDS / 60:.0f} "
-                "minutes from that window; of these only the time was looked at"
+                f"{nearby.left_out} of {nearby.count} runs lie more than {span(REACH_SECONDS)} "
+                "from that window; of these only the time was looked at"
             )
         parts = nearby.parts()
         said = parts_said(parts), of_old(*(one.version for one in parts))
@@ -175,10 +173,10 @@ class _Gathered:
         if nearby.first is None:
             self.notes.append("no run was found there")
         elif not self.runs and 0 <= nearby.first <= nearby.last < LATEST:
-            first, last = utc_text(nearby.first)[:19], utc_text(nearby.last)[:19]
-            what = "one run" if nearby.count == 1 else f"{nearby.count} runs"
-            span = first if nearby.count == 1 else f"{first} to {last}"
-            self.notes.append(f"what is there is of another time: {what}, {span} UTC")
+            first, last = moment(nearby.first), moment(nearby.last)
+            what = count(nearby.count, "run") + f", {first}"
+            what += f" to {last}" if nearby.count > 1 else ""
+            self.notes.append(f"what is there is of another time: {what}")
 
     def _measured(
         self, asked: Asked, question: Question, deployment: Deployment | None,
@@ -188,7 +186,7 @@ class _Gathered:
         from t3probe.ask.explain.pressure import machines_of, pressure
         from t3probe.ask.explain.prometheus import Prometheus, PrometheusError
         from t3probe.config import DeploymentError
-        from t3probe.config.login import login_of
+        from t3probe.config.secrets import login_of
 
         try:
             prometheus = Prometheus(str(asked.prometheus), login_of("prometheus", environ), clock)
@@ -209,7 +207,7 @@ class _Gathered:
                     )
                 elif deployment is None:
                     self.notes.append(
-                        "without --deployment nobody knows what each leg crosses: only the runs' "
+                        "without --deployment the segments of each leg are unknown: only the runs' "
                         "own verdicts are used"
                     )
             self.machines = pressure(prometheus, question.began, question.ended, machines)

@@ -13,9 +13,7 @@ from t3probe.ask.explain.prometheus import Prometheus, PrometheusError, Series, 
 from t3probe.ask.explain.seen import DropSeen, IncidentSeen, LegSeen, RunSeen
 from t3probe.config.types import Deployment
 from t3probe.exchange.bounds import PROMETHEUS_LEGS
-from t3probe.observation import glossed, some
-
-__all__ = ["runs_from", "selector"]
+from t3probe.text.words import glossed, listed, some
 
 RUN = "t3probe_run_timestamp_seconds"
 DURATION = "t3probe_run_duration_seconds"
@@ -242,7 +240,7 @@ def _found(states: Mapping[str, tuple[str, ...]], gloss: Mapping[str, str]) -> s
     parts = []
     if states["convicted"]:
         verb = "is" if len(states["convicted"]) == 1 else "are"
-        parts.append(f"{' and '.join(glossed(states['convicted'], gloss))} {verb} convicted")
+        parts.append(f"{listed(glossed(states['convicted'], gloss))} {verb} convicted")
     if states["ambiguous"]:
-        parts.append(f"one of {', '.join(glossed(states['ambiguous'], gloss))} broke")
-    return ", ".join(parts) or "the run's own verdict names nobody"
+        parts.append(f"one of {listed(glossed(states['ambiguous'], gloss), word='or')} broke")
+    return ", ".join(parts) or "the run's own verdict names no segment"

@@ -11,8 +11,6 @@ from t3probe.record.reading import Damage, RunKey, read_recordings, record_files
 from t3probe.verdict.incident.evidence import takes_part
 from t3probe.verdict.incident.run import judge_run
 
-__all__ = ["Nearby", "run_seen"]
-
 LEGS_LIMIT = 200
 """Upstreams can be ten thousand: beyond this only legs that failed are kept."""
 

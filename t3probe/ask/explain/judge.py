@@ -20,24 +20,18 @@ from collections.abc import Iterable, Sequence
 from functools import cached_property
 from typing import Literal, NamedTuple
 
-from t3probe.ask.explain.outages import Outage, outages_of
-from t3probe.ask.explain.seen import DropSeen, IncidentSeen, LegSeen, RunSeen, Way
-from t3probe.ask.forensics.place import LAST_MILE
+from t3probe.ask.explain.seen import (
+    DropSeen,
+    IncidentSeen,
+    LegSeen,
+    Outage,
+    RunSeen,
+    Way,
+    outages_of,
+)
+from t3probe.ask.forensics.kinds import LAST_MILE
 from t3probe.verdict.exact.case import Case
 from t3probe.verdict.exact.labels import Verdict, solve
-
-__all__ = [
-    "COVERED_SHARE",
-    "PERSON",
-    "SEVERAL",
-    "SHARED",
-    "Explained",
-    "Finding",
-    "LegThen",
-    "Question",
-    "State",
-    "explain",
-]
 
 COVERED_SHARE = 0.5
 """A leg clears its segments when it was looked at for at least this share of the window."""

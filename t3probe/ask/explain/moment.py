@@ -2,22 +2,162 @@
 
 One reader for every option that takes a time. It takes what this suite prints, what logs hold and
 what people write: `now`, `2 h 10 min ago`; Unix seconds, milli-, micro- and nanoseconds; and a time
-of day, with a day before or behind it (`t3probe.ask.explain.days`), and a zone behind it. Without a
+of day, with a day before or behind it (`Day`), and a zone behind it. Without a
 zone a time is in the one that was asked for, or this machine's.
+
+A day is a date, with or without its year, a weekday, yesterday.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import UTC, date, datetime, timedelta, timezone, tzinfo
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
-from t3probe.ask.explain.days import Day, TimeError, read_day
 from t3probe.exchange.bounds import MOMENT_CHARACTERS
 
-__all__ = ["Moment", "TimeError", "ago_text", "read_moment", "read_zone"]
+_MONTHS = [
+    "january", "february", "march", "april", "may", "june",
+    "july", "august", "september", "october", "november", "december",
+]  # fmt: skip
+_WEEKDAYS = ["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"]
+_WORD = re.compile(r"(?:(?P<which>last|this|on)\s+)?(?P<name>[a-z]{3,9})\.?(?:,\s*|\s+|$)", re.I)
+_ORDINAL = r"(?:st|nd|rd|th|\.)?"
+_DAY_FORMS = [
+    re.compile(one, re.I | re.A)
+    for one in (
+        r"(?P<y>\d{4})[-/.](?P<m>\d{1,2})[-/.](?P<d>\d{1,2})",
+        r"(?P<y>\d{4})(?P<m>\d\d)(?P<d>\d\d)",
+        rf"(?P<d>\d{{1,2}}){_ORDINAL}[ /-](?P<n>[a-z]{{3,9}})\.?"
+        r"(?:[ /,-]{1,2}(?P<y>\d{4}|\d\d))?",
+        rf"(?P<n>[a-z]{{3,9}})\.? (?P<d>\d{{1,2}}){_ORDINAL}(?:,? (?P<y>\d{{4}}))?",
+        r"(?P<d>\d{1,2})\.\s?(?P<m>\d{1,2})\.\s?(?P<y>\d{4})?",
+        r"(?P<a>\d{1,2})/(?P<b>\d{1,2})/(?P<y>\d{4})",
+        r"[IWEF](?P<m>\d\d)(?P<d>\d\d)",  # klog
+    )
+]
+
+
+class TimeError(Exception):
+    """A time that cannot be read; one sentence."""
+
+
+class Day(NamedTuple):
+    """Which dates are meant."""
+
+    year: int | None = None
+    month: int | None = None
+    day: int | None = None
+    weekday: int | None = None
+    """0 is Monday."""
+    days_back: int | None = None
+    """From today."""
+    not_today: bool = False
+    """`last Friday`."""
+    either: bool = False
+    """Month and day may be the other way round."""
+
+    @property
+    def of_any_date(self) -> bool:
+        """Whether nothing is said about the day."""
+        return self == Day()
+
+    def dates(self, today: date, said: str) -> Iterable[date]:
+        """The dates that may be meant, the newest first. Raises TimeError when it is none, or when
+        the weekday is another one's."""
+        if self.either:
+            raise TimeError(
+                f"expected one day, found {said!r}, in which day and month may be either; "
+                f"write {self.year}-{self.month:02d}-{self.day:02d} or "
+                f"{self.year}-{self.day:02d}-{self.month:02d}"
+            )
+        if self.days_back is not None:
+            found = [today - timedelta(days=self.days_back)]
+        elif self.month is not None and self.day is not None:
+            found = list(self._of_years(today, said))
+        else:
+            # One more: just before midnight our clock may be behind.
+            near = [today - timedelta(days=n) for n in range(1 if self.not_today else -1, 9)]
+            return [one for one in near if self.weekday in (None, one.weekday())]
+        if self.weekday is not None and self.days_back is None:
+            past = next((one for one in found if one <= today + timedelta(days=1)), found[0])
+            self._agree(past, said)
+            return [past]
+        if self.weekday is not None:
+            self._agree(found[0], said)
+        return found
+
+    def _of_years(self, today: date, said: str) -> Iterable[date]:
+        month, day = self.month or 0, self.day or 0
+        years = [self.year] if self.year is not None else range(today.year + 1, today.year - 9, -1)
+        found = []
+        for year in years:
+            try:
+                found.append(date(year, month, day))
+            except ValueError:
+                continue
+        if not found:
+            raise TimeError(
+                f"expected a time such as 2026-11-20T14:03:07Z, found {said!r}, a day that no "
+                "calendar has; correct it"
+            )
+        return found
+
+    def _agree(self, found: date, said: str) -> None:
+        if found.weekday() != self.weekday:
+            raise TimeError(
+                f"expected a weekday and a date that agree, found {said!r}, but {found} is a "
+                f"{_WEEKDAYS[found.weekday()].title()}; correct one of them or leave the weekday "
+                "out"
+            )
+
+
+def read_day(text: str) -> Day | None:
+    """The day of a text that holds nothing else; None: it is no day."""
+    text = text.strip(" ,")
+    day = Day()
+    word = _WORD.match(text)
+    if word and (weekday := _index(_WEEKDAYS, word["name"])) is not None:
+        day = day._replace(weekday=weekday, not_today=(word["which"] or "").lower() == "last")
+        text = text[word.end() :].strip(" ,")
+    elif text.lower().startswith("on "):
+        text = text[3:].strip()
+    if not text:
+        return None if day.of_any_date else day
+    if text.lower() in ("today", "yesterday", "tomorrow"):
+        back = {"today": 0, "yesterday": 1, "tomorrow": -1}[text.lower()]
+        return day._replace(days_back=back)
+    for form in _DAY_FORMS:
+        if match := form.fullmatch(text):
+            return _dated(day, match.groupdict())
+    return None
+
+
+def _dated(day: Day, found: dict[str, str | None]) -> Day | None:
+    year = None if not found.get("y") else int(found["y"] or 0)
+    if year is not None and year < 100:
+        year += 2000 if year < 70 else 1900
+    if found.get("a"):
+        first, second = int(found["a"] or 0), int(found["b"] or 0)
+        if first > 12:
+            first, second = second, first
+        either = second <= 12 and first != second
+        return day._replace(year=year, month=first, day=second, either=either)
+    month = _index(_MONTHS, found["n"] or "") if "n" in found else int(found["m"] or 0) - 1
+    if month is None:
+        return None
+    return day._replace(year=year, month=month + 1, day=int(found["d"] or 0))
+
+
+def _index(names: list[str], word: str) -> int | None:
+    """Which of the names a word is, whole or cut to three letters or more."""
+    word = word.lower().rstrip(".")
+    if len(word) < 3:
+        return None
+    return next((n for n, name in enumerate(names) if name.startswith(word)), None)
+
 
 SKEW_SECONDS = 60
 """How far in the future a time may lie before one without a year or a day is an earlier one."""
@@ -395,16 +535,3 @@ class _Reading:
 def _seconds(naive: datetime, zone: tzinfo | None) -> float:
     """Unix seconds of a wall time, in this machine's zone when that is None."""
     return float((naive.replace(tzinfo=zone) if zone is not None else naive).timestamp() // 1)
-
-
-def ago_text(seconds: float) -> str:
-    """How long ago, in words: `40 s ago`, `12 min ago`, `2 h 10 min ago`, `3 days ago`."""
-    if seconds < 120:
-        return f"{max(0, seconds):.0f} s ago"
-    minutes = round(seconds / 60)
-    if minutes < 60:
-        return f"{minutes} min ago"
-    if minutes < 48 * 60:
-        hours, rest = divmod(minutes, 60)
-        return f"{hours} h {rest} min ago" if rest else f"{hours} h ago"
-    return f"{round(minutes / 1440)} days ago"

@@ -15,8 +15,6 @@ import msgspec
 from t3probe.ask.explain.prometheus import Prometheus, Samples, Series
 from t3probe.config.types import Deployment
 
-__all__ = ["HARD_SHARE", "NO_SWAP_SHARE", "MachineThen", "machines_of", "pressure"]
-
 IO = "node_pressure_io_stalled_seconds_total"
 MEMORY = "node_pressure_memory_stalled_seconds_total"
 SWAP_FREE = "node_memory_SwapFree_bytes"

@@ -17,7 +17,7 @@ from urllib.parse import urlencode
 
 import msgspec
 
-from t3probe.exchange.bounds import MIB, PROMETHEUS_BYTES, PROMETHEUS_KEPT_BYTES, PROMETHEUS_SECONDS
+from t3probe.exchange.bounds import PROMETHEUS_BYTES, PROMETHEUS_KEPT_BYTES, PROMETHEUS_SECONDS
 from t3probe.exchange.client import Budget, Login, Site, Trouble, exchange
 from t3probe.exchange.json_stream import (
     Into,
@@ -29,9 +29,8 @@ from t3probe.exchange.json_stream import (
     typed,
 )
 from t3probe.text import showable
+from t3probe.text.words import size
 from t3probe.timing import Clock
-
-__all__ = ["Prometheus", "PrometheusError", "Samples", "Series", "quoted"]
 
 LONGEST_SECONDS = 6 * 3600.0
 """No question reaches further."""
@@ -124,7 +123,7 @@ _SERIES_BYTES, _LABEL_BYTES, _SAMPLE_BYTES = 500, 150, 16
 T = TypeVar("T")
 
 
-class _Answer:
+class _Matrix:
     """A matrix that comes in pieces."""
 
     def __init__(self) -> None:
@@ -168,7 +167,7 @@ class _Answer:
         self._kept += sum(_LABEL_BYTES + len(k) + len(v) for k, v in found.metric.items())
         if self._kept > PROMETHEUS_KEPT_BYTES:
             raise TooMuchError(
-                f"series that need more than {PROMETHEUS_KEPT_BYTES // MIB} MiB, which is the most "
+                f"series that need more than {size(PROMETHEUS_KEPT_BYTES)}, which is the most "
                 "that is kept"
             )
         self.series.append(Series(found.metric, samples))
@@ -210,7 +209,7 @@ class Prometheus:
         """
         seconds = math.ceil(min(LONGEST_SECONDS, max(1.0, ended - began)))
         words = urlencode({"query": f"{selector}[{seconds}s]", "time": f"{ended:.3f}"})
-        found = _Answer()
+        found = _Matrix()
         try:
             answer = exchange(
                 self._site,

@@ -32,16 +32,13 @@ from typing import Any, NamedTuple
 import msgspec
 
 from t3probe.ask.explain.judge import COVERED_SHARE, Explained, LegThen
-from t3probe.ask.explain.moment import Moment, ago_text
-from t3probe.ask.explain.outages import Outage
+from t3probe.ask.explain.moment import Moment
 from t3probe.ask.explain.pressure import MachineThen
-from t3probe.ask.explain.seen import DropSeen
-from t3probe.ask.explain.words import blind_spots, doubts, headline, send_back, strain
-from t3probe.observation import glossed, worst
-from t3probe.text import distinct, plain
-from t3probe.timing import utc_text
-
-__all__ = ["ANSWERED", "Report", "to_dict", "to_lines"]
+from t3probe.ask.explain.seen import DropSeen, Outage
+from t3probe.ask.explain.sentences import blind_spots, doubts, headline, send_back, strain
+from t3probe.observation import worst
+from t3probe.text import cut, distinct, plain
+from t3probe.text.words import ago, count, glossed, percent, size, span, utc
 
 WIDTH = 80
 WAS = {"down": "was down", "refusing": "refused new", "cut": "was cut"}
@@ -89,11 +86,11 @@ def _lines(report: Report) -> Iterator[str]:
     yield from _row("asked", f"{when.said}, read as {when.text}, {_ago(report)}")
     if when.note:
         yield from _row("", when.note)
-    span = f"{when.clock(question.began)} to {when.clock(question.ended)} {when.zone_name}"
-    yield from _row("window", f"{span}, {question.window:g} s to either side")
+    window = f"{when.clock(question.began)} to {when.clock(question.ended)} {when.zone_name}"
+    yield from _row("window", f"{window}, {span(question.window)} to either side")
     if question.people > 1:
         yield from _row("people", f"{question.people} at once")
-    runs = f"{len(told.runs)} run{'s' if len(told.runs) != 1 else ''} in it"
+    runs = f"{count(len(told.runs), 'run')} in it"
     yield from _row("source", f"{report.source_name}, {runs}; {report.resolution}")
     yield ""
     yield from textwrap.wrap(headline(told, when), WIDTH)
@@ -116,7 +113,7 @@ def _lines(report: Report) -> Iterator[str]:
 
 
 def _ago(report: Report) -> str:
-    return ago_text(report.told.question.now - report.told.question.at)
+    return ago(report.told.question.now - report.told.question.at)
 
 
 def _row(name: str, text: str) -> Iterator[str]:
@@ -142,7 +139,8 @@ def _legs(report: Report) -> Iterator[str]:
     names = distinct((leg.name for leg in shown), 17, _plain)
     for leg in shown:
         seen = f"{leg.seconds:.0f} of {told.question.seconds:.0f} s"
-        yield _cut(f"{names[leg.name]:<18}{_then(leg):<14}{seen:>15}  {_drops(leg, report)}")
+        line = f"{names[leg.name]:<18}{_then(leg):<14}{seen:>15}  {_drops(leg, report)}"
+        yield cut(line.rstrip())
     if len(told.legs) > len(shown):
         rest = [one for one in told.legs if one.name not in names]
         dropped = sum(bool(one.drops) for one in rest)
@@ -154,14 +152,10 @@ def _legs(report: Report) -> Iterator[str]:
         whole = "all legs" if looking == len(told.legs) else f"{looking} of {len(told.legs)} legs"
         yield f"At {at} {whole} were looking."
     else:
-        yield f"At {at} nobody was looking."
-    yield f"A leg clears from {COVERED_SHARE:.0%} of the window on, if it was looked at just then."
+        yield f"At {at} no leg was looking."
+    share = percent(COVERED_SHARE)
+    yield f"A leg clears from {share} of the window on, if it was looked at just then."
     yield ""
-
-
-def _cut(line: str) -> str:
-    line = line.rstrip()
-    return line if len(line) <= WIDTH else line[: WIDTH - 3] + "..."
 
 
 def _then(leg: LegThen) -> str:
@@ -239,9 +233,9 @@ def _pressure(report: Report) -> Iterator[str]:
     yield f"{'pressure':<26}{'io stalled':>16}{'memory stalled':>16}{'swap free':>20}"
     names = distinct((one.instance for one in report.machines), 25, _plain)
     for one in report.machines:
-        swap = _bytes(one.swap_free_bytes)
+        swap = "-" if one.swap_free_bytes is None else size(one.swap_free_bytes)
         if one.swap_total_bytes is not None:
-            swap += f" of {_bytes(one.swap_total_bytes)}"
+            swap += f" of {size(one.swap_total_bytes)}"
         yield (
             f"{names[one.instance]:<26}{_share(one.io_stalled, one.io_stalled_peak):>16}"
             f"{_share(one.memory_stalled, one.memory_stalled_peak):>16}{swap:>20}"
@@ -251,15 +245,7 @@ def _pressure(report: Report) -> Iterator[str]:
 
 
 def _share(share: float | None, peak: float | None) -> str:
-    if share is None or peak is None:
-        return "-"
-    return f"{share:.0%}, peak {peak:.0%}"
-
-
-def _bytes(number: float | None) -> str:
-    if number is None:
-        return "-"
-    return f"{number / 2**30:.1f} GiB" if number >= 2**30 else f"{number / 2**20:.0f} MiB"
+    return "-" if share is None or peak is None else f"{percent(share)}, peak {percent(peak)}"
 
 
 def to_dict(report: Report) -> dict[str, Any]:
@@ -268,7 +254,7 @@ def to_dict(report: Report) -> dict[str, Any]:
     looking = set(told.looking_at)
     return {
         "at": question.at,
-        "at_utc": utc_text(question.at),
+        "at_utc": utc(question.at),
         "at_local": when.local(question.at).isoformat(),
         "read_from": when.said,
         "window_seconds": question.window,

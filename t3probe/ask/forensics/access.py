@@ -12,13 +12,8 @@ import re
 from typing import NamedTuple
 
 from t3probe.ask.forensics.kinds import BY_NAME, code
-from t3probe.ask.forensics.rows import Row, own_time
+from t3probe.ask.forensics.rows import JsonFields, own_time
 from t3probe.ask.forensics.stamps import Stamps
-
-__all__ = [
-    "ENDED", "LONGEST_SECONDS", "TOOK", "Codes", "Told", "answered", "codes_of", "read_common",
-    "read_json",
-]  # fmt: skip
 
 _COMMON = re.compile(
     rb"\[(\d\d/[A-Z][a-z]{2}/\d{4}:\d\d:\d\d:\d\d) ([+-]\d{4})\] "
@@ -53,7 +48,7 @@ ENDED = frozenset(BY_NAME[name] for name in BY_NAME if name.endswith("_websocket
 TOOK = frozenset(BY_NAME[name] for name in BY_NAME if name.endswith(("_served", "_slow")))
 
 
-class Told(NamedTuple):
+class LineFacts(NamedTuple):
     """What one line of a program says."""
 
     kind: int
@@ -92,7 +87,7 @@ def _traefik(status: int, method: bytes | str, seconds: float, slow_seconds: flo
     return answered(TRAEFIK, status, seconds, slow_seconds)
 
 
-def read_common(body: bytes, stamps: Stamps, slow_seconds: float) -> Told | None:
+def read_common(body: bytes, stamps: Stamps, slow_seconds: float) -> LineFacts | None:
     """A line in Traefik's common format; None: it is none."""
     took = body[body.rfind(b'" ') + 2 :].rstrip()
     if took[-2:] != b"ms" or not took[:-2].isdigit() or len(took) > 17:
@@ -104,10 +99,10 @@ def read_common(body: bytes, stamps: Stamps, slow_seconds: float) -> Told | None
     seconds = min(int(took[:-2]) / 1000, LONGEST_SECONDS)
     began = stamps.clf(text, zone)
     kind = _traefik(0 if status == b"-" else int(status), method, seconds, slow_seconds)
-    return Told(kind, None if began is None else began + int(seconds), seconds)
+    return LineFacts(kind, None if began is None else began + int(seconds), seconds)
 
 
-def read_json(row: Row, stamps: Stamps, slow_seconds: float) -> Told | None:
+def read_json(row: JsonFields, stamps: Stamps, slow_seconds: float) -> LineFacts | None:
     """A JSON line of Traefik, duration in nanoseconds; None: it is none.
 
     Without a start that can be read the time of writing is the end.
@@ -125,4 +120,4 @@ def read_json(row: Row, stamps: Stamps, slow_seconds: float) -> Told | None:
     else:
         ended = int(began + seconds)
     method = row.method if isinstance(row.method, str) else ""
-    return Told(_traefik(status, method, seconds, slow_seconds), ended, seconds)
+    return LineFacts(_traefik(status, method, seconds, slow_seconds), ended, seconds)

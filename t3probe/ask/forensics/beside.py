@@ -8,11 +8,9 @@ from typing import Any, NamedTuple
 from t3probe.observation import RunRecord
 from t3probe.record.facts import Recording
 from t3probe.record.reading import RunKey, run_key
-from t3probe.timing import utc_text
+from t3probe.text.words import utc
 from t3probe.verdict.incident.evidence import takes_part
 from t3probe.verdict.incident.run import judge_run
-
-__all__ = ["Beside", "Near", "Runs", "as_json"]
 
 SLACK_SECONDS = 2.0
 """Log stamps are whole seconds, and machines' clocks differ a little."""
@@ -58,7 +56,7 @@ class _Run:
         run = recording.run
         start = run.started_at
         self.began, self.ended = start, start + run.duration_seconds
-        self.name = utc_text(start)
+        self.name = utc(start)
         parting = [one for one in recording.observations if takes_part(one)]
         if parting:
             # Not the run's own end: what was looked at last counts.
@@ -80,7 +78,7 @@ class _Run:
         }
 
 
-class Runs:
+class RunsNearby:
     """The runs near some moments. Give it every recording, then ask for each moment."""
 
     def __init__(self, moments: Iterable[tuple[float, float]], reach_seconds: float) -> None:
@@ -158,8 +156,8 @@ def as_json(beside: Beside) -> dict[str, Any]:
         "incidents": [
             {
                 "relation": one.relation,
-                "began": utc_text(one.began),
-                "ended": utc_text(one.ended),
+                "began": utc(one.began),
+                "ended": utc(one.ended),
                 "symptom": one.symptom,
                 "failed": list(one.failed),
                 "convicted": list(one.convicted),

@@ -8,10 +8,8 @@ from __future__ import annotations
 
 import re
 
-from t3probe.ask.forensics.rows import Row
+from t3probe.ask.forensics.rows import JsonFields
 from t3probe.exchange.bounds import LOG_ENTRY_BYTES
-
-__all__ = ["Export", "Pretty", "Verbose", "begun"]
 
 _FIELD = re.compile(rb"([A-Z_][A-Z0-9_]{0,63})=")
 _NAME = re.compile(rb"[A-Z_][A-Z0-9_]{0,63}")
@@ -46,7 +44,7 @@ class Pretty:
 
 class _Entry:
     def __init__(self) -> None:
-        self.row = Row()
+        self.row = JsonFields()
         self.count = 1
         """Lines that it took."""
 

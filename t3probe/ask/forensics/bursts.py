@@ -13,11 +13,8 @@ from bisect import bisect_left
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
-from t3probe.ask.forensics.kinds import AGAIN, CONN_CODES, KINDS, Kind, Sure
-from t3probe.ask.forensics.place import LAST_MILE, Places
+from t3probe.ask.forensics.kinds import AGAIN, CONN_CODES, KINDS, LAST_MILE, Kind, SegmentMap, Sure
 from t3probe.ask.forensics.tally import CODE_BITS, Tally
-
-__all__ = ["RULE", "Burst", "Part", "find"]
 
 LEAST = 5
 LEAST_TOGETHER = 3
@@ -144,7 +141,7 @@ class _Connections(_Group):
         return len({one for at in range(began, ended + 1) for one in self._codes.get(at, ())})
 
 
-def find(tally: Tally, places: Places) -> list[Burst]:
+def find(tally: Tally, places: SegmentMap) -> list[Burst]:
     """The bursts in what was counted, by onset."""
     groups = _groups(tally)
     first, last = tally.began or 0, tally.ended
@@ -216,7 +213,7 @@ LOSSES = [at for at, kind in enumerate(KINDS) if kind.source == "tunnel" and not
 
 def _parts(
     tally: Tally, groups: Iterable[_Group], hot: Mapping[Key, set[int]],
-    began: int, ended: int, places: Places,
+    began: int, ended: int, places: SegmentMap,
 ) -> tuple[Part, ...]:  # fmt: skip
     out = []
     for group in groups:
@@ -260,7 +257,7 @@ def _surest(kinds: Mapping[Kind, int]) -> Sure:
     )
 
 
-def _burst(began: int, ended: int, parts: tuple[Part, ...], places: Places) -> Burst:
+def _burst(began: int, ended: int, parts: tuple[Part, ...], places: SegmentMap) -> Burst:
     bursting = [part for part in parts if part.bursting]
     # A source whose place is not known explains nothing, and contradicts nothing.
     placed = [part for part in bursting if part.segments]

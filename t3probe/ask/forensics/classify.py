@@ -10,8 +10,6 @@ import re
 
 from t3probe.ask.forensics.kinds import CONN_CODES, SOURCES, code
 
-__all__ = ["UNKNOWN", "classify", "connection", "source_of"]
-
 UNKNOWN = -1
 EPHEMERAL_FROM = 32_768
 """Linux gives ports from here on to the end that dials (ip(7), `ip_local_port_range`)."""

@@ -7,10 +7,8 @@ from __future__ import annotations
 
 import re
 
-from t3probe.ask.forensics.access import Told
+from t3probe.ask.forensics.access import LineFacts
 from t3probe.ask.forensics.kinds import code
-
-__all__ = ["read_dnsdist"]
 
 _ANSWER = re.compile(
     rb"Answer to \S{1,80} for [^(]{1,300} \(([A-Za-z -]{1,40})\) with id \d{1,5}\s*\Z"
@@ -40,22 +38,22 @@ DOWN, FAILED, INFO, RESTARTED = (
 )
 
 
-def read_dnsdist(body: bytes) -> Told | None:
+def read_dnsdist(body: bytes) -> LineFacts | None:
     """A line of dnsdist's, behind its time; None: it is none."""
     first = body[:1]
     if first == b"A":
         if found := _ANSWER.match(body):
-            return Told(FAILED if found[1] in _FAILED else INFO)
+            return LineFacts(FAILED if found[1] in _FAILED else INFO)
     elif first == b"P":
         if _QUERY.match(body):
-            return Told(INFO)
+            return LineFacts(INFO)
     elif first == b"M":
         if found := _STATE.match(body):
-            return Told(DOWN if found[1] == b"down" else INFO)
+            return LineFacts(DOWN if found[1] == b"down" else INFO)
     elif first == b"d":
-        return Told(RESTARTED) if _START.match(body) else None
+        return LineFacts(RESTARTED) if _START.match(body) else None
     elif body.startswith(_FAILURES) or (
         body.startswith(b"Dropped query for ") and b"no policy applied" in body
     ):
-        return Told(FAILED)
-    return Told(INFO) if body.startswith(_SENTENCES) else None
+        return LineFacts(FAILED)
+    return LineFacts(INFO) if body.startswith(_SENTENCES) else None

@@ -10,12 +10,10 @@ from __future__ import annotations
 
 import re
 
-from t3probe.ask.forensics.access import LONGEST_SECONDS, Told, answered, codes_of
+from t3probe.ask.forensics.access import LONGEST_SECONDS, LineFacts, answered, codes_of
 from t3probe.ask.forensics.kinds import code
-from t3probe.ask.forensics.rows import Row
+from t3probe.ask.forensics.rows import JsonFields
 from t3probe.ask.forensics.stamps import Stamps
-
-__all__ = ["FLAGS", "read_envoy", "read_envoy_json", "read_envoy_own"]
 
 _ACCESS = re.compile(
     rb"\[(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(\.\d{1,9})?(Z|[+-]\d\d:?\d\d)\] "
@@ -82,7 +80,7 @@ def _kind(flags: str, status: int, seconds: float | None, slow_seconds: float) -
     return answered(CODES, status, seconds, slow_seconds)
 
 
-def read_envoy(body: bytes, stamps: Stamps, slow_seconds: float) -> Told | None:
+def read_envoy(body: bytes, stamps: Stamps, slow_seconds: float) -> LineFacts | None:
     """A line of the access log; None: it is none."""
     found = _ACCESS.match(body)
     if found is None:
@@ -93,11 +91,11 @@ def read_envoy(body: bytes, stamps: Stamps, slow_seconds: float) -> Told | None:
     kind = _kind(found[6].decode(), int(found[5]), seconds, slow_seconds)
     began = stamps.iso(found[1], found[3])
     if began is None or seconds is None:
-        return Told(kind, None, seconds, begins=True)
-    return Told(kind, int(began + float(found[2] or 0) + seconds), seconds)
+        return LineFacts(kind, None, seconds, begins=True)
+    return LineFacts(kind, int(began + float(found[2] or 0) + seconds), seconds)
 
 
-def read_envoy_json(row: Row, stamps: Stamps, slow_seconds: float) -> Told | None:
+def read_envoy_json(row: JsonFields, stamps: Stamps, slow_seconds: float) -> LineFacts | None:
     """A JSON line of the access log; None: it is none."""
     flags = row.response_flags if row.flags is None else row.flags
     if flags is None and row.response_code is None:
@@ -119,10 +117,10 @@ def read_envoy_json(row: Row, stamps: Stamps, slow_seconds: float) -> Told | Non
         began = stamps.any(value) if began is None else began
     kind = _kind(flags, status, seconds, slow_seconds)
     ended = None if began is None or seconds is None else int(began + seconds)
-    return Told(kind, ended, seconds, begins=ended is None)
+    return LineFacts(kind, ended, seconds, begins=ended is None)
 
 
-def read_envoy_own(body: bytes, stamps: Stamps) -> Told | None:
+def read_envoy_own(body: bytes, stamps: Stamps) -> LineFacts | None:
     """A line of its own log, in the form that it has without `--log-format`."""
     found = _OWN.match(body)
     if found is None:
@@ -130,12 +128,12 @@ def read_envoy_own(body: bytes, stamps: Stamps) -> Told | None:
     at = stamps.iso(found[1], None)
     said = body[found.end() :]
     if said.startswith(b"caught ") and b"SIG" in said[:30]:
-        return Told(STOPPED, at, zoned=False)
+        return LineFacts(STOPPED, at, zoned=False)
     if said.startswith((b"shutting down server instance", b"shutting down parent")):
-        return Told(INFO, at, zoned=False)  # behind the signal, or of a hot restart
+        return LineFacts(INFO, at, zoned=False)  # behind the signal, or of a hot restart
     if said.startswith(b"starting main dispatch loop"):
-        return Told(RESTARTED, at, zoned=False)
+        return LineFacts(RESTARTED, at, zoned=False)
     if found[2] == b"critical":
         fatal = b"suspect faulting address" in said or b"assert failure" in said
-        return Told(EXITED if fatal else OWN, at, zoned=False)
-    return Told(INFO, at, zoned=False)
+        return LineFacts(EXITED if fatal else OWN, at, zoned=False)
+    return LineFacts(INFO, at, zoned=False)

@@ -1,23 +1,103 @@
 """What collectors put before a line: journald, syslog, the container runtimes, docker, Loki.
 
-`Reader.peel` takes that off, layer by layer, and keeps the time and the name of the process.
+`LineReader.peel` takes that off, layer by layer, and keeps the time and the name of the process.
 Forms read: all that `journalctl -o` writes in one line (journalctl(1), systemd.journal-fields(7)),
 syslog (RFC 3164 and 5424, with or without the priority), CRI log lines (`TIME stdout F ...`),
 docker's json-file objects, `docker compose logs`, `kubectl logs --prefix --timestamps`, logcli's
 default and `jsonl`. What takes several lines is `blocks`' business.
+
+Behind it stands a program's own line. `FORMS` tells whose it is by what is in it.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from typing import NamedTuple
 
 import msgspec
 
-from t3probe.ask.forensics.rows import Row, decoder, own_time
+from t3probe.ask.forensics.access import LineFacts, read_common, read_json
+from t3probe.ask.forensics.dnsdist import read_dnsdist
+from t3probe.ask.forensics.envoy import read_envoy, read_envoy_json, read_envoy_own
+from t3probe.ask.forensics.haproxy import CUSTOM, read_haproxy, read_haproxy_json
+from t3probe.ask.forensics.kinds import Source
+from t3probe.ask.forensics.nginx import read_clf, read_error, read_nginx_json, read_request
+from t3probe.ask.forensics.rows import JsonFields, decoder, own_time
 from t3probe.ask.forensics.stamps import Stamps
 
-__all__ = ["LEVELS", "MONOTONIC", "Peeled", "Reader"]
+
+class Form(NamedTuple):
+    """A form of lines."""
+
+    source: Source
+    name: str
+    begins: tuple[bytes, ...]
+    """A line begins with one of these; empty: with anything."""
+    holds: bytes
+    """A line holds this; what is quick to see comes before what is sure."""
+    read: Callable[[bytes, Stamps, float], LineFacts | None]
+    """What a line says; slow requests are those of so many seconds or more."""
+
+
+class JsonForm(NamedTuple):
+    """A form of JSON lines."""
+
+    source: Source
+    name: str
+    read: Callable[[JsonFields, Stamps, float], LineFacts | None]
+
+
+_HAPROXY_OWN = (
+    b"Server ", b"Backup Server ", b"server ", b"backend ", b"proxy ", b"listen ", b"Proxy ",
+    b"Stopping ", b"Pausing ", b"Connect from ", b"[NOTICE]", b"[WARNING]", b"[ALERT]",
+)  # fmt: skip
+_DNSDIST = (
+    b"Answer to ", b"Packet from ", b"Marking downstream ", b"dnsdist ", b"Dropped query ",
+    b"Had a downstream ", b"Error ", b"Invalid health ", b"Timeout while waiting for the health",
+    b"Got query ", b"Got answer ", b"Query from ", b"Listening on ", b"Read configuration ",
+    b"Added downstream ", b"Adding ", b"ACL allowing ", b"Console ACL ", b"Not validating ",
+    b"No downstream ", b"Response code '", b"Polled security ", b"Opened console ",
+    b"Closed console ", b"Accepting control ", b"Removing server ", b"Reloaded ",
+    b"Unable to ", b"Passing a ",
+)  # fmt: skip
+
+FORMS: tuple[Form, ...] = (
+    Form("envoy", "access log, the default and what begins like it", (b"[2",), b'Z] "', read_envoy),
+    Form("nginx", "error log", (b"[",), b"#", lambda body, stamps, slow: read_error(body)),
+    Form("envoy", "its own log", (b"[2",), b"][", lambda body, stamps, slow:
+         read_envoy_own(body, stamps)),
+    Form("traefik", "access log, common", (), b'] "', read_common),
+    Form("haproxy", "tcplog, httplog, httpslog, and a log-format with their timers and state",
+         (), b"] ", read_haproxy),
+    Form("nginx", "access log: combined, main, common; also haproxy's httplog clf",
+         (), b'] "', read_clf),
+    Form("nginx", "access log with the request in quotes and the status behind it",
+         (), b' HTTP/', lambda body, stamps, slow: read_request(body, slow)),
+    Form("haproxy", "its own sentences", _HAPROXY_OWN, b"", read_haproxy),
+    Form("dnsdist", "its own sentences, LogAction and LogResponseAction as text",
+         _DNSDIST, b"", lambda body, stamps, slow: read_dnsdist(body)),
+)  # fmt: skip
+"""Tried in this order."""
+
+JSON_FORMS: tuple[JsonForm, ...] = (
+    JsonForm("traefik", "access log in JSON", read_json),
+    JsonForm("haproxy", "a log-format in JSON with term or termination_state", read_haproxy_json),
+    JsonForm("envoy", "access log in JSON with response_flags or flags", read_envoy_json),
+    JsonForm("nginx", "access log in JSON by nginx's names", lambda row, stamps, slow:
+             read_nginx_json(row, slow)),
+)  # fmt: skip
+
+UNREAD_FORMS: dict[str, str] = {
+    "haproxy": CUSTOM,
+    "nginx": "nginx's, in a form of its own (log_format) that is not read",
+    "envoy": "Envoy's, in a form of its own (log_format, --log-format) that is not read",
+    "dnsdist": "dnsdist's, in words that are not read",
+    "traefik": "Traefik's, and no access log in its common form or in JSON",
+    "tunnel": "the tunnel's by its name, and nothing that cloudflared writes",
+}
+"""What is said of lines whose program is named beside them, and which no form fits."""
+
 
 LAYERS = 5
 """How many prefixes may stand before one another."""
@@ -72,7 +152,7 @@ class Peeled(NamedTuple):
     who: bytes
     """The unit, container or identifier it came from; empty when nothing said so."""
     body: bytes
-    row: Row | None
+    row: JsonFields | None
     """The JSON object that the body is, when it is one."""
     zoned: bool = False
     """Whether a time before the body said its zone."""
@@ -84,7 +164,7 @@ class Peeled(NamedTuple):
     """Why no time could be read, where that is known."""
 
 
-class Reader:
+class LineReader:
     """Peels the lines of one file."""
 
     def __init__(self, stamps: Stamps) -> None:
@@ -217,7 +297,7 @@ class Reader:
             return inner._replace(who=inner.who or who)
         return inner._replace(when=when, outer=when, zoned=zoned, who=inner.who or who)
 
-    def journal(self, row: Row, when: int | None = None, who: bytes = b"") -> Peeled:
+    def journal(self, row: JsonFields, when: int | None = None, who: bytes = b"") -> Peeled:
         """An entry of the journal; the times and names of what stood before it."""
         try:
             when = int(str(row.realtime)) // 1_000_000

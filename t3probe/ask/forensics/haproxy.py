@@ -9,19 +9,10 @@ from __future__ import annotations
 
 import re
 
-from t3probe.ask.forensics.access import LONGEST_SECONDS, Told, answered, codes_of
+from t3probe.ask.forensics.access import LONGEST_SECONDS, LineFacts, answered, codes_of
 from t3probe.ask.forensics.kinds import code
-from t3probe.ask.forensics.rows import Row
+from t3probe.ask.forensics.rows import JsonFields
 from t3probe.ask.forensics.stamps import Stamps
-
-__all__ = [
-    "BEGINS",
-    "CUSTOM",
-    "read_haproxy",
-    "read_haproxy_clf",
-    "read_haproxy_json",
-    "state_kind",
-]
 
 _DATE = re.compile(rb"\[(\d\d/[A-Z][a-z]{2}/\d{4}:\d\d:\d\d:\d\d)(\.\d{1,6})\] ")
 _TIMERS = re.compile(
@@ -90,7 +81,7 @@ def state_kind(state: str, status: int, seconds: float | None, slow_seconds: flo
     return answered(CODES, status, seconds, slow_seconds)
 
 
-def read_haproxy(body: bytes, stamps: Stamps, slow_seconds: float) -> Told | None:
+def read_haproxy(body: bytes, stamps: Stamps, slow_seconds: float) -> LineFacts | None:
     """A line of haproxy's, of a session or its own; None: it is none."""
     # What is quoted is the client's: a request can hold anything.
     quote = body.find(b'"', 0, LOOKED_AT_BYTES)
@@ -102,7 +93,7 @@ def read_haproxy(body: bytes, stamps: Stamps, slow_seconds: float) -> Told | Non
     state = _STATE.search(body, timers.end() - 1, end) if timers else None
     if timers is None or state is None:
         if _ENTRY.match(body, date.end()):  # an error before any session: a handshake that failed
-            return Told(REFUSED, stamps.clf(date[1]), zoned=False)
+            return LineFacts(REFUSED, stamps.clf(date[1]), zoned=False)
         return None
     total = int(timers[7])
     status = int(timers[8] or 0)
@@ -110,9 +101,9 @@ def read_haproxy(body: bytes, stamps: Stamps, slow_seconds: float) -> Told | Non
     seconds = min(max(total, 0) / 1000, LONGEST_SECONDS)
     ended = None if began is None else int(began + float(date[2]) + seconds)
     if timers[6] and state[1] == b"--":
-        return Told(_open(status, seconds, slow_seconds), ended, remark=BEGINS, zoned=False)
+        return LineFacts(_open(status, seconds, slow_seconds), ended, remark=BEGINS, zoned=False)
     kind = state_kind(state[1].decode(), status, seconds, slow_seconds)
-    return Told(kind, ended, seconds, zoned=False)
+    return LineFacts(kind, ended, seconds, zoned=False)
 
 
 def _open(status: int, seconds: float, slow_seconds: float) -> int:
@@ -122,7 +113,7 @@ def _open(status: int, seconds: float, slow_seconds: float) -> int:
 
 def read_haproxy_clf(
     body: bytes, at: int, began: int | None, status: int, slow_seconds: float
-) -> Told | None:
+) -> LineFacts | None:
     """What follows the status in `option httplog clf`, at `at`; None: it is another's line."""
     found = _CLF_TAIL.match(body, at)
     if found is None:
@@ -130,11 +121,11 @@ def read_haproxy_clf(
     seconds = min(max(int(found[2]), 0) / 1000, LONGEST_SECONDS)
     ended = None if began is None else int(began + seconds)
     if found[1] and found[3] == b"--":
-        return Told(_open(status, seconds, slow_seconds), ended, remark=BEGINS)
-    return Told(state_kind(found[3].decode(), status, seconds, slow_seconds), ended, seconds)
+        return LineFacts(_open(status, seconds, slow_seconds), ended, remark=BEGINS)
+    return LineFacts(state_kind(found[3].decode(), status, seconds, slow_seconds), ended, seconds)
 
 
-def read_haproxy_json(row: Row, stamps: Stamps, slow_seconds: float) -> Told | None:
+def read_haproxy_json(row: JsonFields, stamps: Stamps, slow_seconds: float) -> LineFacts | None:
     """A log-format in JSON that has the state as `term` or `termination_state`."""
     state = row.termination_state if row.term is None else row.term
     if not isinstance(state, str) or not (found := _STATE_TEXT.fullmatch(state)):
@@ -144,34 +135,34 @@ def read_haproxy_json(row: Row, stamps: Stamps, slow_seconds: float) -> Told | N
     except (TypeError, ValueError):
         status = 0
     # Its times are those of the begin, and no duration has a name of its own.
-    return Told(state_kind(found[1], status, None, slow_seconds), None, begins=True)
+    return LineFacts(state_kind(found[1], status, None, slow_seconds), None, begins=True)
 
 
-def _own(body: bytes) -> Told | None:
+def _own(body: bytes) -> LineFacts | None:
     """What it says of itself and of its servers."""
     stderr = _STDERR.match(body)
     text = body[stderr.end() :] if stderr else body
     if _SERVER.match(text):
         if b" is UP" in text:
-            return Told(INFO)
+            return LineFacts(INFO)
         if b"maintenance" in text or b"drain" in text:
-            return Told(STOPPED)
-        return Told(DOWN if b" is DOWN" in text or b"going DOWN" in text else INFO)
+            return LineFacts(STOPPED)
+        return LineFacts(DOWN if b" is DOWN" in text or b"going DOWN" in text else INFO)
     if b"has no server available!" in text:
-        return Told(DOWN)
+        return LineFacts(DOWN)
     if text.startswith((b"Proxy ", b"Stopping ", b"Pausing ")):
         if text.startswith(b"Proxy ") and b" started." in text:
-            return Told(RESTARTED)
+            return LineFacts(RESTARTED)
         if b" stopped (" in text or text.startswith((b"Stopping ", b"Pausing ")):
-            return Told(STOPPED)
+            return LineFacts(STOPPED)
         if b"reached" in text and b"limit" in text:
-            return Told(FULL)
+            return LineFacts(FULL)
     if text.startswith(b"Connect from ") and text.endswith((b"/HTTP)", b"/TCP)")):
-        return Told(CODES.served, begins=True, remark=BEGINS)
+        return LineFacts(CODES.served, begins=True, remark=BEGINS)
     if stderr is None:
         return None
     if found := _CODE.search(text):
-        return Told(STOPPED if found[1] in (b"0", b"143", b"130") else EXITED)
+        return LineFacts(STOPPED if found[1] in (b"0", b"143", b"130") else EXITED)
     if text.startswith(b"haproxy version is"):
-        return Told(RESTARTED)
-    return Told(INFO)
+        return LineFacts(RESTARTED)
+    return LineFacts(INFO)

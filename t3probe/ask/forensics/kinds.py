@@ -9,24 +9,14 @@ cluster, so a tunnel connection that falls silent does point at it.)
 `tunnel`, `traefik`, `dispatch` and `serve` have a place of their own in the reference deployment.
 haproxy, nginx, Envoy and dnsdist stand where somebody put them: their sides mean segments once
 `--map` or the deployment says where that is.
+
+`SegmentMap` says which segments a side means: what lies before, at and behind each source.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Literal, NamedTuple
-
-__all__ = [
-    "AGAIN",
-    "BY_NAME",
-    "CONN_CODES",
-    "KINDS",
-    "SOURCES",
-    "Kind",
-    "Side",
-    "Source",
-    "Sure",
-    "code",
-]
 
 Source = Literal[
     "tunnel", "traefik", "dispatch", "serve", "haproxy", "nginx", "envoy", "dnsdist", "devvm"
@@ -83,7 +73,7 @@ def _proxy(source: Source) -> tuple[Kind, ...]:
         ("refused", ("before", "self"), "guess",
          "it turned down what the client side sent, or nothing whole came", ""),
         ("websocket_ended", ("before", "self", "after"), "guess",
-         "a WebSocket or a long connection ended, whoever ended it", f"{source} WebSockets"),
+         "a WebSocket or a long connection ended, by either side", f"{source} WebSockets"),
         ("slow", ("self", "after"), "guess", "a request took long", f"{source} slow requests"),
         ("served", (), "sure", "a request was answered", ""),
         ("info", (), "sure", "it says how it is", ""),
@@ -105,7 +95,7 @@ KINDS: tuple[Kind, ...] = (
     Kind("dispatch_backend_reset", "dispatch", ("after",), "sure",
          "the backend reset the connection: its process died or restarted", "dispatch backend"),
     Kind("dispatch_backend_refused", "dispatch", ("after",), "sure",
-         "nobody listens at the backend: its process is not running", "dispatch backend"),
+         "no process listens at the backend: it is not running", "dispatch backend"),
     Kind("dispatch_backend_closed", "dispatch", ("after",), "likely",
          "the backend closed the connection in mid-exchange", "dispatch backend"),
     Kind("dispatch_backend_silent", "dispatch", ("after",), "likely",
@@ -126,7 +116,7 @@ KINDS: tuple[Kind, ...] = (
     Kind("traefik_gateway_timeout", "traefik", ("after",), "likely",
          "what lies behind did not answer in time (504)", "traefik backend"),
     Kind("traefik_websocket_ended", "traefik", ("before", "self", "after"), "guess",
-         "a WebSocket ended, whoever ended it", "traefik WebSockets"),
+         "a WebSocket ended, by either side", "traefik WebSockets"),
     Kind("traefik_slow", "traefik", ("self", "after"), "guess",
          "a request took long", "traefik slow requests"),
     Kind("traefik_served", "traefik", (), "sure", "a request was answered"),
@@ -180,3 +170,82 @@ CONN_CODES = range(len(KINDS), len(KINDS) + 16)
 def code(name: str) -> int:
     """The number of a kind."""
     return BY_NAME[name]
+
+
+LAST_MILE = "last-mile"
+"""The person's own way to the CDN: no leg of the suite crosses it."""
+REFERENCE: tuple[tuple[str, ...], ...] = (
+    ("wan", "cf-edge", "tunnel", "traefik", "devvm", "dispatch", "serve"),
+    ("wan", "doh"),
+)
+"""The reference deployment's way from the CDN to the app, and that to the resolvers."""
+
+
+class SegmentMap:
+    """Which segments a side means."""
+
+    def __init__(
+        self,
+        paths: Iterable[Sequence[str]] = REFERENCE,
+        names: Mapping[str, str] | None = None,
+        segments: Iterable[str] = (),
+    ) -> None:
+        """`paths` run from the edge to the app; `names` gives sources that are called otherwise
+        in them; `segments` are all that are declared."""
+        self.paths = [tuple(path) for path in paths]
+        self.names = dict(names or {})
+        declared = dict.fromkeys((*segments, *(one for path in self.paths for one in path)))
+        home = {name for path in REFERENCE for name in path}
+        absent = [source for source in SOURCES if self.name(source) not in declared]
+        self.missing = [source for source in absent if source in home]
+        """Sources that are no declared segment: their sides stay the reference's."""
+        self.unplaced = [source for source in absent if source not in home]
+        """Sources of which nobody said where they stand: their sides mean no segment."""
+        known = dict.fromkeys((LAST_MILE, *declared, *(one for way in REFERENCE for one in way)))
+        self.order = {name: at for at, name in enumerate(known)}
+        self._declared = declared
+        self._known: dict[tuple[str, Side], tuple[str, ...]] = {}
+        self._reference = None if self.paths == list(REFERENCE) and not names else SegmentMap()
+
+    def name(self, source: str) -> str:
+        """The segment that a source is."""
+        return self.names.get(source, source)
+
+    def placed(self, source: str) -> bool:
+        """Whether it is known where a source stands."""
+        return source not in self.unplaced
+
+    def segments(self, source: str, sides: Iterable[Side]) -> tuple[str, ...]:
+        """The segments that some sides of a source mean, in the order of the way."""
+        found: set[str] = set()
+        for side in sides:
+            key = source, side
+            if key not in self._known:
+                self._known[key] = self._side(source, side)
+            found.update(self._known[key])
+        return tuple(sorted(found, key=lambda one: (self.order.get(one, 99), one)))
+
+    def _side(self, source: str, side: Side) -> tuple[str, ...]:
+        if not self.placed(source):
+            return ()
+        out = self._own(source, side) if source not in self.missing else ()
+        if not out and self._reference is not None:
+            out = self._reference.segments(source, (side,))
+        return (LAST_MILE, *out) if side == "before" else out
+
+    def _own(self, source: str, side: Side) -> tuple[str, ...]:
+        name = self.name(source)
+        if side == "self":
+            return (name,)
+        out: dict[str, None] = {}
+        for path in self.paths:
+            if name in path:
+                at = path.index(name)
+                ahead = path[:at][-1:] if side == "peer" else path[:at]
+                out.update(dict.fromkeys(path[at + 1 :] if side == "after" else ahead))
+        if side == "link":
+            out[name] = None
+        serve = self.name("serve")
+        if source == "dispatch" and side == "after" and serve in self._declared:
+            out[serve] = None  # legs to dispatch end there, but it hands on to serve
+        return tuple(out)

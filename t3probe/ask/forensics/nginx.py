@@ -10,13 +10,11 @@ from __future__ import annotations
 
 import re
 
-from t3probe.ask.forensics.access import Told, answered, codes_of
+from t3probe.ask.forensics.access import LineFacts, answered, codes_of
 from t3probe.ask.forensics.haproxy import read_haproxy_clf
 from t3probe.ask.forensics.kinds import code
-from t3probe.ask.forensics.rows import Row
+from t3probe.ask.forensics.rows import JsonFields
 from t3probe.ask.forensics.stamps import Stamps
-
-__all__ = ["read_clf", "read_error", "read_nginx_json", "read_request"]
 
 _CLF = re.compile(
     rb"\[(\d\d/[A-Z][a-z]{2}/\d{4}:\d\d:\d\d:\d\d) ([+-]\d{4})\] "
@@ -39,7 +37,7 @@ CLIENT, BACKEND, IDLE, FULL, OWN, REFUSED, INFO, STOPPED, RESTARTED, EXITED = (
 )  # fmt: skip
 
 
-def read_clf(body: bytes, stamps: Stamps, slow_seconds: float) -> Told | None:
+def read_clf(body: bytes, stamps: Stamps, slow_seconds: float) -> LineFacts | None:
     """`combined`, `main`, `common` and what else begins like them; haproxy's CLF too."""
     found = _CLF.search(body)
     if found is None:
@@ -50,16 +48,16 @@ def read_clf(body: bytes, stamps: Stamps, slow_seconds: float) -> Told | None:
     if told is not None:
         return told
     seconds = _seconds(body, found.end())
-    return Told(answered(CODES, status, seconds, slow_seconds), at, seconds)
+    return LineFacts(answered(CODES, status, seconds, slow_seconds), at, seconds)
 
 
-def read_request(body: bytes, slow_seconds: float) -> Told | None:
+def read_request(body: bytes, slow_seconds: float) -> LineFacts | None:
     """A log_format with its time before everything, taken off already, or without one."""
     found = _REQUEST.search(body)
     if found is None:
         return None
     seconds = _seconds(body, found.end())
-    return Told(answered(CODES, int(found[1]), seconds, slow_seconds), None, seconds)
+    return LineFacts(answered(CODES, int(found[1]), seconds, slow_seconds), None, seconds)
 
 
 def _seconds(body: bytes, at: int) -> float | None:
@@ -67,7 +65,7 @@ def _seconds(body: bytes, at: int) -> float | None:
     return float(took[1]) if took else None
 
 
-def read_nginx_json(row: Row, slow_seconds: float) -> Told | None:
+def read_nginx_json(row: JsonFields, slow_seconds: float) -> LineFacts | None:
     """A log_format in JSON that names nginx's variables as nginx does; None: it is none."""
     named = (row.request, row.request_method, row.request_time, row.upstream_addr)
     if row.status is None or all(one is None for one in (*named, row.upstream_status)):
@@ -77,10 +75,10 @@ def read_nginx_json(row: Row, slow_seconds: float) -> Told | None:
         seconds = None if row.request_time is None else float(row.request_time)
     except (TypeError, ValueError, OverflowError):
         return None
-    return Told(answered(CODES, status, seconds, slow_seconds), None, seconds)
+    return LineFacts(answered(CODES, status, seconds, slow_seconds), None, seconds)
 
 
-def read_error(body: bytes) -> Told | None:
+def read_error(body: bytes) -> LineFacts | None:
     """A line of the error log, behind its time; None: it is none."""
     found = _ERROR.match(body)
     if found is None:
@@ -90,7 +88,7 @@ def read_error(body: bytes) -> Told | None:
     said, _, more = body[found.end() :].partition(b", client: ")
     if b'"' in said:
         said = _QUOTED.sub(b"", said)
-    return Told(_process(level, said) if not more else _connection(level, said))
+    return LineFacts(_process(level, said) if not more else _connection(level, said))
 
 
 def _connection(level: bytes, said: bytes) -> int:

@@ -5,17 +5,21 @@ from __future__ import annotations
 from typing import NamedTuple, Protocol
 from zoneinfo import ZoneInfo
 
-from t3probe.ask.forensics.access import ENDED, TOOK, Told, read_common
+from t3probe.ask.forensics.access import ENDED, TOOK, LineFacts, read_common
 from t3probe.ask.forensics.blocks import Export, Pretty, Verbose, begun
 from t3probe.ask.forensics.classify import LOST, UNKNOWN, classify, connection, source_of
-from t3probe.ask.forensics.formats import LEVELS, Peeled, Reader
+from t3probe.ask.forensics.formats import (
+    FORMS,
+    JSON_FORMS,
+    LEVELS,
+    UNREAD_FORMS,
+    LineReader,
+    Peeled,
+)
 from t3probe.ask.forensics.kinds import BY_NAME, KINDS
-from t3probe.ask.forensics.programs import FORMS, JSON_FORMS, UNREAD_FORMS
 from t3probe.ask.forensics.stamps import Stamps
 from t3probe.ask.forensics.stream import Damaged, Lines
 from t3probe.ask.forensics.tally import LAST_SECOND, Tally
-
-__all__ = ["Asked", "FileReport", "read_log"]
 
 SHAPES_AT_FIRST = 2_000
 SHAPES_LATER = 64
@@ -41,7 +45,7 @@ class Binary(Protocol):
     def read(self, size: int, /) -> bytes | None: ...
 
 
-class Asked(NamedTuple):
+class LogQuery(NamedTuple):
     """What of the logs is asked for."""
 
     now: float
@@ -88,11 +92,11 @@ class FileReport(NamedTuple):
 class _Log:
     """The state of one source's reading."""
 
-    def __init__(self, asked: Asked) -> None:
+    def __init__(self, asked: LogQuery) -> None:
         self.asked = asked
         self.tally = Tally()
         self.stamps = Stamps(asked.now, asked.zone)
-        self.reader = Reader(self.stamps)
+        self.reader = LineReader(self.stamps)
         self.forced = "" if asked.source == "auto" else asked.source
         forced = self.forced
         self.forms = [
@@ -186,7 +190,7 @@ class _Log:
             return
         self.count(kind, peeled.when, line, connection(body) if kind in LOST else -1, peeled.remark)
 
-    def program(self, peeled: Peeled, source: str) -> Told | None:
+    def program(self, peeled: Peeled, source: str) -> LineFacts | None:
         """What a program of the table says in this line; None: it is none's."""
         body, stamps, slow = peeled.body, self.stamps, self.asked.slow_seconds
         if peeled.row is not None:
@@ -257,7 +261,7 @@ class _Log:
         tally.counts[kind] += 1
         return True
 
-    def tell(self, told: Told, when: int | None, line: bytes, remark: str = "") -> None:
+    def tell(self, told: LineFacts, when: int | None, line: bytes, remark: str = "") -> None:
         """Count what a program says."""
         kind, seconds = told.kind, told.seconds
         if told.remark:
@@ -276,7 +280,7 @@ class _Log:
                 self.tally.lived.add(seconds)
 
 
-def read_log(name: str, source: Binary, asked: Asked) -> tuple[Tally, FileReport]:
+def read_log(name: str, source: Binary, asked: LogQuery) -> tuple[Tally, FileReport]:
     """Read one source to its end. Raises OSError; damaged compression only ends the reading."""
     log = _Log(asked)
     lines = Lines(source, name)

@@ -8,18 +8,15 @@ from datetime import UTC, datetime
 from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
-from t3probe.ask.forensics.beside import Beside, Runs, as_json
+from t3probe.ask.forensics.beside import Beside, RunsNearby, as_json
 from t3probe.ask.forensics.bursts import RULE, Burst
-from t3probe.ask.forensics.kinds import KINDS, Side
-from t3probe.ask.forensics.place import LAST_MILE, Places
+from t3probe.ask.forensics.kinds import KINDS, LAST_MILE, SegmentMap, Side
 from t3probe.ask.forensics.read import FileReport
 from t3probe.ask.forensics.stream import LONGEST_LINE
-from t3probe.ask.forensics.tally import EXAMPLE_CHARACTERS, Histogram, Tally
-from t3probe.observation import glossed, of_old, parts_said, some
+from t3probe.ask.forensics.tally import EXAMPLE_CHARACTERS, Distribution, Tally
+from t3probe.observation import of_old, parts_said
 from t3probe.text import showable
-from t3probe.timing import utc_text
-
-__all__ = ["Findings", "cannot_tell", "to_dict", "to_lines"]
+from t3probe.text.words import count, glossed, listed, size, some, span, utc
 
 WIDTH = 80
 SHOWN_BURSTS = 12
@@ -36,9 +33,9 @@ class Findings(NamedTuple):
     bursts: Sequence[Burst]
     beside: Mapping[tuple[int, int], Beside]
     """By first and last second; empty without runs."""
-    runs: Runs | None
+    runs: RunsNearby | None
     unread_runs: tuple[str, ...]
-    places: Places
+    places: SegmentMap
     zone: ZoneInfo | None
     asked: str
     """The time that was asked for, and how it was read; empty: all of it."""
@@ -64,26 +61,6 @@ def _when(seconds: float, zone: ZoneInfo | None) -> str:
     return local.strftime("%Y-%m-%d %H:%M:%S %z")
 
 
-def _span(began: float, ended: float) -> str:
-    seconds = int(ended - began) + 1
-    return "1 s" if seconds == 1 else f"{seconds} s"
-
-
-def _length(seconds: float) -> str:
-    for size, unit in ((86_400, "d"), (3600, "h"), (60, "min")):
-        if seconds >= 2 * size:
-            return f"{seconds / size:.3g} {unit}"
-    return f"{seconds:.3g} s"
-
-
-def _listed(names: Sequence[str], word: str) -> str:
-    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} {word} {names[-1]}"
-
-
-def _some(count: int, thing: str) -> str:
-    return f"{count:,} {thing}" if count == 1 else f"{count:,} {thing}s"
-
-
 def reading(found: Findings) -> list[str]:
     """How times were read, where something had to be assumed."""
     zone = found.zone.key if found.zone is not None else "this machine's zone"
@@ -100,8 +77,8 @@ def reading(found: Findings) -> list[str]:
 def faults(tally: Tally) -> int:
     """How many lines tell of a fault; a WebSocket that ended is none by itself."""
     return sum(
-        count
-        for kind, count in zip(KINDS, tally.counts, strict=True)
+        number
+        for kind, number in zip(KINDS, tally.counts, strict=True)
         if kind.sides and kind.name != "traefik_websocket_ended"
     )
 
@@ -110,7 +87,7 @@ def headline(found: Findings) -> str:
     """What was read, and what could not be, in one sentence."""
     tally = found.tally
     out = (
-        f"{_some(tally.lines, 'line')} of {_some(len(found.files), 'source')}: "
+        f"{count(tally.lines, 'line')} of {count(len(found.files), 'source')}: "
         f"{tally.known:,} known, of them {faults(tally):,} tell of a fault; "
         f"{tally.unknown:,} unknown"
     )
@@ -126,14 +103,14 @@ def cannot_tell(found: Findings) -> str:
     tally = found.tally
     nothing = [one.name for one in found.files if one.damaged and not one.lines]
     if nothing:
-        return f"{_listed(nothing, 'and')} could not be read"
+        return f"{listed(nothing)} could not be read"
     if not tally.cannot_tell:
         return ""
     asked = tally.lines - tally.outside - tally.aside
     if not asked:
         return "no line lies in the time that was asked for"
     return (
-        f"of {_some(asked, 'line')}{' that may lie in that time' if found.asked else ''}, "
+        f"of {count(asked, 'line')}{' that may lie in that time' if found.asked else ''}, "
         f"{tally.unread:,} could not be read and {tally.timeless:,} have no time"
     )
 
@@ -145,13 +122,13 @@ def remarks(found: Findings) -> list[str]:
         if one.damaged:
             out.append(f"{one.name} is damaged: {one.damaged}")
         if one.encoding:
-            lost = f"; {_some(one.replaced, 'character')} could not be" if one.replaced else ""
+            lost = f"; {count(one.replaced, 'character')} could not be" if one.replaced else ""
             out.append(f"{one.name} was decoded from {one.encoding.upper()}{lost}")
         if one.holes:
-            out.append(f"{one.name}: {one.holes:,} bytes of zeros were left out")
+            out.append(f"{one.name}: {count(one.holes, 'byte')} of zeros were left out")
         if one.cut:
             out.append(
-                f"{one.name}: of {_some(one.cut, 'line')} only the first {LONGEST_LINE >> 10} KiB "
+                f"{one.name}: of {count(one.cut, 'line')} only the first {size(LONGEST_LINE)} "
                 "were looked at"
             )
         if one.strange_zone:
@@ -160,24 +137,23 @@ def remarks(found: Findings) -> list[str]:
                 "be read: name it with --timezone"
             )
     ranked = sorted(found.tally.remarks.items(), key=lambda one: (-one[1], one[0]))
-    return out + [f"{_some(count, 'line')}: {sentence}" for sentence, count in ranked]
+    return out + [f"{count(number, 'line')}: {sentence}" for sentence, number in ranked]
 
 
 def cause(burst: Burst, gloss: Mapping[str, str]) -> str:
     """Who broke, in one sentence."""
     if not burst.suspects:
         if not burst.unplaced:
-            return "which segment broke cannot be told: none is known on that side"
+            return "which segment broke is unknown: none is known on that side"
         first = burst.unplaced[0]
         return (
-            f"which segment broke cannot be told: nobody said where "
-            f"{_listed(burst.unplaced, 'and')} {'stands' if len(burst.unplaced) == 1 else 'stand'}"
-            f"; say it with --map {first}=SEGMENT"
+            f"which segment broke is unknown, since the place of {listed(burst.unplaced)} is"
+            f"; give it with --map {first}=SEGMENT"
         )
     suspects = glossed(burst.suspects, gloss)
-    who = _listed(suspects, "or")
+    who = listed(suspects, word="or")
     if not burst.one_cause:
-        return f"no single segment explains all of it: {_listed(suspects, 'and')} are suspect"
+        return f"no single segment explains all of it: {listed(suspects)} are suspect"
     if len(burst.suspects) == 1:
         return f"{who} broke ({burst.sure})"
     return f"one shared segment broke: {who} ({burst.sure})"
@@ -191,7 +167,7 @@ def beside_text(suspects: Sequence[str], beside: Beside, gloss: Mapping[str, str
     words = {"same": "the probe at the same time", "before": "before it", "after": "after it"}
     for one in beside.incidents[:SHOWN_INCIDENTS]:
         agreed = glossed((name for name in one.convicted if name in suspects), gloss)
-        more = f"; both point at {_listed(agreed, 'and')}" if agreed else ""
+        more = f"; both point at {listed(agreed)}" if agreed else ""
         out.append(f"{words[one.relation]}: {one.finding}{more}")
     if len(beside.incidents) > SHOWN_INCIDENTS:
         out.append(f"and {len(beside.incidents) - SHOWN_INCIDENTS} more incidents")
@@ -200,8 +176,7 @@ def beside_text(suspects: Sequence[str], beside: Beside, gloss: Mapping[str, str
             out.append("no run was observing then: nothing is cleared")
         elif beside.held:
             out.append(
-                f"a run was observing and nothing dropped: {_listed(tuple(beside.held), 'and')} "
-                "held through it"
+                f"a run was observing and nothing dropped: {listed(beside.held)} held through it"
             )
         else:
             out.append("a run was observing, but no leg held one connection right through it")
@@ -209,7 +184,7 @@ def beside_text(suspects: Sequence[str], beside: Beside, gloss: Mapping[str, str
         left = glossed((one for one in suspects if one not in beside.cleared), gloss)
         gone = [one for one in suspects if one in beside.cleared]
         if gone and left:
-            out.append(f"so {_listed(gone, 'and')} carried the probe; left: {_listed(left, 'or')}")
+            out.append(f"so {listed(gone)} carried the probe; left: {listed(left, word='or')}")
         elif gone:
             out.append("so every suspect carried the probe's own connections all through it")
     return out
@@ -225,10 +200,10 @@ def to_lines(found: Findings) -> Iterator[str]:
     notes += reading(found)
     notes += remarks(found)
     if tally.outside:
-        notes.append(f"{_some(tally.outside, 'line')} outside the time asked for")
+        notes.append(f"{count(tally.outside, 'line')} outside the time asked for")
     if tally.untimed:
         where = "not in the time asked for, and " if found.windowed else "counted, "
-        notes.append(f"{_some(tally.untimed, 'fault')} without a time: {where}in no burst")
+        notes.append(f"{count(tally.untimed, 'fault')} without a time: {where}in no burst")
     if tally.forgotten >= 0:
         notes.append(
             f"so many faults that bursts were sought only after "
@@ -263,11 +238,11 @@ def _bursts(found: Findings) -> Iterator[str]:
                     yield from _wrap(sentence, "  runs: ")
         return
     shown = sorted(bursts, key=lambda one: (-one.deaths, one.began))[:SHOWN_BURSTS]
-    yield f"{_some(len(bursts), 'BURST')}" + (
+    yield f"{count(len(bursts), 'BURST')}" + (
         f", the {SHOWN_BURSTS} largest" if len(bursts) > SHOWN_BURSTS else ""
     )
     for burst in sorted(shown, key=lambda one: one.began):
-        yield f"  {_when(burst.began, found.zone)}, {_span(burst.began, burst.ended)}"
+        yield f"  {_when(burst.began, found.zone)}, {span(int(burst.ended - burst.began) + 1)}"
         yield from _wrap(cause(burst, found.gloss), "    => ")
         for part in burst.parts:
             kinds = [kind for kind in KINDS if kind.name in part.kinds]
@@ -289,15 +264,15 @@ def _bursts(found: Findings) -> Iterator[str]:
 def _kinds(found: Findings) -> Iterator[str]:
     tally = found.tally
     told = [
-        (count, kind, at)
-        for at, (kind, count) in enumerate(zip(KINDS, tally.counts, strict=True))
-        if count and kind.sides
+        (number, kind, at)
+        for at, (kind, number) in enumerate(zip(KINDS, tally.counts, strict=True))
+        if number and kind.sides
     ]
     if not told:
         return
     yield ""
     yield "WHAT THE LINES SAY"
-    for count, kind, at in sorted(told, key=lambda one: (-one[0], one[1].name)):
+    for number, kind, at in sorted(told, key=lambda one: (-one[0], one[1].name)):
         where = "/".join(glossed(found.places.segments(kind.source, kind.sides), found.gloss))
         if not found.places.placed(kind.source):
             where = _sides(kind.source, kind.sides)
@@ -305,7 +280,7 @@ def _kinds(found: Findings) -> Iterator[str]:
             where = "anywhere"
         first = tally.first[at]
         when = f", first {_when(first[0], found.zone)[5:19]}" if first else ""
-        yield from _wrap(f"{count:>7,}  {kind.source}: {kind.meaning}{when}", "", 9)
+        yield from _wrap(f"{number:>7,}  {kind.source}: {kind.meaning}{when}", "", 9)
         yield from _wrap(f"points at {where} ({kind.sure})", " " * 9)
     if any("before" in kind.sides for _, kind, _ in told):
         yield f"  ({LAST_MILE}: the person's own way to the CDN)"
@@ -325,16 +300,16 @@ def _access(tally: Tally) -> Iterator[str]:
         if one.count:
             yield ""
             yield from _wrap(
-                f"{_some(one.count, name)}: {parts} {_length(one.least)} to {_length(one.most)}, "
-                f"half of them at most {_length(one.quantile(0.5))}, "
-                f"95 of 100 at most {_length(one.quantile(0.95))}"
+                f"{count(one.count, name)}: {parts} {span(one.least)} to {span(one.most)}, "
+                f"half of them at most {span(one.quantile(0.5))}, "
+                f"95 of 100 at most {span(one.quantile(0.95))}"
             )
 
 
 def _unknown(tally: Tally) -> Iterator[str]:
     if tally.unknown:
         yield ""
-        yield f"{_some(tally.unknown, 'unknown line')}, mostly like these:"
+        yield f"{count(tally.unknown, 'unknown line')}, mostly like these:"
         for shape, _ in shapes(tally)[:SHOWN_SHAPES]:
             yield f"  {shape[: WIDTH - 2]}"
 
@@ -342,7 +317,7 @@ def _unknown(tally: Tally) -> Iterator[str]:
 def shapes(tally: Tally) -> list[tuple[str, int]]:
     """Kinds of unknown lines, the commonest of the samples first."""
     ranked = sorted(tally.shapes.items(), key=lambda one: (-one[1], one[0]))
-    return [(showable(shape) or "(empty)", count) for shape, count in ranked[:20]]
+    return [(showable(shape) or "(empty)", number) for shape, number in ranked[:20]]
 
 
 def _wrap(text: str, prefix: str = "", hang: int = 2) -> list[str]:
@@ -352,7 +327,7 @@ def _wrap(text: str, prefix: str = "", hang: int = 2) -> list[str]:
     )  # fmt: skip
 
 
-def _histogram(one: Histogram) -> dict[str, Any]:
+def _histogram(one: Distribution) -> dict[str, Any]:
     if not one.count:
         return {"count": 0}
     return {
@@ -360,8 +335,8 @@ def _histogram(one: Histogram) -> dict[str, Any]:
         "shortest_seconds": one.least,
         "longest_seconds": one.most,
         "buckets": {
-            str(bound): count
-            for bound, count in zip((*one.bounds, "+Inf"), one.counts, strict=True)
+            str(bound): number
+            for bound, number in zip((*one.bounds, "+Inf"), one.counts, strict=True)
         },
     }  # fmt: skip
 
@@ -372,15 +347,15 @@ def to_dict(found: Findings) -> dict[str, Any]:
     largest = sorted(found.bursts, key=lambda one: (-one.deaths, one.began))[:LISTED_BURSTS]
     span = None
     if tally.began is not None:
-        span = {"began": utc_text(tally.began), "ended": utc_text(tally.ended)}
+        span = {"began": utc(tally.began), "ended": utc(tally.ended)}
     runs = None
     if found.runs is not None:
         runs = {
             "count": found.runs.count,
             "left_out": found.runs.left_out,
             "parts": parts_said(found.runs.parts),
-            "began": None if found.runs.began is None else utc_text(found.runs.began),
-            "ended": None if found.runs.began is None else utc_text(found.runs.ended),
+            "began": None if found.runs.began is None else utc(found.runs.began),
+            "ended": None if found.runs.began is None else utc(found.runs.ended),
             "unread": list(found.unread_runs),
             "of_0_1": of_old(*(one.version for one in found.runs.parts)),
         }
@@ -388,8 +363,8 @@ def to_dict(found: Findings) -> dict[str, Any]:
     if found.around is not None:
         beside = found.beside.get((int(found.around[0]), int(found.around[1])))
         around = {
-            "began": utc_text(found.around[0]),
-            "ended": utc_text(found.around[1]),
+            "began": utc(found.around[0]),
+            "ended": utc(found.around[1]),
             "runs": None if beside is None else as_json(beside),
         }
     return {
@@ -412,7 +387,7 @@ def to_dict(found: Findings) -> dict[str, Any]:
         "rule": RULE,
         "bursts": [_burst(one, found) for one in sorted(largest, key=lambda one: one.began)],
         "bursts_truncated": len(found.bursts) > len(largest),
-        "bursts_since": None if tally.forgotten < 0 else utc_text(tally.forgotten + 1),
+        "bursts_since": None if tally.forgotten < 0 else utc(tally.forgotten + 1),
         "kinds": [
             {
                 "kind": kind.name,
@@ -422,8 +397,8 @@ def to_dict(found: Findings) -> dict[str, Any]:
                 "sure": kind.sure,
                 "meaning": kind.meaning,
                 "count": tally.counts[at],
-                "first": utc_text(first[0]) if (first := tally.first[at]) else None,
-                "last": utc_text(tally.last[at]) if first else None,
+                "first": utc(first[0]) if (first := tally.first[at]) else None,
+                "last": utc(tally.last[at]) if first else None,
                 "example": showable(first[1], EXAMPLE_CHARACTERS) if first else None,
             }
             for at, kind in enumerate(KINDS)
@@ -431,7 +406,7 @@ def to_dict(found: Findings) -> dict[str, Any]:
         ],
         "websockets": _histogram(tally.lived),
         "requests": _histogram(tally.took),
-        "unknown_kinds": [{"like": like, "sampled": count} for like, count in shapes(tally)],
+        "unknown_kinds": [{"like": like, "sampled": number} for like, number in shapes(tally)],
         "runs": runs,
     }
 
@@ -439,8 +414,8 @@ def to_dict(found: Findings) -> dict[str, Any]:
 def _burst(burst: Burst, found: Findings) -> dict[str, Any]:
     beside = found.beside.get((burst.began, burst.ended))
     return {
-        "began": utc_text(burst.began),
-        "ended": utc_text(burst.ended),
+        "began": utc(burst.began),
+        "ended": utc(burst.ended),
         "began_unix": burst.began,
         "deaths": burst.deaths,
         "sources": list(burst.sources),

@@ -8,14 +8,12 @@ import msgspec
 
 from t3probe.ask.forensics.stamps import Stamps
 
-__all__ = ["Row", "decoder", "own_time"]
-
 
 def _named(name: str) -> Any:
     return msgspec.field(default=None, name=name)
 
 
-class Row(msgspec.Struct, gc=False):
+class JsonFields(msgspec.Struct, gc=False):
     """The fields of JSON lines that matter: journald's, docker's, Loki's, access logs', loggers'.
 
     All are untyped: a field of an unexpected kind must not hide the others.
@@ -77,10 +75,10 @@ class Row(msgspec.Struct, gc=False):
         return self.message is not None or self.msg is not None or self.level is not None
 
 
-decoder = msgspec.json.Decoder(Row)
+decoder = msgspec.json.Decoder(JsonFields)
 
 
-def own_time(row: Row, stamps: Stamps) -> tuple[float | None, bool]:
+def own_time(row: JsonFields, stamps: Stamps) -> tuple[float | None, bool]:
     """When the line says that it was written, in Unix seconds, and whether its zone is known."""
     for value in (
         row.msec, row.time, row.at_timestamp, row.timestamp, row.ts, row.time_iso8601,

@@ -16,8 +16,6 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from zoneinfo import ZoneInfo
 
-__all__ = ["SKEW_SECONDS", "Stamps"]
-
 SKEW_SECONDS = 60
 """How far in the future a time may lie before a year-less one is taken for last year's."""
 REMEMBERED = 4096

@@ -40,14 +40,14 @@ class Damaged(Exception):
     """Content that cannot be unpacked: it breaks off, makes no sense, or is of another kind."""
 
 
-class Source(Protocol):
+class ByteSource(Protocol):
     def read(self, size: int, /) -> bytes | None: ...
 
 
 class Lines:
     """The lines of one source, in lists."""
 
-    def __init__(self, source: Source, name: str = "FILE") -> None:
+    def __init__(self, source: ByteSource, name: str = "FILE") -> None:
         """`name` stands in the advice about what cannot be unpacked."""
         self._source = source
         self._name = name

@@ -8,8 +8,6 @@ from collections.abc import Iterable, Sequence
 
 from t3probe.ask.forensics.kinds import CONN_CODES, KINDS
 
-__all__ = ["AGES", "MOST_SECONDS", "TOOK", "Histogram", "Tally"]
-
 MOST_SECONDS = 120_000
 """How many pairs of a second and a kind are kept: the newest ones."""
 CODE_BITS = 7
@@ -27,7 +25,7 @@ assert len(KINDS) + len(CONN_CODES) <= 1 << CODE_BITS
 _NUMBERS = re.compile(rb"(?=[0-9a-fA-F]{0,63}\d)[0-9a-fA-F]{1,64}|\d+")
 
 
-class Histogram:
+class Distribution:
     """Counts under bounds, and the extremes."""
 
     def __init__(self, bounds: Sequence[float]) -> None:
@@ -44,7 +42,7 @@ class Histogram:
         if value > self.most:
             self.most = value
 
-    def merge(self, other: Histogram) -> None:
+    def merge(self, other: Distribution) -> None:
         """Add another's counts."""
         self.counts = [one + two for one, two in zip(self.counts, other.counts, strict=True)]
         self.least = min(self.least, other.least)
@@ -91,8 +89,8 @@ class Tally:
         self.began: int | None = None
         """The first and the last moment of any known line, Unix seconds."""
         self.ended = 0
-        self.lived = Histogram(AGES)
-        self.took = Histogram(TOOK)
+        self.lived = Distribution(AGES)
+        self.took = Distribution(TOOK)
         self.shapes: dict[bytes, int] = {}
         """Unknown lines with their numbers taken out: samples, not a full count."""
 

@@ -9,7 +9,7 @@ nothing itself. Every answer says how old its source is.
 - `runs`, `gateway`: the newest run of some files, and the gateway's group, read when asked.
 - `drop`: the question that `t3probe explain` answers.
 - `tools`: the tools, their arguments checked, their time bounded.
-- `serve`, `over_stdio`, `over_http`: the protocol and its two transports. Only these load the
+- `serve`, `over_http`: the protocol and its two transports. Only these load the
   package `mcp`.
 - `command`: the subcommand.
 """

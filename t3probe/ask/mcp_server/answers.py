@@ -15,30 +15,8 @@ import msgspec
 
 from t3probe.observation import Symptom
 from t3probe.text import cut, plain, showable
-from t3probe.timing import utc_text
+from t3probe.text.words import ago, span, utc
 from t3probe.verdict.incident.evidence import How
-
-__all__ = [
-    "AHEAD_SECONDS",
-    "ANSWER_BYTES",
-    "LATEST",
-    "LIST_LIMIT",
-    "STALE_SECONDS",
-    "DropAnswer",
-    "EnvoyOpinion",
-    "HealthAnswer",
-    "IncidentRow",
-    "LegRow",
-    "LegsAnswer",
-    "NothingToTellError",
-    "SourceInfo",
-    "UpstreamRow",
-    "UpstreamSource",
-    "VerdictAnswer",
-    "fitted",
-    "short",
-    "source_info",
-]
 
 STALE_SECONDS = 240.0
 """From this age on a run every minute has missed several: the same bound as the alert rules'."""
@@ -53,11 +31,11 @@ class NothingToTellError(Exception):
     """There is no answer; one sentence says why and what to do."""
 
 
-class Told(msgspec.Struct, kw_only=True, omit_defaults=True):
+class AnswerPart(msgspec.Struct, kw_only=True, omit_defaults=True):
     """Base of all answers and their parts."""
 
 
-class SourceInfo(Told, kw_only=True):
+class SourceInfo(AnswerPart, kw_only=True):
     """Where the answer comes from and how old it is."""
 
     kind: Literal["runs", "gateway", "prometheus"]
@@ -79,7 +57,7 @@ class SourceInfo(Told, kw_only=True):
     notes: tuple[str, ...] = ()
 
 
-class EnvoyOpinion(Told, kw_only=True):
+class EnvoyOpinion(AnswerPart, kw_only=True):
     """What Envoy thinks of an upstream behind one of its routes."""
 
     route: str
@@ -91,7 +69,7 @@ class EnvoyOpinion(Told, kw_only=True):
     Absent: not compared."""
 
 
-class UpstreamRow(Told, kw_only=True):
+class UpstreamRow(AnswerPart, kw_only=True):
     """One upstream, probed by a TCP connect of our own."""
 
     name: str = ""
@@ -110,7 +88,7 @@ class UpstreamRow(Told, kw_only=True):
     """envoy_only, probe_only; empty: both agree; absent: not compared."""
 
 
-class UpstreamSource(Told, kw_only=True):
+class SourceState(AnswerPart, kw_only=True):
     """Where upstreams are found; one that failed means that upstreams may be missing here."""
 
     name: str
@@ -118,7 +96,7 @@ class UpstreamSource(Told, kw_only=True):
     detail: str = ""
 
 
-class HealthAnswer(Told, kw_only=True):
+class HealthAnswer(AnswerPart, kw_only=True):
     """Upstreams, the worst first: unreachable, then disagreeing with Envoy, then unknown."""
 
     source: SourceInfo
@@ -131,12 +109,12 @@ class HealthAnswer(Told, kw_only=True):
     upstreams: tuple[UpstreamRow, ...]
     not_listed: int
     """How many more match the question than are listed."""
-    upstream_sources: tuple[UpstreamSource, ...] = ()
+    upstream_sources: tuple[SourceState, ...] = ()
     left_out: dict[str, int] = {}
     """How many entries were cut from which list to keep the answer short."""
 
 
-class LegRow(Told, kw_only=True):
+class LegRow(AnswerPart, kw_only=True):
     """One leg: a route that crosses the named segments."""
 
     name: str
@@ -150,7 +128,7 @@ class LegRow(Told, kw_only=True):
     last attempt. Absent: not known."""
     accepting: bool | None = None
     """Whether its last new connection was good. False while connected: open ones live on, and
-    whoever comes now is turned away. Absent: not known."""
+    new ones are turned away. Absent: not known."""
     symptom: Symptom | None = None
     """The worst of its drops: down (both strands failed), refusing (new connections failed, the
     held one lived on), cut (the held one died, a new one worked at once), unknown, blip."""
@@ -170,7 +148,7 @@ class LegRow(Told, kw_only=True):
     address: str = ""
 
 
-class LegsAnswer(Told, kw_only=True):
+class LegsAnswer(AnswerPart, kw_only=True):
     """Legs, the worst first: failed, inconclusive, degraded, planned, passed."""
 
     source: SourceInfo
@@ -185,7 +163,7 @@ class LegsAnswer(Told, kw_only=True):
     left_out: dict[str, int] = {}
 
 
-class IncidentRow(Told, kw_only=True):
+class IncidentRow(AnswerPart, kw_only=True):
     """Drops that overlap, judged together."""
 
     began_utc: str
@@ -200,7 +178,7 @@ class IncidentRow(Told, kw_only=True):
     finding: str
 
 
-class VerdictAnswer(Told, kw_only=True):
+class VerdictAnswer(AnswerPart, kw_only=True):
     """Which segments are broken and which are cleared, with data."""
 
     source: SourceInfo
@@ -228,7 +206,7 @@ class VerdictAnswer(Told, kw_only=True):
     left_out: dict[str, int] = {}
 
 
-class DropAnswer(Told, kw_only=True):
+class DropAnswer(AnswerPart, kw_only=True):
     """What broke when somebody dropped. Times ending in _at are Unix seconds."""
 
     source: SourceInfo
@@ -277,32 +255,25 @@ def source_info(
     if ended_at is None or not 0 <= ended_at < LATEST:
         return SourceInfo(
             kind=kind, name=short(name), stale=True,
-            warning="stale: nobody knows how old this is, so it may not be true any more", **more,
+            warning="stale: its age is unknown, so it may not be true any more", **more,
         )  # fmt: skip
     age = round(now - ended_at, 3)
-    when = utc_text(ended_at)
+    when = utc(ended_at)
     warning = ""
     if age > STALE_SECONDS:
         warning = (
-            f"stale: the newest run ended {_span(age)} ago, at {when}, and what it saw may not be "
+            f"stale: the newest run ended {ago(age)}, at {when}, and what it saw may not be "
             "true any more; see whether the checks still run"
         )
     elif age < -AHEAD_SECONDS:
         warning = (
-            f"the newest run ended at {when}, which this machine's clock says is {_span(-age)} "
+            f"the newest run ended at {when}, which this machine's clock says is {span(-age)} "
             "ahead; one of the two clocks is wrong"
         )
     return SourceInfo(
         kind=kind, name=short(name), run_ended_at=round(ended_at, 3), run_ended_utc=when,
         age_seconds=age, stale=age > STALE_SECONDS, warning=warning, **more,
     )  # fmt: skip
-
-
-def _span(seconds: float) -> str:
-    for unit, word in ((86_400, "days"), (3_600, "hours"), (60, "minutes")):
-        if seconds >= 2 * unit:
-            return f"{seconds / unit:.0f} {word}"
-    return f"{seconds:.0f} seconds"
 
 
 ANSWER_BYTES = 64 << 10

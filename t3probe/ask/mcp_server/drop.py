@@ -11,13 +11,11 @@ from t3probe.ask.explain.from_prometheus import RUN
 from t3probe.ask.explain.prometheus import Prometheus, PrometheusError, quoted
 from t3probe.ask.explain.report import Report, to_dict
 from t3probe.ask.mcp_server.answers import DropAnswer, NothingToTellError, SourceInfo, source_info
-from t3probe.ask.mcp_server.runs import NOTHING, Runs
+from t3probe.ask.mcp_server.of_run import NOTHING, RunFiles
 from t3probe.config import DeploymentError
-from t3probe.config.login import login_of
+from t3probe.config.secrets import login_of
 from t3probe.exchange.client import Budget
 from t3probe.timing import Clock
-
-__all__ = ["DropSources", "explained"]
 
 LOOK_BACK_SECONDS = 6 * 3600.0
 _OPTIONS = {"--at": "at", "--user": "users", "--window": "window"}
@@ -34,7 +32,7 @@ _LISTS = ("users", "legs", "incidents", "nearby", "blind_spots", "doubts", "note
 class DropSources:
     """Where the answer comes from: recorded runs, Prometheus, or both."""
 
-    runs: Runs | None
+    runs: RunFiles | None
     prometheus: str | None
     deployment: str | None
     job: str

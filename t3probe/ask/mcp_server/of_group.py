@@ -1,4 +1,6 @@
-"""The answers out of a gateway's group: what the metrics tell of the newest run. Pure."""
+"""The answers out of a gateway's group: what the metrics tell of the newest run.
+`read_gateway` reads the group back from a Pushgateway.
+"""
 
 from __future__ import annotations
 
@@ -12,6 +14,7 @@ from t3probe.ask.mcp_server.answers import (
     HealthAnswer,
     LegRow,
     LegsAnswer,
+    NothingToTellError,
     SourceInfo,
     UpstreamRow,
     VerdictAnswer,
@@ -21,10 +24,12 @@ from t3probe.ask.mcp_server.answers import (
 from t3probe.ask.mcp_server.of_run import health_answer, legs_answer
 from t3probe.deliver.metrics.carry import RUN_TIMESTAMP, Family, Group, Histogram, Labels
 from t3probe.deliver.metrics.table import STATES
-from t3probe.observation import glossed, some
-from t3probe.timing import utc_text
+from t3probe.deliver.sinks.gateway import Gateway, GroupHead, Groups, NotMetricsError, raise_for
+from t3probe.exchange.bounds import GATEWAY_METRICS_BYTES, MCP_GATEWAY_SECONDS
+from t3probe.exchange.client import Budget, Site, Trouble, exchange
+from t3probe.text.words import glossed, listed, some, utc
 
-__all__ = ["OfGroup"]
+__all__ = ["MCP_GATEWAY_SECONDS", "OfGroup", "read_gateway"]
 
 WRITES_APART_SECONDS = 10.0
 """The two groups of one run are written within less."""
@@ -156,7 +161,7 @@ class OfGroup:
                     accepting=None if leg not in accepting else accepting[leg] >= 1,
                     planned="planned downtime" if planned.get(leg, 0.0) >= 1 else "",
                     usual_seconds=usual.get(leg),
-                    last_drop_utc=utc_text(dropped) if 0 <= dropped < LATEST else "",
+                    last_drop_utc=utc(dropped) if 0 <= dropped < LATEST else "",
                     drops_ever=ever.get(leg, {}),
                 )
             )
@@ -182,7 +187,7 @@ class OfGroup:
         rows = self.legs(source).legs
         untold = [one.name for one in rows if one.outcome == "inconclusive" and not one.planned]
         if status == "clean" and untold:
-            names = ", ".join(some(untold, NAMED))
+            names = listed(untold)
             sentence = f"nothing is convicted, but {names} could not tell"
         return VerdictAnswer(source=source, sentence=sentence, status=status, probability=likely,
                              **states)  # fmt: skip
@@ -194,10 +199,9 @@ def _said(states: Mapping[str, tuple[str, ...]], gloss: Mapping[str, str]) -> tu
         return "unknown", "the gateway knows no segment: nothing is told about any of them"
     if convicted:
         be = "is" if len(convicted) == 1 else "are"
-        names = ", ".join(glossed(convicted[:5], gloss))
-        more = f" and {len(convicted) - 5} more" if len(convicted) > 5 else ""
+        names = listed(glossed(convicted, gloss))
         also = ", and more may be" if ambiguous else ""
-        return "ambiguous" if ambiguous else "localised", f"{names}{more} {be} broken{also}"
+        return "ambiguous" if ambiguous else "localised", f"{names} {be} broken{also}"
     if ambiguous:
         return "ambiguous", "something is broken, and these legs cannot tell which"
     if states["unobserved"] or states["masked"]:
@@ -206,9 +210,8 @@ def _said(states: Mapping[str, tuple[str, ...]], gloss: Mapping[str, str]) -> tu
 
 
 def _shards(names: tuple[str, ...]) -> str:
-    more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
     word = "shard" if len(names) == 1 else "shards"
-    return f"{word} {', '.join(short(one, 20) for one in names[:NAMED])}{more}"
+    return f"{word} {listed(short(one, 20) for one in names)}"
 
 
 def _place(labels: _Labels) -> tuple[str, str, str]:
@@ -224,3 +227,80 @@ def _numbers(group: Group, name: str) -> Iterator[tuple[_Labels, float]]:
 
 def _labels_of(series: tuple[Labels, object]) -> Labels:
     return series[0]
+
+
+GROUPS_NAMED = 5
+"""How many other groups a sentence names."""
+
+
+def read_gateway(gateway: Gateway, budget: Budget, gloss: Mapping[str, str]) -> OfGroup:
+    """What the gateway knows of the newest run; `gloss` is not in metrics. Raises
+    NothingToTellError, one sentence."""
+    site = Site(gateway.url, gateway.login)
+    groups = Groups(gateway.key, gateway.upstream_key, heads=True)
+    try:
+        answer = exchange(
+            site, "GET", "/api/v1/metrics", budget.part(MCP_GATEWAY_SECONDS),
+            max_bytes=GATEWAY_METRICS_BYTES, into=groups.feed,
+        )  # fmt: skip
+        raise_for(answer)
+        groups.close()
+    except Trouble as trouble:
+        raise NothingToTellError(f"the gateway at {site.name} {trouble.what}") from trouble
+    except NotMetricsError as error:
+        # What it does say may be a page that is nobody's business.
+        raise NothingToTellError(
+            f"the gateway at {site.name} answers with {error}; name the URL of a Pushgateway"
+        ) from error
+    heads = groups.heads
+    own, upstreams = groups.group(gateway.key), groups.group(gateway.upstream_key)
+    others = sorted(set(_others(heads, gateway)))
+    if not own and not upstreams:
+        raise NothingToTellError(
+            f"nothing recorded: the gateway at {site.name} has no group {_words(gateway.key)}; "
+            + (
+                f"it has {'; '.join(some(others, GROUPS_NAMED))}: start with one of those"
+                if others
+                else "run the checks with --push first, or name another --job or --vantage"
+            )
+        )
+    return OfGroup(
+        f"the gateway at {site.name}", gateway.vantage, own, upstreams,
+        pushed_at=_pushed(heads, gateway.key),
+        upstreams_pushed_at=_pushed(heads, gateway.upstream_key),
+        beside=_shards_beside(heads, gateway), gloss=gloss,
+    )  # fmt: skip
+
+
+def _pushed(heads: list[GroupHead], key: Mapping[str, str]) -> float | None:
+    """When the gateway took the group, Unix seconds by its own clock."""
+    for one in heads:
+        if one.labels == key and one.pushed:
+            try:
+                return float(one.pushed)
+            except ValueError:
+                return None
+    return None
+
+
+def _others(heads: list[GroupHead], gateway: Gateway) -> Iterator[str]:
+    """The groups of other vantages and shards of this job."""
+    for one in heads:
+        labels = one.labels
+        if labels.get("job") == gateway.job and not labels.keys() - {"job", "vantage", "shard"}:
+            yield _words(labels)
+
+
+def _shards_beside(heads: list[GroupHead], gateway: Gateway) -> tuple[str, ...]:
+    """The other shards of this job and vantage whose upstreams are in groups of their own."""
+    key = {**gateway.upstream_key, "shard": ""}
+    found = {
+        labels.get("shard", "")
+        for labels in (one.labels for one in heads)
+        if {**labels, "shard": ""} == key and labels.get("shard", "") != gateway.shard
+    }
+    return tuple(sorted(found - {""}))
+
+
+def _words(labels: Mapping[str, str]) -> str:
+    return ", ".join(f"{short(name, 40)}={short(value, 60)}" for name, value in labels.items())

@@ -1,10 +1,18 @@
-"""The answers out of one recorded run. Pure."""
+"""The answers out of one recorded run, and the newest run of some files.
+
+A file is read again only where it changed. Of each file its newest run's time is kept, and of the
+newest file the run itself: a month of files costs no more memory than one.
+"""
 
 from __future__ import annotations
 
+import os
+import threading
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 
 from t3probe.ask.mcp_server.answers import (
     LATEST,
@@ -13,22 +21,165 @@ from t3probe.ask.mcp_server.answers import (
     IncidentRow,
     LegRow,
     LegsAnswer,
+    NothingToTellError,
     SourceInfo,
+    SourceState,
     UpstreamRow,
-    UpstreamSource,
     VerdictAnswer,
     short,
     source_info,
 )
+from t3probe.exchange.bounds import RUN_FILES as FILES_LIMIT
+from t3probe.exchange.client import Budget
 from t3probe.names import UPSTREAM_LEG
-from t3probe.observation import WORST_FIRST, Observation, badness, median, of_old, parts_said, some
-from t3probe.record.facts import Recording
+from t3probe.observation import (
+    WORST_FIRST,
+    Observation,
+    RunRecord,
+    badness,
+    median,
+    of_old,
+    parts_said,
+)
+from t3probe.record.facts import RecordError, Recording
+from t3probe.record.reading import Damage, Rank, newest_since, record_files
 from t3probe.show.summary import headline
-from t3probe.timing import utc_text
+from t3probe.text.words import listed, some, utc
 from t3probe.verdict.incident.evidence import takes_part
 from t3probe.verdict.incident.run import RunVerdict, judge_run
 
-__all__ = ["INCIDENTS", "OfRun", "health_answer", "legs_answer"]
+__all__ = [
+    "FILES_LIMIT",
+    "INCIDENTS",
+    "NOTHING",
+    "OfRun",
+    "RunFiles",
+    "health_answer",
+    "legs_answer",
+]
+
+NOTHING = "nothing recorded: run the checks first"
+NOTES = 3
+
+_Signature = tuple[int, int, int]
+
+
+@dataclass
+class _File:
+    """What is known of one file."""
+
+    signature: _Signature
+    rank: Rank | None
+    """Of its newest run; None: it holds none that can be read."""
+    problem: str = ""
+
+
+class RunFiles:
+    """The recorded runs below some names, which may come and go."""
+
+    def __init__(self, names: Sequence[str], shard: int = 0) -> None:
+        """A run of another shard than `shard` answers only when there is no other."""
+        self.names = tuple(names)
+        self._shard = shard
+        self._files: dict[Path, _File] = {}
+        self._best: tuple[Path, OfRun] | None = None
+        self._lock = threading.Lock()
+
+    def there(self) -> list[str]:
+        """Those names that lead to a file or a folder now: a pipe may never end."""
+        return [one for one in self.names if os.path.isfile(one) or os.path.isdir(one)]
+
+    def newest(self, budget: Budget) -> tuple[OfRun, list[str]]:
+        """The newest run there is now, and sentences about files that cannot be read.
+
+        Raises NothingToTellError: nothing is recorded, nothing can be read, or reading takes
+        longer than `budget` before any is; what was read by then need not be read again.
+        """
+        if not self._lock.acquire(timeout=budget.left_seconds):
+            raise NothingToTellError("the recorded runs are still being read; ask again in a while")
+        try:
+            return self._newest(budget)
+        finally:
+            self._lock.release()
+
+    def _newest(self, budget: Budget) -> tuple[OfRun, list[str]]:
+        there = dict(self._listed())
+        self._files = {path: one for path, one in self._files.items() if path in there}
+        if self._best is not None and self._best[0] not in there:
+            self._best = None
+        changed = [
+            path
+            for path, signature in there.items()
+            if path not in self._files or self._files[path].signature != signature
+        ]
+        # The last written one first: when time runs out, the newest is most likely among the read.
+        changed.sort(key=lambda path: there[path], reverse=True)
+        unread = ""
+        for number, path in enumerate(changed):
+            if budget.left_seconds <= 0:
+                unread = f"{len(changed) - number} of {len(there)} files are still to be read"
+                break
+            self._read(path, there[path])
+        known = [
+            (one.rank, str(path), path) for path, one in self._files.items() if one.rank is not None
+        ]
+        problems = [one.problem for one in self._files.values() if one.problem]
+        if not known and unread:
+            raise NothingToTellError(f"{unread}; ask again, or start with fewer --runs")
+        if not known:
+            raise NothingToTellError(problems[0] if problems else NOTHING)
+        best = max(known)[2]
+        if self._best is None or self._best[0] != best:
+            self._read(best, there[best], keep=True)  # another file held the newest run until now
+            if self._best is None or self._best[0] != best:
+                raise NothingToTellError("the recorded runs are changing right now; ask again")
+        notes = problems[:NOTES]
+        if len(problems) > NOTES:
+            notes.append(f"{len(problems) - NOTES} more files cannot be read")
+        if unread:
+            notes.append(f"{unread}, and one of them may hold a newer run; ask again")
+        return self._best[1], notes
+
+    def _listed(self) -> Iterator[tuple[Path, _Signature]]:
+        paths: list[Path] = []
+        for name in self.names:
+            try:
+                paths += record_files(name)[1]
+            except OSError:
+                continue
+        for path in paths[-FILES_LIMIT:]:
+            try:
+                stat = path.stat()
+            except OSError:
+                continue
+            yield path, (stat.st_mtime_ns, stat.st_size, stat.st_ino)
+
+    def _read(self, path: Path, signature: _Signature, keep: bool = False) -> None:
+        """Look into one file. While it is being written anew, what was read of it stands."""
+        damage = Damage()
+        held = self._best is not None and self._best[0] == path
+        try:
+            if not os.path.isfile(path):
+                raise RecordError(str(path), "expected a file, found none", "name a JUnit file")
+            since = (
+                None
+                if keep or held or self._best is None
+                else self._rank(self._best[1].recording.run)
+            )
+            rank, recording = newest_since(path, damage, since, self._rank)
+        except RecordError as error:
+            known = self._files[path].rank if held and path in self._files else None
+            more = "; this is the run that it held before" if held else ""
+            self._files[path] = _File(signature, known, f"{error}{more}")
+            return
+        problem = f"{path}: {damage}" if damage.count else ""
+        self._files[path] = _File(signature, rank, problem)
+        if recording is not None:
+            self._best = path, OfRun(recording, str(path))
+
+    def _rank(self, run: RunRecord) -> Rank:
+        return run.shard in (None, self._shard), run.started_at
+
 
 SOURCE = "source"
 INCIDENTS = 10
@@ -76,7 +227,7 @@ class OfRun:
         """What is known of the upstreams."""
         seen = self.recording.observations
         found = [
-            UpstreamSource(name=short(one.leg), outcome=one.outcome, detail=short(one.detail))
+            SourceState(name=short(one.leg), outcome=one.outcome, detail=short(one.detail))
             for one in sorted(seen, key=lambda one: badness(one.outcome))
             if one.kind == SOURCE
         ]
@@ -135,7 +286,7 @@ def health_answer(
     source: SourceInfo,
     rows: Sequence[UpstreamRow],
     unreachable_only: bool,
-    found: Sequence[UpstreamSource] = (),
+    found: Sequence[SourceState] = (),
 ) -> HealthAnswer:
     """Upstreams counted and put in order: the worst first, then by name."""
     count = Counter(one.reachable for one in rows)
@@ -171,7 +322,7 @@ def legs_answer(source: SourceInfo, rows: Sequence[LegRow], upstreams: int) -> L
     said = ", ".join(f"{number} {word}" for word, number in known.items())
     refusing = [one.name for one in rows if one.connected and one.accepting is False]
     if refusing:
-        names = ", ".join(refusing[:5]) + (f" and {len(refusing) - 5} more" if refusing[5:] else "")
+        names = listed(refusing)
         said += f"; {names} {'keeps' if len(refusing) == 1 else 'keep'} what is open and "
         said += f"{'accepts' if len(refusing) == 1 else 'accept'} nothing new"
     return LegsAnswer(
@@ -264,4 +415,4 @@ def _unique(names: Iterable[str]) -> tuple[str, ...]:
 
 
 def _utc(unix_seconds: float) -> str:
-    return utc_text(unix_seconds) if 0 <= unix_seconds < LATEST else ""
+    return utc(unix_seconds) if 0 <= unix_seconds < LATEST else ""

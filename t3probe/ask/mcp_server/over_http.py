@@ -27,8 +27,6 @@ from t3probe.exchange.bounds import (
 )
 from t3probe.exchange.room import Room
 
-__all__ = ["PATH", "serve_http"]
-
 PATH = "/mcp"
 REQUEST_SECONDS = CALL_SECONDS + 10.0
 """From a request's headers to the end of its answer."""

@@ -13,26 +13,23 @@ from typing import Annotated, Any, NamedTuple
 import msgspec
 
 from t3probe.ask.mcp_server.answers import (
+    AnswerPart,
     DropAnswer,
     HealthAnswer,
     LegsAnswer,
     NothingToTellError,
-    Told,
     VerdictAnswer,
     fitted,
     short,
 )
 from t3probe.ask.mcp_server.drop import DropSources, explained
-from t3probe.ask.mcp_server.gateway import read_gateway
-from t3probe.ask.mcp_server.of_group import OfGroup
-from t3probe.ask.mcp_server.of_run import OfRun
-from t3probe.ask.mcp_server.runs import Runs
+from t3probe.ask.mcp_server.of_group import OfGroup, read_gateway
+from t3probe.ask.mcp_server.of_run import OfRun, RunFiles
 from t3probe.deliver.sinks.gateway import Gateway
 from t3probe.exchange.client import Budget
 from t3probe.text import cut, plain
+from t3probe.text.words import span
 from t3probe.timing import Clock
-
-__all__ = ["TOOLS", "Sources", "Tool", "ToolError", "Toolbox", "input_schema", "output_schema"]
 
 ROWS = 200
 """How many upstreams or legs an answer lists."""
@@ -96,7 +93,7 @@ class Tool(NamedTuple):
     title: str
     description: str
     arguments: type[_Arguments]
-    answer: type[Told]
+    answer: type[AnswerPart]
 
 
 TOOLS = (
@@ -157,7 +154,7 @@ def _schema(kind: type[msgspec.Struct]) -> dict[str, Any]:
 class Sources:
     """Where answers come from. A gateway, when there is one, answers all but `explain_drop`."""
 
-    runs: Runs | None
+    runs: RunFiles | None
     gateway: Gateway | None
     drop: DropSources
     gloss: Mapping[str, str]
@@ -192,7 +189,7 @@ class Toolbox:
                 return await self._threaded(lambda: self._answer(tool, asked))
         except TimeoutError as error:
             raise ToolError(
-                f"{tool.name}: no answer within {self._call_seconds:g} s; ask again in a while"
+                f"{tool.name}: no answer within {span(self._call_seconds)}; ask again in a while"
             ) from error
 
     async def _threaded(self, work: Callable[[], dict[str, Any]]) -> dict[str, Any]:
@@ -240,7 +237,7 @@ class Toolbox:
                 "t3probe verdict or t3probe explain on the same source may say more"
             ) from error
 
-    def _told(self, tool: Tool, asked: _Arguments, budget: Budget) -> Told:
+    def _told(self, tool: Tool, asked: _Arguments, budget: Budget) -> AnswerPart:
         if isinstance(asked, _Drop):
             return explained(
                 self._sources.drop, asked.at, asked.users, asked.window,

@@ -13,8 +13,8 @@ from t3probe.deliver.metrics.build import (
     zeros,
 )
 from t3probe.deliver.metrics.carry import baselines
+from t3probe.deliver.metrics.exposition import rendered
 from t3probe.deliver.metrics.table import BY_NAME, TABLE, Spec
-from t3probe.deliver.metrics.text import rendered
 
 __all__ = [
     "BY_NAME",

@@ -18,15 +18,13 @@ from collections.abc import Iterable, Sequence
 from t3probe.config import legs_for
 from t3probe.config.types import Deployment
 from t3probe.deliver.metrics.carry import BASELINE, Group
-from t3probe.deliver.metrics.sheet import Sheet
+from t3probe.deliver.metrics.exposition import Sheet
 from t3probe.deliver.metrics.table import DISAGREEMENTS, EXPECTED, PHASES, STATES
 from t3probe.names import UPSTREAM_LEG
 from t3probe.observation import REASONS, Observation, RunRecord, median
 from t3probe.verdict.incident.evidence import takes_part
 from t3probe.verdict.incident.run import RunVerdict
 from t3probe.verdict.slow.baseline import judged_trips, moved
-
-__all__ = ["CHECKS_LIMIT", "CHECK_NAME_LIMIT", "check_families", "families", "zeros"]
 
 SOURCE = "source"
 CHECKS_LIMIT = 1000

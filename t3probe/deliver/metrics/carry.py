@@ -29,38 +29,6 @@ from t3probe.verdict.slow.baseline import from_buckets
 if TYPE_CHECKING:
     from prometheus_client.core import Metric
 
-__all__ = [
-    "BASELINE",
-    "DISCONNECTS",
-    "LOST",
-    "OVERLAPPED",
-    "RTT",
-    "RUN_TIMESTAMP",
-    "Family",
-    "Group",
-    "Histogram",
-    "Kind",
-    "Labels",
-    "added",
-    "baselines",
-    "continued",
-    "counter",
-    "counts",
-    "drops",
-    "excluding",
-    "filled",
-    "from_metrics",
-    "histogram",
-    "key_of",
-    "labelled",
-    "missing",
-    "sane",
-    "size",
-    "standing",
-    "total",
-    "zeroed",
-]
-
 BASELINE = "t3probe_rtt_baseline_seconds"
 DISCONNECTS = "t3probe_disconnects_total"
 LOST = "t3probe_counts_lost_total"

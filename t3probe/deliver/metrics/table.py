@@ -10,21 +10,6 @@ from typing import Literal, NamedTuple
 
 from t3probe.observation import REASONS
 
-__all__ = [
-    "AGE_BUCKETS",
-    "BY_NAME",
-    "CLOSED",
-    "DISAGREEMENTS",
-    "EXPECTED",
-    "MARK_PARTS",
-    "MARK_SLOTS",
-    "PHASES",
-    "RTT_BUCKETS",
-    "STATES",
-    "TABLE",
-    "Spec",
-]
-
 STATES = ("exonerated", "convicted", "ambiguous", "masked", "unobserved")
 PHASES = ("resolve", "connect", "tls", "upgrade", "first_echo")
 EXPECTED = ("public", "walled")
@@ -91,7 +76,7 @@ TABLE: tuple[Spec, ...] = (
         "t3probe_disconnects_total",
         "counter",
         ("leg", "reason"),
-        "Outages of the leg by reason, one each, whichever strand failed; neither our own stalls, "
+        "Outages of the leg by reason, one each, of either strand; neither our own stalls, "
         "planned downtime nor a blip that stands alone count.",
     ),
     Spec(

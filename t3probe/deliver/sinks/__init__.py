@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 if TYPE_CHECKING:
     from t3probe.deliver.metrics.carry import Group
 
-__all__ = ["Batch", "Deliver", "Report"]
+__all__ = ["Batch", "Deliver", "Receipt"]
 
 
 class Batch(NamedTuple):
@@ -32,7 +32,7 @@ class Batch(NamedTuple):
     sink only remembers what it needs for later."""
 
 
-class Report(NamedTuple):
+class Receipt(NamedTuple):
     """What became of a delivery."""
 
     ok: bool
@@ -44,5 +44,5 @@ class Report(NamedTuple):
     """At a run's start: what stands there, zeros included; None when it could not be read."""
 
 
-Deliver = Callable[[Batch], Report]
+Deliver = Callable[[Batch], Receipt]
 """Takes one batch where it belongs, within a bound of its own, and says how that went."""

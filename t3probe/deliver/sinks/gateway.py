@@ -34,33 +34,18 @@ from t3probe.deliver.metrics.carry import (
     sane,
     size,
 )
-from t3probe.deliver.metrics.text import rendered
+from t3probe.deliver.metrics.exposition import rendered
 from t3probe.exchange.bounds import (
     GATEWAY_ANSWER_BYTES,
     GATEWAY_EXCHANGE_SECONDS,
     GATEWAY_KEPT_BYTES,
     GATEWAY_METRICS_BYTES,
-    MIB,
 )
 from t3probe.exchange.client import Answer, Budget, Login, Site, Trouble, exchange
 from t3probe.exchange.json_stream import Into, JsonError, JsonStream, Node, NotJsonError, typed
 from t3probe.names import UPSTREAM_LEG
 from t3probe.text import showable
-
-__all__ = [
-    "Gateway",
-    "Groups",
-    "Head",
-    "NotMetricsError",
-    "Wire",
-    "group_path",
-    "not_metrics",
-    "older",
-    "overlapped",
-    "raise_for",
-    "read_group",
-    "split",
-]
+from t3probe.text.words import size as size_text
 
 UPSTREAM_FAMILIES = "t3probe_backend_"
 NAMING = frozenset({"leg", "check"})
@@ -150,7 +135,7 @@ class _Stamp(msgspec.Struct):
     metrics: list[_Sample] = []
 
 
-class Head(msgspec.Struct):
+class GroupHead(msgspec.Struct):
     """A group without its metrics."""
 
     labels: dict[str, str]
@@ -181,7 +166,7 @@ class Groups:
         self._found: dict[tuple[tuple[str, str], ...], Group] = {}
         self._filled: set[tuple[tuple[str, str], ...]] = set()
         self._keeps_heads = heads
-        self.heads: list[Head] = []
+        self.heads: list[GroupHead] = []
         """All groups, where they were asked for."""
         self._pairs: dict[tuple[str, str], tuple[str, str]] = {}
         self._start, self._kept, self._whole = b"", 0, False
@@ -236,8 +221,8 @@ class Groups:
         self._kept += size
         if self._kept > GATEWAY_KEPT_BYTES:
             raise NotMetricsError(
-                f"groups of this job that need more than {GATEWAY_KEPT_BYTES // MIB} MiB, which is "
-                "the most; delete those that nobody writes any more"
+                f"groups of this job that need more than {size_text(GATEWAY_KEPT_BYTES)}, which is "
+                "the most; delete those that are no longer written"
             )
 
     def _decoded(self, raw: bytes, decoder: msgspec.json.Decoder[T]) -> T:
@@ -292,7 +277,7 @@ class Groups:
             self._filled.add(key)
         if self._keeps_heads:
             self._keep(_HEAD_BYTES + sum(len(k) + len(v) for k, v in key))
-            self.heads.append(Head(self._labels, self._pushed))
+            self.heads.append(GroupHead(self._labels, self._pushed))
 
     # -- a family
 

@@ -6,14 +6,12 @@ makes none.
 
 from __future__ import annotations
 
-from t3probe.deliver.sinks import Report
+from t3probe.deliver.sinks import Receipt
 from t3probe.exchange.client import Budget, Site, Trouble, exchange
 from t3probe.text import keep_url
 
-__all__ = ["beat"]
 
-
-def beat(url: str, budget: Budget) -> Report:
+def beat(url: str, budget: Budget) -> Receipt:
     """Request `url`; any 2xx is good. Never raises for what it may answer.
 
     The sentence names the host only: such URLs hold a key in their path.
@@ -25,11 +23,11 @@ def beat(url: str, budget: Budget) -> Report:
     except (Trouble, ValueError) as error:
         what = error.what if isinstance(error, Trouble) else str(error)
         where = f"the heartbeat at {site.name}" if isinstance(error, Trouble) else "heartbeat_url:"
-        return Report(False, f"{where} {what}; it may raise an alarm although this run was fine")
+        return Receipt(False, f"{where} {what}; it may raise an alarm although this run was fine")
     if not 200 <= answer.status < 300:
-        return Report(
+        return Receipt(
             False,
             f"the heartbeat at {site.name} answers {answer.status}; it may raise an alarm "
             "although this run was fine",
         )
-    return Report(True, f"the heartbeat at {site.name}: sent")
+    return Receipt(True, f"the heartbeat at {site.name}: sent")

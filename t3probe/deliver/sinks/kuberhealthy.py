@@ -11,11 +11,9 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 
-from t3probe.deliver.sinks import Report
+from t3probe.deliver.sinks import Receipt
 from t3probe.exchange.client import Budget, Site, Trouble, exchange
 from t3probe.text import cut, plain
-
-__all__ = ["MAX_ERRORS", "body", "report"]
 
 MAX_ERRORS = 20
 LONGEST_ERROR = 300
@@ -35,7 +33,7 @@ def body(ok: bool, errors: Sequence[str]) -> bytes:
 
 def report(
     url: str, ok: bool, errors: Sequence[str], environ: Mapping[str, str], budget: Budget
-) -> Report:
+) -> Receipt:
     """Tell Kuberhealthy how the run went. Never raises for what it may answer."""
     headers = {"Content-Type": "application/json"}
     run = environ.get("KH_RUN_UUID", "")
@@ -44,7 +42,7 @@ def report(
     try:
         site = Site(url)
     except ValueError as error:
-        return Report(False, f"KH_REPORTING_URL: {error}; nothing was reported to Kuberhealthy")
+        return Receipt(False, f"KH_REPORTING_URL: {error}; nothing was reported to Kuberhealthy")
     words = f"Kuberhealthy at {site.name}"
     for last in (False, True):
         try:
@@ -53,8 +51,10 @@ def report(
             if trouble.passing and not last and budget.left_seconds > 0.1:
                 budget.pause(0.1)
                 continue
-            return Report(False, f"{words} {trouble.what}; it does not know how this run went")
+            return Receipt(False, f"{words} {trouble.what}; it does not know how this run went")
         if 200 <= answer.status < 300:
             break
-        return Report(False, f"{words} answers {answer.status}; it does not know how this run went")
-    return Report(True, f"{words}: reported {'OK' if ok else 'errors'}")
+        return Receipt(
+            False, f"{words} answers {answer.status}; it does not know how this run went"
+        )
+    return Receipt(True, f"{words}: reported {'OK' if ok else 'errors'}")

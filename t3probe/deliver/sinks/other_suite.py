@@ -18,11 +18,10 @@ from typing import NamedTuple
 from t3probe.deliver.metrics import CHECK_NAME_LIMIT, CHECKS_LIMIT
 from t3probe.exchange.bounds import OTHER_SUITE_BYTES, SUITE_TESTS
 from t3probe.record.facts import RecordError
-from t3probe.record.reading import Source
-from t3probe.record.xml import read_elements
+from t3probe.record.junit import read_elements
+from t3probe.record.reading import RecordFile
 from t3probe.text import plain
-
-__all__ = ["Check", "Suite", "read_suite"]
+from t3probe.text.words import count, listed
 
 LONGEST_SECONDS = 1e9
 _BAD = {"failure", "error", "rerunfailure", "rerunerror"}
@@ -44,7 +43,7 @@ _NUMBER = re.compile(
 """Seconds. Surefire writes `1,234.5`; a comma without a point behind it may mean either."""
 
 
-class Check(NamedTuple):
+class SuiteTest(NamedTuple):
     """One test of another suite."""
 
     name: str
@@ -57,7 +56,7 @@ class Check(NamedTuple):
 class Suite(NamedTuple):
     """What a file holds."""
 
-    checks: Sequence[Check]
+    checks: Sequence[SuiteTest]
     """One for each name, in the file's order."""
 
     @property
@@ -69,29 +68,29 @@ class Suite(NamedTuple):
         if failed + passed > CHECKS_LIMIT:
             lost = max(0, failed - CHECKS_LIMIT)
             good = failed + passed - CHECKS_LIMIT - lost
-            what = f"{good:,} that passed" if good else ""
-            what += " and " if good and lost else ""
-            what += f"{lost:,} that failed" if lost else ""
+            what = listed(
+                f"{many:,} that {how}" for many, how in ((good, "passed"), (lost, "failed")) if many
+            )
             out.append(
                 f"of {failed + passed:,} tests {CHECKS_LIMIT:,} are pushed, those that failed "
                 f"first; {what} were left out"
             )
         if idle := len(self.checks) - failed - passed:
-            out.append(f"{idle:,} {'test' if idle == 1 else 'tests'} did not run")
+            out.append(f"{count(idle, 'test')} did not run")
         return out
 
 
-def read_suite(path: str | Path | Source, unreadable: RecordError | None = None) -> Suite:
+def read_suite(path: str | Path | RecordFile, unreadable: RecordError | None = None) -> Suite:
     """The tests of any suite's JUnit file.
 
     Tests of one name are one check: it passed when one of them did and none failed, and lasted as
     long as all of them. A suite that failed as a whole is a check, too. Raises RecordError;
     `unreadable` is what to raise when there is no test.
     """
-    if not isinstance(path, Source):
-        with Source(path) as opened:
+    if not isinstance(path, RecordFile):
+        with RecordFile(path) as opened:
             return read_suite(opened, unreadable)
-    found: dict[str, Check] = {}
+    found: dict[str, SuiteTest] = {}
     file = path.name
     try:
         stream = path.stream()
@@ -117,14 +116,14 @@ def read_suite(path: str | Path | Source, unreadable: RecordError | None = None)
     return Suite(tuple(found.values()))
 
 
-def _both(one: Check, other: Check) -> Check:
+def _both(one: SuiteTest, other: SuiteTest) -> SuiteTest:
     ran = [each for each in (one, other) if each.passed is not None]
     if len(ran) < 2:
         return ran[0] if ran else one
     whole = None
     if one.seconds is not None and other.seconds is not None:
         whole = one.seconds + other.seconds
-    return Check(one.name, bool(one.passed and other.passed), whole)
+    return SuiteTest(one.name, bool(one.passed and other.passed), whole)
 
 
 class _TooManyError(Exception):
@@ -144,7 +143,7 @@ class _Element:
 class _Tests:
     """The tests as they come."""
 
-    def __init__(self, found: dict[str, Check]) -> None:
+    def __init__(self, found: dict[str, SuiteTest]) -> None:
         self._found = found
         self._open: list[_Element] = []
 
@@ -161,25 +160,25 @@ class _Tests:
         elif around is not None and around.tag == "testcase":
             around.children.add(node.tag)
         elif around is not None and around.tag == "testsuite" and node.tag in _BAD:
-            self._add(Check(_label(around.attributes.get("name", "")), False, None))
+            self._add(SuiteTest(_label(around.attributes.get("name", "")), False, None))
 
-    def _add(self, check: Check) -> None:
+    def _add(self, check: SuiteTest) -> None:
         before = self._found.get(check.name)
         if before is None and len(self._found) >= SUITE_TESTS:
             raise _TooManyError
         self._found[check.name] = check if before is None else _both(before, check)
 
 
-def _check(get: Callable[[str], str | None], tags: set[str]) -> Check:
+def _check(get: Callable[[str], str | None], tags: set[str]) -> SuiteTest:
     name = _label(".".join(filter(None, (get("classname"), get("name")))))
     words = {_plain(value) for key in ("status", "result") if (value := get(key))}
     if tags & _BAD or words & _FAILED_WORDS:
-        return Check(name, False, _seconds(get("time") or ""))
+        return SuiteTest(name, False, _seconds(get("time") or ""))
     idle = _plain(get("executed") or "true") in ("false", "no", "0")
     idle |= any(_plain(get(key) or "") in ("true", "yes", "1") for key in ("skipped", "disabled"))
     if idle or tags & _NOT_RUN or words - _RAN_WORDS:
-        return Check(name, None, None)
-    return Check(name, True, _seconds(get("time") or ""))
+        return SuiteTest(name, None, None)
+    return SuiteTest(name, True, _seconds(get("time") or ""))
 
 
 def _plain(word: str) -> str:

@@ -27,7 +27,7 @@ from contextlib import ExitStack, suppress
 from t3probe.deliver.metrics import carry as going
 from t3probe.deliver.metrics.carry import LOST, OVERLAPPED, Group
 from t3probe.deliver.sinks import Batch as Delivery
-from t3probe.deliver.sinks import Deliver, Report
+from t3probe.deliver.sinks import Deliver, Receipt
 from t3probe.deliver.sinks import spool as spooling
 from t3probe.deliver.sinks.gateway import Gateway, Wire, older, overlapped, split
 from t3probe.deliver.sinks.spool import Spool, SpoolError
@@ -54,7 +54,7 @@ class Pushgateway:
         self.known: Group | None = None
         """What the group held when the run began, zeros included; None when nobody knows."""
 
-    def __call__(self, batch: Delivery) -> Report:
+    def __call__(self, batch: Delivery) -> Receipt:
         """Zeros where series are missing, or the run's counts. Never raises for a gateway."""
         own = batch.families
         if batch.correction:
@@ -66,7 +66,7 @@ class Pushgateway:
 
     # -- start ---------------------------------------------------------------------------
 
-    def start(self, zeros: Group, seconds: float | None = None) -> Report:
+    def start(self, zeros: Group, seconds: float | None = None) -> Receipt:
         """Read the group; if series are missing write them at 0 and keep the others."""
         budget = self._budget(self.gateway.start_seconds, seconds)
         self.zeros = zeros
@@ -80,24 +80,24 @@ class Pushgateway:
                 self.wire.write("POST", self.gateway.key, going.filled(held, whole), budget)
             self.known = going.filled(there, zeros)
         except Trouble as trouble:
-            return Report(False, f"{self._subject} {trouble.what}; no zeros were written")
+            return Receipt(False, f"{self._subject} {trouble.what}; no zeros were written")
         series = sum(len(one.series) for one in new.values())
         done = f"wrote {series} missing series at 0" if series else "every series is there"
-        return Report(True, f"{self._subject}: {done}", self.known)
+        return Receipt(True, f"{self._subject}: {done}", self.known)
 
     # -- end -----------------------------------------------------------------------------
 
-    def correct(self, gauges: Group, seconds: float | None = None) -> Report:
+    def correct(self, gauges: Group, seconds: float | None = None) -> Receipt:
         """Replace gauges of a group that was written: POST leaves all others alone."""
         budget = self._budget(self.gateway.end_seconds, seconds)
         try:
             self.wire.write("POST", self.gateway.key, gauges, budget)
         except Trouble as trouble:
             what = f"{', '.join(gauges)} there was not corrected"
-            return Report(False, f"{self._subject} {trouble.what}; {what}")
-        return Report(True, f"{self._subject}: corrected {', '.join(gauges)}")
+            return Receipt(False, f"{self._subject} {trouble.what}; {what}")
+        return Receipt(True, f"{self._subject}: corrected {', '.join(gauges)}")
 
-    def end(self, own: Group, seconds: float | None = None) -> Report:
+    def end(self, own: Group, seconds: float | None = None) -> Receipt:
         """Continue the group by what this run counted, and write it."""
         budget = self._budget(self.gateway.end_seconds, seconds)
         own = going.filled(own, self.zeros)
@@ -116,16 +116,16 @@ class Pushgateway:
             except Trouble as trouble:
                 fate = self._fate(going.drops(own), memory)
                 notes += [] if memory is None else memory.problems
-                return Report(False, "; ".join([f"{self._subject} {trouble.what}", fate, *notes]))
+                return Receipt(False, "; ".join([f"{self._subject} {trouble.what}", fate, *notes]))
 
     def _push(
         self,
         own: Group,
         memory: Spool | None,
-        mine: spooling.Batch | None,
+        mine: spooling.WaitingCounts | None,
         budget: Budget,
         notes: list[str],
-    ) -> Report:
+    ) -> Receipt:
         there, beside = self.wire.read(budget)
         base, extra = self._base(there, notes)
         main, upstreams = split(own)
@@ -135,7 +135,7 @@ class Pushgateway:
         pending = self._pending(main, batches, mine, marks, memory, notes)
         unborn = going.missing(pending, base)
         if unborn and memory is not None and memory.keep:
-            notes.append("series that nobody has seen yet begin at 0, so all counts of this run "
+            notes.append("new series begin at 0, so all counts of this run "
                          f"wait in {memory.folder} for the next push")  # fmt: skip
             pending, batches = {}, []
         elif unborn:
@@ -149,15 +149,15 @@ class Pushgateway:
                 self.wire.write("PUT", self.gateway.upstream_key, upstreams, budget)
             except Trouble as trouble:
                 words = f"{self._subject} {trouble.what}; the counts of this run are in it, the "
-                return Report(False, "; ".join([f"{words}upstreams are not", *notes]))
+                return Receipt(False, "; ".join([f"{words}upstreams are not", *notes]))
         count = sum(len(one.series) for group in (whole, upstreams) for one in group.values())
-        return Report(True, "; ".join([f"{self._subject}: wrote {count} series", *notes]))
+        return Receipt(True, "; ".join([f"{self._subject}: wrote {count} series", *notes]))
 
     def _deliver(
         self,
         whole: Group,
         memory: Spool | None,
-        batches: Sequence[spooling.Batch],
+        batches: Sequence[spooling.WaitingCounts],
         budget: Budget,
         notes: list[str],
     ) -> None:
@@ -204,8 +204,8 @@ class Pushgateway:
     def _pending(
         self,
         main: Group,
-        batches: Sequence[spooling.Batch],
-        mine: spooling.Batch | None,
+        batches: Sequence[spooling.WaitingCounts],
+        mine: spooling.WaitingCounts | None,
         marks: spooling.Marks,
         memory: Spool | None,
         notes: list[str],
@@ -249,7 +249,7 @@ class Pushgateway:
         """Without a spool, counts that would be born unseen are published as lost."""
         lost = going.drops(unborn)
         if lost:
-            notes.append(f"{lost} drops of series that nobody has seen yet are counted as lost")
+            notes.append(f"{lost} drops of new series are counted as lost")
         if not going.missing(going.counter(LOST, 0.0), base):
             return going.added(going.excluding(pending, unborn), going.counter(LOST, float(lost)))
         # The count of losses is itself new: it waits for the next push.

@@ -10,19 +10,17 @@ from msgspec.structs import replace
 from t3probe.deliver import metrics
 from t3probe.deliver.metrics import carry as going
 from t3probe.deliver.metrics.carry import Group
-from t3probe.deliver.sinks import Batch, Report
+from t3probe.deliver.sinks import Batch, Receipt
 from t3probe.deliver.sinks.gateway import Gateway
 from t3probe.deliver.sinks.other_suite import read_suite
 from t3probe.deliver.sinks.pushgateway import Pushgateway
 from t3probe.record.facts import RecordError, Recording
-from t3probe.record.reading import Damage, Source, read_recordings, run_key
+from t3probe.record.reading import Damage, RecordFile, read_recordings, run_key
 from t3probe.timing import Clock
 from t3probe.verdict.incident.run import judge_run
 
-__all__ = ["push_recording"]
 
-
-def push_recording(path: str | Path, gateway: Gateway, clock: Clock | None = None) -> Report:
+def push_recording(path: str | Path, gateway: Gateway, clock: Clock | None = None) -> Receipt:
     """Push what a file recorded, under the gateway's job; `-` is standard input.
 
     The runs of a JUnit file (one) or a log (any number) continue the counts of their group,
@@ -33,12 +31,12 @@ def push_recording(path: str | Path, gateway: Gateway, clock: Clock | None = Non
     Raises RecordError when the file is neither.
     """
     damage = Damage()
-    groups: dict[str, _Runs] = {}
-    with Source(path) as source:
+    groups: dict[str, _GroupRuns] = {}
+    with RecordFile(path) as source:
         try:
             for recording in read_recordings(source, damage):
                 where = replace(gateway, vantage=gateway.vantage or recording.run.vantage)
-                groups.setdefault(where.vantage, _Runs(where, source.name)).add(recording)
+                groups.setdefault(where.vantage, _GroupRuns(where, source.name)).add(recording)
         except RecordError as error:
             if not source.xml:
                 raise
@@ -47,7 +45,7 @@ def push_recording(path: str | Path, gateway: Gateway, clock: Clock | None = Non
     sentences = [one.sentence for one in reports]
     if damage.count:
         sentences.append(f"{damage}; {damage.advice}")
-    return Report(all(one.ok for one in reports), "; ".join(sentences))
+    return Receipt(all(one.ok for one in reports), "; ".join(sentences))
 
 
 class _Run(NamedTuple):
@@ -58,7 +56,7 @@ class _Run(NamedTuple):
     """Without gauges, but for those that outlive a run."""
 
 
-class _Runs:
+class _GroupRuns:
     """Runs for one group of the gateway. Of all but the newest only the counts are kept."""
 
     def __init__(self, gateway: Gateway, name: str) -> None:
@@ -79,7 +77,7 @@ class _Runs:
         kept = {n: f for n, f in own.items() if f.kind != "gauge" or n in going.CARRIED}
         self._runs[key] = _Run(first, kept)
 
-    def push(self, clock: Clock | None) -> Report:
+    def push(self, clock: Clock | None) -> Receipt:
         """Read the group, and write it with all runs in it that it does not have."""
         runs = sorted(self._runs.values(), key=lambda one: one.stamp)
         every = going.added(*(one.counts for one in runs))
@@ -87,7 +85,7 @@ class _Runs:
         push = Pushgateway(self._gateway, None, clock)
         begun = push.start(zeros)
         if not begun.ok or push.known is None:
-            return Report(False, f"{begun.sentence}; nothing of {self._name} was pushed")
+            return Receipt(False, f"{begun.sentence}; nothing of {self._name} was pushed")
         there = _stamp(push.known)
         fresh = [one for one in runs if not there >= one.stamp > 0]
         if not fresh:
@@ -100,16 +98,16 @@ class _Runs:
             return report
         what = f"{len(fresh)} of {len(runs)} runs of {self._name}"
         older = "" if len(fresh) == len(runs) else "; the others are not newer than what it held"
-        return Report(report.ok, f"{what}: {report.sentence}{older}")
+        return Receipt(report.ok, f"{what}: {report.sentence}{older}")
 
-    def _nothing_new(self, same: bool) -> Report:
+    def _nothing_new(self, same: bool) -> Receipt:
         group = ", ".join(f"{name}={value}" for name, value in self._gateway.key.items())
         if len(self._runs) > 1:
             which = "the newest of its runs" if same else "a newer run than all of its"
         else:
             which = "this run" if same else "a newer run"
         sentence = f"{self._name}: the group {group} holds {which} already; nothing was pushed"
-        return Report(same, sentence)
+        return Receipt(same, sentence)
 
 
 def _stamp(group: Group) -> float:
@@ -119,18 +117,18 @@ def _stamp(group: Group) -> float:
 
 
 def _push_checks(
-    source: Source, gateway: Gateway, clock: Clock | None, unreadable: RecordError
-) -> Report:
+    source: RecordFile, gateway: Gateway, clock: Clock | None, unreadable: RecordError
+) -> Receipt:
     suite = read_suite(source, unreadable)
     push = Pushgateway(gateway, None, clock)
     begun = push.start({})
     if not begun.ok or push.known is None:
-        return Report(False, f"{begun.sentence}; nothing of {source.name} was pushed")
+        return Receipt(False, f"{begun.sentence}; nothing of {source.name} was pushed")
     if going.DISCONNECTS in push.known:
-        return Report(
+        return Receipt(
             False,
             f"{source.name}: job {gateway.job} holds runs of t3probe, which this file would "
             "replace; name another job",
         )
     done = push(Batch(metrics.check_families(suite.checks)))
-    return Report(done.ok, "; ".join((done.sentence, *suite.sentences)))
+    return Receipt(done.ok, "; ".join((done.sentence, *suite.sentences)))

@@ -48,8 +48,6 @@ from t3probe.exchange.bounds import SPOOL_FILE_BYTES, SPOOL_FILES, SPOOL_LOCK_SE
 from t3probe.exchange.client import Budget
 from t3probe.exchange.files import NotAFileError, TooLargeError, clear, read_regular, write_whole
 
-__all__ = ["MARK", "Batch", "Marks", "Spool", "SpoolError"]
-
 MARK = "t3probe_delivery_mark"
 """Gauge, labels slot and what: the last file of each known folder that the group contains."""
 SLOTS = len(MARK_SLOTS)
@@ -91,7 +89,7 @@ class _State(msgspec.Struct):
     """The highest number that was ever sent with an end that nobody may have seen."""
 
 
-class Batch(msgspec.Struct, frozen=True):
+class WaitingCounts(msgspec.Struct, frozen=True):
     """The counts of one run that wait."""
 
     folder: int
@@ -135,7 +133,7 @@ class Spool:
         finally:
             os.close(handle)
 
-    def add(self, own: Group) -> Batch | None:
+    def add(self, own: Group) -> WaitingCounts | None:
         """Write a run's counts; None when there is nothing to keep. Raises SpoolError."""
         kept = counts(own)
         full = self.keep and len(self._files()) >= SPOOL_FILES
@@ -152,16 +150,16 @@ class Spool:
         state = self._next()
         path = self.folder / f"batch-{state.folder:014x}-{state.last:010d}.json"
         self._write(path, _File(state.folder, state.last, _listed(kept)))
-        return Batch(state.folder, state.last, kept, path)
+        return WaitingCounts(state.folder, state.last, kept, path)
 
-    def waiting(self) -> list[Batch]:
+    def waiting(self) -> list[WaitingCounts]:
         """All batches in order; a damaged file is put aside and said."""
         found = []
         for path in self._files():
             try:
                 content = read_regular(path, SPOOL_FILE_BYTES)
                 file = msgspec.json.decode(content, type=_File)
-                found.append(Batch(file.folder, file.number, _grouped(file.series), path))
+                found.append(WaitingCounts(file.folder, file.number, _grouped(file.series), path))
             except FileNotFoundError:
                 continue
             except (OSError, msgspec.MsgspecError, ValueError, KeyError, RecursionError) as error:
@@ -179,7 +177,7 @@ class Spool:
             what = f"it cannot be put aside ({problem.strerror}), and its counts are lost"
         self.problems.append(f"{path}: expected kept counts, found something else; {what}")
 
-    def remove(self, batches: Sequence[Batch]) -> None:
+    def remove(self, batches: Sequence[WaitingCounts]) -> None:
         """Delete what was delivered."""
         for one in batches:
             try:
@@ -191,14 +189,14 @@ class Spool:
     def _files(self) -> list[Path]:
         return sorted(self.folder.glob("batch-*.json"))
 
-    def doubtful(self, batch: Batch, marks: Marks) -> bool:
+    def doubtful(self, batch: WaitingCounts, marks: Marks) -> bool:
         """Whether this was sent to a gateway that no longer knows whether it has it."""
         state = self._state()
         return batch.folder not in marks and (
             batch.folder != state.folder or batch.number <= state.sent
         )
 
-    def sending(self, batches: Sequence[Batch]) -> int:
+    def sending(self, batches: Sequence[WaitingCounts]) -> int:
         """Note that these are about to be sent; what was noted before. Raises SpoolError."""
         state = self._state()
         before = state.sent
@@ -286,7 +284,7 @@ def read_marks(group: Group) -> Marks:
     }
 
 
-def marked(marks: Marks, batches: Sequence[Batch]) -> Marks:
+def marked(marks: Marks, batches: Sequence[WaitingCounts]) -> Marks:
     """The marks of a group that contains these batches too; bounded, newest folder first."""
     new: Marks = {}
     for one in batches:

@@ -18,11 +18,10 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from t3probe.deliver.metrics import BY_NAME, carry, rendered
-from t3probe.deliver.sinks import Batch, Deliver, Report
+from t3probe.deliver.sinks import Batch, Deliver, Receipt
 from t3probe.exchange.bounds import TEXTFILE_BYTES, TEXTFILE_SECONDS
 from t3probe.exchange.files import TooLargeError, clear, read_regular, write_whole
-
-__all__ = ["sink"]
+from t3probe.text.words import span
 
 UPSTREAMS = "t3probe_backend_"
 THREAD = "t3probe textfile"
@@ -47,7 +46,7 @@ class _Textfile:
         self._written: carry.Group = {}
         self._busy: threading.Thread | None = None
 
-    def deliver(self, batch: Batch) -> Report:
+    def deliver(self, batch: Batch) -> Receipt:
         """Write, within a second. Never raises for what a disk may do."""
         own = carry.labelled(batch.families, self._labels)
         if batch.opening:
@@ -57,7 +56,7 @@ class _Textfile:
         seconds = (
             TEXTFILE_SECONDS if batch.seconds is None else min(TEXTFILE_SECONDS, batch.seconds)
         )
-        done: list[Report] = []
+        done: list[Receipt] = []
         broken: list[Exception] = []
 
         def work(before: threading.Thread | None) -> None:
@@ -77,9 +76,9 @@ class _Textfile:
             raise broken[0]
         if done:
             return done[0]
-        return self._failed(f"took longer than {seconds:.3g} s to write", batch, late=True)
+        return self._failed(f"took longer than {span(seconds)} to write", batch, late=True)
 
-    def _failed(self, problem: str, batch: Batch, *, late: bool = False) -> Report:
+    def _failed(self, problem: str, batch: Batch, *, late: bool = False) -> Receipt:
         what = "the counts of this run are not in it"
         if late:
             what = "whether it took them is not known"
@@ -87,9 +86,9 @@ class _Textfile:
             what = "no zeros were written"
         elif batch.correction:
             what = "it still tells of a run that ended by itself"
-        return Report(False, f"{self._file}: {problem}; {what}; {ADVICE}")
+        return Receipt(False, f"{self._file}: {problem}; {what}; {ADVICE}")
 
-    def _tried(self, own: carry.Group, batch: Batch) -> Report:
+    def _tried(self, own: carry.Group, batch: Batch) -> Receipt:
         try:
             return self._continued(Path(os.path.realpath(self._file)), own, batch)
         except OSError as error:
@@ -98,7 +97,7 @@ class _Textfile:
             problem = f"cannot be written: {error}"
         return self._failed(problem, batch)
 
-    def _continued(self, file: Path, own: carry.Group, batch: Batch) -> Report:
+    def _continued(self, file: Path, own: carry.Group, batch: Batch) -> Receipt:
         if not file.parent.is_dir():
             raise NotADirectoryError(0, f"expected the folder {file.parent}, found none")
         trouble = ""
@@ -109,7 +108,7 @@ class _Textfile:
             if batch.opening:
                 clear(file)
                 if not carry.missing(own, there):
-                    return Report(True, f"{file}: every series is there already", there)
+                    return Receipt(True, f"{file}: every series is there already", there)
                 there, trouble = _standing(file, own, upstreams=True)
             whole = (carry.filled if batch.opening else carry.continued)(there, own)
         # node_exporter is another user.
@@ -117,7 +116,7 @@ class _Textfile:
         self._written = whole
         number = sum(len(one.series) for one in whole.values())
         known = whole if batch.opening else None
-        return Report(True, f"{file}: wrote {number} series{trouble}", known)
+        return Receipt(True, f"{file}: wrote {number} series{trouble}", known)
 
 
 def _standing(file: Path, own: carry.Group, upstreams: bool = False) -> tuple[carry.Group, str]:

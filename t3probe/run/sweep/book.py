@@ -11,20 +11,19 @@ from t3probe.config.types import Leg
 from t3probe.observation import Observation
 from t3probe.probes.dial import connect_error
 from t3probe.probes.facts import Echo, Facts, ProbeError, Target
-from t3probe.run.attempt import Tried, addresses, attempt_of, kept_of
+from t3probe.run.attempt import AddressAttempt, addresses, attempt_of, kept_of
 from t3probe.run.book import Book
 from t3probe.run.engine import Engine
 from t3probe.run.footing import Footing
 from t3probe.run.sweep import wire as wire
-
-__all__ = ["Said", "Swept", "observed"]
+from t3probe.text.words import span
 
 One = tuple[int, int, int, int, int, int, int]
 """A record of `wire.TRIED`."""
 
 
 class Swept(Protocol):
-    """A sweep that is over; `t3probe.run.sweep.sweep.Sweep` is the one there is."""
+    """A sweep that is over; `t3probe.run.sweep.parent.Sweep` is the one there is."""
 
     @property
     def legs(self) -> Sequence[Leg]: ...
@@ -136,7 +135,7 @@ class _Writer:
                 self._note_good(self._attempt(tries, number))
             return
         book.bad(kept.started, kept.ended, kept.conn, kept.error, 0, "fresh")
-        if not kept.error.tells:
+        if not kept.error.conclusive:
             return
         book.drop(
             kept.error,
@@ -153,19 +152,19 @@ class _Writer:
         if second:
             self._again(kept_of(second))
 
-    def _again(self, kept: Tried) -> None:
+    def _again(self, kept: AddressAttempt) -> None:
         attempt = attempt_of(kept, self._leg, [kept])
         if kept.error is None:
             self._book.amend(symptom="blip", lone=True, attempt=attempt, recovered=kept.ended)
             self._good(kept)
             return
         self._book.bad(kept.started, kept.ended, kept.conn, kept.error, 0, "fresh")
-        if kept.error.tells:
+        if kept.error.conclusive:
             self._book.looked_again(attempt, kept.error, held=False)
         else:
             self._book.amend(attempt=attempt)
 
-    def _good(self, kept: Tried) -> None:
+    def _good(self, kept: AddressAttempt) -> None:
         assert kept.echo is not None
         book = self._book
         took = kept.echo.measured_seconds
@@ -175,22 +174,22 @@ class _Writer:
         if took is not None:
             book.facts.phases["connect"] = took
 
-    def _note_good(self, tried: Sequence[Tried]) -> None:
+    def _note_good(self, tried: Sequence[AddressAttempt]) -> None:
         for one in tried:
             if one.echo is not None:
                 self._book.good(one.echo, one.conn, 0, None, "fresh")
 
-    def _attempt(self, tries: Sequence[One], number: int) -> list[Tried]:
+    def _attempt(self, tries: Sequence[One], number: int) -> list[AddressAttempt]:
         """One attempt at all addresses, in their order; none when it was cut short."""
         found = sorted(one for one in tries if one[2] == number)
         if len(found) < len(self._targets):
             return []
         return [self._tried(one) for one in found]
 
-    def _tried(self, one: One) -> Tried:
+    def _tried(self, one: One) -> AddressAttempt:
         leg, at, attempt, problem, rtt, sent, ended = one
         target = self._targets[at]
-        tried = Tried(
+        tried = AddressAttempt(
             target,
             attempt * len(self._targets) + at,
             round(self._base + sent * wire.MICROSECONDS, 6),
@@ -224,6 +223,6 @@ class _Writer:
 
     def _error(self, problem: int, target: Target) -> ProbeError:
         if problem == wire.NO_ANSWER:
-            words = f"no TCP connection to {target} within {self._limit:g} s"
+            words = f"no TCP connection to {target} within {span(self._limit)}"
             return ProbeError("connect_timeout", "connect", words)
         return connect_error(OSError(problem, os.strerror(problem)), target)

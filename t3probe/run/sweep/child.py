@@ -25,10 +25,8 @@ from contextlib import suppress
 
 from t3probe import guard
 from t3probe.run.sweep import wire as wire
-from t3probe.run.sweep.names import Names, is_literal
+from t3probe.run.sweep.names import NameAnswers, is_literal
 from t3probe.timing import Clock, SystemClock
-
-__all__ = ["Sweeper", "main"]
 
 NICE = 10
 TICK_SECONDS = 0.1
@@ -120,7 +118,7 @@ class Sweeper:
                 self._first.append(number)
             else:
                 named.append(number)
-        names = Names(self._targets, named, self._settings.resolve_limit, self._clock)
+        names = NameAnswers(self._targets, named, self._settings.resolve_limit, self._clock)
         self._epoll.register(self._stop, select.EPOLLIN | select.EPOLLHUP)
         if names.wake is not None:
             self._epoll.register(names.wake, select.EPOLLIN)
@@ -143,7 +141,7 @@ class Sweeper:
             self._tell(wire.END)
         self._flush()
 
-    def _take_names(self, names: Names) -> None:
+    def _take_names(self, names: NameAnswers) -> None:
         """Upstreams whose addresses are known now are dialled like all others."""
         for number, took, found in names.answered():
             head = wire.NAMED.pack(number, took)

@@ -15,8 +15,6 @@ from t3probe.exchange.bounds import ADDRESSES as MAX_ADDRESSES
 from t3probe.guard import LoopbackOnlyError
 from t3probe.timing import Clock
 
-__all__ = ["Names", "is_literal"]
-
 THREADS = 8
 
 Found = list[tuple[str, int]] | str
@@ -34,7 +32,7 @@ def is_literal(host: str) -> bool:
     return False
 
 
-class Names:
+class NameAnswers:
     """Answers for the upstreams `wanted` of `targets`, as they come."""
 
     wake: int | None = None

@@ -9,9 +9,7 @@ from typing import TYPE_CHECKING
 from t3probe.config.types import Deployment, Leg
 
 if TYPE_CHECKING:
-    from t3probe.run.sweep.sweep import Sweep
-
-__all__ = ["MANY", "begin_sweep"]
+    from t3probe.run.sweep.parent import Sweep
 
 MANY = 32
 """From this number of upstreams on they are swept by a process of their own."""
@@ -26,7 +24,7 @@ def begin_sweep(deployment: Deployment, legs: Sequence[Leg]) -> Sweep | None:
     swept = [leg for leg in legs if leg.upstream and leg.kind == "tcp"]
     if len(swept) < MANY or not hasattr(select, "epoll"):
         return None
-    from t3probe.run.sweep.sweep import Sweep
+    from t3probe.run.sweep.parent import Sweep
 
     names = {leg.name for leg in swept}
     try:

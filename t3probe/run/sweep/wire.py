@@ -18,27 +18,6 @@ import struct
 from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
-__all__ = [
-    "ADDRESSES",
-    "CONTROL",
-    "END",
-    "LEFT_LOOPBACK",
-    "MICROSECONDS",
-    "MOST_ROUNDS",
-    "NEAR_END",
-    "REFUSED_OK",
-    "STALL",
-    "TICK",
-    "TRIED",
-    "TRIES",
-    "UNKNOWN_NAME",
-    "Settings",
-    "asked",
-    "frame",
-    "frames",
-    "request",
-]
-
 TRIES = b"R"
 """Records of `TRIED`."""
 ADDRESSES = b"A"

@@ -14,17 +14,15 @@ from typing import Literal
 from t3probe.config import Deployment, Leg, legs_for, parse_address, parse_pin, parse_url
 from t3probe.config.endpoints import is_address, plain_host
 from t3probe.names import SOURCE_LEG
-from t3probe.setup.cluster.places import PUBLIC, Block, ClusterError, Peer, Place, Pods, one_address
-
-__all__ = [
-    "DNS_PODS",
-    "Dial",
-    "Policy",
-    "Rule",
-    "dials",
-    "policy",
-    "rendered",
-]
+from t3probe.setup.cluster.places import (
+    PUBLIC,
+    Block,
+    ClusterError,
+    NetworkPlace,
+    Peer,
+    Pods,
+    one_address,
+)
 
 DNS_PODS = Pods("kube-system", (("k8s-app", "kube-dns"),))
 """CoreDNS and kube-dns alike carry this label."""
@@ -52,7 +50,7 @@ def policy(
     deployment: Deployment,
     *,
     vantage: str = "",
-    at: Mapping[str, Place] | None = None,
+    at: Mapping[str, NetworkPlace] | None = None,
     public: Sequence[Block] = PUBLIC,
     dns: Sequence[Block] = (),
     listen: int | None = None,
@@ -90,7 +88,7 @@ def policy(
     for port, who in open_ports.items():
         rules.append(_rule(", ".join(dict.fromkeys(who)), public, [("TCP", port)]))
     for host, targets in beside.items():
-        rules += _host(host, targets, at.get(host, Place(())).peers)
+        rules += _host(host, targets, at.get(host, NetworkPlace(())).peers)
     ingress = []
     if listen is not None:
         ingress.append(_rule("scrapes", scrapers, [("TCP", listen)]))

@@ -15,20 +15,6 @@ from dataclasses import dataclass
 
 from t3probe.config.endpoints import plain_host
 
-__all__ = [
-    "PUBLIC",
-    "Block",
-    "ClusterError",
-    "Peer",
-    "Place",
-    "Pods",
-    "one_address",
-    "parse_at",
-    "parse_block",
-    "parse_where",
-    "prometheusrule",
-]
-
 _NAME = r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?"
 _LABEL = re.compile(rf"(?:{_NAME}(?:\.{_NAME})*/)?[A-Za-z0-9]([-A-Za-z0-9_.]{{0,61}}[A-Za-z0-9])?")
 _VALUE = re.compile(r"([A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?)?")
@@ -90,7 +76,7 @@ hold an IPv4 address, which may be any, and 168.63.129.16 is a cloud's metadata.
 
 
 @dataclass(frozen=True)
-class Place:
+class NetworkPlace:
     """What `--at` says of one host."""
 
     peers: tuple[Peer, ...]
@@ -114,7 +100,7 @@ def one_address(host: str) -> Block:
     return Block(f"{address}/{address.max_prefixlen}")
 
 
-def parse_at(text: str) -> tuple[str, Place]:
+def parse_at(text: str) -> tuple[str, NetworkPlace]:
     """`HOST=WHERE` as host and place. Raises ClusterError."""
     host, equals, where = text.partition("=")
     host = plain_host(host.removeprefix("[").removesuffix("]"))
@@ -123,8 +109,8 @@ def parse_at(text: str) -> tuple[str, Place]:
             f"--at: expected HOST=WHERE, WHERE being public, {_WHERE}, found {text!r}"
         )
     if where == "public":
-        return host, Place((), public=True)
-    return host, Place((parse_where(where, "--at", "public, "),))
+        return host, NetworkPlace((), public=True)
+    return host, NetworkPlace((parse_where(where, "--at", "public, "),))
 
 
 def parse_where(where: str, option: str, also: str = "") -> Peer:

@@ -21,10 +21,9 @@ import msgspec
 
 from t3probe.observation import Observation, median, of_old
 from t3probe.record.facts import Recording
+from t3probe.text.words import listed
 from t3probe.verdict.gate import label_of
 from t3probe.verdict.incident.run import RunVerdict, judge_run
-
-__all__ = ["FLOOR_SECONDS", "Comparison", "LegChange", "Pace", "SegmentChange", "compare"]
 
 FLOOR_SECONDS = 0.001
 """Less than this is never called a change."""
@@ -57,7 +56,7 @@ class SegmentChange(msgspec.Struct, frozen=True, kw_only=True):
     crossed it in one of the runs, or the runs are of different deployments."""
 
 
-class Pace(msgspec.Struct, frozen=True, kw_only=True):
+class TimeChange(msgspec.Struct, frozen=True, kw_only=True):
     """A time before and after, in seconds."""
 
     what: str
@@ -79,7 +78,7 @@ class LegChange(msgspec.Struct, frozen=True, kw_only=True):
     after: str
     drops_before: int
     drops_after: int
-    paces: tuple[Pace, ...]
+    paces: tuple[TimeChange, ...]
 
 
 class Comparison(msgspec.Struct, frozen=True, kw_only=True):
@@ -186,7 +185,7 @@ def _drops(seen: Observation | None) -> int:
     return 0 if seen is None else len(seen.counted)
 
 
-def _paces(before: Observation, after: Observation) -> Iterable[Pace]:
+def _paces(before: Observation, after: Observation) -> Iterable[TimeChange]:
     trips = [before.trips, after.trips]
     noise = None
     if all(trips):
@@ -202,14 +201,14 @@ def _both(first: Mapping[str, float], second: Mapping[str, float]) -> list[str]:
     return [one for one in first if one in second]
 
 
-def _pace(what: str, first: float, second: float, noise: float | None, *, sure: bool) -> Pace:
+def _pace(what: str, first: float, second: float, noise: float | None, *, sure: bool) -> TimeChange:
     difference = second - first
     exceeds: bool | None = None
     if noise is not None:
         exceeds = abs(difference) > noise
         if exceeds and not sure:
             exceeds = None  # timed once in each run
-    return Pace(
+    return TimeChange(
         what=what,
         before_seconds=round(first, 6),
         after_seconds=round(second, 6),
@@ -246,6 +245,4 @@ def _warnings(before: Recording, after: Recording) -> Iterable[str]:
     here, there = ({one.leg for one in run.observations} for run in (before, after))
     for which, gone in (("before", here - there), ("after", there - here)):
         if gone:
-            names = sorted(gone)
-            more = f" and {len(names) - 5} more" if len(names) > 5 else ""
-            yield f"only the run {which} has {', '.join(names[:5])}{more}"
+            yield f"only the run {which} has {listed(sorted(gone))}"

@@ -4,12 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from t3probe.observation import glossed, some
 from t3probe.show.page.markup import Html, section, tag
 from t3probe.show.page.view import LegView, View
-from t3probe.show.page.words import count, listed, span
-
-__all__ = ["blind_section"]
+from t3probe.text.words import count, glossed, listed, offset, some, span
 
 NAMED = 40
 GAPS_SHOWN = 30
@@ -79,11 +76,11 @@ def _gaps_of(view: View, leg: LegView) -> Iterator[str]:
     last = leg.seen.started
     for beat in leg.seen.beats:
         if beat.sent - last > longest and not any(a < beat.sent and b > last for a, b in known):
-            yield f"{leg.name}: no beat from {last:.1f} to {beat.sent:.1f} s"
+            yield f"{leg.name}: no beat from {offset(last)} to {offset(beat.sent)}"
         last = max(last, beat.ended)
     hold = view.run.hold_seconds
     if hold - last > longest and not any(b > last for _, b in known) and not leg.drops:
-        yield f"{leg.name}: no beat after {last:.1f} s, of {span(hold)}"
+        yield f"{leg.name}: no beat after {offset(last)}, of {span(hold)}"
 
 
 def _footing(view: View) -> Iterator[str]:
@@ -100,5 +97,5 @@ def _footing(view: View) -> Iterator[str]:
         yield f"The wall clock was set by {run.clock_step_seconds:+.2f} s during the run."
     stalls = sum(len(one.stalls) for one in view.every)
     if stalls:
-        yield f"We stood still ourselves in {count(stalls, 'drop')}, which say nothing."
+        yield f"The prober itself stood still in {count(stalls, 'drop')}, which say nothing."
     yield from some(run.warnings, NAMED)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from t3probe.observation import badness, some
+from t3probe.observation import badness
 from t3probe.show.page.markup import (
     Cell,
     Child,
@@ -18,9 +18,7 @@ from t3probe.show.page.markup import (
     tag,
 )
 from t3probe.show.page.view import LegView, View
-from t3probe.show.page.words import span, utc
-
-__all__ = ["certificates_section", "walls_section"]
+from t3probe.text.words import some, span, utc
 
 SOON_SECONDS = 14 * 86400.0
 WALLS_SHOWN = 100

@@ -4,15 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from t3probe.observation import SYMPTOMS, Drop, glossed, worst
-from t3probe.show.page.answer import onset
-from t3probe.show.page.markup import Child, Html, details, label, section, tag
+from t3probe.observation import SYMPTOMS, Drop, worst
+from t3probe.show.page.markup import LABEL_MEANS, Child, Html, details, label, section, tag
 from t3probe.show.page.view import LegView, View
-from t3probe.show.page.words import LABEL_MEANS, listed, span
+from t3probe.text.words import glossed, listed, span
 from t3probe.verdict.exact.labels import Verdict
 from t3probe.verdict.incident.run import Incident
-
-__all__ = ["evidence_section"]
 
 WHOLE_INCIDENTS = 3
 """With more, all but the worst are folded to their finding."""
@@ -25,6 +22,18 @@ HOW_MEANS = {
     "fresh beat": "a new connection was answered while the failed one was not",
     "beside": "passed, and proves no more: clears only what no failed leg crosses",
 }
+
+
+def onset(view: View, one: Incident) -> tuple[bool, str]:
+    """Whether a failed leg worked before the incident began, and the moment in words."""
+    failed = set(one.failed)
+    worked = any(
+        beat.ok and beat.ended <= one.began + 1e-6
+        for leg in view.every
+        if leg.name in failed
+        for beat in leg.seen.beats
+    )
+    return worked, view.at(one.began)
 
 
 def evidence_section(view: View) -> Html:
@@ -99,14 +108,14 @@ def _cleared(view: View, one: Incident) -> Html:
             "li",
             tag("b", "own answer"),
             f": of {leg} clears {listed(path, 20)} ",
-            tag("small", "(whoever answered it lies behind these)"),
+            tag("small", "(what answered it lies behind these)"),
         )
         for leg, path in list(one.carried.items())[:ANSWERS_SHOWN]
     ]
     if (left := len(one.carried) - ANSWERS_SHOWN) > 0:
         rows.append(tag("li", f"and the own answers of {left:,} more"))
     if not rows:
-        return tag("p", "No other leg tells anything about it.")
+        return tag("p", "No other leg says anything about it.")
     return tag("div", tag("h4", "Evidence"), tag("ul", rows))
 
 
@@ -140,7 +149,7 @@ def _drop(view: View, leg: LegView, drop: Drop) -> Iterator[Child]:
         again = "worked" if drop.attempt.ok else "failed, too"
         yield f"A new attempt at once {again}. "
     if drop.symptom == "refusing":
-        yield "What was open lived on, and nothing new was accepted. "
+        yield "Open connections lived on, and no new one was accepted. "
     if drop.evidence:
         yield f"{drop.evidence[0].upper()}{drop.evidence[1:].rstrip('.')}. "
     yield f"{_kernel(drop)} "
@@ -178,7 +187,7 @@ def _kernel(drop: Drop) -> str:
 def _unsure(verdict: Verdict, gloss: Mapping[str, str]) -> Html | None:
     """What the legs could not tell, and what would."""
     parts: list[Child] = [
-        tag("p", f"At least one of {listed(glossed(group, gloss), 20)} broke.")
+        tag("p", f"At least one of {listed(glossed(group, gloss), 20, 'or')} broke.")
         for group in verdict.at_least_one_of[:SETS_SHOWN]
     ]
     if (left := len(verdict.at_least_one_of) - SETS_SHOWN) > 0:

@@ -8,6 +8,9 @@ them are written out, since a page that can be made to lie is no evidence.
 
 Marks are the five labels and the outcomes as shape, colour and word, never as colour alone. All
 tables have one builder, so that each has a caption, scopes and a place to scroll.
+
+No template language: the pictures are code and need `tag` in any case, and templates for the rest
+came to as many lines.
 """
 
 from __future__ import annotations
@@ -22,34 +25,8 @@ from typing import Any, TypeAlias
 from zlib import compress
 
 from t3probe.exchange.terminal import disarmed_json
-from t3probe.show.page.words import LABEL_MEANS
 from t3probe.text import without_ours
-
-__all__ = [
-    "SHEET",
-    "Cell",
-    "Child",
-    "Html",
-    "constant",
-    "csp_hash",
-    "data_block",
-    "details",
-    "icon",
-    "join",
-    "label",
-    "legend",
-    "mono",
-    "outcome",
-    "packed_block",
-    "row_head",
-    "scroll",
-    "section",
-    "shown",
-    "status",
-    "table",
-    "tag",
-    "text",
-]
+from t3probe.text.words import label_word
 
 LONGEST_TEXT = 500
 """Characters of one text that are shown; a peer chooses how long its reason is."""
@@ -202,6 +179,22 @@ _STATUS_MARK = {
 }
 
 
+LABEL_MEANS = {
+    "exonerated": "a leg that passed crosses it",
+    "convicted": "broken: the only suspect of some failed leg",
+    "ambiguous": "broken, or another suspect is: these legs cannot tell",
+    "masked": "behind a failure that others explain: probe again after the repair",
+    "unobserved": "on no leg that took part",
+}
+STATUS_MEANS = {
+    "clean": "nothing failed",
+    "incomplete": "nothing failed, but not every segment was observed",
+    "localised": "something failed, and what it was is certain",
+    "ambiguous": "something failed, and these legs cannot tell everything about it",
+    "inconsistent": "the outcomes contradict each other: at least one is wrong",
+}
+
+
 def icon(mark: str, kind: str = "") -> Html:
     """A mark alone; the word stands beside it, so it is hidden from readers."""
     return tag(
@@ -215,7 +208,7 @@ def icon(mark: str, kind: str = "") -> Html:
 
 def label(name: str) -> Html:
     """One of the five labels: mark, colour and word."""
-    return tag("span", icon(name), name, class_=f"label k-{name}")
+    return tag("span", icon(name), label_word(name), class_=f"label k-{name}")
 
 
 def outcome(name: str) -> Html:

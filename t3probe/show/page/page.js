@@ -49,10 +49,11 @@
     return columns[0].map((_, at) => ({ texts: columns.map((column) => column[at]) }));
   };
   const OUTCOME = 4, CONNECT = 5;
-  const UNITS = { "µs": 1e-6, ms: 1e-3, s: 1, min: 60 };
+  const UNITS = { ms: 1e-3, s: 1, min: 60, h: 3600, d: 86400 };
   const seconds = (text) => {
-    const [number, unit] = text.split(" ");
-    return unit in UNITS ? String(number * UNITS[unit]) : "inf";
+    const words = text.split(" ");
+    if (!(words[1] in UNITS)) return "inf";
+    return String(words.reduce((sum, word, at) => (at % 2 ? sum + words[at - 1] * UNITS[word] : sum), 0));
   };
   // Its row, made when it is first shown.
   const element = (one) => {

@@ -22,9 +22,7 @@ from t3probe.show.page.markup import (
     tag,
 )
 from t3probe.show.page.view import LegView, View
-from t3probe.show.page.words import count, span
-
-__all__ = ["path_section"]
+from t3probe.text.words import count, label_word, span
 
 OWN_SHOWN = 3
 """Columns for segments of single upstreams that are suspects; all others share one."""
@@ -124,7 +122,7 @@ def _heads(view: View, columns: Sequence[str]) -> Iterator[Html]:
             yield _rest_head(view, columns)
             continue
         label = view.labels.get(segment, "unobserved")
-        word = tag("small", label)
+        word = tag("small", label_word(label))
         long = " long" if len(segment) > LONG_SEGMENT else ""
         yield tag(
             "th",
@@ -142,9 +140,9 @@ def _rest_head(view: View, columns: Sequence[str]) -> Html:
     for one in rest:
         counts[view.labels.get(one, "unobserved")] += 1
     label = max(counts, key=lambda name: counts[name])
-    said = ", ".join(f"{number:,} {name}" for name, number in counts.items() if number)
+    said = ", ".join(f"{number:,} {label_word(name)}" for name, number in counts.items() if number)
     if counts[label] == len(rest):
-        said = label
+        said = label_word(label)
     name = _rest_name(rest)
     return tag(
         "th",
@@ -156,7 +154,7 @@ def _rest_head(view: View, columns: Sequence[str]) -> Html:
 
 def _rest_name(rest: Sequence[str]) -> str:
     if all(one.startswith(UPSTREAM_SEGMENT) for one in rest):
-        return f"{len(rest):,}\u00a0upstream{'s' if len(rest) > 1 else ''}"
+        return count(len(rest), "upstream").replace(" ", "\u00a0")
     if all(one.startswith((CARVE_OUT_SEGMENT, WALL_SEGMENT)) for one in rest):
         return count(len(rest), "path rule")
     return count(len(rest), "other")

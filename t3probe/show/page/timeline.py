@@ -24,9 +24,7 @@ from t3probe.show.page.markup import (
     tag,
 )
 from t3probe.show.page.view import WIDTH, LegView, View
-from t3probe.show.page.words import clock, count, moment, span
-
-__all__ = ["timeline_section"]
+from t3probe.text.words import clock, count, moment, span
 
 HEIGHT = 30
 """Pixels of a lane."""
@@ -69,7 +67,7 @@ def timeline_section(view: View) -> Html:
         data_start=view.run.started_at,
     )
     start, end = view.run.started_at, view.run.started_at + view.span
-    when = f"{moment(start)} to {clock(end, False)}, {span(view.span)}."
+    when = f"{moment(start)} to {clock(end)[:8]}, {span(view.span)}."
     return section(
         "timeline",
         "Timeline",
@@ -89,7 +87,7 @@ def _key() -> Html:
         ("drop", "drop, from its last good beat to when it was noticed"),
         ("after", "not back yet"),
         ("inc", "incident"),
-        ("stall", "we stood still ourselves: says nothing about the path"),
+        ("stall", "the prober itself stood still: says nothing about the path"),
     )
     return tag("ul", (tag("li", _sample(name), word) for name, word in items), class_="key")
 
@@ -126,7 +124,7 @@ def _axis(view: View) -> Html:
             tag("text", f"{at:g} s", x=place, y=16, text_anchor=anchor),
             tag(
                 "text",
-                clock(view.run.started_at + at, view.span < 5),
+                clock(view.run.started_at + at)[: 12 if view.span < 5 else 8],
                 x=place,
                 y=31,
                 text_anchor=anchor,
@@ -251,7 +249,7 @@ def _beats(view: View, leg: LegView) -> Html:
         if beat.ok:
             good.add(at)
         else:
-            (bad if beat.tells and leg.outcome != "inconclusive" else mute).add(at)
+            (bad if beat.conclusive and leg.outcome != "inconclusive" else mute).add(at)
         if beat.ok and leg.seen.level == "hold":
             first, last = held.get(beat.conn, (at, at))
             held[beat.conn] = (min(first, at), max(last, at))
@@ -299,7 +297,9 @@ def _told(view: View, drop: Drop) -> str:
     if drop.recovered is not None:
         end = f"back at {view.at(drop.recovered)}"
     if drop.stalled:
-        return f"we stood still ourselves from {view.at(drop.began)} to {view.at(drop.noticed)}"
+        return (
+            f"the prober itself stood still from {view.at(drop.began)} to {view.at(drop.noticed)}"
+        )
     return f"{drop.symptom}: {drop.reason}, noticed at {view.at(drop.noticed)}, {end}"
 
 

@@ -9,11 +9,9 @@ from functools import cached_property
 
 from t3probe.observation import SYMPTOMS, Observation, Symptom, badness, median, worst
 from t3probe.record.facts import Recording
-from t3probe.show.page.words import clock, span
+from t3probe.text.words import clock, offset
 from t3probe.verdict.exact.labels import Label
 from t3probe.verdict.incident.run import Incident, judge_run
-
-__all__ = ["WIDTH", "LegView", "View"]
 
 WIDTH = 1000
 """Units of the time axis."""
@@ -21,7 +19,7 @@ _STRANDS: dict[Symptom, str] = {
     "down": "down on both strands",
     "refusing": "refused new connections, kept the open one",
     "cut": "cut, accepted a new connection at once",
-    "unknown": "lost, nobody looked a second time",
+    "unknown": "lost, without a second look",
     "blip": "one new connection failed, the next one worked",
 }
 INCIDENTS_SHOWN = 20
@@ -61,11 +59,6 @@ class LegView:
     def median(self) -> float | None:
         """The median round trip in seconds."""
         return median(self.good) if self.good else None
-
-    @property
-    def round_trips(self) -> str:
-        """Median and worst round trip in words."""
-        return f"{span(self.median)}, worst {span(max(self.good))}" if self.good else "none"
 
 
 class View:
@@ -120,7 +113,7 @@ class View:
 
     def at(self, seconds: float) -> str:
         """A moment in words: UTC, and seconds into the run."""
-        return f"{clock(self.run.started_at + seconds)} UTC ({seconds:.3f} s)"
+        return f"{clock(self.run.started_at + seconds)} UTC ({offset(seconds)})"
 
     def brief(self, seconds: float) -> str:
         """The same without the seconds."""

@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-__all__ = ["Case", "CaseError", "parse_cases"]
+from t3probe.text.words import listed
 
 KEYS = ("segments", "paths", "legs", "failed", "passed", "counts", "priors")
 
@@ -71,7 +71,7 @@ def parse_cases(data: bytes, where: str) -> tuple[list[Case], bool]:
 
 def _case(found: object, where: str) -> Case:
     if not isinstance(found, dict):
-        expected = f"expected an object with {_listed(KEYS)}"
+        expected = f"expected an object with {listed(KEYS, len(KEYS))}"
         raise CaseError(where, "", f"{expected}, found {_kind(found)}")
     for key in found:
         if key not in KEYS:
@@ -196,8 +196,4 @@ def _hint(name: str, known: Iterable[str]) -> str:
     near = difflib.get_close_matches(name, names, 1, 0.5)
     if near:
         return f"; write {near[0]!r}"
-    return f"; use one of {_listed(names[:12])}" + (" …" if len(names) > 12 else "")
-
-
-def _listed(names: Iterable[str]) -> str:
-    return ", ".join(names)
+    return f"; use one of {listed(names, 12, 'or')}"

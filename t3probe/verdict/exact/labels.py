@@ -12,10 +12,8 @@ from typing import Any, Literal
 import msgspec
 
 from t3probe.verdict.exact.case import Case
+from t3probe.verdict.exact.hitting import mask_of, members, minimal_only
 from t3probe.verdict.exact.identifiability import best_extra_leg, same_legs
-from t3probe.verdict.exact.sets import mask_of, members, minimal_only
-
-__all__ = ["LABELS", "NAMES_LIMIT", "Label", "Status", "Verdict", "solve", "solve_together"]
 
 Label = Literal["exonerated", "convicted", "ambiguous", "masked", "unobserved"]
 Status = Literal["clean", "incomplete", "localised", "ambiguous", "inconsistent"]
@@ -86,7 +84,7 @@ def _lists(value: tuple[Any, ...]) -> list[Any]:
     return [list(one) if isinstance(one, tuple) else one for one in value]
 
 
-class _Names:
+class _Translator:
     """Translates positions and sets into names."""
 
     def __init__(self, segments: Names) -> None:
@@ -130,7 +128,7 @@ def solve(case: Case) -> Verdict:
         repairs = find_repairs(case.segments, ran, outcome)
         sets = {}
     return _judge(
-        _Names(case.segments),
+        _Translator(case.segments),
         sets=[mask_of(left, width) for left in sets.values()],
         cleared=cleared,
         doubtful=suspects if contradictions else set(),
@@ -157,7 +155,7 @@ def solve_together(
     that contradict themselves, whose failed legs are `contradictions`: nobody is convicted for
     these. `repairs` stands in the verdict when nothing but contradictions is left.
     """
-    names = _Names(case.segments)
+    names = _Translator(case.segments)
     position = {name: at for at, name in enumerate(case.segments)}
     masks = [mask_of([position[name] for name in one], names.width) for one in sets]
     legs = {leg: [position[name] for name in path] for leg, path in case.legs.items()}
@@ -176,7 +174,7 @@ def solve_together(
 
 
 def _judge(
-    names: _Names,
+    names: _Translator,
     *,
     sets: list[int],
     cleared: set[int],
@@ -266,7 +264,7 @@ def _alike(
 
 
 def _explain(
-    convicted: list[int], either: list[list[int]], names: _Names
+    convicted: list[int], either: list[list[int]], names: _Translator
 ) -> tuple[tuple[Names, ...], bool]:
     """The inclusion-minimal explanations, and whether the list was cut."""
     if not either:

@@ -24,11 +24,16 @@ from collections.abc import Mapping, Sequence
 from itertools import islice
 from typing import Any, NamedTuple
 
-from t3probe.verdict.exact.hitting import LIMIT, Budget, hitting_sets
+from t3probe.verdict.exact.hitting import (
+    LIMIT,
+    StepBudget,
+    hitting_sets,
+    mask_of,
+    members,
+    split,
+    unions,
+)
 from t3probe.verdict.exact.identifiability import same_legs
-from t3probe.verdict.exact.sets import mask_of, members, split, unions
-
-__all__ = ["STEPS", "find_repairs"]
 
 STEPS = 1_000_000
 """How many steps the search may take: one step is one look at one segment of a leg."""
@@ -68,7 +73,7 @@ def find_repairs(
     width = len(segments)
     crossed = {leg: mask_of(path, width) for leg, path in ran.items()}
     limit = max(1, min(LIMIT, ROOM // max(1, len(ran))))
-    found = _solve(crossed, passed, width, limit, Budget(steps))
+    found = _solve(crossed, passed, width, limit, StepBudget(steps))
     options = []
     flips = 0
     for faults in found.faults:
@@ -83,7 +88,11 @@ def find_repairs(
 
 
 def _solve(
-    crossed: Mapping[str, int], passed: Mapping[str, bool], width: int, limit: int, budget: Budget
+    crossed: Mapping[str, int],
+    passed: Mapping[str, bool],
+    width: int,
+    limit: int,
+    budget: StepBudget,
 ) -> _Best:
     """The best fault sets over all legs."""
     useful = 0
@@ -108,7 +117,7 @@ def _solve(
     price = 0
     cut = False
     search = _Search(width, limit, budget)
-    descent = Budget(STEPS)
+    descent = StepBudget(STEPS)
     # The smallest parts first: they are sure to be priced exactly.
     for part in sorted(split(list(weights), width), key=len):
         own = {mask: weights[mask] for mask in part}
@@ -152,7 +161,7 @@ def _told_apart(
 class _Search:
     """Prices parts exactly; raises _OutOfSteps."""
 
-    def __init__(self, width: int, limit: int, budget: Budget) -> None:
+    def __init__(self, width: int, limit: int, budget: StepBudget) -> None:
         self.width = width
         self.unit = width + 1
         """The price of one mispredicted leg: more than any number of faults."""
@@ -334,7 +343,7 @@ class _Search:
         return (sure + whole + (total - whole > 1e-6)) * self.unit
 
 
-def _descend(weights: Weights, width: int, budget: Budget) -> _Best:
+def _descend(weights: Weights, width: int, budget: StepBudget) -> _Best:
     """A fault set that no single change improves: take in or out what lowers the price most."""
     unit = width + 1
     where: dict[int, list[int]] = {}

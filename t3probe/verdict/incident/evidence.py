@@ -41,9 +41,7 @@ from itertools import accumulate
 from typing import Literal, NamedTuple, get_args
 
 from t3probe.observation import Beat, Drop, Observation
-from t3probe.verdict.incident.faults import ONE_EVENT_SECONDS, Fault, host_of
-
-__all__ = ["HOW", "Cleared", "Evidence", "How", "takes_part"]
+from t3probe.verdict.incident.drops import ONE_EVENT_SECONDS, JudgedDrop, host_of
 
 How = Literal["held through", "fresh beat", "own answer", "beside"]
 HOW: tuple[How, ...] = get_args(How)
@@ -157,7 +155,7 @@ class Evidence:
             if stretches:
                 self._held.setdefault(segment, []).extend(stretches)
 
-    def of(self, fault: Fault, firewalled: frozenset[str] = frozenset()) -> Cleared:
+    def of(self, fault: JudgedDrop, firewalled: frozenset[str] = frozenset()) -> Cleared:
         """What is cleared of a drop. `firewalled`: segments that no refusal clears."""
         found = {name: dict(self._clearing(fault, name, firewalled)) for name in fault.path}
         if fault.accused in fault.path:
@@ -178,7 +176,7 @@ class Evidence:
         return Cleared(cleared.union(own), by, own, each)
 
     def _clearing(
-        self, fault: Fault, segment: str, firewalled: frozenset[str]
+        self, fault: JudgedDrop, segment: str, firewalled: frozenset[str]
     ) -> Iterable[tuple[str, How]]:
         if fault.symptom == "cut":
             for one in self._held.get(segment, ()):
@@ -194,7 +192,7 @@ class Evidence:
                 continue
             yield good.leg, "fresh beat"
 
-    def _held_through(self, one: _Stretch, fault: Fault, segment: str) -> bool:
+    def _held_through(self, one: _Stretch, fault: JudgedDrop, segment: str) -> bool:
         if one.first > fault.since or one.last < fault.noticed:
             return False
         if fault.asks and not one.asks:
@@ -206,7 +204,7 @@ class Evidence:
             return False
         return not self._falls_with(one.leg, fault)
 
-    def _at_the_time(self, fault: Fault, segment: str) -> Iterable[_Good]:
+    def _at_the_time(self, fault: JudgedDrop, segment: str) -> Iterable[_Good]:
         """Good fresh beats over a segment that met what the drop met."""
         beats = self._fresh.get(segment, [])
         if fault.symptom in ("down", "refusing") and fault.until is not None:
@@ -226,7 +224,7 @@ class Evidence:
             and not self._falls_near(leg, began, ended)
         }
 
-    def _falls_with(self, leg: str, fault: Fault) -> bool:
+    def _falls_with(self, leg: str, fault: JudgedDrop) -> bool:
         """Whether a leg dropped itself so near to this that it may be the same event."""
         return self._falls_near(leg, fault.since, fault.noticed)
 
@@ -234,7 +232,7 @@ class Evidence:
         falls = self._falls.get(leg)
         return falls is not None and falls.near(began, ended)
 
-    def firewalled(self, faults: Sequence[Fault]) -> frozenset[str]:
+    def firewalled(self, faults: Sequence[JudgedDrop]) -> frozenset[str]:
         """The segments that refusals of these drops do not clear: they came from one firewall.
 
         That is so when every leg over some segment was refused, at two addresses or more.
@@ -293,7 +291,7 @@ def _stretches(name: str, seen: Observation) -> list[_Stretch]:
         if beat.ok and not beat.refused:
             opened.setdefault(beat.conn, beat.sent)
             run.append(beat)
-        elif beat.ok or beat.tells:
+        elif beat.ok or beat.conclusive:
             end(run)  # where only the kernel answered, the connection may have ended
     for run in running.values():
         end(run)

@@ -15,17 +15,16 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from t3probe.observation import Observation, RunRecord, Symptom, glossed, of_any_version, parts_said
+from t3probe.observation import Observation, RunRecord, Symptom, of_any_version, parts_said
+from t3probe.text.words import glossed, listed, offset, utc
 from t3probe.verdict.exact.case import Case
 from t3probe.verdict.exact.labels import Verdict, solve_together
+from t3probe.verdict.incident.drops import WORSE, JudgedDrop, faults_of, together
 from t3probe.verdict.incident.evidence import Cleared, Evidence, How, takes_part
-from t3probe.verdict.incident.faults import WORSE, Fault, faults_of, together
 
 if TYPE_CHECKING:
     from t3probe.verdict.repeated.posterior import Posterior
     from t3probe.verdict.slow.slowness import Slowness
-
-__all__ = ["INCIDENTS_LIMIT", "Incident", "RunVerdict", "judge_run"]
 
 INCIDENTS_LIMIT = 64
 """How many incidents `RunVerdict.to_dict` lists: the worst ones."""
@@ -95,7 +94,7 @@ class _Setting:
 class Incident:
     """Drops that are told together. Times are seconds since the run's start."""
 
-    def __init__(self, faults: Sequence[Fault], setting: _Setting) -> None:
+    def __init__(self, faults: Sequence[JudgedDrop], setting: _Setting) -> None:
         self.faults = faults
         self._setting = setting
         self.began: float = min(one.began for one in faults)
@@ -222,7 +221,7 @@ class Incident:
     @cached_property
     def text(self) -> str:
         """One sentence for people."""
-        return f"Between {self.began:.3f} s and {self.noticed:.3f} s {self.finding}."
+        return f"Between {offset(self.began)} and {offset(self.noticed)} {self.finding}."
 
     @cached_property
     def finding(self) -> str:
@@ -237,7 +236,7 @@ class Incident:
             "blip": "failed once and worked at once again",
         }[self.symptom]
         found = _finding(self.verdict, self._setting.record.gloss)
-        return f"{_listed(self.failed, 'and')} {what}: {found}"
+        return f"{listed(self.failed)} {what}: {found}"
 
     def to_dict(self) -> dict[str, Any]:
         """The JSON form; each time in seconds and as UTC text."""
@@ -245,7 +244,7 @@ class Incident:
         for name in ("began", "noticed", "recovered"):
             seconds = getattr(self, name)
             out[f"{name}_seconds"] = seconds
-            out[name] = None if seconds is None else _utc(self._setting.started_at + seconds)
+            out[name] = None if seconds is None else utc(self._setting.started_at + seconds)
         return {
             **out,
             "symptom": self.symptom,
@@ -292,8 +291,8 @@ class RunVerdict:
     @cached_property
     def posterior(self) -> Posterior:
         """How probable a fault of each segment is, from this run alone; see
-        `t3probe.verdict.incident.tries` for what counts as a try."""
-        from t3probe.verdict.incident.tries import in_run
+        `t3probe.verdict.repeated.posterior` for what counts as a try."""
+        from t3probe.verdict.repeated.posterior import in_run
 
         return in_run(self.segments, self.legs, self.passed, self.listed)
 
@@ -346,28 +345,13 @@ def _named(observations: Iterable[Observation]) -> Iterator[tuple[str, Observati
 
 def _finding(verdict: Verdict, gloss: Mapping[str, str]) -> str:
     if verdict.status == "inconsistent":
-        return "the outcomes contradict each other, so nobody is convicted"
+        return "the outcomes contradict each other, so no segment is convicted"
     parts = []
     if verdict.convicted:
         verb = "is" if len(verdict.convicted) == 1 else "are"
-        parts.append(f"{_listed(glossed(verdict.convicted, gloss), 'and')} {verb} convicted")
+        parts.append(f"{listed(glossed(verdict.convicted, gloss))} {verb} convicted")
     some = verdict.at_least_one_of
-    parts += [f"one of {_listed(glossed(one, gloss), 'or')} broke" for one in some[:NAMED]]
+    parts += [f"one of {listed(glossed(one, gloss), word='or')} broke" for one in some[:NAMED]]
     if len(some) > NAMED:
         parts.append(f"and {len(some) - NAMED} more such groups")
     return ", ".join(parts)
-
-
-def _listed(names: Sequence[str], word: str) -> str:
-    if len(names) > NAMED:
-        names = [*names[: NAMED - 1], f"{len(names) - NAMED + 1} more"]
-    if len(names) < 2:
-        return "".join(names)
-    return f"{', '.join(names[:-1])} {word} {names[-1]}"
-
-
-def _utc(unix_seconds: float) -> str:
-    # It reads no clock, but its module loads asyncio.
-    from t3probe.timing import utc_text
-
-    return utc_text(unix_seconds)

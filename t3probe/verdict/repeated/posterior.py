@@ -24,11 +24,18 @@ Segments on exactly the same legs cannot be told apart by any counts. They are o
 broken when any of them is, and share its probability as their priors are to each other. Parts
 of the network that share no leg are solved apart. What remains is summed exactly up to
 `EXACT_GROUPS` groups in one part, more where groups can be summed out one by one (see
-`t3probe.verdict.repeated.factors`), else within the bounds of `t3probe.verdict.repeated.beam`.
+`t3probe.verdict.repeated.factors`), else within its bounds.
 
 What follows from this form, and is tested: one more failed try of a leg never lowers the
 probability that something on it is broken, and one more good try never raises it. Where every
 leg has its own rate (`shared=0`) the same holds for the sum over its segments.
+
+A run's tries (`tries_of`): what counts as one try decides what the posterior is worth, since it
+takes tries for independent. The beats of a leg are not: an outage of five seconds fails five of
+them. So each incident is one try of the legs that failed in it and of those that clear for it by
+the rules of `t3probe.verdict.incident.evidence`; a run without one is one good try of each leg that
+passed. A leg that could not tell, is under planned downtime, or only clears a part of what it
+crosses is not tried; a blip is no try of anybody.
 """
 
 from __future__ import annotations
@@ -36,7 +43,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import combinations
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import msgspec
 
@@ -60,7 +67,10 @@ __all__ = [
     "Explanation",
     "Model",
     "Posterior",
+    "TriedIncident",
+    "in_run",
     "posterior",
+    "tries_of",
 ]
 
 PRIOR = 0.1
@@ -372,3 +382,31 @@ def _evidence(part: _Part, faults: frozenset[int]) -> float:
         )
         for weight, hits, _ in part.regimes
     )
+
+
+class TriedIncident(Protocol):
+    """An incident, as far as tries go."""
+
+    @property
+    def tried(self) -> Mapping[str, bool]:
+        """Whether each leg that it is a try of failed in it."""
+
+
+def in_run(
+    segments: Sequence[str],
+    legs: Mapping[str, tuple[str, ...]],
+    passed: Iterable[str],
+    incidents: Iterable[TriedIncident],
+) -> Posterior:
+    """What one run says by itself, from its incidents and the legs that passed."""
+    counts = {leg: (sum(one), len(one)) for leg, one in tries_of(passed, incidents).items()}
+    return posterior(segments, legs, counts)
+
+
+def tries_of(passed: Iterable[str], incidents: Iterable[TriedIncident]) -> dict[str, list[bool]]:
+    """For each leg its tries in a run, by incident; True: failed."""
+    out: dict[str, list[bool]] = {}
+    for one in incidents:
+        for leg, failed in one.tried.items():
+            out.setdefault(leg, []).append(failed)
+    return out or {leg: [False] for leg in passed}

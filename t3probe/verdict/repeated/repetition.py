@@ -1,8 +1,8 @@
 """Counts of failed tries out of many runs, or out of a case.
 
 Over several runs each run is one try of a leg: failed if it failed in any incident, good if it
-cleared in every one; anything else is no try. `t3probe.verdict.incident.tries` says what a try is
-within one run. What counts forget is which legs failed together: the verdicts of the single runs
+cleared in every one; anything else is no try. `t3probe.verdict.repeated.posterior` says what a try
+is within one run. What counts forget is which legs failed together: the verdicts of the single runs
 know that, and `Repetition.convicted_in` says how many of them convict each segment.
 """
 
@@ -14,16 +14,14 @@ from typing import Any, NamedTuple, Protocol
 
 import msgspec
 
-from t3probe.observation import Observation, RunRecord, glossed, of_old, parts_said
-from t3probe.text import distinct
+from t3probe.observation import Observation, RunRecord, of_old, parts_said
+from t3probe.text import distinct, fold
+from t3probe.text.words import count, glossed, listed, percent, utc
 from t3probe.verdict.exact.case import Case
 from t3probe.verdict.incident.run import RunVerdict, judge_run
-from t3probe.verdict.incident.tries import tries_of
-from t3probe.verdict.repeated.posterior import CONVICTS_OVER, Posterior, posterior
+from t3probe.verdict.repeated.posterior import CONVICTS_OVER, Posterior, posterior, tries_of
 
-__all__ = ["Recorded", "Repetition", "from_runs", "of_case", "render"]
-
-_WIDTH = 80
+_HANG = " " * 14
 
 
 class Recorded(Protocol):
@@ -64,8 +62,8 @@ class Repetition(msgspec.Struct, frozen=True, kw_only=True):
         """The JSON form: the runs, the counts, then the posterior's keys."""
         return {
             "runs": self.runs,
-            "first": _utc(self.first),
-            "last": _utc(self.last),
+            "first": utc(self.first),
+            "last": utc(self.last),
             **({"parts": self.parts} if self.parts else {}),
             "counts": {leg: list(one) for leg, one in self.counts.items()},
             "convicted_in": self.convicted_in,
@@ -176,10 +174,9 @@ def _origin(found: tuple[str, str]) -> str:
 def render(found: Repetition) -> Iterator[str]:
     """The lines for people: legs with their counts, segments with their probabilities."""
     judged = found.posterior()
-    runs = "1 run" if found.runs == 1 else f"{found.runs} runs"
-    yield f"{runs} from {_utc(found.first)} to {_utc(found.last)}"
-    yield from _wrapped(found.parts)
-    yield from _wrapped(found.old)
+    yield f"{count(found.runs, 'run')} from {utc(found.first)} to {utc(found.last)}"
+    yield from fold(found.parts, indent=_HANG)
+    yield from fold(found.old, indent=_HANG)
     yield ""
     yield f"{'leg':<32}{'failed':>8}{'tries':>8}"
     names = distinct(found.counts, 31)
@@ -190,7 +187,7 @@ def render(found: Repetition) -> Iterator[str]:
     names = distinct(judged.posterior, 31)
     for name in _ranked(judged.posterior):
         yield (
-            f"{names[name]:<32}{_percent(judged.posterior[name]):>8}"
+            f"{names[name]:<32}{percent(judged.posterior[name]):>8}"
             f"{found.convicted_in.get(name, 0) or '-':>24}"
         )
     yield ""
@@ -202,32 +199,15 @@ def _ranked(probability: Mapping[str, float]) -> list[str]:
 
 
 def _sentence(judged: Posterior, gloss: Mapping[str, str]) -> Iterator[str]:
-    over = f"more than {CONVICTS_OVER:.0%}"
+    over = f"more than {percent(CONVICTS_OVER)}"
     if judged.convicted_by_repetition:
         be = "is" if len(judged.convicted_by_repetition) == 1 else "are"
-        names = ", ".join(glossed(judged.convicted_by_repetition, gloss))
+        names = listed(glossed(judged.convicted_by_repetition, gloss))
         head = f"{names} {be} broken, with {over}"
     else:
-        head = f"nobody is convicted: no segment has {over}"
-    yield from _wrapped(f"REPETITION  {head}")
+        head = f"no segment is convicted: none has {over}"
+    yield from fold(f"REPETITION  {head}", indent=_HANG)
     if judged.suspects:
-        yield from _wrapped(f"  suspects    {', '.join(glossed(judged.suspects, gloss))}")
+        yield from fold(f"  suspects    {', '.join(glossed(judged.suspects, gloss))}", indent=_HANG)
     if judged.truncated:
         yield "  too many segments to sum over all faults: the numbers only rank"
-
-
-def _wrapped(text: str) -> list[str]:
-    import textwrap
-
-    return textwrap.wrap(text, _WIDTH, subsequent_indent=" " * 14, break_on_hyphens=False)
-
-
-def _percent(value: float) -> str:
-    return f"{value:.1%}" if 0.0005 <= value <= 0.9995 else ("<0.1%" if value < 0.5 else ">99.9%")
-
-
-def _utc(unix_seconds: float) -> str:
-    # It reads no clock, but its module loads asyncio.
-    from t3probe.timing import utc_text
-
-    return utc_text(unix_seconds)

@@ -30,20 +30,6 @@ import msgspec
 
 from t3probe.observation import Baseline, Beat, Observation, counting_beats, median
 
-__all__ = [
-    "LEARNING_BEATS",
-    "MIN_BEATS",
-    "MIN_TRIPS",
-    "SLOW_RATIO",
-    "from_buckets",
-    "judged_beats",
-    "judged_trips",
-    "moved",
-    "over",
-    "remembered",
-    "usual",
-]
-
 MIN_BEATS = 30
 """Good beats of earlier runs below which nothing is called usual: some six runs."""
 MIN_TRIPS = 3

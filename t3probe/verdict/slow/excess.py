@@ -18,8 +18,6 @@ import msgspec
 
 from t3probe.observation import median
 
-__all__ = ["MOST", "Delay", "Explained", "Span", "explain"]
-
 MOST = 3
 """More slow segments at once are not told apart."""
 CLASSES_LIMIT = 40
@@ -49,7 +47,7 @@ class Delay(msgspec.Struct, frozen=True):
     high: float
 
 
-class Explained(msgspec.Struct, frozen=True):
+class Explanations(msgspec.Struct, frozen=True):
     """The smallest explanations."""
 
     explanations: tuple[tuple[Delay, ...], ...]
@@ -67,7 +65,7 @@ def explain(
     slow: Mapping[str, Span],
     cleared: Iterable[str],
     bounded: Iterable[Span] = (),
-) -> Explained:
+) -> Explanations:
     """Explain the slow legs. `bounded` are legs of which only the upper bound is known."""
     free = set(cleared)
     rows: dict[frozenset[str], tuple[float, float]] = {}
@@ -96,7 +94,7 @@ def explain(
         )
         for one in found
     )
-    return Explained(explanations, _sure(explanations), tuple(unexplained))
+    return Explanations(explanations, _sure(explanations), tuple(unexplained))
 
 
 def _point(low: float, high: float, told: Sequence[float]) -> float:

@@ -30,8 +30,6 @@ from t3probe.observation import Observation, median
 from t3probe.verdict.incident.evidence import takes_part
 from t3probe.verdict.slow.baseline import MIN_TRIPS
 
-__all__ = ["Latency", "Pace", "latency", "solve", "spread"]
-
 NOISE_SECONDS = 0.0005
 """What two medians may differ by without a reason, beyond the spread of their beats."""
 LEGS_LIMIT = 32
@@ -58,7 +56,7 @@ class Latency(msgspec.Struct, frozen=True):
         }
 
 
-class Pace(msgspec.Struct, frozen=True):
+class LegTimes(msgspec.Struct, frozen=True):
     """One leg's round trips."""
 
     kind: str
@@ -97,7 +95,7 @@ def spread(trips: Sequence[float]) -> float:
 def latency(segments: Sequence[str], seen: Mapping[str, Observation]) -> Latency:
     """What the legs that passed tell of these segments; legs that cross others are left out."""
     known = set(segments)
-    paces: list[Pace] = []
+    paces: list[LegTimes] = []
     for one in seen.values():
         path = set(one.path)
         if one.outcome != "passed" or not takes_part(one) or not path <= known:
@@ -110,11 +108,11 @@ def latency(segments: Sequence[str], seen: Mapping[str, Observation]) -> Latency
             and len(paces) < LEGS_LIMIT
         ):
             handshake = one.level == "connect"
-            paces.append(Pace(one.kind, one.path, handshake, median(trips), spread(trips)))
+            paces.append(LegTimes(one.kind, one.path, handshake, median(trips), spread(trips)))
     return solve(segments, paces)
 
 
-def solve(segments: Sequence[str], paces: Sequence[Pace]) -> Latency:
+def solve(segments: Sequence[str], paces: Sequence[LegTimes]) -> Latency:
     """Solve the equations that these legs give."""
     single: dict[str, float] = {}
     groups: list[tuple[Names, float]] = []
@@ -134,7 +132,7 @@ def solve(segments: Sequence[str], paces: Sequence[Pace]) -> Latency:
     return Latency({name: single[name] for name in segments if name in single}, tuple(groups))
 
 
-def _differences(paces: Sequence[Pace]) -> Iterator[tuple[frozenset[str], float, float]]:
+def _differences(paces: Sequence[LegTimes]) -> Iterator[tuple[frozenset[str], float, float]]:
     """Sets of segments, what they take together, and the noise of that."""
     for one in paces:
         if one.handshake:

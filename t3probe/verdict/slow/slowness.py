@@ -34,13 +34,12 @@ from typing import Any, Literal
 
 import msgspec
 
-from t3probe.observation import Observation, RunRecord, glossed, median
+from t3probe.observation import Observation, RunRecord, median
+from t3probe.text.words import glossed, listed, span
 from t3probe.verdict.incident.evidence import takes_part
 from t3probe.verdict.slow.baseline import MIN_TRIPS, judged_beats, judged_trips, over, usual
-from t3probe.verdict.slow.excess import Delay, Explained, Span, explain
+from t3probe.verdict.slow.excess import Delay, Explanations, Span, explain
 from t3probe.verdict.slow.latency import Latency, latency, spread
-
-__all__ = ["LegPace", "Slowness", "Status"]
 
 Status = Literal["unknown", "usual", "localised", "ambiguous"]
 
@@ -226,12 +225,12 @@ class Slowness:
         return self._record.loop_lag_seconds >= least / 2
 
     @cached_property
-    def explained(self) -> Explained:
+    def explained(self) -> Explanations:
         """The smallest explanations of the slow legs."""
         if not self.slow or self.ours:
-            return Explained((), (), ())
+            return Explanations((), (), ())
         if any(one.wall for one in self.slow.values()):
-            return Explained((), (), tuple(self.slow))
+            return Explanations((), (), tuple(self.slow))
         slow = {
             name: Span(one.path, max(one.excess - one.tolerance, 1e-6), one.most)
             for name, one in self.slow.items()
@@ -275,14 +274,14 @@ class Slowness:
     def text(self) -> str:
         """The finding, without a full stop."""
         if self.short and not self.slow:
-            legs = _some(self.short)
+            legs = listed(self.short)
             return f"could not tell: one or two good beats, and slow ones, are too few of {legs}"
         if not self.legs:
             return "could not tell: no leg has a baseline from earlier runs"
         if not self.slow:
             return "no leg is slower than usual"
         if self.ours:
-            late = _ms(self._record.loop_lag_seconds)
+            late = span(self._record.loop_lag_seconds)
             return f"could not tell: every leg is slow, and our own event loop was late by {late}"
         told = self.explained
         words = []
@@ -290,10 +289,10 @@ class Slowness:
             words.append(_said(told, self._legs_over, self._record.gloss))
         elif len(told.unexplained) < len(self.slow):
             those = [name for name in self.slow if name not in told.unexplained]
-            each = _some([f"{name} by {_ms(self.slow[name].excess)}" for name in those])
+            each = listed([f"{name} by {span(self.slow[name].excess)}" for name in those])
             words.append(f"slow, and no few segments explain by how much: {each}")
         for name in told.unexplained[:NAMED]:
-            by = _ms(self.slow[name].excess)
+            by = span(self.slow[name].excess)
             why = "what answers it need not be on its path"
             if not self.slow[name].wall:
                 why = "all of its segments are cleared, so what answers at its end is slow"
@@ -309,9 +308,9 @@ class Slowness:
         gloss = self._record.gloss
         known = self.latency.segments
         each = zip(glossed(known, gloss), known.values(), strict=True)
-        parts = [f"{name} adds {_ms(value)}" for name, value in each]
+        parts = [f"{name} adds {span(value)}" for name, value in each]
         parts += [
-            f"{' + '.join(glossed(names, gloss))} add {_ms(value)}"
+            f"{' + '.join(glossed(names, gloss))} add {span(value)}"
             for names, value in self.latency.groups
         ]
         return ", ".join(parts)
@@ -363,7 +362,7 @@ def _pace(seen: Observation, floor: float, since: float = -math.inf) -> LegPace 
 
 
 def _said(
-    told: Explained, legs_over: Callable[[Delay], list[str]], gloss: Mapping[str, str]
+    told: Explanations, legs_over: Callable[[Delay], list[str]], gloss: Mapping[str, str]
 ) -> str:
     """The explanations in words."""
     first = told.explanations[0]
@@ -371,9 +370,9 @@ def _said(
     head = "the legs' excesses differ, so more than one segment is slow: " if several else ""
     parts = []
     for one in told.sure:
-        by = _ms(one.seconds)
-        over_legs = _some(legs_over(one))
-        names = _some(glossed(one.segments, gloss))
+        by = span(one.seconds)
+        over_legs = listed(legs_over(one))
+        names = listed(glossed(one.segments, gloss), word="or")
         which = "one of " if len(one.segments) > 1 else ""
         parts.append(f"{which}{names} is slow and adds {by} to {over_legs}")
     if len(told.explanations) > 1:
@@ -385,13 +384,8 @@ def _said(
             )
             for each in told.explanations
         ]
-        parts.append(f"{'and ' if parts else ''}one of {_some(rests)} is slow")
+        parts.append(f"{'and ' if parts else ''}one of {listed(rests, word='or')} is slow")
     return head + ", ".join(parts)
-
-
-def _some(names: Sequence[str]) -> str:
-    more = [f"{len(names) - NAMED} more"] if len(names) > NAMED else []
-    return ", ".join([*names[:NAMED], *more])
 
 
 def _delay(one: Delay) -> dict[str, Any]:
@@ -400,10 +394,3 @@ def _delay(one: Delay) -> dict[str, Any]:
         "excess_seconds": round(one.seconds, 6),
         "between_seconds": [round(one.low, 6), round(one.high, 6)],
     }
-
-
-def _ms(seconds: float) -> str:
-    if seconds >= 1:
-        return f"{seconds:.2f} s"
-    digits = 0 if seconds >= 0.01 or seconds == 0 else 1 if seconds >= 0.0001 else 3
-    return f"{seconds * 1e3:.{digits}f} ms"

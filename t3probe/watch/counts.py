@@ -15,20 +15,13 @@ from collections.abc import Callable, Iterable
 import msgspec
 
 from t3probe.config.types import Leg
-from t3probe.deliver.metrics.sheet import Sheet
+from t3probe.deliver.metrics.exposition import Sheet
 from t3probe.observation import REASONS, Baseline, Beat, Drop, Strand
 from t3probe.probes import ONE_SHOT
 from t3probe.verdict.slow.baseline import MIN_TRIPS, remembered
 
-__all__ = [
-    "BESIDE_SECONDS",
-    "Blips",
-    "Memory",
-    "Tally",
-]
 
-
-class Tally:
+class LegCounts:
     """One leg's counters and histograms. An upstream has none, as in a run."""
 
     def __init__(self, leg: Leg) -> None:

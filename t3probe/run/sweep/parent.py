@@ -32,11 +32,10 @@ from t3probe.probes.resolve import split_address
 from t3probe.probes.tcp import MAX_CONNECT_SECONDS
 from t3probe.run.footing import stall_threshold
 from t3probe.run.sweep import wire as wire
+from t3probe.text.words import span
 
 if TYPE_CHECKING:
     from t3probe.run.controller import Run
-
-__all__ = ["Sweep"]
 
 PATIENCE_SECONDS = 0.25
 SILENT_SECONDS = 5.0
@@ -182,8 +181,8 @@ class Sweep:
                 lambda: self._over, min(run.ends_at, run.clock.now() + SILENT_SECONDS / 4)
             )
             if run.clock.now() - self._heard >= SILENT_SECONDS and not self._read(out):
-                # Had we stood still ourselves, there were bytes to read.
-                self.problem = f"the sweep's process hung: silent for {SILENT_SECONDS:g} s"
+                # Had the prober itself stood still, there were bytes to read.
+                self.problem = f"the sweep's process hung: silent for {span(SILENT_SECONDS)}"
                 return
 
     async def _end(self, run: Run, out: int) -> None:

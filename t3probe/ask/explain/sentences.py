@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 from t3probe.ask.explain.judge import COVERED_SHARE, SHARED, Explained, LegThen
 from t3probe.ask.explain.moment import Moment
-from t3probe.ask.explain.outages import Outage
 from t3probe.ask.explain.pressure import HARD_SHARE, MachineThen
-from t3probe.ask.forensics.place import LAST_MILE
-from t3probe.observation import glossed
-
-__all__ = ["blind_spots", "doubts", "headline", "joined", "send_back", "strain"]
+from t3probe.ask.explain.seen import Outage
+from t3probe.ask.forensics.kinds import LAST_MILE
+from t3probe.text.words import glossed, listed, percent, span
 
 PLAIN = {
     "wan": "our own line to the internet",
@@ -26,16 +24,7 @@ PLAIN = {
     "serve": "the process that serves the app",
 }
 """What the reference deployment's segments are to somebody who does not know them."""
-NAMED = 6
 LISTED = 3
-
-
-def joined(names: Iterable[str], word: str = "and") -> str:
-    """`a, b and c`; a long list is cut."""
-    some = list(names)
-    if len(some) > NAMED:
-        some = [*some[: NAMED - 1], f"{len(some) - NAMED + 1} more"]
-    return some[0] if len(some) == 1 else f"{', '.join(some[:-1])} {word} {some[-1]}" * bool(some)
 
 
 def headline(told: Explained, when: Moment) -> str:
@@ -44,14 +33,14 @@ def headline(told: Explained, when: Moment) -> str:
     several = told.question.people > 1
     if told.outage is not None and finding in ("ours", "ours_one_of"):
         what = (
-            f"{joined(glossed(told.convicted, told.gloss))} broke"
+            f"{listed(glossed(told.convicted, told.gloss))} broke"
             if finding == "ours"
-            else f"one of {joined(glossed(told.suspects, told.gloss), 'or')} broke, and these legs "
-            "cannot tell which"
+            else f"one of {listed(glossed(told.suspects, told.gloss), word='or')} broke, and these "
+            "legs cannot tell which"
         )
         whose = "their last miles are" if several else "their last mile is"
-        span = _span(told.outage, when)
-        return f"It was us: {what}, {span}. That explains the drop, so {whose} not accused."
+        time = _from_to(told.outage, when)
+        return f"It was us: {what}, {time}. That explains the drop, so {whose} not accused."
     if finding == "last_mile":
         mile = "their last miles, or a network that both share" if several else "their last mile"
         return (
@@ -68,29 +57,29 @@ def headline(told: Explained, when: Moment) -> str:
         if any(one.seconds > 0 for one in told.legs):
             return (
                 f"We were not looking at {at}: the runs around it saw no drop, but there was a "
-                "pause between them. Nothing is cleared and nobody is accused."
+                "pause between them. No segment is cleared or accused."
             )
         if told.legs:
             return (
-                f"We were not looking: the runs around {at} tell nothing. Nothing is cleared and "
-                "nobody is accused."
+                f"We were not looking: the runs around {at} tell nothing. No segment is cleared or "
+                "accused."
             )
         return (
-            f"We were not looking: no leg was observed within {told.question.window:g} s of {at}. "
-            "Nothing is cleared and nobody is accused."
+            f"We were not looking: no leg was observed within {span(told.question.window)} of "
+            f"{at}. No segment is cleared or accused."
         )
     if told.outage is not None and told.verdict.status == "inconsistent":
         return (
             "We cannot tell: the outcomes of our legs contradict each other, so at least one of "
-            "them is wrong. Nobody is accused."
+            "them is wrong. No segment is accused."
         )
     if told.outage is not None:
         suspects = [one for one in told.verdict.ambiguous if one not in (LAST_MILE, SHARED)]
         return (
-            f"We cannot tell: {joined(told.outage.legs)} failed then, and neither "
-            f"{joined(glossed(suspects, told.gloss), 'or')} nor the last mile is cleared."
+            f"We cannot tell: {listed(told.outage.legs)} failed then, and neither "
+            f"{listed(glossed(suspects, told.gloss), word='or')} nor the last mile is cleared."
         )
-    names = joined(glossed(told.uncleared, told.gloss))
+    names = listed(glossed(told.uncleared, told.gloss))
     was = "was" if len(told.uncleared) == 1 else "were"
     why = f"{names} {was} not observed for long enough"
     if told.spread.issuperset(told.uncleared):
@@ -101,7 +90,7 @@ def headline(told: Explained, when: Moment) -> str:
     )
 
 
-def _span(outage: Outage, when: Moment) -> str:
+def _from_to(outage: Outage, when: Moment) -> str:
     began = when.clock(outage.began)
     if outage.ended is None:
         return f"from {began} on, and not seen to recover"
@@ -119,10 +108,10 @@ def doubts(told: Explained, when: Moment) -> list[str]:
             *([f"the next one began at {when.clock(after)}"] if after else []),
         ]
         if known:
-            out.append(joined(known))
+            out.append(listed(known))
     if told.outage is not None and (apart := told.outage.distance(question.at)) >= 1:
         side = "before" if told.outage.began < question.at else "after"
-        out.append(f"that was {apart:.0f} s {side} the time that was named")
+        out.append(f"that was {span(round(apart))} {side} the time that was named")
     if told.finding in ("unclear", "shared_blind_spot") and told.outage is None:
         for segment in told.uncleared[:LISTED]:
             some = [one for one in told.legs if segment in one.path]
@@ -134,11 +123,11 @@ def doubts(told: Explained, when: Moment) -> list[str]:
             out.append(f"and {len(told.uncleared) - LISTED} more segments in the same way")
     others = [one for one in told.outages if one is not told.outage]
     if others and told.finding in ("last_mile", "shared_blind_spot", "unclear"):
-        names = joined(leg for one in others for leg in one.legs)
+        names = listed(leg for one in others for leg in one.legs)
         out.append(f"{names} failed in the window, beside the person's way or cleared on it")
     stalled = max((one.lag_seconds for one in told.runs), default=0.0)
     if stalled >= 1.0:
-        out.append(f"our own prober stood still for up to {stalled:.1f} s in these runs")
+        out.append(f"our own prober stood still for up to {span(stalled)} in these runs")
     if any(not one.complete for one in told.runs):
         cut = sum(not one.complete for one in told.runs)
         out.append(f"of {len(told.runs)} runs in the window {cut} ended early or ran only a part")
@@ -146,8 +135,8 @@ def doubts(told: Explained, when: Moment) -> list[str]:
         looked = max((one.seconds for one in told.legs), default=0.0)
         if looked < question.seconds - 1:
             out.append(
-                f"nobody was looking for {question.seconds - looked:.0f} of these "
-                f"{question.seconds:.0f} s; a drop of a few seconds can hide there"
+                f"no leg was looking for {span(round(question.seconds - looked))} of these "
+                f"{span(round(question.seconds))}; a drop of a few seconds can hide there"
             )
     if question.now < question.at + question.window + 90:
         out.append("the runs of that minute may not all be in yet; ask again in two minutes")
@@ -159,7 +148,7 @@ def _weak(leg: LegThen) -> str:
     if leg.seconds <= 0:
         return f"{leg.name} told nothing ({leg.why or 'not run'})"
     if leg.state == "too little":
-        return f"{leg.name} was looked at for only {leg.seconds:.0f} s"
+        return f"{leg.name} was looked at for only {span(round(leg.seconds))}"
     if leg.state == "not then":
         return f"{leg.name} was not looked at just then"
     return f"{leg.name} {leg.state}"
@@ -178,16 +167,16 @@ def blind_spots(told: Explained) -> list[str]:
             (several, "several machines, of which our legs may have met others"),
         ):  # fmt: skip
             if some:
-                out.append(f"{joined(glossed(some, told.gloss))}: {why}")
+                out.append(f"{listed(glossed(some, told.gloss))}: {why}")
     out.append("between them and the edge: a network that they share (office, provider, VPN)")
     looked = max((one.seconds for one in told.legs), default=0.0)
     idle = told.question.seconds - looked
     if idle >= 1:
-        out.append(f"the {idle:.0f} s of the window in which no leg was looking")
+        out.append(f"the {span(round(idle))} of the window in which no leg was looking")
     if told.held_seconds is not None:
         out.append(
-            f"connections older than {told.held_seconds:.0f} s: none of ours was, so a limit on "
-            "age or an idle timer meets only people"
+            f"connections older than {span(round(told.held_seconds))}: none of ours was, so a "
+            "limit on age or an idle timer meets only people"
         )
     out.append("what no leg does: sessions of people who are logged in, large or long messages")
     return out
@@ -198,17 +187,18 @@ def strain(machines: Sequence[MachineThen]) -> str:
     words = {"io": "I/O", "memory": "memory", "swap": "swap space"}
     for one in machines:
         if one.hard_pressed:
-            short = joined(words[name] for name in one.hard_pressed)
+            short = listed(words[name] for name in one.hard_pressed)
             return (
                 f"{one.instance} was short of {short} then (its tasks stood still for "
-                f"{HARD_SHARE:.0%} of the time or more, or its swap was used up): look at it first"
+                f"{percent(HARD_SHARE)} of the time or more, or its swap was used up): look at it "
+                "first"
             )
     return ""
 
 
 def send_back(told: Explained, when: Moment, users: Sequence[str]) -> str:
     """The sentence to send to the person: what was found, and what to do next."""
-    hello = f"Hello {joined(users)}," if users else "Hello,"
+    hello = f"Hello {listed(users)}," if users else "Hello,"
     return f"{hello} thank you for telling us. {_body(told, when, when.brief)}"
 
 
@@ -222,7 +212,7 @@ def _body(told: Explained, when: Moment, time: str) -> str:
         names = told.convicted if finding == "ours" else told.suspects
         also = {_plain(one): words for one, words in told.gloss.items()}
         plain = glossed(map(_plain, names), also)
-        what = joined(plain) if finding == "ours" else f"one of these: {joined(plain, 'or')}"
+        what = listed(plain) if finding == "ours" else f"one of these: {listed(plain, word='or')}"
         over = (
             f"It worked again by {when.clock(told.outage.ended)}"
             if told.outage.ended is not None
@@ -236,7 +226,7 @@ def _body(told: Explained, when: Moment, time: str) -> str:
         share = min((one.share for one in told.legs if one.clears), default=COVERED_SHARE)
         return (
             f"Around {time} we were measuring every part of our side of your connection, for at "
-            f"least {share:.0%} of the time, and all of it worked. So the "
+            f"least {percent(share)} of the time, and all of it worked. So the "
             "drop most likely happened between you and us: your Wi-Fi, router, VPN or provider. "
             "Next time, please try a cable or another network such as a phone's, note the time to "
             "the second, and tell us whether others near you dropped too."

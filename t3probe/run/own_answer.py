@@ -23,11 +23,12 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from t3probe.config.types import Leg
-from t3probe.observation import TcpSample, glossed
+from t3probe.observation import TcpSample
 from t3probe.probes.facts import ProbeError
 from t3probe.probes.tcpinfo import UNANSWERED, Claim, claim
+from t3probe.text.words import glossed
 
-__all__ = ["Claim", "Evidence", "claim", "evidence"]
+__all__ = ["Claim", "OwnAnswer", "claim", "evidence"]
 
 _SILENT = frozenset({"rtt_timeout", "tls_failed"})
 """Failures in which the far end may have been silent; the others say themselves what happened."""
@@ -35,7 +36,7 @@ GATEWAYS = frozenset({502, 504, 530, *range(520, 528)})
 """Statuses by which a proxy says that what lies behind it did not answer."""
 
 
-class Evidence(NamedTuple):
+class OwnAnswer(NamedTuple):
     """What a failed beat or attempt says about the segments of its leg."""
 
     carried: tuple[str, ...] = ()
@@ -50,7 +51,7 @@ def evidence(
     error: ProbeError,
     before: TcpSample | None = None,
     gloss: Mapping[str, str] | None = None,
-) -> Evidence:
+) -> OwnAnswer:
     """What a failure of `leg` clears and whom it accuses. `gloss`: what the file adds to the names
     of segments.
 
@@ -63,17 +64,17 @@ def evidence(
         found = found._replace(words=found.words.removesuffix(UNANSWERED))
     ends = [one for one in (leg.tcp_ends_at, error.marked) if one]
     if not ends:
-        return Evidence(words=found.words)
+        return OwnAnswer(words=found.words)
     end = max(ends, key=leg.path.index)
     ahead = leg.path[: leg.path.index(end)]
     refused = error.reason == "connect_refused" and leg.trust_refusals is not False
     if error.answered or refused:
         accuses = error.status is not None and error.status not in GATEWAYS
-        return Evidence(carried=ahead, accused=end if accuses else "")
+        return OwnAnswer(carried=ahead, accused=end if accuses else "")
     if found.kind == "acknowledged":
         tail = f": what lies before {end} carried them" if ahead else ""
-        return Evidence(carried=ahead, words=found.words + tail)
+        return OwnAnswer(carried=ahead, words=found.words + tail)
     if found.kind == "lost":
         at = "".join(glossed([end], gloss or {})) + (" or before it" if ahead else "")
-        return Evidence(words=f"{found.words}: lost at {at}, there or back")
-    return Evidence(words=found.words)
+        return OwnAnswer(words=f"{found.words}: lost at {at}, there or back")
+    return OwnAnswer(words=found.words)

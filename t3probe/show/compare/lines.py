@@ -4,18 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from t3probe.observation import badness, glossed, worst
+from t3probe.observation import badness, worst
 from t3probe.show.compare.difference import (
     FLOOR_SECONDS,
     Comparison,
     LegChange,
-    Pace,
     SegmentChange,
+    TimeChange,
 )
 from t3probe.show.markdown import cell, table
 from t3probe.text import WIDTH, cut, distinct, fold, plain
-
-__all__ = ["decision", "headline", "to_lines", "to_markdown"]
+from t3probe.text.words import change, glossed, label_word, span
 
 _LEGS_LIMIT = 20
 _NAME_WIDTH = 36
@@ -58,8 +57,8 @@ def decision(found: Comparison) -> list[str]:
             said.append(f"closed: {_names(found, worse)} cannot be cleared any more, {_WHY[label]}")
     if found.untold:
         said.append(
-            f"closed: {_names(found, found.untold)} cannot be cleared, and nobody can tell whether "
-            "it was so before"
+            f"closed: {_names(found, found.untold)} cannot be cleared, and whether "
+            "that was so before is unknown"
         )
     if said:
         return said
@@ -92,7 +91,8 @@ def _lines(found: Comparison) -> Iterator[str]:
     yield f"{'segment':<{width}}  {'before':<12}after"
     names = distinct((one.segment for one in found.segments), width)
     for one in found.segments:
-        yield f"{names[one.segment]:<{width}}  {one.before:<12}{one.after:<12}{_mark(one)}".rstrip()
+        labels = f"{label_word(one.before):<12}{label_word(one.after):<12}"
+        yield f"{names[one.segment]:<{width}}  {labels}{_mark(one)}".rstrip()
     changed = [one for one in found.legs if _told(one)]
     if changed:
         yield ""
@@ -121,7 +121,10 @@ def to_markdown(found: Comparison) -> Iterator[str]:
     yield ""
     yield from table(
         ("segment", "before", "after", ""),
-        [(one.segment, one.before, one.after, _mark(one)) for one in found.segments],
+        [
+            (one.segment, label_word(one.before), label_word(one.after), _mark(one))
+            for one in found.segments
+        ],
     )
     changed = [one for one in found.legs if _told(one)]
     if changed:
@@ -168,9 +171,8 @@ def _paces(leg: LegChange) -> Iterator[str]:
             yield _pace(pace)
 
 
-def _pace(pace: Pace) -> str:
-    change = f"{pace.difference_seconds * 1000:+.1f} ms"
+def _pace(pace: TimeChange) -> str:
     return (
-        f"{pace.what} {pace.before_seconds * 1000:.1f} -> {pace.after_seconds * 1000:.1f} ms "
-        f"({change}, {_SIGNS[pace.exceeds_noise]})"
+        f"{pace.what} {span(pace.before_seconds)} -> {span(pace.after_seconds)} "
+        f"({change(pace.difference_seconds)}, {_SIGNS[pace.exceeds_noise]})"
     )

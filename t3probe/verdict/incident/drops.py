@@ -7,15 +7,6 @@ from collections.abc import Sequence
 from t3probe.config.endpoints import plain_host
 from t3probe.observation import Attempt, Drop, Observation, Reason, Symptom
 
-__all__ = [
-    "ONE_EVENT_SECONDS",
-    "WORSE",
-    "Fault",
-    "faults_of",
-    "host_of",
-    "together",
-]
-
 WORSE: dict[Symptom, int] = {"down": 0, "refusing": 1, "cut": 2, "unknown": 3, "blip": 4}
 ONE_EVENT_SECONDS = 1.0
 """Drops that are noticed this close together may have one cause."""
@@ -35,7 +26,7 @@ SAME_AGE = 0.1
 """Two cuts came at about the same age when the ages differ by no more than this share."""
 
 
-class Fault:
+class JudgedDrop:
     """One drop as the rules of evidence see it. Times are seconds since the run's start."""
 
     def __init__(self, name: str, seen: Observation, drop: Drop, earlier: Drop | None) -> None:
@@ -111,7 +102,7 @@ def host_of(address: str) -> str:
     return plain_host(address.rpartition(":")[0].strip("[]"))
 
 
-def faults_of(name: str, seen: Observation) -> list[Fault]:
+def faults_of(name: str, seen: Observation) -> list[JudgedDrop]:
     """A leg's drops that count; one that failed without any failed from its start to its end."""
     if not seen.drops and seen.outcome == "failed":
         whole = Drop(
@@ -122,13 +113,13 @@ def faults_of(name: str, seen: Observation) -> list[Fault]:
             stage="ask",
             call=0,
         )
-        return [Fault(name, seen, whole, None)]
-    out: list[Fault] = []
+        return [JudgedDrop(name, seen, whole, None)]
+    out: list[JudgedDrop] = []
     cut: Drop | None = None
     for drop in sorted(seen.drops, key=lambda one: one.noticed):
         if drop.stalled or drop.lone:
             continue
-        out.append(Fault(name, seen, drop, cut))
+        out.append(JudgedDrop(name, seen, drop, cut))
         if drop.symptom == "cut":
             cut = drop
     return out
@@ -147,7 +138,7 @@ def _age(drop: Drop, seen: Observation) -> float:
     return drop.connection_age_seconds - waited
 
 
-def together(faults: Sequence[Fault]) -> list[list[Fault]]:
+def together(faults: Sequence[JudgedDrop]) -> list[list[JudgedDrop]]:
     """Drops that are told together: those that overlap, or are noticed within a second of one
     another, and whose legs share a segment, directly or through others."""
     faults = sorted(faults, key=lambda one: (one.since, one.noticed, one.leg))
@@ -177,7 +168,7 @@ def together(faults: Sequence[Fault]) -> list[list[Fault]]:
                 if apart <= ONE_EVENT_SECONDS:
                     parent[root(at)] = root(other)
             newest[segment] = at
-    groups: dict[int, list[Fault]] = {}
+    groups: dict[int, list[JudgedDrop]] = {}
     for at, fault in enumerate(faults):
         groups.setdefault(root(at), []).append(fault)
     return list(groups.values())
