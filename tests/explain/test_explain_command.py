@@ -96,8 +96,8 @@ def test_runs_of_another_day_are_said(runs_folder: Path) -> None:
     report = ask("--at", str(int(at(-3000))), "--runs", str(runs_folder))
     assert report.told.finding == "not_observed"
     assert report.notes == (
-        "what is there is of another time: 170 runs, 2026-11-20T10:00:00 to "
-        "2026-11-20T12:59:36 UTC",
+        "what is there is of another time: 170 runs, 2026-11-20 10:00:00 UTC to "
+        "2026-11-20 12:59:36 UTC",
     )
 
 

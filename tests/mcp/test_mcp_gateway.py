@@ -119,7 +119,7 @@ async def test_a_strange_time_in_the_gateway(value: str) -> None:
     assert answers[0]["status"] == "unknown"
     for one in answers:
         assert one["source"]["stale"] is True
-        assert "nobody knows how old" in one["source"]["warning"]
+        assert "its age is unknown" in one["source"]["warning"]
 
 
 async def test_a_gateway_that_is_down() -> None:

@@ -215,8 +215,8 @@ async def test_long_words_are_bounded_too(tmp_path: Path) -> None:
     ("age", "stale", "warning"),
     [
         (239.0, False, ""),
-        (241.0, True, "stale: the newest run ended 4 minutes ago"),
-        (3 * 86_400.0, True, "stale: the newest run ended 3 days ago"),
+        (241.0, True, "stale: the newest run ended 4 min 1 s ago"),
+        (3 * 86_400.0, True, "stale: the newest run ended 3 d ago"),
         (-3.0, False, ""),
         (-600.0, False, "the newest run ended at"),
     ],
