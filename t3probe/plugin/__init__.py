@@ -35,7 +35,7 @@ from t3probe.judge import require_conclusive  # noqa: E402
 from t3probe.observation import Observation  # noqa: E402
 from t3probe.plugin import options  # noqa: E402
 from t3probe.plugin.collect import Collecting  # noqa: E402
-from t3probe.plugin.conclude import EXIT_INTERRUPTED, Conclusion  # noqa: E402
+from t3probe.plugin.conclude import EXIT_INTERRUPTED, RunEnd  # noqa: E402
 from t3probe.plugin.items import UpstreamItems, leg_of, own_body  # noqa: E402
 from t3probe.plugin.junit import JUnitFile  # noqa: E402
 from t3probe.plugin.output import RecordLog  # noqa: E402
@@ -137,7 +137,7 @@ class Checks:
             )
         except (DeploymentError, ValueError) as error:
             raise pytest.UsageError(shown(error)) from None
-        self._conclusion = Conclusion(
+        self._conclusion = RunEnd(
             self.probing,
             self.shipping,
             self.results,

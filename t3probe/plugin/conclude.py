@@ -21,7 +21,7 @@ __all__ = ["EXIT_INTERRUPTED", "Conclusion"]
 EXIT_INTERRUPTED = int(pytest.ExitCode.INTERRUPTED)
 
 
-class Conclusion:
+class RunEnd:
     """What is made of the observations of one run."""
 
     def __init__(
