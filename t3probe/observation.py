@@ -107,7 +107,7 @@ class TcpSample(Fact, frozen=True):
     since_last_data_received_seconds: float = 0.0
     since_last_ack_received_seconds: float | None = None
     probes: int = 0
-    """Probes of a full receive window, or of an idle peer, that nobody answered."""
+    """Probes of a full receive window, or of an idle peer, that were not answered."""
     bytes_acked: int | None = None
     """Bytes of ours that the far end acknowledged over the connection's life, with one for the
     SYN. None here and below: this kernel does not say."""
@@ -196,8 +196,8 @@ class Drop(Fact, frozen=True):
     symptom: Symptom
     """`down`: neither the held connection nor a fresh one works; `refusing`: fresh ones fail, a
     held beat sent afterwards is answered; `cut`: the held connection died, a fresh one works at
-    once; `blip`: one fresh attempt failed, the next one works; `unknown`: nobody looked a second
-    time."""
+    once; `blip`: one fresh attempt failed, the next one works; `unknown`: no second look was
+    made."""
     stage: Stage
     """What did not work: reaching a TCP connection, an exchange, or an established
     connection that worked before."""
@@ -219,7 +219,7 @@ class Drop(Fact, frozen=True):
     detail: str = ""
     """One sentence for people; may hold the exact status. Never a label."""
     attempt: Attempt | None = None
-    """The second look; None when nobody looked."""
+    """The second look; None when none was made."""
     recovered: float | None = None
     """When the leg worked again; None when it did not before the run's end."""
     conn: int | None = None
@@ -309,7 +309,7 @@ class Observation(Fact, frozen=True):
     level: Stage = "ask"
     """The most this leg can prove: `connect`, `ask` or `hold`."""
     tcp_ends_at: str = ""
-    """The segment at which its TCP connection ends; empty where nobody said."""
+    """The segment at which its TCP connection ends; empty where the file does not say."""
     clears: tuple[str, ...] | None = None
     """What a pass of this leg clears; None: its whole path."""
     started: float = 0.0
@@ -343,7 +343,7 @@ class Observation(Fact, frozen=True):
     after_hold: bool = False
     """A check with its own body, run after the hold."""
     baseline: Baseline | None = None
-    """What was usual before this run; None when nobody knows: nothing could be read."""
+    """What was usual before this run; None: not known, since nothing could be read."""
     labels: dict[str, str] = {}
     """From the deployment file, for the metrics: `path` and `expected` (public, walled) of a
     wall; `route`, `listen_port` and `backend` of an upstream."""

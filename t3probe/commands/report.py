@@ -64,7 +64,7 @@ def _report(arguments: argparse.Namespace) -> int:
 
 
 def _write(path: Path, page: bytes) -> None:
-    """Whole or not at all: whoever opens it never sees half a page."""
+    """Whole or not at all: a reader never sees half a page."""
     if path.exists() and not path.is_file():  # a device or a pipe, such as /dev/stdout
         path.write_bytes(page)
         return

@@ -50,7 +50,7 @@ def far_ends(legs: Iterable[Leg]) -> dict[tuple[str, int], Leg]:
 
 
 def is_loopback(host: str) -> bool:
-    """Whether `host` is this machine, for whoever reads it."""
+    """Whether `host` is this machine, for the one that reads it."""
     if is_address(host):
         return ip_address(plain_host(host)).is_loopback
     return plain_host(host) == "localhost"
@@ -72,7 +72,7 @@ def to_look_up(deployment: Deployment) -> list[tuple[str, int]]:
 def joined(deployment: Deployment, known: Mapping[tuple[str, int], frozenset[str]]) -> Deployment:
     """The deployment with upstreams on the paths of legs that dial the same addresses.
 
-    `known` holds what names were found to be. A name that was not found is nobody's.
+    `known` holds what names were found to be. A name that was not found is no leg's.
     """
     ends = far_ends(deployment.legs)
 

@@ -154,8 +154,8 @@ class Leg(LegFields, frozen=True, kw_only=True):
     places: tuple[UpstreamPlace, ...] = ()
     """Upstream legs: where sources found this address. It is probed once for all of them."""
     hostless: str = ""
-    """Upstream legs: a source's sentence about a route that leads to nobody. There is nothing to
-    dial, and the leg fails."""
+    """Upstream legs: a source's sentence about a route without a host. There is nothing to dial,
+    and the leg fails."""
 
 
 class Upstream(Table, frozen=True):

@@ -14,7 +14,7 @@ from t3probe.timing import Clock, SystemClock
 
 _SWEEP_SECONDS = 0.5
 _PAUSE_SECONDS = 0.1
-"""How long nobody is accepted after the system had no descriptor left."""
+"""How long no connection is accepted after the system had no descriptor left."""
 _ACCEPTS = 64
 """Connections accepted before the others get their turn."""
 _READ_BYTES = 8192

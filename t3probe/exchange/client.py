@@ -254,7 +254,7 @@ def _exchange(
 
 
 def _trouble(error: Exception, stage: str, most: int) -> Trouble | None:
-    """The exception as facts; None for one that nobody foresaw."""
+    """The exception as facts; None for an unforeseen one."""
     match error:
         case Trouble():
             return error

@@ -163,7 +163,7 @@ class Readable(Protocol):
 
 
 def encoding_of(head: bytes) -> str:
-    """`utf-16-le` and its like, or empty: UTF-8, or nobody knows."""
+    """`utf-16-le` and its like, or empty: UTF-8, or not known."""
     for mark, name in _MARKS:
         if head.startswith(mark):
             return name

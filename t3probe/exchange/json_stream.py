@@ -106,7 +106,7 @@ def _check(raw: bytes | msgspec.Raw) -> None:
 
 
 class JsonStream:
-    """One JSON text that comes in pieces. What its functions raise goes to whoever feeds it."""
+    """One JSON text that comes in pieces. What its functions raise goes to its feeder."""
 
     def __init__(self, root: Node) -> None:
         self._stack: list[tuple[Into, bool]] = []

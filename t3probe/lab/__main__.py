@@ -142,7 +142,7 @@ async def _run(lab: Lab, file: Path, *, with_parent: bool) -> None:
 
 
 def _write(file: Path, text: str) -> None:
-    """Write the file so that nobody ever reads half of it. Raises LabError."""
+    """Write the file so that no reader sees half of it. Raises LabError."""
     try:
         _write_atomically(file, text)
     except OSError as error:

@@ -119,7 +119,7 @@ class Board:
         return [one.fault for one in self._entries if one.active]
 
     def close(self) -> None:
-        """End every fault and every timer; whoever waits goes on."""
+        """End every fault and every timer; what waits goes on."""
         self._watchers.clear()
         self._replace([])
 

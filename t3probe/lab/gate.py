@@ -229,12 +229,12 @@ class Gate:
             asyncio.get_running_loop().add_reader(self._listener, self._accept)
         elif mode == "refuse":
             if not self._find("exit") and not self._find("refuse"):
-                self._accept()  # drained: whoever waits already is established and stays so
+                self._accept()  # drained: what waits already is established and stays so
             # Bound and not listening: the kernel answers RST and nobody else gets the port.
             self._listener.close()
             self._listener = bind(*self.address)
         elif mode == "blackhole":
-            self._accept()  # whoever waits already is established and stays so
+            self._accept()  # what waits already is established and stays so
             for carried in self._live:
                 carried.deafen(True)
             self._listener.listen(0)

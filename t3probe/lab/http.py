@@ -274,7 +274,7 @@ class HttpApp:
 
     async def respond_wrongly(self, client: Client, head: Head, wrong: WrongAnswer) -> bool:
         """Send what a fault makes of the answer; whether the connection stays. A request with a
-        body, which nobody reads here, ends it."""
+        body, which is not read here, ends it."""
         asked = None if head.body() else head
         return await self.respond(client, asked, wrong.status, wrong.body, wrong.fields)
 

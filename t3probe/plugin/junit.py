@@ -40,7 +40,7 @@ class JUnitFile:
 
     def add_one_of_many(self, name: str, value: str) -> None:
         """The same for thousands of them: they are put into the file when it is written, so that
-        nobody has to keep them as a tree, and as text twice. A later one of a name replaces it."""
+        they need not be kept as a tree, and as text twice. A later one of a name replaces it."""
         self._many[name] = value
 
     def keep_last(self) -> None:

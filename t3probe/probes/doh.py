@@ -76,7 +76,7 @@ class _Half(NamedTuple):
 def query_message(name: str, record_type: str) -> bytes:
     """A query for `name` in wire form, its id 0 as RFC 8484 section 4.1 advises.
 
-    EDNS is there because without it nobody may say why there is no answer (RFC 8914).
+    EDNS is there because without it no server may say why there is no answer (RFC 8914).
     """
     message = dns.message.make_query(name, record_type, use_edns=0, payload=DNS_MESSAGE_BYTES)
     message.id = 0

@@ -94,8 +94,8 @@ class Echo:
     measured_seconds: float | None = None
     first_byte_seconds: float | None = None
     refused: bool = False
-    """The machine's kernel answered and nobody else: it refused the connection, ended it, or took
-    our bytes. This leg asks for no more."""
+    """The machine's kernel answered, and nothing else did: it refused the connection, ended it,
+    or took our bytes. This leg asks for no more."""
     short: tuple[Reason, str] | None = None
     """Reason and sentence of what fell short in a beat that is good all the same."""
     clears: tuple[str, ...] | None = None
@@ -129,7 +129,7 @@ def reason_of_os_error(error: OSError) -> Reason:
 
 def busy(status: int, headers: Mapping[str, Any]) -> bool:
     """Whether this answer only asks to come later: 429, and 503 with Retry-After. It says neither
-    yes nor no about the path, whoever sent it. `headers` finds lower-case names."""
+    yes nor no about the path, from any sender. `headers` finds lower-case names."""
     return status == 429 or (status == 503 and "retry-after" in headers)
 
 

@@ -58,9 +58,9 @@ class HttpAnswer:
         self.url: Url | None = None
         """What was asked for, where that matters."""
         self.unread = ""
-        """Why nobody can read its body, in words; the body is then as it came."""
+        """Why its body cannot be read, in words; the body is then as it came."""
         self.unfinished = False
-        """Its body broke off, or more of it may come, and nobody waits for it."""
+        """Its body broke off, or more of it may come, and it is not waited for."""
         self.sent = self.first_byte = self.ended = 0.0
 
     def error(self, reason: Reason, detail: str, *, conclusive: bool = True) -> ProbeError:
@@ -69,7 +69,7 @@ class HttpAnswer:
         return error.by_answer(self.status, self.marked)
 
     def check_asked(self) -> None:
-        """Raises ProbeError, one that tells nothing, when it answers a question that nobody asked:
+        """Raises ProbeError, an inconclusive one, when it answers a question that was not asked:
         by another protocol, of a part, or under a condition."""
         if self.status in _UNASKED:
             said = f"HTTP {self.status} to a request that did not ask for it"

@@ -68,7 +68,7 @@ def replayed(headers: Mapping[str, Any], nonce: str) -> bool:
 
 
 def nearby(leg: Leg, marked: str) -> tuple[str, ...] | None:
-    """What an answer proves to work when nobody knows who made it: what lies before the end of the
+    """What an answer proves to work when its author is not known: what lies before the end of the
     TCP connection, with that end, and what its last mark clears. None: the whole path."""
     path, end = leg.path, leg.tcp_ends_at
     if marked and marked == path[-1]:

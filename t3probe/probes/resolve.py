@@ -80,7 +80,7 @@ class Resolver:
             raise
 
     def forget(self) -> None:
-        """Forget every answer: whoever needs one asks again."""
+        """Forget every answer: the next look-up asks again."""
         for key in [key for key, asked in self._asked.items() if asked.done()]:
             del self._asked[key], self._asked_at[key]
 

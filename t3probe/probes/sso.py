@@ -67,7 +67,7 @@ def _asks_for_a_password(page: bytes) -> bool:
 
 
 def hides(status: int, headers: Mapping[str, Any], sso: Sso) -> bool:
-    """Whether a body that nobody could read may be what a wall shows with this status."""
+    """Whether an unreadable body may be what a wall shows with this status."""
     if status in {403, 429, 503} or (200 <= status < 300 and is_html(headers)):
         return True
     return bool(sso.login_markers) and (200 <= status < 300 or 400 <= status < 500)

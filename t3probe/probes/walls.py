@@ -48,7 +48,7 @@ class WallLine(Channel):
         parts = urlsplit(leg.url or "")
         # Without user and password, if the URL has them: nobody is to be let in by them here.
         self.origin = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"
-        # Whoever answers knows itself by the Host that it is sent.
+        # The server knows itself by the Host that it is sent.
         self._seen = f"{parts.scheme}://{leg.host_header}" if leg.host_header else self.origin
         self._own = {one.origin for one in map(parse, (self.origin, self._seen)) if one is not None}
         self.path = parts.path or "/"
@@ -222,7 +222,7 @@ class WalloffLine(WallLine):
     ) -> tuple[HttpAnswer, bool]:
         """The answer at the end of the redirects, and whether it surely came past the rule.
 
-        What nobody expects may be anybody's: a CDN refuses and redirects, too. Raises ProbeError.
+        The unexpected may come from any hop: a CDN refuses and redirects, too. Raises ProbeError.
         """
         first = answer.status
         if first in expect and not leads_on(first):

@@ -2,7 +2,7 @@
 
 A run's verdict stands on the terminal and its counts in the places of delivery, so a folder that
 is full, read-only or gone costs the files and no more. What an earlier run left in their places
-is moved aside, or named as old: nobody takes it for this run's.
+is moved aside, or named as old: it is not taken for this run's.
 """
 
 from __future__ import annotations

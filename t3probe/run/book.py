@@ -56,7 +56,7 @@ class Book:
         self.undecided = False
         """The newest outage waits for its second look."""
         self.holding: Callable[[], bool] | None = None
-        """Whether a held connection works; None where nobody knows."""
+        """Whether a held connection works; None where that is not known."""
         self.note = ""
         """A sentence about the leg as a whole, kept beside those of the newest line."""
         self.short: tuple[Reason, str] | None = None
@@ -66,7 +66,7 @@ class Book:
         self.unresolved = ""
         self.collapsed = ""
         self.broken = ""
-        """Sentence when the probe itself failed in a way nobody foresaw."""
+        """Sentence when the probe itself failed in an unforeseen way."""
         self.doubts: dict[Strand, tuple[Reason, str]] = {}
         """Reason and sentence of each strand whose newest beat told nothing."""
 
@@ -178,7 +178,7 @@ class Book:
         )
 
     def own_doing(self, error: ProbeError, started: float, ended: float) -> bool:
-        """Whether nobody answered an attempt while we stood still, or were late all the time."""
+        """Whether an attempt was not answered while we stood still, or were late all the time."""
         return _silent(error) and self.footing.stalled(started, ended, started)
 
     def cut_short(self, sent: float, ended: float, conn: int, call: int, strand: Strand) -> None:
@@ -341,7 +341,7 @@ class Book:
             self.facts.cf_ray, self.facts.colo = facts.cf_ray, facts.colo
 
     def broke(self, error: BaseException) -> None:
-        """The probe failed in a way nobody foresaw: that costs no other leg its observation."""
+        """The probe failed in an unforeseen way: that costs no other leg its observation."""
         at = error.__traceback__
         while at is not None and at.tb_next is not None:
             at = at.tb_next

@@ -174,7 +174,7 @@ def level_of(kind: str) -> Stage:
 
 
 def undialled(leg: Leg, planned_as: str) -> Observation:
-    """A leg whose route leads to nobody: down all through the run, and nothing was dialled."""
+    """A leg whose route has no host: down all through the run, and nothing was dialled."""
     drop = Drop(
         began=0.0,
         noticed=0.0,

@@ -1,4 +1,4 @@
-"""What legs need of whoever runs them: one clock, one footing, common beats.
+"""What legs need of the run: one clock, one footing, common beats.
 
 A run (`t3probe.run.controller`) and the held mode (`t3probe.watch`) are this same engine with
 two different ends: what a leg does when it drops is decided here and in `leg`, once for both.
@@ -77,7 +77,7 @@ class Engine:
         self.resolver = Resolver(self.resolve_again)
         self.call_number = 0
         self.first_call = 0
-        """The number of the common beat that nobody's drop called."""
+        """The number of the common beat that no drop called."""
         self.hold_over = False
         self.finished = False
         self.interrupted = False
@@ -186,7 +186,7 @@ class Engine:
         """
         await self.until(lambda: all(leg.settled for leg in self.legs), limit)
         if not self.finished:
-            self.first_call = self.call_number + 1  # known before anybody is woken
+            self.first_call = self.call_number + 1  # known before any leg is woken
             self.call()
 
 

@@ -43,7 +43,7 @@ class Throttling:
 
     def grown(self) -> float:
         """How much longer, in seconds, we were throttled since the last call: by the group that
-        was throttled most. The kernel adds up all processors. 0 where nobody counts it."""
+        was throttled most. The kernel adds up all processors. 0 where it is not counted."""
         most = 0.0
         for path, last in self._last.items():
             now = _throttled_seconds(path)

@@ -1,7 +1,7 @@
 """One leg's life: its two strands, its outages with their second looks, and common beats.
 
 The held strand beats on the leg's one long-lived connection, the fresh one on a connection of its
-own for every beat. Whichever notices first that something does not work tells the leg (`_notice`):
+own for every beat. The first to notice that something does not work tells the leg (`_notice`):
 all legs then beat at once, and this leg looks a second time by a fresh attempt, as its part of that
 common beat.
 """
@@ -337,7 +337,7 @@ class LegRun:
             self.book.addresses = addresses(tried)
 
     async def _resolve_again(self) -> None:
-        """Ask for the addresses anew, without losing what is known when nobody answers."""
+        """Ask for the addresses anew, without losing what is known when no resolver answers."""
         try:
             async with asyncio.timeout(self.run.timing.connect_timeout):
                 if await self._attempts.resolve():

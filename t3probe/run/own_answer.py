@@ -5,15 +5,15 @@ acknowledged them: then they came past everything before the segment at which th
 connection ends, and its acknowledgement came back the same way. Or nothing that was sent since the
 last good beat was acknowledged, though the kernel sent it again: then they were lost, or the
 acknowledgements were, somewhere up to and including that segment. That is a suspicion: it clears
-nobody, neither there nor behind.
+nothing, neither there nor behind.
 
 No claim is made after a reset or a close (the numbers are gone or are somebody else's), for bytes
 that never left this machine, when the far end's receive window is full, when only a part was
 acknowledged, when answers came with holes in them (small acknowledgements pass where large
 answers are lost), and where the kernel is too old to say.
 
-Whoever acknowledges is a kernel: the one of the first machine on the way that ends TCP, be it a
-load balancer, a tunnel's ingress or a proxy that nobody knows of. `tcp_ends_at` says which, and
+What acknowledges is a kernel: the one of the first machine on the way that ends TCP, a load
+balancer, a tunnel's ingress or an unknown proxy. `tcp_ends_at` says which, and
 that its process may stand still all the while is why the terminating segment is never cleared.
 """
 

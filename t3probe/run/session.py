@@ -240,7 +240,7 @@ class Session:
         return [self.observations[name] for name in (*order, *rest) if name in self.observations]
 
     def blind_spots(self) -> list[str]:
-        """Sentences about legs this vantage cannot run, and segments nobody then sees."""
+        """Sentences about legs this vantage cannot run, and segments no leg then sees."""
         words = [f"warning: {self.vantage_warning}"] if self.vantage_warning else []
         here = {leg.name for leg in self.available}
         away = [leg.name for leg in self.deployment.legs if leg.name not in here]

@@ -34,7 +34,7 @@ TOTAL_SECONDS = 8.0
 TOLERANCE_SECONDS = 5.0
 """A Date (RFC 9110, section 6.6.1) is whole seconds, and an answer may be a little old."""
 SOME_IPV6 = ipaddress.IPv6Address("2001:db8::1")
-"""For documentation (RFC 3849): routed like any other, and nobody's."""
+"""For documentation (RFC 3849): routed like any other, and assigned to no host."""
 MOST_ASKED = 6
 """Of so many servers the time is asked: enough for a majority."""
 

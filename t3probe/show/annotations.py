@@ -101,7 +101,7 @@ def append(lines: Iterable[str], environ: Mapping[str, str]) -> bool:
     path = environ.get("GITHUB_STEP_SUMMARY")
     if not path:
         return False
-    # A pipe that nobody reads is an error, and not waited for.
+    # A pipe without a reader is an error, and not waited for.
     flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NONBLOCK | os.O_CLOEXEC
     with open(os.open(path, flags, 0o666), "ab") as file:
         room = SUMMARY_LIMIT_BYTES - file.tell()

@@ -42,7 +42,7 @@ class Coverage:
     uncovered: tuple[str, ...]
     """Segments that no leg crosses: nothing is ever known about them."""
     inseparable: tuple[tuple[str, ...], ...]
-    """Groups of segments on exactly the same legs: when one fails, nobody can tell which."""
+    """Groups of segments on exactly the same legs: when one fails, which one cannot be told."""
     extra_leg: tuple[str, ...] | None
     """The shortest part of a path whose leg would split the most of these pairs."""
     gloss: Mapping[str, str]

@@ -1,7 +1,7 @@
 """Text for people: foreign text made showable, secrets masked, and lines that fit a terminal.
 
-A peer chooses what it says, and may quote what we sent: our token, its own cookie. So whatever
-came from outside goes through `showable` before it becomes part of a sentence or a record: secrets
+A peer chooses what it says, and may quote what we sent: our token, its own cookie. So text
+from outside goes through `showable` before it becomes part of a sentence or a record: secrets
 are masked by their form and, where they are ours, by their value, in each way of writing that a
 quotation may use; what moves a cursor or hides is replaced; what is long is cut. `plain` is for
 sentences of ours, whose foreign parts went through `showable`: it knows only our own secrets, since
@@ -80,7 +80,7 @@ _SAFE = (
 _HTML = {"&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;", "'": "&#x27;"}
 _XML = {**_HTML, "'": "&apos;"}
 _FILLERS = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0")
-"""Characters that Python calls printable and nobody sees."""
+"""Characters that Python calls printable and that are invisible."""
 
 
 class _Secrets:

@@ -7,7 +7,7 @@ Asked for are `/config_dump?include_eds`, `/clusters?format=json` and `/listener
 - The label `route` is the cluster: Envoy checks the health of a cluster's hosts, and a route
   has seldom a name. Names of routes, virtual hosts, listeners and SNI are words to select by.
 - A cluster that no route uses is not probed: it serves no listener. How many there are is said.
-- A cluster that a route uses and that has no host is a finding: whoever asks gets "no healthy
+- A cluster that a route uses and that has no host is a finding: a request gets "no healthy
   upstream". So is one that Envoy does not have, or of whose hosts it uses none.
 - A loopback address of an Envoy on another machine is not ours to dial: said, and left out.
 
@@ -87,7 +87,7 @@ class Configuration:
     idle: list[str] = field(default_factory=list)
     """Listeners that only warm up or drain."""
     all_clusters: bool = True
-    """False when one could not be read, whose name nobody knows then."""
+    """False when one could not be read, whose name is not known then."""
     notes: Notes = field(default_factory=Notes)
     """What could not be read."""
 
@@ -418,8 +418,8 @@ class _Walker:
         )
 
     def lack(self, name: str) -> str:
-        """Why Envoy sends nobody anywhere by this cluster, as the end of a sentence; empty when it
-        does, or when nobody can tell."""
+        """Why Envoy sends no request anywhere by this cluster, as the end of a sentence; empty when
+        it does, or when that cannot be told."""
         if name not in self._lacks:
             self._lacks[name] = self._lack(name, ())
         return self._lacks[name]

@@ -1,6 +1,6 @@
 """The forms of Envoy's configuration that lead from a listener to a host. Pure.
 
-Every entry of an answer is decoded by itself, so that one of a form nobody foresaw costs no
+Every entry of an answer is decoded by itself, so that one of an unforeseen form costs no
 other: it is noted. Envoy writes protobuf's JSON with the proto's own field names and leaves
 default values out. Source: envoy.config.{listener,route,cluster,endpoint}.v3.
 """
@@ -210,7 +210,7 @@ class Cluster(Struct, frozen=True):
 
     @property
     def owns_hosts(self) -> bool:
-        """Whether it is of a kind that is of no use without hosts. Of an extension nobody knows."""
+        """Whether it is of a kind that is of no use without hosts. Not known of an extension."""
         name = (self.extension or "").lower()
         known = not name or any(one in name for one in ("dns", "redis", "eds", "static"))
         return known and self.kind in {"named", "listed"}

@@ -87,7 +87,7 @@ class Backend:
 
 @dataclass(frozen=True, slots=True)
 class Hostless:
-    """A route to nobody: no address is there to dial, and whoever asks gets an error."""
+    """A route without a host: there is no address to dial, and a request gets an error."""
 
     place: UpstreamPlace
     words: str
@@ -122,7 +122,7 @@ class NamedUpstreams:
     warnings: tuple[str, ...] = ()
     """Sentences about what could not be read."""
     hostless: tuple[Hostless, ...] = ()
-    """Routes that lead to nobody."""
+    """Routes without a host."""
 
 
 Fetch = Callable[[str | None, SourceAnswer], Awaitable[None]]

@@ -7,7 +7,7 @@ path; an address of loopback is another machine's when its source is on another 
 from the first place, in order of route and port: `envoy-orders-8443-10.0.0.7:9000`.
 
 A cluster without a host is a leg without an address, `envoy-orders-8443-no-host`. It crosses
-nothing but a segment of its own: that nobody is there says nothing about a rack or a switch.
+nothing but a segment of its own: that no host is there says nothing about a rack or a switch.
 """
 
 from __future__ import annotations
@@ -111,7 +111,7 @@ def with_found(deployment: Deployment, readings: Iterable[Reading]) -> Deploymen
 
 
 def _hostless(readings: Iterable[Reading]) -> list[Leg]:
-    """The routes that lead to nobody, a leg for each cluster."""
+    """The routes without a host, a leg for each cluster."""
     found: dict[tuple[str, str], list[Hostless]] = {}
     for reading in readings:
         for one in reading.found.hostless if reading.found is not None else ():

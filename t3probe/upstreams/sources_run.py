@@ -69,7 +69,7 @@ class RunSources:
             if one.skipped or (one.problem and one.source.optional):
                 warnings.append(one.skipped or f"{name}: {one.problem}")
                 continue
-            # Planned downtime asks for a leg; of this one nobody will probe anything.
+            # Planned downtime asks for a leg; this one will not be probed.
             leg = Leg(name=name, kind="tcp", path=())
             seen = _observed(name, one, planned(deployment, leg, clock.wall()))
             self.observations[name] = seen

@@ -1,6 +1,6 @@
 """The deploy gate: whether segments that a deploy owns are cleared. Pure.
 
-A gate judges by ownership: an outage elsewhere blocks nobody's deploy. It is open when every
+A gate judges by ownership: an outage elsewhere blocks no deploy. It is open when every
 one of its segments is exonerated, and closed when one is convicted, or when the legs that ran
 cannot clear it.
 """

@@ -55,7 +55,7 @@ class Snapshot:
     observations: Sequence[Observation]
     judged: RunVerdict
     counts: Sheet
-    """A copy: nobody else writes into it."""
+    """A copy: nothing else writes into it."""
 
     def text(self) -> bytes:
         """The Prometheus text format, as UTF-8."""

@@ -67,7 +67,7 @@ class Log:
                 self._stream.write(line + "\n")
                 self._stream.flush()
             except (OSError, ValueError):
-                continue  # nobody reads any more; the metrics go on
+                continue  # no reader is left; the metrics go on
 
 
 MAX_PENDING = 500

@@ -290,7 +290,7 @@ class Watch:
             return None
 
     def _broke(self, doing: str, error: Exception) -> None:
-        """Something of ours broke that nobody foresaw: said, and the probing goes on."""
+        """Something of ours broke that was not foreseen: said, and the probing goes on."""
         what = type(error).__name__
         if self._said_broken.get(doing) != what:
             self._said_broken[doing] = what

@@ -225,7 +225,7 @@ class WindowBook(Book):
     def _going_on(self, drop: Drop, since: float) -> Drop:
         """A long outage, told by the two newest failed fresh attempts between which every other
         leg has beaten and was answered: retries come in between, and meet no beat of anybody else.
-        What began with the second one may have met the repair, and clears nobody."""
+        What began with the second one may have met the repair, and clears nothing."""
         over = math.inf if drop.recovered is None else drop.recovered
         failures = [one for one in self.failures if one.ended <= over]
         second = failures[-1] if failures else None

@@ -6,9 +6,9 @@ The person is one leg more: it failed, over a last mile of its own and the whole
   person's drop, it was us: what is convicted on the person's way, or one of the suspects.
 - Without such an incident the legs clear what they cross when they had no drop, were looked at for
   at least half of the window, and were looked at when the person dropped, too: a pause between two
-  runs clears nobody. What is several machines no leg clears for a person, who may have met another
+  runs clears nothing. What is several machines no leg clears for a person, who may have met another
   one. When the whole way is cleared, the last mile is the only suspect left. Otherwise nothing is
-  cleared and nobody is blamed.
+  cleared or blamed.
 - Several people are as many legs, each with a last mile of its own and all over one network that
   they may share. From three on the smallest explanation is what they share, so it is never three
   last miles: it is something that the legs do not show.
@@ -55,7 +55,7 @@ Finding = Literal[
 ]
 """`ours`: a segment is convicted; `ours_one_of`: one of several broke; `last_mile`: everything of
 ours is cleared; `shared_blind_spot`: several people, and our legs show nothing; `unclear`: not
-enough was looked at, or the outcomes contradict each other; `not_observed`: nobody was looking."""
+enough was looked at, or the outcomes contradict each other; `not_observed`: no leg was looking."""
 
 
 class Question(NamedTuple):
@@ -214,7 +214,7 @@ class Explained:
         """The segments of legs that had no drop and were looked at for long enough."""
         found = dict.fromkeys(name for one in self.legs if one.clears for name in one.path)
         if self.runs and not any(one.path for one in self.legs):
-            # Nobody knows what a leg crosses: then only what every run's own verdict cleared.
+            # What a leg crosses is not known: then only what every run's own verdict cleared.
             always = set.intersection(*(set(one.exonerated) for one in self.runs))
             if any(one.clears for one in self.legs):
                 found.update(dict.fromkeys(one for one in self.segments if one in always))

@@ -77,7 +77,7 @@ class Samples(Sequence[Sample]):
 
     def rise(self, since: float, at: float) -> float | None:
         """What a counter rose by after `since` and up to `at`; after a reset it began at 0. None
-        when its first sample lies there, so that nobody knows."""
+        when its first sample lies there, so that it is not known."""
         first = max(1, bisect_right(self._times, since))
         after = range(first, bisect_right(self._times, at))
         return sum(self._step(one) for one in after) if after else None

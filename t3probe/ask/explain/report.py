@@ -12,13 +12,13 @@ The JSON object, one for each question; all `..._at` are Unix seconds:
 - `legs`: `leg`, `path`, `state`, `observed_seconds`, `observed_share`, `clears`, `looking` at the
   very time, `drops` (`reason`, `count`, `symptom`, `began_at`, `noticed_at`, `ended_at`), `why`.
 - `incident`: the one that explains the drop, or null; `incidents`: all in the window; `nearby`:
-  before and after it. Each has `began_at`, `ended_at` (null: nobody saw it end), `legs`,
+  before and after it. Each has `began_at`, `ended_at` (null: its end was not seen), `legs`,
   `symptom`, `finding`, `explains`.
 - `verdict`: as `t3probe verdict` prints it, with the person as one leg more: over `last-mile`, or
   `last-mile-1` ... and `shared-network`, and the way.
 - `pressure`: machines (`instance`, `io_stalled`, `io_stalled_peak`, `memory_stalled`,
   `memory_stalled_peak` as shares of time, `swap_free_bytes`, `swap_total_bytes`,
-  `hard_pressed`), or null when nobody was asked.
+  `hard_pressed`), or null when Prometheus was not asked.
 - `blind_spots`, `doubts`, `notes`: sentences. `send_back`: the text for the person.
 """
 
@@ -60,7 +60,7 @@ class Report(NamedTuple):
     """`runs` or `prometheus`."""
     source_name: str
     machines: Sequence[MachineThen] | None
-    """None: nobody was asked."""
+    """None: not asked."""
     notes: tuple[str, ...]
 
     @property

@@ -1,4 +1,4 @@
-"""What was seen around a time, whichever source told it. All times are Unix seconds.
+"""What was seen around a time, by either source. All times are Unix seconds.
 
 Incidents of several runs that are one outage: when it began, and when it was over.
 """
@@ -33,7 +33,7 @@ class DropSeen(Seen, frozen=True):
     noticed: float | None = None
     count: int = 1
     symptom: str = ""
-    """Empty where nobody knows: metrics do not tell it."""
+    """Empty where that is not known: metrics do not tell it."""
 
 
 class LegSeen(Seen, frozen=True):
@@ -49,15 +49,15 @@ class LegSeen(Seen, frozen=True):
     connected: bool | None = None
     """Whether its held connection worked at the end; of a leg that holds none, its last try."""
     accepting: bool | None = None
-    """Whether its newest try on a new connection was good; None where nobody knows."""
+    """Whether its newest try on a new connection was good; None where that is not known."""
     first_good: float | None = None
-    """When its first good beat was answered; None where there was none, or nobody knows."""
+    """When its first good beat was answered; None where there was none, or that is not known."""
     why: str = ""
     """Why it told nothing; empty when it told something."""
     kind: str = ""
     level: Stage | None = None
     held_seconds: float | None = None
-    """How old its oldest connection became; None where nobody knows."""
+    """How old its oldest connection became; None where that is not known."""
 
     @property
     def refuses(self) -> bool:
@@ -188,7 +188,7 @@ class Outage:
 
     @property
     def ended(self) -> float | None:
-        """When its legs worked again at the latest; None when nobody saw that."""
+        """When its legs worked again at the latest; None when that was not seen."""
         if self.newest.ended is not None:
             return self.newest.ended
         return max(self._back.values()) if self._away == set() else None

@@ -1,4 +1,4 @@
-"""The answer in plain sentences: for whoever runs the service, and to send back to the person."""
+"""The answer in plain sentences: for those who run the service, and to send back to the person."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Answered requests: what a status, a duration and whoever ended it say; Traefik's two forms.
+"""Answered requests: what a status, a duration and the side that ended it say; Traefik's two forms.
 
 A line of Traefik, haproxy or Envoy bears the time at which the request *began*; what matters here
 is when it ended, so the duration is added. nginx writes the end. In Traefik's common format both

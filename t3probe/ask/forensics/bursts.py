@@ -44,7 +44,7 @@ class Part(NamedTuple):
     kinds: dict[str, int]
     """Lines per kind."""
     segments: tuple[str, ...]
-    """Empty: nobody said where the source stands, or nothing is known there."""
+    """Empty: the source's place is not given, or nothing is known there."""
     sure: Sure
     bursting: bool
     """False: seen in these seconds, but not more than usual."""
@@ -67,7 +67,7 @@ class Burst(NamedTuple):
     """Whether a last mile could explain all of it too, were it all one person's."""
     sure: Sure
     unplaced: tuple[str, ...] = ()
-    """Sources among them of which nobody said where they stand."""
+    """Sources among them whose place is not given."""
 
     @property
     def sources(self) -> tuple[str, ...]:

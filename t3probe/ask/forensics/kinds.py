@@ -7,8 +7,8 @@ what lies behind it, `self` the source. (The segment `tunnel` is the way from th
 cluster, so a tunnel connection that falls silent does point at it.)
 
 `tunnel`, `traefik`, `dispatch` and `serve` have a place of their own in the reference deployment.
-haproxy, nginx, Envoy and dnsdist stand where somebody put them: their sides mean segments once
-`--map` or the deployment says where that is.
+haproxy, nginx, Envoy and dnsdist stand anywhere: their sides mean segments once `--map` or the
+deployment says where that is.
 
 `SegmentMap` says which segments a side means: what lies before, at and behind each source.
 """
@@ -200,7 +200,7 @@ class SegmentMap:
         self.missing = [source for source in absent if source in home]
         """Sources that are no declared segment: their sides stay the reference's."""
         self.unplaced = [source for source in absent if source not in home]
-        """Sources of which nobody said where they stand: their sides mean no segment."""
+        """Sources whose place is not given: their sides mean no segment."""
         known = dict.fromkeys((LAST_MILE, *declared, *(one for way in REFERENCE for one in way)))
         self.order = {name: at for at, name in enumerate(known)}
         self._declared = declared

@@ -257,7 +257,7 @@ class _Log:
             if remark:
                 tally.remark(remark)
             if self.asked.windowed:
-                return False  # nobody knows whether it lies in that time
+                return False  # whether it lies in that time is not known
         tally.counts[kind] += 1
         return True
 

@@ -287,7 +287,7 @@ def _kinds(found: Findings) -> Iterator[str]:
 
 
 def _sides(source: str, sides: Sequence[Side]) -> str:
-    """Where it broke, as seen from a source whose place nobody named."""
+    """Where it broke, as seen from a source whose place is not given."""
     words = {"before": f"before {source}", "after": f"behind {source}"}
     return "/".join(dict.fromkeys(words.get(side, source) for side in sides))
 

@@ -250,8 +250,8 @@ def source_info(
     now: float,
     **more: Any,
 ) -> SourceInfo:
-    """The header of an answer. `ended_at` is when the newest run ended, None when nobody knows;
-    both in Unix seconds."""
+    """The header of an answer. `ended_at` is when the newest run ended, None when that is
+    not known; both in Unix seconds."""
     if ended_at is None or not 0 <= ended_at < LATEST:
         return SourceInfo(
             kind=kind, name=short(name), stale=True,

@@ -76,7 +76,7 @@ def explained(
 
 def _sentence(error: ExplainError) -> str:
     if isinstance(error.__cause__, DeploymentError):
-        # Its words quote the file, which is for whoever started this.
+        # Its words quote the file, which is for the one that started this.
         return "the deployment file or a secret cannot be read any more; t3probe explain says why"
     text = str(error)
     for option, name in _OPTIONS.items():

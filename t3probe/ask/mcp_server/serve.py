@@ -82,7 +82,7 @@ _DESCRIBED = tuple(
 
 
 class _OneLine(logging.Formatter):
-    """A sentence on one line: tracebacks help nobody who runs this."""
+    """A sentence on one line: tracebacks do not help those who run this."""
 
     def format(self, record: logging.LogRecord) -> str:
         """The record without its traceback."""
@@ -123,7 +123,7 @@ class _Requests(io.TextIOWrapper):
 
 
 class _Answers(io.TextIOWrapper):
-    """Ends the process when nobody can be answered any more: a thread still waits for standard
+    """Ends the process when no answer can be written any more: a thread still waits for standard
     input then, and cannot be told to stop."""
 
     def write(self, text: str, /) -> int:

@@ -268,7 +268,7 @@ def _checked(tool: Tool, arguments: Mapping[str, Any] | None) -> _Arguments:
 
 
 def _where(error: Exception) -> str:
-    """An unforeseen error for whoever mends it, on one line."""
+    """An unforeseen error on one line, for those who mend it."""
     trace = error.__traceback__
     while trace is not None and trace.tb_next is not None:
         trace = trace.tb_next

@@ -1,7 +1,7 @@
 """The JUnit file of any other suite: which of its tests passed, failed, or did not run.
 
 A test failed when anything says so. It did not run when a child (`<skipped>`) or an attribute
-(`status="notrun"`, `executed="false"`) says so, or when its status is a word that nobody knows:
+(`status="notrun"`, `executed="false"`) says so, or when its status is an unknown word:
 then it is neither a pass nor a failure, and has no duration. Of the tests of one name the worst
 counts, since two tests of one name and two tries of one test look alike; a failure that a later
 try made good (`<flakyFailure>`) is none.

@@ -52,7 +52,7 @@ class Pushgateway:
         self.wire = Wire(gateway)
         self.zeros: Group = {}
         self.known: Group | None = None
-        """What the group held when the run began, zeros included; None when nobody knows."""
+        """What the group held when the run began, zeros included; None when that is not known."""
 
     def __call__(self, batch: Delivery) -> Receipt:
         """Zeros where series are missing, or the run's counts. Never raises for a gateway."""

@@ -26,7 +26,7 @@ def push_recording(path: str | Path, gateway: Gateway, clock: Clock | None = Non
     The runs of a JUnit file (one) or a log (any number) continue the counts of their group,
     the gateway's vantage or, when it names none, each run's own. A run that is there already,
     or is older than what is there, changes nothing. All others are counted once, oldest first,
-    and written at once with the gauges of the newest: nobody could scrape what was between.
+    and written at once with the gauges of the newest: what was between could not be scraped.
     Another suite's tests become `t3probe_check_success` and `t3probe_check_duration_seconds`.
     Raises RecordError when the file is neither.
     """

@@ -4,7 +4,7 @@ Every run writes its counts here *before* it pushes, as one file with the folder
 number and a running number, and deletes the file when they are delivered. A push always
 contains all waiting files in order, and the pushed group carries the highest number it
 contains (`t3probe_delivery_mark`). So one number answers, for any file found later, whether a
-push whose end nobody saw, or after which the process was killed, contained it: it did exactly
+push whose end was not seen, or after which the process was killed, contained it: it did exactly
 when the file's number is not above the mark.
 
 Why this way: an intent file would also be needed to decide what happened to a push whose answer
@@ -12,7 +12,7 @@ was lost, and only the gateway knows that; ids of all files in labels would be u
 a mark per folder is one number, as every push contains a prefix of the folder.
 
 A gateway that loses its state has lost its marks too. A file that was sent before that, with
-an end nobody saw, may or may not have been counted: its drops are published as lost, so that
+an end that was not seen, may or may not have been counted: its drops are published as lost, so that
 no drop is ever counted twice. `state.json` remembers what was sent.
 
 Files are not synced to the disk: they survive a killed process, not a power cut.
@@ -86,7 +86,7 @@ class _State(msgspec.Struct):
     last: _Number
     """The highest number that a file ever had."""
     sent: _Number = 0
-    """The highest number that was ever sent with an end that nobody may have seen."""
+    """The highest number that was ever sent with an end that may not have been seen."""
 
 
 class WaitingCounts(msgspec.Struct, frozen=True):

@@ -362,7 +362,7 @@ def main(source: int = 0, out: int = 1) -> None:
     except guard.LoopbackOnlyError as error:
         os.write(out, wire.frame(wire.LEFT_LOOPBACK, error.target.encode()))
     except BrokenPipeError:
-        return  # nobody listens any more
+        return  # no listener is left
 
 
 def _more_descriptors() -> None:

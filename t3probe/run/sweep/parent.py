@@ -170,7 +170,7 @@ class Sweep:
         self._raise()
 
     def give_up(self) -> None:
-        """End the process of a sweep that nobody will make."""
+        """End the process of a sweep that will not be made."""
         self._told = True
         self._bury()
 

@@ -1,8 +1,8 @@
 """Two recorded runs, compared. Pure: the runs may be minutes apart and from different machines.
 
 A segment regressed when it was exonerated before and is not exonerated after. That is not the
-same as broken: what nobody can clear any more is a regression, too, and says so. A segment that
-was broken before is nobody's regression. One that nobody looked at, before or after, cannot be
+same as broken: what cannot be cleared any more is a regression, too, and says so. A segment that
+was broken before is no regression. One that no leg looked at, before or after, cannot be
 told: it is no regression, and it does not open a gate either.
 
 A leg's round trip changed when its medians differ by more than the runs' own noise: three

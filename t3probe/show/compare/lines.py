@@ -45,7 +45,7 @@ def headline(found: Comparison) -> str:
 
 
 def decision(found: Comparison) -> list[str]:
-    """What the gate says, a sentence for each kind of trouble; nothing when nobody named one."""
+    """What the gate says, a sentence for each kind of trouble; nothing when no gate was named."""
     if not found.named:
         return []
     said = []

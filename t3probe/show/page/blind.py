@@ -1,4 +1,4 @@
-"""What was not observed: a clean report proves nothing about what nobody looked at."""
+"""What was not observed: a clean report proves nothing about what was not looked at."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ THROTTLED_SECONDS = 0.1
 
 
 def blind_section(view: View) -> Html:
-    """Legs that did not run or told nothing, segments nobody saw, gaps, and our own stalls."""
+    """Legs that did not run or told nothing, segments no leg saw, gaps, and our own stalls."""
     found = [
         tag("div", tag("dt", head), tag("dd", tag("ul", (tag("li", one) for one in lines))))
         for head, lines in (

@@ -105,7 +105,7 @@ class History:
 
     @cached_property
     def gaps(self) -> dict[int, float]:
-        """Before which runs (by position) nobody was looking, and for how many seconds."""
+        """Before which runs (by position) no run was made, and for how many seconds."""
         runs = self.runs
         apart = [b.started_at - a.started_at for a, b in itertools.pairwise(runs)]
         if len(apart) < 3:

@@ -1,7 +1,7 @@
 """Labels each segment from which legs failed and which passed.
 
 Exact for any number of simultaneous faults, as long as the outcomes are right. When they
-cannot all be right, nobody is convicted and `repairs` says which to disbelieve.
+cannot all be right, no segment is convicted and `repairs` says which to disbelieve.
 """
 
 from __future__ import annotations
@@ -152,7 +152,7 @@ def solve_together(
 
     `case` gives segments, paths and the legs, those that ran among `failed` and `passed`. `cleared`
     is what some incident cleared, or a leg that passed; `doubtful` are the suspects of incidents
-    that contradict themselves, whose failed legs are `contradictions`: nobody is convicted for
+    that contradict themselves, whose failed legs are `contradictions`: no segment is convicted for
     these. `repairs` stands in the verdict when nothing but contradictions is left.
     """
     names = _Translator(case.segments)

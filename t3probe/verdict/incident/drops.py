@@ -14,7 +14,7 @@ TOGETHER_SECONDS = 0.25
 """What is compared with a second look began this soon after it, and took no longer: it might have
 been answered when the outage was over."""
 RESENT_SECONDS = 1.0
-"""After so long a kernel sends a connect again that nobody answered."""
+"""After so long a kernel sends a connect again that were not answered."""
 REQUESTS: frozenset[Reason] = frozenset(
     {
         *("http_4xx", "http_5xx", "http_other", "walled_off", "not_walled"),
@@ -59,7 +59,7 @@ class JudgedDrop:
         self.host = host_of(drop.remote_address)
         end = seen.path.index(seen.tcp_ends_at) + 1 if seen.tcp_ends_at in seen.path else None
         self.near = frozenset(seen.path[:end])
-        """The segments up to where its TCP connection ends; all where nobody said."""
+        """The segments up to where its TCP connection ends; all where the file does not say."""
         self.aged_out = (
             earlier is not None
             and earlier.connection_age_seconds is not None

@@ -21,11 +21,11 @@ connection, may have met another machine. A leg that only connects clears only f
 so does a good beat that was a refusal: it exercised no more. A leg clears nothing of a drop that
 overlaps a drop of its own, or was noticed within a second of one.
 
-The failed leg's own answers clear what lies before whoever answered. An HTTP answer that is no
-gateway's accuses whoever made it: the segments from that of its last mark on stay suspect, up to
+The failed leg's own answers clear what lies before the one that answered. An HTTP answer that is no
+gateway's accuses its author: the segments from that of its last mark on stay suspect, up to
 the first that another leg crossed through. A refusal is the far machine's own, with one exception:
 when every connect over a segment was refused, and they went to two addresses or more, it was one
-firewall, and nothing that these legs share is cleared. A leg that connected to nobody at that time
+firewall, and nothing that these legs share is cleared. A leg that made no connection at that time
 does not matter for this.
 
 Left out altogether: inconclusive legs, planned downtime, intervals in which the prober itself
@@ -75,7 +75,7 @@ class _Stretch(NamedTuple):
     opened: float
     host: str
     asks: bool
-    """Each of its beats is a request; an echo on a WebSocket that is open asks nobody anew."""
+    """Each of its beats is a request; an echo on an open WebSocket asks nothing anew."""
 
 
 class _Good(NamedTuple):

@@ -2,9 +2,9 @@
 
 Every drop has a suspect set: its leg's path without what is cleared for it (`evidence`). The rules
 of `labels` take these sets in the place of failed legs' paths, for one incident and for the run: so
-whoever is convicted in one incident is convicted in the run, and whoever is suspect in one is not
+what is convicted in one incident is convicted in the run, and what is suspect in one is not
 cleared by another. An incident with a drop of which everything is cleared contradicts itself: it
-convicts nobody and adds no set.
+convicts no segment and adds no set.
 """
 
 from __future__ import annotations
@@ -131,7 +131,7 @@ class Incident:
     @cached_property
     def later_sets(self) -> list[Names]:
         """Of each drop that fell silent when it had gone on for a while: what else may have broken
-        then. Nobody compared that; only legs that passed all the time clear something of it."""
+        then. That was not compared; only legs that passed all the time clear something of it."""
         passing = self._setting.by_passing
         return [
             tuple(name for name in fault.path if name in suspects or name not in passing)

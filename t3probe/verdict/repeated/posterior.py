@@ -35,7 +35,7 @@ takes tries for independent. The beats of a leg are not: an outage of five secon
 them. So each incident is one try of the legs that failed in it and of those that clear for it by
 the rules of `t3probe.verdict.incident.evidence`; a run without one is one good try of each leg that
 passed. A leg that could not tell, is under planned downtime, or only clears a part of what it
-crosses is not tried; a blip is no try of anybody.
+crosses is not tried; a blip is no try of any leg.
 """
 
 from __future__ import annotations
@@ -236,7 +236,7 @@ def posterior(
     ]
 
     found = _Judged(groups, seen, own, model)
-    # By evidence and not by prior: an uncommon prior alone convicts nobody.
+    # By evidence and not by prior: an uncommon prior alone convicts nothing.
     even = dict.fromkeys(segments, PRIOR)
     checks = [found] if own == even else [found, _Judged(groups, seen, even, model)]
     again = {

@@ -88,7 +88,7 @@ def judged_trips(seen: Observation, since: float = -math.inf) -> list[float]:
 def usual(baseline: Baseline | None) -> tuple[float, float] | None:
     """The least and the most that the usual round trip is, in seconds.
 
-    Both are the same where a moving median is known. None: nobody knows, or from too few beats.
+    Both are the same where a moving median is known. None: not known, or from too few beats.
     """
     if baseline is None or baseline.beats < MIN_BEATS:
         return None

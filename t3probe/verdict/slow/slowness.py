@@ -18,10 +18,10 @@ whatever is slow besides. The rules:
   only bounds what a segment on it can add. A leg that is faster than usual by more than noise
   has a baseline that is too high: it says nothing while others are slow.
 - A wall's answer may come from what lies behind the rule, or from the sign-on, over connections
-  made for it alone: a wall that is slow names nobody. One that is not slow clears its path.
+  made for it alone: a wall that is slow names no segment. One that is not slow clears its path.
 - The smallest sets of segments that explain all slow legs are the answer
   (`t3probe.verdict.slow.excess`). When every judged leg is slow and our own loop was late by half
-  of that, it may be us: then nobody is named.
+  of that, it may be us: then no segment is named.
 """
 
 from __future__ import annotations
