@@ -55,7 +55,7 @@ def test_reasons_of_errors(error: OSError, reason: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("number", "target", "unroutable", "tells"),
+    ("number", "target", "unroutable", "conclusive"),
     [
         (errno.ENETUNREACH, SIX, True, True),
         (errno.EAFNOSUPPORT, SIX, True, True),

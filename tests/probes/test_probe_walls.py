@@ -123,10 +123,10 @@ async def test_where_the_application_itself_sends_on_the_rule_is_not_accused(
 
 
 @pytest.mark.parametrize(
-    ("reason", "tells"),
+    ("reason", "conclusive"),
     [("walled_off", True), ("not_walled", True), ("http_5xx", False), ("rtt_timeout", False)],
 )
-async def test_only_the_walls_own_answer_tells(reason: Any, conclusive: bool) -> None:
+async def test_only_the_walls_own_answer_is_conclusive(reason: Any, conclusive: bool) -> None:
     class Fails(WalledLine):
         async def look(self) -> Any:
             raise ProbeError(reason, "ask", "x")
