@@ -5,26 +5,6 @@ No leg, segment or check of a user's own may begin so: what is called so is judg
 
 from __future__ import annotations
 
-__all__ = [
-    "CARVE_OUT_SEGMENT",
-    "CLIENT_LEG",
-    "INGEST_LEG",
-    "JUMP_LEG",
-    "MADE_LEGS",
-    "MADE_SEGMENTS",
-    "PUBLIC_LEG",
-    "RIG_SEGMENT",
-    "SOURCE_LEG",
-    "STREAM_LEG",
-    "STREAM_SEGMENT",
-    "UPSTREAM_LEG",
-    "UPSTREAM_SEGMENT",
-    "WALLED_LEG",
-    "WALL_SEGMENT",
-    "made_prefix",
-    "segment_of_upstream",
-]
-
 UPSTREAM_LEG = "envoy-"
 PUBLIC_LEG = "walloff-"
 WALLED_LEG = "walled-"

@@ -12,8 +12,6 @@ from t3probe.plugin.own_checks import own_name, segments_of
 from t3probe.run.session import Session
 from t3probe.upstreams.sources_run import RunSources
 
-__all__ = ["Collecting"]
-
 
 class Collecting:
     """The hooks of collection."""
