@@ -16,7 +16,7 @@ from t3probe.plugin.output import RecordLog
 from t3probe.record.results import Results
 from t3probe.run.session import Session
 
-__all__ = ["EXIT_INTERRUPTED", "Conclusion"]
+__all__ = ["EXIT_INTERRUPTED", "RunEnd"]
 
 EXIT_INTERRUPTED = int(pytest.ExitCode.INTERRUPTED)
 
