@@ -10,13 +10,15 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from probes.fixtures import Authority
+from probes.fixtures import Authority, no_stalls
 from probes.ingest_programs import HOST, TOKEN
 from probes.servers import Server, header_of, reset, response, serve, target_of
 
 from t3probe.config import Deployment, loads
 from t3probe.observation import Observation
 from t3probe.run.controller import Run
+
+__all__ = ["no_stalls"]
 
 Reader, Writer = asyncio.StreamReader, asyncio.StreamWriter
 Rule = Callable[[bytes], bytes | None]

@@ -6,14 +6,14 @@ import asyncio
 
 import msgspec
 import pytest
-from probes.fixtures import Authority, authority
+from probes.fixtures import Authority, authority, no_stalls
 from probes.ingest_programs import TOKEN
 from probes.test_ingest import TAKEN, deployment, gate, gated, is_write
 from watch_helpers import Kept, disconnects
 
 from t3probe.config.types import Duration
 
-__all__ = ["authority"]
+__all__ = ["authority", "no_stalls"]
 
 
 async def until(kept: Kept, name: str, value: float) -> None:
