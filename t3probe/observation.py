@@ -70,6 +70,8 @@ Reason = Literal[
     "leg_collapsed",
     "prober_stalled",
     "protocol_error",
+    "gate_open",
+    "token_refused",
 ]
 Symptom = Literal["down", "refusing", "cut", "unknown", "blip"]
 """What an immediate second look found, the worst first: see `Drop.symptom`."""
@@ -346,7 +348,11 @@ class Observation(Fact, frozen=True):
     """What was usual before this run; None: not known, since nothing could be read."""
     labels: dict[str, str] = {}
     """From the deployment file, for the metrics: `path` and `expected` (public, walled) of a
-    wall; `route`, `listen_port` and `backend` of an upstream."""
+    wall; `gate` of an ingest gate; `route`, `listen_port` and `backend` of an upstream."""
+    gate: dict[str, bool] = {}
+    """Of an ingest gate: what was asked of it (`no_token`, `wrong_token`, `token`, `paths`,
+    `method`, `health`, `plain`, `leak`), and whether it was as it must be. What could not be told
+    is left out."""
     views: tuple[EnvoyView, ...] = ()
     """Of an upstream: what Envoy thinks of it, for every route that leads to it."""
 

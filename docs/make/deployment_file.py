@@ -22,6 +22,7 @@ from t3probe.config.types import (
     DeploymentFile,
     Downtime,
     Duration,
+    Ingest,
     LegTable,
     Public,
     Sso,
@@ -82,6 +83,15 @@ url = "https://t3.example.org/"
 pin = "10.0.0.5"
 path = ["balancer"]
 """,
+    "[[ingest]]": """\
+[[ingest]]
+name = "metrics"
+kind = "remote_write"
+url = "https://ingest.example.org/api/v1/write"
+health = "/health"
+path = ["wan", "balancer", "app"]
+tcp_ends_at = "balancer"
+""",
     "[[upstream]]": """\
 [[upstream]]
 name = "orders"
@@ -124,6 +134,7 @@ TABLES: dict[str, type[Table]] = {
     "[[leg]]": LegTable,
     "[[public]]": Public,
     "[[walled]]": Walled,
+    "[[ingest]]": Ingest,
     "[[upstream]]": Upstream,
     "[[upstream_source]]": UpstreamSource,
     "[[upstream_share]]": UpstreamShare,
@@ -152,7 +163,8 @@ RULES = """\
 - A name is 1 to 63 of a-z, 0-9, dots, - and _, with a letter or a digit at both ends.
 - A relative path starts at the file's own folder.
 - Secrets never stand in the file: `T3PROBE_GATEWAY_TOKEN`, or a file named by
-  `T3PROBE_GATEWAY_TOKEN_FILE`; so for `T3PROBE_SOURCE_NAME_TOKEN`.
+  `T3PROBE_GATEWAY_TOKEN_FILE`; so for `T3PROBE_SOURCE_NAME_TOKEN` and
+  `T3PROBE_INGEST_NAME_TOKEN`.
 - Every value can be replaced from the environment, with `-` and `.` written `_`:
   `T3PROBE__TIMING__HOLD=5s`, `T3PROBE__LEG__PUBLIC__URL=wss://...`, `T3PROBE__TLS_CA=/ca.pem`. A
   list is separated by commas. An empty value takes the key out.

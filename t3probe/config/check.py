@@ -12,6 +12,7 @@ from collections.abc import Iterable
 from t3probe.names import MADE_LEGS, MADE_SEGMENTS, UPSTREAM_LEG, UPSTREAM_SEGMENT, made_prefix
 
 from .check_legs import (
+    check_ingest,
     check_leg,
     check_public,
     check_share,
@@ -53,6 +54,8 @@ def check(file: DeploymentFile, source: ConfigFile) -> tuple[Leg, ...]:
         check_public(public, ("public", i), declared, source)
     for i, walled in enumerate(file.walled):
         check_walled(walled, ("walled", i), declared, source)
+    for i, ingest in enumerate(file.ingest):
+        check_ingest(ingest, ("ingest", i), declared, source)
     for i, upstream in enumerate(file.upstream):
         check_upstream(upstream, ("upstream", i), declared, source)
     for i, one in enumerate(file.upstream_source):
@@ -151,7 +154,7 @@ def _check_names(file: DeploymentFile, source: ConfigFile) -> None:
             raise source.error(path, "a name that is not taken", table.name, hint)
         taken[leg.name] = leg
     if not taken:
-        hint = "add a [[leg]], [[public]], [[walled]] or [[upstream]]"
+        hint = "add a [[leg]], [[public]], [[walled]], [[ingest]] or [[upstream]]"
         raise source.error(("leg",), "at least one leg", hint=hint)
 
 

@@ -1,10 +1,11 @@
-"""Checks of one `[[leg]]`, `[[public]]`, `[[walled]]` or `[[upstream]]`.
+"""Checks of one `[[leg]]`, `[[public]]`, `[[walled]]`, `[[ingest]]` or `[[upstream]]`.
 
 Each raises the first mistake found as a DeploymentError.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 
 from .dialled import parse_hosts
@@ -23,6 +24,7 @@ from .errors import ConfigFile, KeyPath, Wrong, did_you_mean, quote
 from .types import (
     EVERY_LEG,
     KIND_RULES,
+    Ingest,
     LegTable,
     Public,
     Upstream,
@@ -32,6 +34,7 @@ from .types import (
 )
 
 _HTTP = ("http", "https")
+Dialled = LegTable | Public | Walled | Ingest
 Declared = Mapping[str, None]
 
 
@@ -78,6 +81,61 @@ def check_walled(walled: Walled, path: KeyPath, declared: Declared, source: Conf
     _check_end(walled, path, source)
     _check_dialled(walled, path, _HTTP, source)
     _check_rule(walled, path, "wall", source)
+
+
+_EFFECTS = (
+    r"(?i)/(-/(quit|reload|healthy)|snapshot/|internal/|api/v1/admin/tsdb/(snapshot|clean)"
+    r"|shutdown|quitquitquit)"
+)
+"""Paths of usual receivers that do something when they are asked by GET."""
+
+
+def check_ingest(one: Ingest, path: KeyPath, declared: Declared, source: ConfigFile) -> None:
+    """An `[[ingest]]`: the gate and the receiver apart, and nothing that has an effect."""
+    _check_path(one.path, (*path, "path"), declared, source)
+    if len(one.path) < 2:
+        expected = "the gate and the receiver behind it, two segments at least"
+        raise source.error((*path, "path"), expected, one.path)
+    if one.gate is not None and one.gate not in one.path[:-1]:
+        hint = did_you_mean(one.gate, one.path[:-1], f"before the last: {', '.join(one.path)}")
+        expected = "a segment of its own path that is not the last"
+        raise source.error((*path, "gate"), expected, one.gate, hint)
+    gate = one.gate or one.path[-2]
+    _check_end(one, path, source)
+    _check_dialled(one, path, ("https",), source)
+    end = one.tcp_ends_at
+    if end is not None and one.path.index(end) > one.path.index(gate):
+        raise source.error((*path, "tcp_ends_at"), f"{quote(gate)} or what lies before it", end)
+    if "?" in one.url:
+        raise source.error((*path, "url"), "a URL without a query", one.url)
+    if one.token_file == "":
+        raise source.error((*path, "token_file"), "a path", shown="nothing")
+    for key in ("refused", "health"):
+        for text in one.refused if key == "refused" else (one.health,):
+            if text is None:
+                continue
+            if not re.fullmatch(r"/[!-\"$->@-~]*", text):
+                expected = "a path such as /metrics, without a query"
+                raise source.error((*path, key), expected, text)
+            if re.match(_EFFECTS, text):
+                expected = "a path that does nothing when it is asked for by GET"
+                raise source.error((*path, key), expected, text, "it would be done")
+    if one.plain_port is not None and not 0 <= one.plain_port <= 65535:
+        expected = "a port from 1 to 65535, or 0 for none"
+        raise source.error((*path, "plain_port"), expected, one.plain_port)
+    refusals = frozenset(range(400, 500)) - {408, 421, 425, 429}
+    # A receiver that knows the token may still call an empty request a bad one.
+    accepts = frozenset(range(200, 300)) | {400, 411, 413, 415, 422}
+    for key in ("stranger_status", "wrong_status", "accept_status", "closed_status"):
+        some = getattr(one, key)
+        good, words = (accepts, "2xx, or 400, 411, 413, 415 or 422")
+        if key != "accept_status":
+            good, words = refusals, "a 4xx other than 408, 421, 425 and 429"
+        if not some:
+            raise source.error((*path, key), "at least one status", some)
+        for status in some:
+            if status not in good:
+                raise source.error((*path, key), words, status)
 
 
 def check_upstream(
@@ -145,7 +203,7 @@ def _check_path(
         seen.add(name)
 
 
-def _check_end(leg: LegTable | Public | Walled, path: KeyPath, source: ConfigFile) -> None:
+def _check_end(leg: Dialled, path: KeyPath, source: ConfigFile) -> None:
     end = leg.tcp_ends_at
     if end is not None and end not in leg.path:
         hint = did_you_mean(end, leg.path, f"on its path: {', '.join(leg.path)}")
@@ -206,7 +264,10 @@ def _check_addresses(leg: LegTable, path: KeyPath, source: ConfigFile) -> None:
 
 
 def _check_dialled(
-    leg: LegTable | Public | Walled, path: KeyPath, schemes: tuple[str, ...], source: ConfigFile
+    leg: Dialled,
+    path: KeyPath,
+    schemes: tuple[str, ...],
+    source: ConfigFile,
 ) -> None:
     """Where a leg goes, how its name is resolved, and what its answer carries."""
     if leg.url is not None:
@@ -237,7 +298,7 @@ def _provider(text: str) -> UrlParts:
     return found._replace(host=plain_host(found.host))
 
 
-def _check_doh(leg: LegTable | Public | Walled, path: KeyPath, source: ConfigFile) -> None:
+def _check_doh(leg: Dialled, path: KeyPath, source: ConfigFile) -> None:
     seen: set[UrlParts] = set()
     for text in leg.doh:
         _check(parse_doh, text, path, source)
@@ -250,7 +311,7 @@ def _check_doh(leg: LegTable | Public | Walled, path: KeyPath, source: ConfigFil
         raise source.error(path, "a DoH provider, better two", leg.doh, hint)
 
 
-def _check_headers(leg: LegTable | Public | Walled, path: KeyPath, source: ConfigFile) -> None:
+def _check_headers(leg: Dialled, path: KeyPath, source: ConfigFile) -> None:
     for key in ("headers_present", "headers_absent"):
         for name in getattr(leg, key):
             _check(check_header_name, name, (*path, key), source)

@@ -1,5 +1,5 @@
-"""What a deployment file leaves unsaid, filled in: the legs of `[[public]]`, `[[walled]]`
-and `[[upstream]]`, the segments of their own, and defaults that depend on other values.
+"""What a deployment file leaves unsaid, filled in: the legs of `[[public]]`, `[[walled]]`,
+`[[ingest]]` and `[[upstream]]`, the segments of their own, and defaults that depend on others.
 
 Pure, and only for files that passed `check.py`.
 """
@@ -12,6 +12,7 @@ import msgspec
 
 from t3probe.names import (
     CARVE_OUT_SEGMENT,
+    INGEST_LEG,
     PUBLIC_LEG,
     SOURCE_LEG,
     UPSTREAM_LEG,
@@ -23,7 +24,18 @@ from t3probe.names import (
 from .dialled import Ends, Shares, far_ends
 from .endpoints import is_address, parse_address, parse_url, plain_host
 from .errors import ConfigFile, KeyPath
-from .types import DeploymentFile, Duration, Leg, LegTable, Public, Route, Timing, Upstream, Walled
+from .types import (
+    DeploymentFile,
+    Duration,
+    Ingest,
+    Leg,
+    LegTable,
+    Public,
+    Route,
+    Timing,
+    Upstream,
+    Walled,
+)
 
 
 class Origin(NamedTuple):
@@ -39,6 +51,11 @@ def leg_names(file: DeploymentFile) -> list[Origin]:
         *(Origin(one.name, ("leg", i)) for i, one in enumerate(file.leg)),
         *(Origin(f"{PUBLIC_LEG}{one.name}", ("public", i)) for i, one in enumerate(file.public)),
         *(Origin(f"{WALLED_LEG}{one.name}", ("walled", i)) for i, one in enumerate(file.walled)),
+        *(
+            Origin(f"{INGEST_LEG}{one.name}{end}", ("ingest", i))
+            for i, one in enumerate(file.ingest)
+            for end in ("", "-gate")
+        ),
         *(
             Origin(f"{UPSTREAM_LEG}{one.name}", ("upstream", i))
             for i, one in enumerate(file.upstream)
@@ -72,7 +89,7 @@ def own_segments(file: DeploymentFile) -> list[Origin]:
 
 
 def expand(file: DeploymentFile) -> tuple[Leg, ...]:
-    """All legs: the file's, then walloff-*, walled-*, envoy-*."""
+    """All legs: the file's, then walloff-*, walled-*, ingest-*, envoy-*."""
     query = default_query(file)
     prefixes = _public_prefixes(file)
     shares = Shares(file.upstream_share)
@@ -80,6 +97,7 @@ def expand(file: DeploymentFile) -> tuple[Leg, ...]:
         *(_trusting(_leg(one, query), file) for one in file.leg),
         *(_trusting(_walloff(one), file) for one in file.public),
         *(_trusting(_walled(one, prefixes), file) for one in file.walled),
+        *(_trusting(leg, file) for one in file.ingest for leg in _ingest(one)),
     )
     ends = far_ends(legs) if file.upstream else {}
     return (*legs, *(_trusting(_envoy(one, shares, ends), file) for one in file.upstream))
@@ -149,6 +167,47 @@ def _dialled_as(table: Public | Walled, kind: str, prefix: str, rule: str) -> di
         "tcp_ends_at": _own_end(table, rule),
         "url": table.url,
     }
+
+
+REFUSED = {
+    "remote_write": (
+        *("/", "/metrics", "/api/v1/query", "/api/v1/series", "/api/v1/export", "/federate"),
+        *("/api/v1/import/prometheus", "/api/v1/admin/tsdb/delete_series"),
+    ),
+    "otlp": ("/", "/metrics", "/api/services", "/api/traces", "/api/search", "/api/echo"),
+}
+"""Paths of usual receivers that have no effect when they are asked by GET without a query."""
+
+
+def _ingest(table: Ingest) -> tuple[Leg, Leg]:
+    gate = table.gate or table.path[-2]
+    url = parse_url(table.url, ("https",))
+    plain = 80 if table.plain_port is None and url.port == 443 else table.plain_port
+    table = msgspec.structs.replace(
+        table,
+        gate=gate,
+        refused=tuple(one for one in table.refused or REFUSED[table.kind] if one != url.path),
+        plain_port=plain or 0,
+    )
+    whole = Leg(
+        name=f"{INGEST_LEG}{table.name}",
+        kind="ingest",
+        path=table.path,
+        url=table.url,
+        resolve=table.resolve,
+        pin=table.pin,
+        doh=table.doh,
+        tcp_ends_at=table.tcp_ends_at,
+        headers_present=table.headers_present,
+        headers_absent=table.headers_absent,
+        trust_refusals=table.trust_refusals,
+        vantages=table.vantages,
+        ingest=table,
+    )
+    front = table.path[: table.path.index(gate) + 1]
+    return whole, msgspec.structs.replace(
+        whole, name=f"{whole.name}-gate", kind="ingest_gate", path=front
+    )
 
 
 def _envoy(table: Upstream, shares: Shares, ends: Ends) -> Leg:

@@ -12,6 +12,8 @@ import tomllib
 from collections.abc import Mapping
 from typing import Any
 
+import msgspec
+
 from t3probe.exchange.bounds import DEPLOYMENT_BYTES
 from t3probe.exchange.files import NotAFileError, TooLargeError, read_regular
 
@@ -68,6 +70,7 @@ def loads(
     source = ConfigFile(file, folder, _parse(text, file))
     override(source, os.environ if environ is None else environ)
     table = read_table(DeploymentFile, source.raw, (), source)
+    table = _with_token_files(table, source)
     legs = check(table, source)
     timing = settle_timing(table.timing, source)
     check_timing(timing, source)
@@ -133,6 +136,18 @@ def _delivery(table: Delivery, source: ConfigFile) -> Delivery:
         spool=None if table.spool is None else located(table.spool, source),
         heartbeat_url=table.heartbeat_url,
     )
+
+
+def _with_token_files(table: DeploymentFile, source: ConfigFile) -> DeploymentFile:
+    if not any(one.token_file for one in table.ingest):
+        return table
+    located_ones = tuple(
+        msgspec.structs.replace(one, token_file=located(one.token_file, source))
+        if one.token_file
+        else one
+        for one in table.ingest
+    )
+    return msgspec.structs.replace(table, ingest=located_ones)
 
 
 def _unused(table: DeploymentFile, crossed: set[str], file: str) -> list[str]:

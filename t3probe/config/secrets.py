@@ -40,6 +40,12 @@ def secret(name: str, environ: Mapping[str, str] | None = None) -> str | None:
     return None
 
 
+def secret_in(file: str, key: str) -> str | None:
+    """The secret in a file that the deployment file names under `key`; the rest as in `secret`."""
+    content = _content(file, key)
+    return None if content is None else _checked(content, key)
+
+
 def _content(file: str, variable: str) -> str | None:
     expected = "the name of a readable file that holds the secret"
     try:

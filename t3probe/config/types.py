@@ -4,8 +4,8 @@ Units: every duration is in seconds once loaded; in the file it is text such as 
 `10s` or `2m`.
 
 `DeploymentFile`, `LegTable`, `Public` and `Walled` are the tables as they are written. They differ
-from the loaded types where the file is shorter than what it means: `[[public]]`
-and `[[walled]]` become legs when the file is loaded (`expand.py`). The JSON Schema for
+from the loaded types where the file is shorter than what it means: `[[public]]`,
+`[[walled]]` and `[[ingest]]` become legs when the file is loaded (`expand.py`). The JSON Schema for
 editors is made from these types; the text under a field is its description there.
 """
 
@@ -16,7 +16,7 @@ from typing import Any, Literal, NamedTuple
 
 import msgspec
 
-LegKind = Literal["ws_echo", "http", "doh", "tcp", "walloff", "walled"]
+LegKind = Literal["ws_echo", "http", "doh", "tcp", "walloff", "walled", "ingest", "ingest_gate"]
 
 
 class Duration(float):
@@ -120,6 +120,43 @@ class LegFields(Route, frozen=True, kw_only=True):
     """A median round trip over this makes the leg degraded."""
 
 
+class Ingest(Route, frozen=True, kw_only=True):
+    """One `[[ingest]]`: a place that takes data from whoever has its token, and from nobody else.
+    Becomes the leg `ingest-NAME`, which sends an empty request with the token, and the leg
+    `ingest-NAME-gate`, which looks whether the gate is closed."""
+
+    url: str
+    """Where data is sent: https:// alone, since the token goes there. No user and no query."""
+    kind: Literal["remote_write", "otlp"]
+    """remote_write: Prometheus remote write; otlp: OTLP over HTTP with protobuf."""
+    gate: str | None = None
+    """The segment of the path that asks for the token; default: the last but one. What lies behind
+    it is the receiver."""
+    token_file: str | None = None
+    """A file that holds the token, relative to this file, read anew for every beat; or
+    T3PROBE_INGEST_NAME_TOKEN, or a file named by T3PROBE_INGEST_NAME_TOKEN_FILE."""
+    refused: tuple[str, ...] = ()
+    """Paths that must be closed with the right token, too. They are asked by GET without a query,
+    so name none that does something when it is asked so; default: those of the usual receivers
+    of its kind for reading, other ways in and administration."""
+    health: str | None = None
+    """A path that is to answer with the token, and not without."""
+    plain_port: int | None = None
+    """The port at which plain http must not be served; default: 80 where the URL's is 443, else
+    none is asked. 0: none."""
+    deep_every: Duration = Duration(3600)
+    """How often a wrong token is tried, counted by when runs start: rarely, since a ban follows
+    where wrong tokens are many."""
+    stranger_status: tuple[int, ...] = (401, 403)
+    """The statuses that refuse a request without a token."""
+    wrong_status: tuple[int, ...] = (400, 401, 403)
+    """The statuses that refuse one with a wrong token."""
+    accept_status: tuple[int, ...] = (200, 204)
+    """The statuses that accept an empty request with the right token."""
+    closed_status: tuple[int, ...] = (400, 401, 403, 404)
+    """The statuses of a closed path."""
+
+
 class UpstreamPlace(Table, frozen=True, kw_only=True):
     """Where one source found an upstream: behind this route, at this port of Envoy's."""
 
@@ -135,14 +172,16 @@ class UpstreamPlace(Table, frozen=True, kw_only=True):
 
 
 class Leg(LegFields, frozen=True, kw_only=True):
-    """One end-to-end route under test. `walloff`, `walled` and upstream legs are made from
-    their own tables; all kinds share this one type once loaded."""
+    """One end-to-end route under test. `walloff`, `walled`, `ingest` and upstream legs are made
+    from their own tables; all kinds share this one type once loaded."""
 
     kind: LegKind
     prefix: str | None = None
     """walloff: the public path prefix of the carve-out, such as `/probe`."""
     public_prefixes: tuple[str, ...] = ()
     """walled: the public prefixes from which ways out to this path are tried (filled in)."""
+    ingest: Ingest | None = None
+    """ingest, ingest_gate: the table they are made of, its defaults filled in."""
     upstream: bool = False
     """It is one of Envoy's upstreams, of the file or found by a source."""
     route: str = ""
@@ -255,7 +294,7 @@ class Deployment(Table, frozen=True):
     segments: tuple[str, ...]
     """Declared segments, in order."""
     legs: tuple[Leg, ...]
-    """All legs: the file's, then walloff-*, walled-*, envoy-*."""
+    """All legs: the file's, then walloff-*, walled-*, ingest-*, envoy-*."""
     own_segments: tuple[str, ...] = ()
     """Segments made for upstreams (`upstream-NAME`) and own path rules (`carve-out-NAME`,
     `wall-NAME`)."""
@@ -359,6 +398,7 @@ class DeploymentFile(Table, frozen=True):
     leg: tuple[LegTable, ...] = ()
     public: tuple[Public, ...] = ()
     walled: tuple[Walled, ...] = ()
+    ingest: tuple[Ingest, ...] = ()
     upstream: tuple[Upstream, ...] = ()
     upstream_source: tuple[UpstreamSource, ...] = ()
     upstream_share: tuple[UpstreamShare, ...] = ()

@@ -21,9 +21,11 @@ KINDS = {
     "tcp": ("t3probe.probes.tcp", "open"),
     "walloff": ("t3probe.probes.walls", "open_walloff"),
     "walled": ("t3probe.probes.walls", "open_walled"),
+    "ingest": ("t3probe.probes.ingest", "open_ingest"),
+    "ingest_gate": ("t3probe.probes.ingest", "open_gate"),
 }
 
-ONE_SHOT = frozenset({"tcp", "walloff", "walled"})
+ONE_SHOT = frozenset({"tcp", "walloff", "walled", "ingest", "ingest_gate"})
 """Kinds whose every beat is an attempt of its own: nothing is held."""
 
 

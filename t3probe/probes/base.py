@@ -73,6 +73,8 @@ class Probing:
     """Which response header only which segment adds."""
     once: set[str] = field(default_factory=set)
     """Names of what need not be tried again in this run."""
+    lasting: bool = False
+    """The held mode: what is due goes by the time of day, and not by when a run started."""
 
     @asynccontextmanager
     async def step(

@@ -114,6 +114,8 @@ class Facts:
     colo: str = ""
     cert_not_after: float | None = None
     evidence: list[str] = field(default_factory=list)
+    gate: dict[str, bool] = field(default_factory=dict)
+    """What was asked of an ingest gate, and whether it was as it must be."""
 
 
 def reason_of_os_error(error: OSError) -> Reason:

@@ -26,7 +26,7 @@ _CACHE_STATUS = re.compile(r"(?:[a-z0-9]+-)*cache(?:-(?:status|lookup|hit|result
 _KEPT = re.compile(
     r"(?<![a-z0-9])(?:tcp_)?(?:[a-z]+_)?(?:hit|stale|updating|revalidated)(?![a-z0-9])"
 )
-_WALLS = frozenset({"walloff", "walled"})
+_WALLS = frozenset({"walloff", "walled", "ingest_gate"})
 
 
 def new_nonce() -> str:
@@ -117,8 +117,8 @@ class Marks:
     def elsewhere(self, leg: Leg, found: Mapping[str, str]) -> str:
         """The header among these that this leg's route never has; empty when there is none.
 
-        The rules around the SSO are asked about through whatever serves the path: a mark of what
-        lies behind one of such a leg's segments is no sign of another route.
+        The rules around the SSO, and a gate, are asked about through whatever serves the path: a
+        mark of what lies behind one of such a leg's segments is no sign of another route.
         """
         for name, one in found.items():
             if one in leg.path:

@@ -63,6 +63,8 @@ class Book:
         """Reason and sentence of what fell short in a beat that was good all the same."""
         self.clears: tuple[str, ...] | None = None
         """The least that a good beat proved; None: the whole path."""
+        self.gate: dict[str, bool] = {}
+        """What was asked of an ingest gate, and whether it was as it must be."""
         self.unresolved = ""
         self.collapsed = ""
         self.broken = ""
@@ -339,6 +341,12 @@ class Book:
             self.cert_not_after = facts.cert_not_after
         if facts.cf_ray:
             self.facts.cf_ray, self.facts.colo = facts.cf_ray, facts.colo
+        if facts.gate:
+            self.note_gate(facts.gate)
+
+    def note_gate(self, found: Mapping[str, bool]) -> None:
+        """Keep what a beat found of an ingest gate: what was open once was open in this run."""
+        self.gate = {**found, **self.gate, **{name: False for name in found if not found[name]}}
 
     def broke(self, error: BaseException) -> None:
         """The probe failed in an unforeseen way: that costs no other leg its observation."""
@@ -395,6 +403,7 @@ class Book:
             evidence=(*([self.note] if self.note else ()), *self.facts.evidence),
             planned=planned,
             labels=labels_of(self.leg),
+            gate=dict(self.gate),
         )
 
 
@@ -425,6 +434,10 @@ def continued(first: Observation, second: Observation) -> Observation:
         phases=first.phases or second.phases,
         addresses=first.addresses or second.addresses,
         baseline=first.baseline,
+        gate={
+            name: first.gate.get(name, True) and second.gate.get(name, True)
+            for name in {**first.gate, **second.gate}
+        },
         views=first.views,
     )
 

@@ -157,6 +157,8 @@ def labels_of(leg: Leg) -> dict[str, str]:
     if leg.kind in ("walloff", "walled"):
         expected = "public" if leg.kind == "walloff" else "walled"
         return {"path": urlsplit(leg.url or "").path or "/", "expected": expected}
+    if leg.ingest is not None:
+        return {"gate": leg.ingest.name}
     if leg.upstream:
         return {
             "route": leg.route,

@@ -73,6 +73,7 @@ class Engine:
             crowd=asyncio.Semaphore(MAX_CONNECTS_AT_ONCE),
             internal_addresses=internal_addresses(deployment),
             marks=Marks(deployment.marks, deployment.paths),
+            lasting=self.lasting,
         )
         self.resolver = Resolver(self.resolve_again)
         self.call_number = 0

@@ -61,7 +61,8 @@ class LegRun:
         well for a heartbeat."""
         self._joined_at = -math.inf
         upstream = leg.upstream
-        self._joins_all = not upstream and leg.kind not in ("walloff", "walled")
+        seldom = ("walloff", "walled", "ingest", "ingest_gate")
+        self._joins_all = not upstream and leg.kind not in seldom
         self._line: Channel | None = None
         self._line_conn = -1
         self._line_began = 0.0
@@ -262,7 +263,7 @@ class LegRun:
             await self._sleep(min(self._next_at, self._retry_at))
 
     def _joins(self) -> bool:
-        """Whether it answers a common beat now: walls and upstreams do once a heartbeat."""
+        """Whether it answers a common beat now: walls, gates and upstreams do once a heartbeat."""
         now = self.run.clock.now()
         if self.run.call_number == self.run.first_call:
             return True

@@ -92,6 +92,28 @@ def examined(
         yield from network.gateway(gateway, None, environ)
 
 
+def _tokens(deployment: Deployment, environ: Mapping[str, str]) -> Iterable[DoctorRow]:
+    """Whether each ingest gate has its token here."""
+    from t3probe.config import DeploymentError
+    from t3probe.config.ingest import token_of, token_variable
+    from t3probe.setup.machine import fine, wrong
+
+    for leg in deployment.legs:
+        if leg.kind != "ingest" or leg.ingest is None:
+            continue
+        variable = token_variable(leg.ingest)
+        fix = f"set {variable}, {variable}_FILE, or token_file of the table"
+        try:
+            found = token_of(leg.ingest, environ)
+        except DeploymentError as problem:
+            yield wrong("ingest", f"{leg.ingest.name}: {problem}", fix)
+            continue
+        if found is None:
+            yield wrong("ingest", f"{leg.ingest.name}: there is no token", fix)
+        else:
+            yield fine("ingest", f"{leg.ingest.name}: there is a token")
+
+
 def _read(file: str, environ: Mapping[str, str]) -> tuple[Deployment | None, Iterable[DoctorRow]]:
     from t3probe.config import DeploymentError, legs_for, load, loads
     from t3probe.setup.machine import fine, untold, wrong
@@ -121,6 +143,7 @@ def _read(file: str, environ: Mapping[str, str]) -> tuple[Deployment | None, Ite
             rows.append(fine(what, "none is named: a run starts the built-in lab"))
     elif not rows:
         rows.append(fine(what, f"{deployment.name}: {len(deployment.legs)} legs"))
+    rows += _tokens(deployment, environ)
     if any(not leg.fresh_every for leg in deployment.legs):
         from t3probe.show.coverage import CUTS_ONLY, cuts_only
 

@@ -33,7 +33,8 @@ LOGINS = frozenset(
     for what in ("TOKEN", "USER", "PASSWORD", "CA_FILE")
 )
 _LOGIN = re.compile(
-    r"T3PROBE_(GATEWAY|PROMETHEUS|SOURCE_[A-Z0-9_]+)_(((TOKEN|USER|PASSWORD)(_FILE)?)|CA_FILE)"
+    r"T3PROBE_((GATEWAY|PROMETHEUS|SOURCE_[A-Z0-9_]+)_(((TOKEN|USER|PASSWORD)(_FILE)?)|CA_FILE)"
+    r"|INGEST_[A-Z0-9_]+_TOKEN(_FILE)?)"
 )
 
 

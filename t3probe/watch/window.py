@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Literal, NamedTuple, Protocol
 
@@ -133,6 +133,9 @@ class WindowBook(Book):
         self.short = echo.short  # of the newest beat
         if echo.clears is not None:
             self._partial[echo.clears] = echo.ended
+
+    def note_gate(self, found: Mapping[str, bool]) -> None:
+        self.gate |= found  # the present, until it is asked anew
 
     def proved(self, since: float) -> tuple[str, ...] | None:
         """The least that a good beat since then proved; None: the leg's whole path."""

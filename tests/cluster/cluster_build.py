@@ -18,7 +18,7 @@ import yaml
 ROOT = Path(__file__).resolve().parents[2]
 OVERLAYS = ROOT / "cronjob" / "overlays"
 JOBS = ("t3", "vantages", "sharded")
-ALL = (*JOBS, "watch")
+ALL = (*JOBS, "watch", "vmagent")
 OLDEST_MINOR = 27
 """kubectl 1.27 was tried; 1.20, which Debian 12 has, knows no components."""
 
@@ -94,6 +94,21 @@ def templates(objects: list[Object]) -> Iterator[tuple[Object, Object]]:
             yield one, one["spec"]["jobTemplate"]["spec"]["template"]
         elif one.get("kind") == "Deployment":
             yield one, one["spec"]["template"]
+
+
+def is_agent(owner: Object) -> bool:
+    """Whether it is vmagent, which is not ours and needs other things."""
+    return bool(owner["metadata"]["labels"].get("app.kubernetes.io/component") == "vmagent")
+
+
+def ours(objects: list[Object]) -> Iterator[tuple[Object, Object]]:
+    """Each workload of t3probe itself with its pod template."""
+    return (one for one in templates(objects) if not is_agent(one[0]))
+
+
+def agents(objects: list[Object]) -> Iterator[tuple[Object, Object]]:
+    """Each vmagent with its pod template."""
+    return (one for one in templates(objects) if is_agent(one[0]))
 
 
 def container(template: Object) -> Object:

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from cluster_build import Object, container, of_kind
+from cluster_build import Object, agents, container, of_kind, ours
 from cluster_registry import differing, policy
+
+
+def _held(objects: list[Object]) -> Iterator[tuple[Object, Object]]:
+    return (one for one in ours(objects) if one[0]["kind"] == "Deployment")
 
 
 @policy
 def one_held_mode(objects: list[Object]) -> Iterator[str]:
-    for one in of_kind(objects, "Deployment"):
+    for one, _ in _held(objects):
         spec = one["spec"]
         yield from differing("replicas", spec.get("replicas"), 1)
         yield from differing("strategy", spec.get("strategy"), {"type": "Recreate"})
@@ -28,7 +32,9 @@ def one_held_mode(objects: list[Object]) -> Iterator[str]:
 
 @policy
 def the_held_mode_is_scraped(objects: list[Object]) -> Iterator[str]:
-    for one in of_kind(objects, "Deployment"):
+    for one, _ in _held(objects):
+        if list(agents(objects)):
+            return  # which scrapes it itself
         labels = one["spec"]["template"]["metadata"]["labels"].items()
         (service,) = of_kind(objects, "Service")
         (monitor,) = of_kind(objects, "PodMonitor")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from cluster_build import ROOT, Object, container, literals, names, of_kind, templates
+from cluster_build import ROOT, Object, container, literals, names, of_kind, ours, templates
 from cluster_registry import differing, policy
 
 from t3probe.config import loads
@@ -101,7 +101,7 @@ def deployment_text(objects: list[Object]) -> str:
 def the_deployment_file_is_there(objects: list[Object]) -> Iterator[str]:
     if deployment_text(objects) != (ROOT / "deployments" / "t3.toml").read_text():
         yield "the ConfigMap is not deployments/t3.toml"
-    for owner, template in templates(objects):
+    for owner, template in ours(objects):
         name = owner["metadata"]["name"]
         (volume,) = [one for one in template["spec"]["volumes"] if "configMap" in one]
         if volume["configMap"]["name"] not in names(objects, "ConfigMap"):
@@ -140,7 +140,7 @@ def results_are_delivered(objects: list[Object]) -> Iterator[str]:
 def secrets_are_mounted(objects: list[Object]) -> Iterator[str]:
     if of_kind(objects, "Secret"):
         yield "a Secret stands in the manifests"
-    for owner, template in templates(objects):
+    for owner, template in ours(objects):
         only, volumes = container(template), template["spec"]["volumes"]
         if any("valueFrom" in one for one in only.get("env", [])):
             yield "a variable with a value from elsewhere"
@@ -172,11 +172,11 @@ def secrets_are_mounted(objects: list[Object]) -> Iterator[str]:
 
 @policy
 def vantages_differ(objects: list[Object]) -> Iterator[str]:
-    found = [literals(objects, one).get("T3PROBE_VANTAGE", "") for _, one in templates(objects)]
+    found = [literals(objects, one).get("T3PROBE_VANTAGE", "") for _, one in ours(objects)]
     if len(set(found)) < len(found) or not all(re.fullmatch("[a-z0-9-]+", one) for one in found):
         yield f"vantages {found}"
     if len(found) > 1:
-        for owner, template in templates(objects):
+        for owner, template in ours(objects):
             selector = template["spec"].get("nodeSelector")
             if not selector or not all(selector.values()):
                 yield f"{owner['metadata']['name']}: no node is selected"

@@ -63,6 +63,11 @@ def _held(policy: str, *changes: tuple[tuple[str | int, ...], Any]) -> list[Muta
     return [Mutation(policy, "watch", "Deployment", path, value) for path, value in changes]
 
 
+def _agent(policy: str, *changes: tuple[tuple[str | int, ...], Any]) -> list[Mutation]:
+    """The first Deployment of the overlay is vmagent's: they stand in the order of their names."""
+    return [Mutation(policy, "vmagent", "Deployment", path, value) for path, value in changes]
+
+
 def _by_key(name: str) -> Object:
     return {"name": name, "valueFrom": {"secretKeyRef": {"name": "x", "key": "y"}}}
 
@@ -336,4 +341,50 @@ MUTATIONS: list[Mutation] = [
             ("Service", ("spec", "ports", 0, "port"), 80),
         )
     ],
-]
+    *_agent(
+        "one_agent_with_bounds",
+        (("spec", "replicas"), 2),
+        ((*HELD_BOX, "resources", "limits", "memory"), "512Mi"),
+        ((*HELD_BOX, "image"), "victoriametrics/vmagent:latest"),
+    ),
+    *_agent(
+        "the_agent_keeps_order_and_little",
+        ((*HELD_BOX, "args", 3), "-remoteWrite.queues=4"),
+        ((*HELD_BOX, "args", 5), "-remoteWrite.maxDiskUsagePerURL=1GB"),
+        ((*HELD, "volumes", 2, "emptyDir"), {}),
+        ((*HELD_BOX, "securityContext", "readOnlyRootFilesystem"), False),
+    ),
+    *_agent(
+        "the_agents_token_is_a_file",
+        ((*HELD_BOX, "args", 1), "-remoteWrite.url=http://ingest.example.org/api/v1/write"),
+        ((*HELD_BOX, "args", 2), "-remoteWrite.bearerToken=hunter2"),
+        ((*HELD_BOX, "volumeMounts", 1, "readOnly"), False),
+    ),
+    Mutation("the_agent_finds_pods_and_nothing_else", "vmagent", "Role", ("rules", "+"), {}),
+    Mutation(
+        "the_agent_finds_pods_and_nothing_else",
+        "vmagent",
+        "RoleBinding",
+        ("roleRef", "kind"),
+        "ClusterRole",
+    ),
+    *(
+        Mutation("the_agent_reaches_four_places", "vmagent", "NetworkPolicy", path, value)
+        for path, value in (
+            (("spec", "egress", "+"), {"to": [{"ipBlock": {"cidr": "0.0.0.0/0"}}],
+                                       "ports": [{"protocol": "TCP", "port": 443}]}),
+            (("spec", "egress", 3, "to", 0, "ipBlock", "cidr"), "203.0.113.0/24"),
+            (("spec", "egress", 2), GONE),
+            (("spec", "ingress", "+"), {"from": [], "ports": []}),
+        )
+    ),
+    Mutation(
+        "the_agent_scrapes_the_held_mode",
+        "vmagent",
+        "Deployment",
+        (*HELD, "volumes", 0, "configMap", "name"),
+        "t3probe-vmagent",
+    ),
+    Mutation("no_token", "vmagent", "Deployment", (*HELD, "automountServiceAccountToken"), False),
+    Mutation("restricted_pods", "vmagent", "Deployment", (*HELD, "hostNetwork"), True),
+]  # fmt: skip

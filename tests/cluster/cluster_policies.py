@@ -6,6 +6,7 @@ Schemas pass wrong values and know no custom kinds; these look at the values the
 from __future__ import annotations
 
 # Each module registers its policies when it is imported.
+import cluster_agent as cluster_agent
 import cluster_held as cluster_held
 import cluster_jobs as cluster_jobs
 import cluster_pods as cluster_pods

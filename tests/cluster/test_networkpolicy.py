@@ -15,12 +15,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from t3probe.commands.manifests import main
-from t3probe.config import Deployment, Leg, legs_for, load
+from t3probe.config import Deployment, Leg, legs_for, load, loads
 from t3probe.setup.cluster.networkpolicy import policy
-from t3probe.setup.cluster.places import PUBLIC
+from t3probe.setup.cluster.places import PUBLIC, Block
 
 JOB = ROOT / "cronjob" / "overlays" / "t3" / "network" / "networkpolicy.yaml"
-WATCH = ROOT / "cronjob" / "overlays" / "watch" / "networkpolicy.yaml"
+WATCH = ROOT / "cronjob" / "overlays" / "watch" / "held" / "networkpolicy.yaml"
 DEPLOYMENT = load(ROOT / "deployments" / "t3.toml", {}, now=0.0)
 ANY_PUBLIC = ("104.16.132.229", "2606:4700::6810:84e5")
 GATEWAY = pod("monitoring", 9091, name="prometheus-pushgateway")
@@ -205,3 +205,40 @@ def test_an_empty_deployment_dials_dns_alone() -> None:
     made = policy(Deployment(name="x", file="x", segments=(), legs=()))
     assert [rule.ports for rule in made.egress] == [(("UDP", 53), ("TCP", 53))]
     assert made.ingress == ()
+
+
+def test_a_gate_needs_its_two_ports_and_no_more() -> None:
+    made = loads(
+        """
+name = "x"
+segments = ["gate", "store"]
+[[ingest]]
+name = "m"
+kind = "remote_write"
+url = "https://in.example/api/v1/write"
+doh = ["https://9.9.9.9/dns-query"]
+path = ["gate", "store"]
+[[ingest]]
+name = "pinned"
+kind = "otlp"
+url = "https://in.example:4318/v1/traces"
+pin = "10.0.0.7"
+plain_port = 8080
+path = ["gate", "store"]
+""",
+        environ={},
+        now=0.0,
+    )
+    open_to = {
+        (peer.cidr, port)
+        for rule in policy(made).egress
+        for peer in rule.peers
+        if isinstance(peer, Block)
+        for _, port in rule.ports
+    }
+    assert open_to == {
+        *((one.cidr, port) for one in PUBLIC for port in (443, 80)),
+        ("9.9.9.9/32", 443),
+        ("10.0.0.7/32", 4318),
+        ("10.0.0.7/32", 8080),
+    }

@@ -12,6 +12,15 @@ KINDS = {
     "vantages": {"CronJob": 3},
     "sharded": {"CronJob": 1},
     "watch": {"Deployment": 1, "Service": 1, "PodMonitor": 1},
+    "vmagent": {
+        "Deployment": 2,
+        "Service": 1,
+        "PodMonitor": 0,
+        "PrometheusRule": 0,
+        "NetworkPolicy": 2,
+        "Role": 1,
+        "RoleBinding": 1,
+    },
 }
 
 

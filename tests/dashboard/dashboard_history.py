@@ -124,6 +124,8 @@ def _observation(leg: str, run: Run) -> Observation:
         drops=(drop,) if down else (),
         phases={} if down else {"connect": TRIPS[leg], "tls": 2 * TRIPS[leg]},
         cert_not_after=None if leg in ("egress", "t3serve") else EXPIRES,
+        labels={"gate": "metrics"} if leg == "edge" else {},
+        gate={"token": True, "paths": not run.broken} if leg == "edge" else {},
     )
 
 
@@ -151,8 +153,9 @@ def _upstream(name: str, run: Run) -> Observation:
     )  # fmt: skip
 
 
-def _families(run: Run) -> carry.Group:
-    record = RunRecord(
+def record(run: Run) -> RunRecord:
+    """What a run knows of itself."""
+    return RunRecord(
         deployment="made-up",
         segments=SEGMENTS,
         own_segments=("upstream-a", "upstream-b"),
@@ -162,17 +165,25 @@ def _families(run: Run) -> carry.Group:
         complete=run.minute != TROUBLE,
         loop_lag_seconds=LAG,
     )
-    seen = [
+
+
+def observations(run: Run) -> list[Observation]:
+    """What a run saw."""
+    return [
         *(_observation(leg, run) for leg in PATHS),
         _wall("public"),
         _wall("walled"),
         *(_upstream(name, run) for name in CONNECTS),
     ]
-    trouble = run.minute == TROUBLE
+
+
+def families(run: Run) -> carry.Group:
+    """What a run alone adds."""
+    seen, trouble = observations(run), run.minute == TROUBLE
     return metrics.families(
-        record,
+        record(run),
         seen,
-        judge_run(record, seen),
+        judge_run(record(run), seen),
         counts_lost=3.0 * trouble,
         runs_overlapped=1.0 * trouble,
     )
@@ -186,7 +197,7 @@ def _delivered() -> Iterator[tuple[Run, Mapping[Key, float]]]:
     """Each run and what stands in the gateway after it."""
     before: carry.Group = {}
     for run in RUNS:
-        before = carry.continued(before, _families(run))
+        before = carry.continued(before, families(run))
         text = rendered(before).decode()
         yield (
             run,

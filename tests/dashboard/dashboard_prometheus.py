@@ -39,7 +39,7 @@ class Prometheus:
     """Its HTTP API, as Grafana uses it."""
 
     def __init__(self, url: str) -> None:
-        self._url = url
+        self.url = self._url = url
 
     def _get(self, path: str, **words: str | float) -> Any:
         url = f"{self._url}{path}?{urllib.parse.urlencode(words)}"

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import itertools
+import json
 import re
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from dashboard_file import ROOT, Target, dashboard, panel, panels, targets
@@ -119,3 +121,35 @@ def test_segments_stand_in_the_order_of_the_deployment() -> None:
     order = panel("Path: the state of each segment")["transformations"][1]["options"]["indexByName"]
     segments = load(ROOT / "deployments" / "t3.toml", {}, now=0.0).segments
     assert sorted(order, key=lambda name: int(order[name])) == ["Time", *segments]
+
+
+def linked() -> list[dict[str, Any]]:
+    return [one for one in panels() if "links" in one["fieldConfig"]["defaults"]]
+
+
+def test_a_legs_panel_leads_to_its_traces() -> None:
+    """Grafana fills in the variables and then reads the panes as JSON."""
+    assert {"Drops by leg and reason", "Errors: share of exchanges that dropped"} <= {
+        one["title"] for one in linked()
+    }
+    for one in linked():
+        (link,) = one["fieldConfig"]["defaults"]["links"]
+        assert all("{{leg}}" in target["legendFormat"] for target in one["targets"])
+        for labels in re.findall(r"by \(([^)]*)\)", one["targets"][0]["expr"])[:1]:
+            assert "leg" in labels.split(", "), "a series without a leg has no traces"
+        url = link["url"]
+        for name, value in (
+            ("__field.labels.leg", "cloudflare"),
+            ("vantage", "cluster"),
+            ("__from", "1700000000000"),
+            ("__to", "1700000060000"),
+        ):
+            assert f"${{{name}}}" in url
+            url = url.replace(f"${{{name}}}", value)
+        asked = parse_qs(urlsplit(url).query)
+        (pane,) = json.loads(asked["panes"][0]).values()
+        (query,) = pane["queries"]
+        assert (pane["datasource"], query["queryType"]) == ("jaeger", "search")
+        assert query["service"] == "t3probe"
+        assert query["tags"] == "t3probe.leg=cloudflare t3probe.vantage=cluster"
+        assert pane["range"] == {"from": "1700000000000", "to": "1700000060000"}

@@ -269,6 +269,32 @@ def test_certificates_show_the_days_left(server: Prometheus) -> None:
         assert row == pytest.approx(truth), leg
 
 
+def test_ingest_gates(server: Prometheus) -> None:
+    one = target("Ingest gates")
+    assert ask(server, one) == {
+        "metrics: token": expected(one, lambda _run, _at: 1),
+        "metrics: paths": expected(one, lambda run, _at: not run.broken),
+    }
+
+
+def test_rate_and_errors(server: Prometheus) -> None:
+    rate = ask(server, target("Rate: round trips per second"))
+    assert rate.keys() == OBSERVED_LEGS
+    assert rate["internal"][START + 50 * 60] == pytest.approx(3 / 60, rel=0.1)
+    errors = ask(server, target("Errors: share of exchanges that dropped"))
+    assert max(errors["cloudflare"].values()) == pytest.approx(1, abs=0.05)
+    assert set(errors["internal"].values()) == {0}
+
+
+@pytest.mark.parametrize(("number", "share"), [(0, 0.5), (1, 0.95), (2, 0.99)])
+def test_durations(server: Prometheus, number: int, share: float) -> None:
+    rows = ask(server, target("Duration: p50, p95 and p99", number))
+    for leg in PATHS:
+        row = rows[f"{leg} p{share * 100:.0f}"]
+        truth = quantile(leg, share)
+        assert row == pytest.approx(dict.fromkeys(row, truth), rel=1e-6), leg
+
+
 def test_rules_around_the_sign_on_hold(server: Prometheus) -> None:
     public, walled = (target("Paths around the single sign-on", number) for number in (0, 1))
     truth = expected(public, lambda _run, _at: 1)

@@ -109,7 +109,8 @@ PLANNED = Observation(
 WALLOFF = Observation(
     leg="walloff-probe", kind="walloff", path=("wan", "cf-edge"), outcome="passed", ended=30.5,
     observed_seconds=30.5, connected=True, accepting=True, beats=beats(0.5, strand="fresh"),
-    labels={"path": '/pro"be\\', "expected": "public"},
+    labels={"path": '/pro"be\\', "expected": "public", "gate": "metrics"},
+    gate={"token": True, "paths": False},
 )  # fmt: skip
 WALLED = Observation(
     leg="walled-home", kind="walled", path=("traefik", "wall"), outcome="failed",

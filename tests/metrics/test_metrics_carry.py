@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+import msgspec
 import pytest
 from metrics_record import CLOUDFLARE, DEPLOYMENT, INTERNAL, RUN, recorded, values
 from prometheus_client.core import Metric
@@ -68,6 +69,20 @@ def test_what_is_written_is_in_the_order_of_the_table() -> None:
     assert list(kept)[-1] == LAST.partition(" ")[0]
     names = re.findall(r"(?m)^# TYPE (\S+)", rendered(kept).decode())
     assert names == [one for one in metrics.BY_NAME if one in kept]
+
+
+def test_a_gate_is_as_it_was_until_it_is_asked_again_and_goes_with_its_table() -> None:
+    name = "t3probe_ingest_gate check=wrong_token gate=metrics"
+    whole = Observation(
+        leg="ingest-metrics", kind="ingest", path=("wan",), outcome="passed",
+        labels={"gate": "metrics"}, gate={"wrong_token": False},
+    )  # fmt: skip
+    before = text_of(recorded(RUN, (whole,)))
+    silent = msgspec.structs.replace(whole, gate={"token": True})
+    assert after(before, recorded(RUN, (silent,)))[name] == 0
+    closed = msgspec.structs.replace(whole, gate={"wrong_token": True})
+    assert after(before, recorded(RUN, (closed,)))[name] == 1
+    assert name not in after(before, recorded(RUN, (INTERNAL,)))
 
 
 def test_the_last_disconnect_of_another_vantage_is_not_ours() -> None:

@@ -32,6 +32,7 @@ from metrics_record import (
 from t3probe.deliver import metrics
 from t3probe.deliver.metrics import build
 from t3probe.deliver.metrics.build import CHECK_NAME_LIMIT, CHECKS_LIMIT
+from t3probe.deliver.metrics.table import GATE_CHECKS
 from t3probe.observation import REASONS, Baseline, Observation
 from t3probe.verdict.incident.run import judge_run
 
@@ -197,6 +198,40 @@ def test_two_hosts_with_one_path_show_the_one_that_is_wrong() -> None:
     well = replace(WALLED, leg="walled-other", outcome="passed", reason=None, drops=())
     for pair in ((WALLED, well), (well, WALLED)):
         assert said(*pair)["t3probe_walled_off expected=walled path=/"] == 0
+
+
+GATE = Observation(
+    leg="ingest-metrics-gate", kind="ingest_gate", path=("traefik",), outcome="passed",
+    labels={"gate": "metrics"}, gate={"no_token": True, "paths": False},
+)  # fmt: skip
+WHOLE = replace(GATE, leg="ingest-metrics", kind="ingest", gate={"token": True, "no_token": False})
+
+
+def test_a_gate_shows_what_was_asked_and_of_two_answers_the_open_one() -> None:
+    found = {name: one for name, one in said(GATE, WHOLE).items() if "ingest_gate" in name}
+    assert found == {
+        "t3probe_ingest_gate check=no_token gate=metrics": 0,
+        "t3probe_ingest_gate check=paths gate=metrics": 0,
+        "t3probe_ingest_gate check=token gate=metrics": 1,
+    }
+
+
+def test_what_no_gate_is_asked_is_no_label() -> None:
+    strange = replace(GATE, gate={"of_a_strange_record": False})
+    assert not [one for one in said(strange) if "ingest_gate" in one]
+
+
+def test_the_runbook_says_what_to_do_about_everything_that_a_gate_is_asked() -> None:
+    runbook = (ROOT / "docs" / "runbook.md").read_text()
+    for check in set(GATE_CHECKS) - {"token"}:
+        assert f"| `{check}` |" in runbook, check
+
+
+def test_a_refused_token_shows_though_its_leg_could_not_tell() -> None:
+    untold = replace(WHOLE, outcome="inconclusive", reason="token_refused", gate={"token": False})
+    assert said(untold)["t3probe_ingest_gate check=token gate=metrics"] == 0
+    for hidden in (replace(untold, planned="until noon"), replace(untold, reason="leg_collapsed")):
+        assert not [name for name in said(hidden) if "ingest_gate" in name]
 
 
 def test_checks_with_their_own_body_are_no_legs() -> None:

@@ -4,13 +4,17 @@ checks."""
 from __future__ import annotations
 
 import json
+import ssl
+import threading
 import tomllib
 from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
 import pytest
+import trustme
 from plugin_runner import ROOT, Result, Runner
 from upstreams.sources_servers import ok, serving
 from upstreams.sweep_help import places
@@ -86,6 +90,43 @@ def test_a_source_beside_a_check_of_a_later_module(
     assert "not torn down" not in done.output
 
 
+class Gate(BaseHTTPRequestHandler):
+    """An ingest gate with its receiver."""
+
+    protocol_version = "HTTP/1.1"
+
+    def answer(self) -> None:
+        self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        known = self.headers.get("Authorization") == f"Bearer {TOKEN}"
+        write = self.path == "/api/v1/write"
+        code = 401 if not known else 404 if not write else 204 if self.command == "POST" else 405
+        self.send_response(code)
+        if code != 204:
+            self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    do_GET = do_POST = answer  # noqa: N815 - what the library looks for
+
+    def log_message(self, format: str, *args: Any) -> None: ...
+
+
+@pytest.fixture
+def ingest(tmp_path: Path) -> Iterator[tuple[int, bytes]]:
+    """A gate's port, and whose certificate it has."""
+    ca = trustme.CA()
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    ca.issue_cert("ingest.example").configure_cert(context)
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Gate)
+    server.daemon_threads = True
+    server.socket = context.wrap_socket(server.socket, server_side=True)
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    yield server.server_port, ca.cert_pem.bytes()
+    server.shutdown()
+    server.server_close()
+    thread.join()
+
+
 MORE = """
 [[upstream_source]]
 name = "api"
@@ -111,19 +152,34 @@ textfile = "{folder}/t3.prom"
 
 [sweep]
 at_once = 8
+
+[[ingest]]
+name = "metrics"
+kind = "remote_write"
+url = "https://ingest.example:{ingest}/api/v1/write"
+pin = "127.0.0.1"
+token_file = "token"
+path = ["traefik", "serve"]
 """
+TOKEN = "token-of-senders-0123"
 
 
-def everything(checks: Runner, folder: Path, web: str, other: str) -> Path:
+def everything(
+    checks: Runner, folder: Path, web: str, other: str, ingest: tuple[int, bytes]
+) -> Path:
     """A running lab's file, with one of each table that it lacks."""
-    file = folder / "everything.toml"
+    file, both = folder / "everything.toml", folder / "both.pem"
     text = Path(checks.lab.deployment_path).read_text()
-    file.write_text(text + MORE.format(web=web, other=other, folder=folder))
+    ca = tomllib.loads(text)["tls_ca"]
+    both.write_bytes(Path(ca).read_bytes() + ingest[1])
+    (folder / "token").write_text(TOKEN)
+    text = text.replace(ca, str(both))
+    file.write_text(text + MORE.format(web=web, other=other, folder=folder, ingest=ingest[0]))
     return file
 
 
 def test_the_reference_deployment_has_one_of_every_table(
-    checks: Runner, tmp_path: Path, web: str, backends: list[str]
+    checks: Runner, tmp_path: Path, web: str, backends: list[str], ingest: tuple[int, bytes]
 ) -> None:
     schema = json.loads((ROOT / "deployments" / "schema.json").read_text())["properties"]
     tables = {
@@ -135,15 +191,20 @@ def test_the_reference_deployment_has_one_of_every_table(
         or "$ref" in value
     }
     assert {"leg", "upstream_source", "sweep", "lab"} <= tables
-    written = tomllib.loads(everything(checks, tmp_path, web, backends[1]).read_text())
+    written = tomllib.loads(everything(checks, tmp_path, web, backends[1], ingest).read_text())
     assert {name for name in written if isinstance(written[name], dict | list)} >= tables
 
 
 @pytest.mark.parametrize("own", [False, True], ids=["alone", "with a user's fixtures"])
 def test_one_of_every_table_in_one_run(
-    checks: Runner, tmp_path: Path, web: str, backends: list[str], own: bool
+    checks: Runner,
+    tmp_path: Path,
+    web: str,
+    backends: list[str],
+    ingest: tuple[int, bytes],
+    own: bool,
 ) -> None:
-    file = everything(checks, tmp_path, web, backends[1])
+    file = everything(checks, tmp_path, web, backends[1], ingest)
     words = ["checks"]
     if own:
         mine = tmp_path / "test_own.py"
@@ -158,4 +219,9 @@ def test_one_of_every_table_in_one_run(
     assert {"source-api", "cloudflare", "walloff-probe", "walled-home"} <= set(seen)
     assert any(name.startswith("envoy-orders-8443-") for name in seen)
     assert seen["envoy-api-planned"].planned
+    assert seen["ingest-metrics"].gate == {"token": True}
+    gate = seen["ingest-metrics-gate"]
+    assert gate.gate.keys() >= {"no_token", "paths", "method", "leak"}
+    assert all(gate.gate.values())
+    assert TOKEN not in (done.results / "junit.xml").read_text() + done.output
     assert done.verdict["status"] == "clean"

@@ -32,6 +32,10 @@ def walled(path: str, expected: str, values: str) -> dict[str, str]:
     return series("t3probe_walled_off", values, path=path, expected=expected)
 
 
+def gate(check: str, values: str) -> dict[str, str]:
+    return series("t3probe_ingest_gate", values, gate="metrics", check=check)
+
+
 def backend(values: str, **labels: str) -> dict[str, str]:
     known = {"route": "api", "listen_port": "10001", "backend": "orders", **labels}
     return series("t3probe_backend_reachable", values, **known)
@@ -138,6 +142,33 @@ FIRES = [
         "one run is served without a session",
         walled("/", "walled", step(1, 10, 0, 11)) | walled("/admin", "walled", steady(1)),
         {9.5: [], 10: here(path="/"), 15.5: here(path="/"), 17: []},
+    ),
+    Case(
+        "T3ProbeIngestOpen",
+        "one run finds a path open, and the next one finds it closed",
+        gate("paths", step(1, 10, 0, 11)) | gate("no_token", steady(1)),
+        {
+            9.5: [],
+            10: here(gate="metrics", check="paths"),
+            15.5: here(gate="metrics", check="paths"),
+            17: [],
+        },
+    ),
+    Case(
+        "T3ProbeIngestOpen",
+        "a wrong token is taken, and is tried once an hour",
+        gate("wrong_token", "1+0x9 0 stale _x88"),
+        {
+            9.5: [],
+            10: here(gate="metrics", check="wrong_token"),
+            80: here(gate="metrics", check="wrong_token"),
+        },
+    ),
+    Case(
+        "T3ProbeIngestTokenRefused",
+        "from minute 10 to 40",
+        gate("token", step(1, 10, 0, 40)),
+        {12.5: [], 13: here(gate="metrics"), 39.5: here(gate="metrics"), 41: []},
     ),
     Case(
         "T3ProbeBackendUnreachable",
@@ -296,6 +327,16 @@ QUIET = [
         "T3ProbeWalledPathOpen",
         "a public path is open, a walled one is not",
         walled("/", "walled", steady(1)) | walled("/probe/healthz", "public", steady(0)),
+    ),
+    Case(
+        "T3ProbeIngestOpen",
+        "our own token is refused, and everything else is as it must be",
+        gate("token", steady(0)) | gate("paths", steady(1)),
+    ),
+    Case(
+        "T3ProbeIngestTokenRefused",
+        "for two runs, while the token is changed, and an open gate",
+        gate("token", step(1, 10, 0, 12)) | gate("paths", steady(0)),
     ),
     Case("T3ProbeBackendUnreachable", "down for four minutes", backend(step(1, 10, 0, 14))),
     Case(

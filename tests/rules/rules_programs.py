@@ -10,6 +10,7 @@ import pytest
 
 PACKAGES = {
     "promtool": "prometheus",
+    "vmalert": "victoria-metrics",
     "amtool": "prometheus-alertmanager",
     "prometheus-alertmanager": "prometheus-alertmanager",
 }

@@ -12,7 +12,7 @@ from t3probe.deliver.metrics.table import BY_NAME
 
 ALERTS = alerts()
 FRESH = 'time() - t3probe_run_timestamp_seconds{job="t3-probe"} < bool 240) == 1'
-PAGES = {"T3ProbeSegmentConvicted", "T3ProbeWalledPathOpen"}
+PAGES = {"T3ProbeSegmentConvicted", "T3ProbeWalledPathOpen", "T3ProbeIngestOpen"}
 OF_OTHERS = {
     "push_time_seconds",
     "push_failure_time_seconds",

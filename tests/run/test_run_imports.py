@@ -11,9 +11,12 @@ from t3probe.probes import KINDS
 
 SCRIPT = """
 import asyncio
+import os
 import sys
 
 from probes.servers import HOST, Leg, Run, answering, deployment, echo, response, serve
+
+from t3probe.config.types import Ingest
 
 OTHERS = {
     "ws_echo": dict(url=f"ws://{HOST}/"),
@@ -22,6 +25,8 @@ OTHERS = {
     "tcp": dict(address="PIN"),
     "walloff": dict(url=f"http://{HOST}/"),
     "walled": dict(url=f"https://{HOST}/", public_prefixes=("/p",)),
+    "ingest": dict(url=f"https://{HOST}/"),
+    "ingest_gate": dict(url=f"https://{HOST}/"),
 }
 
 
@@ -38,6 +43,11 @@ async def main(kind: str, found: str) -> None:
             values = {key: str(one).replace(HOST, name) for key, one in values.items()}
             if kind == "tcp":
                 values["address"] = name
+        if kind.startswith("ingest"):
+            url = values["url"]
+            table = dict(name="m", kind="remote_write", url=url, path=("a",), gate="a")
+            values["ingest"] = Ingest(**table)
+            os.environ["T3PROBE_INGEST_M_TOKEN"] = "token-of-senders"
         leg = Leg(name="leg", kind=kind, path=("a",), **values)
         run = Run(deployment([leg], watchdog=0.5, connect_timeout=0.5), [leg], hold=0.3)
         before = set(sys.modules)

@@ -156,3 +156,33 @@ def test_a_row_fits_a_terminal(row: DoctorRow) -> None:
     words = max((len(word) for word in f"{row.words} {row.fix}".split()), default=0)
     for line in shown(row):
         assert len(line) <= max(80, 30 + words)
+
+
+GATE = """
+name = "x"
+segments = ["gate", "store"]
+[[ingest]]
+name = "m-1"
+kind = "remote_write"
+url = "https://127.0.0.1:1/api/v1/write"
+path = ["gate", "store"]
+"""
+
+
+def test_the_token_of_a_gate(tmp_path: Path) -> None:
+    from t3probe.setup.doctor import _read
+
+    file = tmp_path / "x.toml"
+    file.write_text(GATE)
+
+    def row(environ: dict[str, str]) -> DoctorRow:
+        (found,) = [one for one in _read(str(file), environ)[1] if one.what == "ingest"]
+        return found
+
+    assert row({}).state == "wrong"
+    assert "T3PROBE_INGEST_M_1_TOKEN" in row({}).fix
+    good = row({"T3PROBE_INGEST_M_1_TOKEN": "hunter2-0123"})
+    assert (good.state, "hunter2" in good.words) == ("ok", False)
+    assert row({"T3PROBE_INGEST_M_1_TOKEN": "hunter2 0123"}).state == "wrong"
+    (known,) = machine.variables({"T3PROBE_INGEST_M_1_TOKEN_FILE": "x"})
+    assert known.state == "ok"

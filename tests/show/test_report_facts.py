@@ -102,6 +102,20 @@ def test_walls_say_what_must_be() -> None:
     assert re.search(r"walloff-probe<td>.*?/probe/healthz.*?public: past the SSO.*?passed", text)
 
 
+def test_gates_say_what_was_asked() -> None:
+    page = page_of(
+        changed(
+            "edge", kind="ingest_gate", labels={"gate": "metrics"}, outcome="failed",
+            reason="gate_open", detail="/metrics is open to the token of senders: HTTP 200",
+            gate={"no_token": True, "paths": False},
+        )
+    )  # fmt: skip
+    text = part(page, "gates")
+    assert re.search(r"metrics<.*?edge.*?failed.*?refuses strangers.*?other paths are closed", text)
+    assert "gate_open: /metrics is open" in text
+    assert b'id="gates"' not in page_of(lab("clean"))
+
+
 def test_upstreams_carry_envoys_view() -> None:
     from t3probe.observation import EnvoyView
 

@@ -19,7 +19,7 @@ from t3probe.config import legs_for
 from t3probe.config.types import Deployment
 from t3probe.deliver.metrics.carry import BASELINE, Group
 from t3probe.deliver.metrics.exposition import Sheet
-from t3probe.deliver.metrics.table import DISAGREEMENTS, EXPECTED, PHASES, STATES
+from t3probe.deliver.metrics.table import DISAGREEMENTS, EXPECTED, GATE_CHECKS, PHASES, STATES
 from t3probe.names import UPSTREAM_LEG
 from t3probe.observation import REASONS, Observation, RunRecord, median
 from t3probe.verdict.incident.evidence import takes_part
@@ -123,6 +123,12 @@ def _leg(sheet: Sheet, run: RunRecord, seen: Observation) -> None:
         # The one that ends first, should one leg have met two.
         name = "t3probe_tls_cert_expiry_timestamp_seconds"
         sheet.gauge(name, (leg,), seen.cert_not_after, min)
+    if not seen.planned and seen.reason != "leg_collapsed":
+        for check in GATE_CHECKS:
+            if check in seen.gate:
+                labels = seen.labels.get("gate", leg), check
+                # Both legs of a gate may ask the same: the series shows the open one.
+                sheet.gauge("t3probe_ingest_gate", labels, float(seen.gate[check]), min)
     if not counts:
         return
     if seen.connected is not None:

@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Literal
 import msgspec
 
 from t3probe.deliver.metrics.table import TABLE
+from t3probe.names import INGEST_LEG
 from t3probe.observation import Baseline
 from t3probe.verdict.slow.baseline import from_buckets
 
@@ -324,12 +325,18 @@ def continued(base: Group, own: Group, increments: Group | None = None) -> Group
         kept = {
             key: value
             for key, value in there.series.items()
-            if key in legs and not isinstance(value, Histogram) and math.isfinite(value)
+            if _leg_of(key) in legs and not isinstance(value, Histogram) and math.isfinite(value)
         }
         if kept:
             into_family = result.setdefault(name, Family("gauge", there.help))
             into_family.series = {**kept, **into_family.series}
     return result
+
+
+def _leg_of(key: Labels) -> Labels:
+    """The leg that a gauge is about: an ingest gate is looked at by the leg `ingest-NAME`."""
+    gate = dict(key).get("gate")
+    return key if gate is None else (("leg", f"{INGEST_LEG}{gate}"),)
 
 
 def total(group: Group, name: str) -> int:

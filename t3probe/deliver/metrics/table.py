@@ -14,6 +14,8 @@ STATES = ("exonerated", "convicted", "ambiguous", "masked", "unobserved")
 PHASES = ("resolve", "connect", "tls", "upgrade", "first_echo")
 EXPECTED = ("public", "walled")
 DISAGREEMENTS = ("envoy_only", "probe_only")
+GATE_CHECKS = (*("token", "no_token", "wrong_token", "paths", "method", "health", "plain", "leak"),)
+"""What an ingest gate is asked: no other value becomes a label, whatever a record says."""
 MARK_SLOTS = ("0", "1", "2", "3")
 MARK_PARTS = ("folder", "number")
 CLOSED: dict[str, tuple[str, ...]] = {
@@ -172,6 +174,17 @@ TABLE: tuple[Spec, ...] = (
         ("path", "expected"),
         "Whether the path asks for a session (1) or not (0), beside what is expected of it.",
         absent="the check was inconclusive or under planned downtime",
+    ),
+    Spec(
+        "t3probe_ingest_gate",
+        "gauge",
+        ("gate", "check"),
+        "Whether an ingest gate was as it must be (1) or not (0) in one respect. `token`: ours is "
+        "taken. Closed are: `no_token` and `wrong_token`; `paths`: what else the token might open; "
+        "`method`: a GET of the path; `health`: the health page without a token; `plain`: plain "
+        "http; `leak`: no answer holds the token.",
+        absent="it was not asked yet, or nobody could tell",
+        outlives=True,
     ),
     Spec(
         "t3probe_backend_reachable",

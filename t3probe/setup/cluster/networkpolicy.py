@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from t3probe.config import Deployment, Leg, legs_for, parse_address, parse_pin, parse_url
@@ -204,7 +204,8 @@ class Dial:
 def dials(deployment: Deployment, vantage: str = "") -> list[Dial]:
     """All targets of the legs that run from `vantage` (empty: the deployment's own), and of the
     delivery and the sources of upstreams, in order. What those will name is not known here."""
-    found = [dial for leg in legs_for(deployment, vantage)[0] for dial in _leg(leg)]
+    legs = legs_for(deployment, vantage)[0]
+    found = [dial for leg in legs for dial in (*_leg(leg), *_plain(leg))]
     named = (
         ("gateway", deployment.delivery.gateway),
         ("heartbeat_url", deployment.delivery.heartbeat_url),
@@ -243,6 +244,13 @@ def _leg(leg: Leg) -> Iterator[Dial]:
             yield _direct(host, url.port if port is None else port, leg.name)
     else:
         yield direct
+
+
+def _plain(leg: Leg) -> Iterator[Dial]:
+    """Where a gate is asked over plain http: at the addresses of its leg, at another port."""
+    if leg.kind == "ingest_gate" and leg.ingest is not None and leg.ingest.plain_port:
+        for one in list(_leg(leg))[len(leg.doh) :]:
+            yield replace(one, port=leg.ingest.plain_port)
 
 
 def _direct(host: str, port: int, who: str) -> Dial:

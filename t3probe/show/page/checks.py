@@ -1,4 +1,4 @@
-"""Walls and carve-outs, and certificates: a table each."""
+"""Walls and carve-outs, ingest gates, and certificates: a table each."""
 
 from __future__ import annotations
 
@@ -64,6 +64,53 @@ def _wall(view: View, leg: LegView) -> Sequence[Cell | Child]:
         must,
         Cell(outcome(leg.outcome)),
         [rule, " ", label(state) if state else None],
+        [tag("p", one) for one in told] or "-",
+    ]
+
+
+_ASKED = {
+    "token": "takes our token",
+    "no_token": "refuses strangers",
+    "wrong_token": "refuses a wrong token",
+    "paths": "other paths are closed",
+    "method": "no GET",
+    "health": "health page needs the token",
+    "plain": "no plain http",
+    "leak": "gives no token away",
+}
+
+
+def gates_section(view: View) -> Html | None:
+    """What each ingest gate was asked, and what nobody can tell."""
+    gates: dict[str, list[LegView]] = {}
+    for one in view.legs:
+        if one.seen.kind in ("ingest", "ingest_gate"):
+            gates.setdefault(one.seen.labels.get("gate", one.name), []).append(one)
+    if not gates:
+        return None
+    heads = ("gate", "check", "outcome", "as it must be", "not so", "in words")
+    rows = [_gate(gate, one) for gate, legs in gates.items() for one in legs]
+    return section(
+        "gates",
+        "Ingest gates",
+        table("Ingest gates", heads, rows[:WALLS_SHOWN], class_="walls"),
+        tag("p", f"{len(rows) - WALLS_SHOWN:,} more are not shown.", class_="note")
+        if len(rows) > WALLS_SHOWN
+        else None,
+    )
+
+
+def _gate(gate: str, leg: LegView) -> Sequence[Cell | Child]:
+    seen = leg.seen
+    held = [word for name, word in _ASKED.items() if seen.gate.get(name)]
+    broken = [word for name, word in _ASKED.items() if seen.gate.get(name) is False]
+    told = [one for one in (leg.why, *some(seen.evidence, SENTENCES_SHOWN)) if one]
+    return [
+        gate,
+        leg.name,
+        Cell(outcome(leg.outcome)),
+        ", ".join(held) or "-",
+        ", ".join(broken) or "-",
         [tag("p", one) for one in told] or "-",
     ]
 

@@ -12,7 +12,7 @@ from importlib.resources import files
 
 from t3probe.observation import of_old, parts_said, worst
 from t3probe.show.page.blind import blind_section
-from t3probe.show.page.checks import certificates_section, walls_section
+from t3probe.show.page.checks import certificates_section, gates_section, walls_section
 from t3probe.show.page.evidence import evidence_section, onset
 from t3probe.show.page.history import BAD, History, RunPoint, history_section
 from t3probe.show.page.legs import legs_section, phases_section, slow_section, upstreams_section
@@ -192,6 +192,7 @@ _SECTIONS = (
     ("legs", "Legs"),
     ("phases", "Phases"),
     ("walls", "Walls"),
+    ("gates", "Gates"),
     ("upstreams", "Upstreams"),
     ("certificates", "Certificates"),
     ("slow", "Slow"),
@@ -217,6 +218,7 @@ def render_page(history: History) -> bytes:
         "legs": legs_section(view),
         "phases": phases_section(view),
         "walls": walls_section(view),
+        "gates": gates_section(view),
         "upstreams": upstreams_section(view),
         "certificates": certificates_section(view),
         "slow": slow_section(view),

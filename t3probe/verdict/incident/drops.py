@@ -17,8 +17,8 @@ RESENT_SECONDS = 1.0
 """After so long a kernel sends a connect again that were not answered."""
 REQUESTS: frozenset[Reason] = frozenset(
     {
-        *("http_4xx", "http_5xx", "http_other", "walled_off", "not_walled"),
-        *("upgrade_rejected", "resolver_failed"),
+        *("http_4xx", "http_5xx", "http_other", "walled_off", "not_walled", "gate_open"),
+        *("token_refused", "upgrade_rejected", "resolver_failed"),
     }
 )
 """How a request fails by an answer."""

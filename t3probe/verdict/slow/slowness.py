@@ -52,7 +52,7 @@ TURN = 2
 """So many beats in a row of the other sort, slow or usual, and a leg's pace has changed."""
 NAMED = 5
 """How many names a sentence lists before it only counts."""
-WALLS = ("walloff", "walled")
+WALLS = ("walloff", "walled", "ingest_gate")
 LEGS_LIMIT = 256
 """How many legs are judged at most: more than those of any deployment but its upstreams."""
 
