@@ -205,9 +205,11 @@ def dials(deployment: Deployment, vantage: str = "") -> list[Dial]:
     """All targets of the legs that run from `vantage` (empty: the deployment's own), and of the
     delivery and the sources of upstreams, in order. What those will name is not known here."""
     found = [dial for leg in legs_for(deployment, vantage)[0] for dial in _leg(leg)]
+    otlp = deployment.delivery.otlp
     named = (
         ("gateway", deployment.delivery.gateway),
         ("heartbeat_url", deployment.delivery.heartbeat_url),
+        ("otlp", None if otlp is None else otlp.endpoint),
     )
     at = vantage or deployment.vantage
     sources = (
