@@ -24,6 +24,7 @@ __all__ = [
     "WORST_FIRST",
     "AddressTry",
     "Attempt",
+    "AttemptPhase",
     "Baseline",
     "Beat",
     "Connection",
@@ -32,7 +33,6 @@ __all__ = [
     "EnvoyView",
     "Observation",
     "Outcome",
-    "Phase",
     "Reason",
     "RunRecord",
     "Stage",
@@ -120,7 +120,7 @@ class TcpSample(Fact, frozen=True):
     """How many bytes the far end's kernel would take now."""
 
 
-class Phase(Fact, frozen=True, array_like=True):
+class AttemptPhase(Fact, frozen=True, array_like=True):
     """A part of one attempt: resolve, connect, tls, upgrade."""
 
     name: str
@@ -161,7 +161,7 @@ class Beat(Fact, frozen=True):
     first_byte_seconds: float | None = None
     """Time to the answer's first byte (HTTP)."""
     tcp: TcpSample | None = None
-    phases: tuple[Phase, ...] = ()
+    phases: tuple[AttemptPhase, ...] = ()
     """Of a fresh beat: what it went through, in order."""
     traced: str = ""
     """`TRACE-SPAN`: the parent that its request named to the server in `traceparent`."""

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from t3probe.observation import Phase, Reason, Stage, TcpSample
+from t3probe.observation import AttemptPhase, Reason, Stage, TcpSample
 
 
 class ProbeError(Exception):
@@ -109,7 +109,7 @@ class Facts:
     """What a line learns on its way; the caller copies it into the record."""
 
     phases: dict[str, float] = field(default_factory=dict)
-    steps: dict[str, Phase] = field(default_factory=dict)
+    steps: dict[str, AttemptPhase] = field(default_factory=dict)
     """The same with their begin, and what was under way when it failed."""
     traced: str = ""
     """What the newest request named as its parent (`Beat.traced`)."""
@@ -123,7 +123,7 @@ class Facts:
 
     def step(self, name: str, began: float, seconds: float, failed: bool = False) -> None:
         """Note a phase, whether it came to its end or not."""
-        self.steps[name] = Phase(
+        self.steps[name] = AttemptPhase(
             name=name, started=round(began, 6), seconds=round(seconds, 6), failed=failed
         )
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from t3probe.config.dialled import dialled as named
 from t3probe.config.endpoints import is_address, plain_host
 from t3probe.config.types import Leg
-from t3probe.observation import AddressTry, Attempt, Phase
+from t3probe.observation import AddressTry, Attempt, AttemptPhase
 from t3probe.probes import opener
 from t3probe.probes.base import Channel
 from t3probe.probes.facts import Collapsed, Echo, ProbeError, Target
@@ -61,7 +61,9 @@ class Attempts:
         if not found:
             return False
         if self._asks_for_names:
-            self.book.resolved = Phase(name="resolve", started=began, seconds=round(now - began, 6))
+            self.book.resolved = AttemptPhase(
+                name="resolve", started=began, seconds=round(now - began, 6)
+            )
         self._check_not_internal(found)
         self._targets = found
         self.book.note = found[0].note

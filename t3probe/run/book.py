@@ -11,11 +11,11 @@ from t3probe.config.types import Leg
 from t3probe.observation import (
     AddressTry,
     Attempt,
+    AttemptPhase,
     Beat,
     Connection,
     Drop,
     Observation,
-    Phase,
     Reason,
     Strand,
     Symptom,
@@ -64,7 +64,7 @@ class Book:
         """Reason and sentence of what fell short in a beat that was good all the same."""
         self.clears: tuple[str, ...] | None = None
         """The least that a good beat proved; None: the whole path."""
-        self.resolved: Phase | None = None
+        self.resolved: AttemptPhase | None = None
         """How the addresses were found that the next attempt dials; None: they were known."""
         self.unresolved = ""
         self.collapsed = ""
@@ -162,7 +162,7 @@ class Book:
             )
         )
 
-    def _phases(self, strand: Strand, facts: Facts | None) -> tuple[Phase, ...]:
+    def _phases(self, strand: Strand, facts: Facts | None) -> tuple[AttemptPhase, ...]:
         """What a fresh attempt went through."""
         if strand == "held":
             return ()

@@ -13,7 +13,6 @@ import pytest
 from delivery_servers import Server, serving
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from t3probe.record.line import record_line
 from test_traces import RUN, SEEN, ZERO, made
 from trace_receiver import attributes, free_port, receiving
 
@@ -23,6 +22,7 @@ from t3probe.deliver.sinks import Receipt
 from t3probe.deliver.sinks.otlp import ask, send, send_recorded
 from t3probe.deliver.traces.wire import said
 from t3probe.exchange.client import Budget
+from t3probe.record.log import record_line
 from t3probe.text import without_secrets
 from t3probe.timing import FakeClock, SystemClock
 

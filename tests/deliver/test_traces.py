@@ -12,17 +12,17 @@ from msgspec.structs import replace
 from trace_receiver import attributes
 
 from t3probe.deliver.traces.build import MOST_LEGS, MOST_SPANS, run_trace, trace_of_run
-from t3probe.deliver.traces.span import CLIENT, INTERNAL, Span, Trace
+from t3probe.deliver.traces.span import CLIENT, INTERNAL, Trace, TraceSpan
 from t3probe.deliver.traces.wire import encoded
 from t3probe.observation import (
     REASONS,
     Attempt,
+    AttemptPhase,
     Baseline,
     Beat,
     Connection,
     Drop,
     Observation,
-    Phase,
     RunRecord,
 )
 from t3probe.record.facts import decoded, leg_property, run_property
@@ -37,10 +37,10 @@ RUN = RunRecord(
 ZERO = 1_700_000_000_123_456_000
 """The same in nanoseconds."""
 PHASES = (
-    Phase(name="resolve", started=0.0, seconds=0.01),
-    Phase(name="connect", started=0.01, seconds=0.02),
-    Phase(name="tls", started=0.03, seconds=0.03),
-    Phase(name="upgrade", started=0.06, seconds=0.04),
+    AttemptPhase(name="resolve", started=0.0, seconds=0.01),
+    AttemptPhase(name="connect", started=0.01, seconds=0.02),
+    AttemptPhase(name="tls", started=0.03, seconds=0.03),
+    AttemptPhase(name="upgrade", started=0.06, seconds=0.04),
 )
 
 
@@ -66,7 +66,7 @@ def failed(leg: str, path: tuple[str, ...]) -> Observation:
         started=4.5, ended=4.6, ok=False, reason="connect_refused", stage="connect",
         detail="TCP connect to 10.0.0.5:443: refused", remote_address="10.0.0.5:443",
     )  # fmt: skip
-    refused = Phase(name="connect", started=4.5, seconds=0.1, failed=True)
+    refused = AttemptPhase(name="connect", started=4.5, seconds=0.1, failed=True)
     drop = Drop(
         began=2.01, noticed=4.4, reason="connection_reset", symptom="down", stage="hold", call=1,
         strand="held", asked=4.0, answered=True, detail="connection reset", conn=0,
@@ -91,11 +91,11 @@ def made(*seen: Observation, run: RunRecord = RUN) -> Trace:
     return run_trace(run, seen, judge_run(run, seen))
 
 
-def by_name(trace: Trace) -> dict[str, Span]:
+def by_name(trace: Trace) -> dict[str, TraceSpan]:
     return {one.name: one for one in trace.spans}
 
 
-def children(trace: Trace, of: Span) -> list[Span]:
+def children(trace: Trace, of: TraceSpan) -> list[TraceSpan]:
     return [one for one in trace.spans if one.parent == of.id]
 
 
@@ -255,7 +255,7 @@ BEATS = st.builds(
     strand=st.sampled_from(["held", "fresh", None]), conclusive=st.booleans(),
     reason=st.sampled_from([None, *REASONS]), traced=st.sampled_from(
         ["", "-", "x", f"{'ab' * 16}-{'cd' * 8}", f"{'zz' * 16}-{'cd' * 8}"]), phases=st.lists(
-        st.builds(Phase, name=st.sampled_from(["connect", "tls", "\ud800"]), started=NUMBER,
+        st.builds(AttemptPhase, name=st.sampled_from(["connect", "tls", "\ud800"]), started=NUMBER,
                   seconds=NUMBER, failed=st.booleans()), max_size=3).map(tuple),
 )  # fmt: skip
 

@@ -23,7 +23,7 @@ from probes.servers import (
 )
 from probes.ws_helpers import Reader, Writer
 
-from t3probe.observation import Beat, Observation, Phase
+from t3probe.observation import AttemptPhase, Beat, Observation
 from t3probe.probes.facts import Target
 from t3probe.record.facts import decoded, leg_property
 from t3probe.trace_ids import Parents
@@ -115,7 +115,7 @@ def test_a_record_without_them_is_read_and_they_are_small() -> None:
     old = f'{{"leg":"a","kind":"tcp","path":["x"],"outcome":"passed","beats":{beats}}}'
     (beat,) = decoded(old, Observation).beats
     assert (beat.phases, beat.traced, beat.reason) == ((), "", None)
-    phase = Phase(name="connect", started=1.25, seconds=0.5)
+    phase = AttemptPhase(name="connect", started=1.25, seconds=0.5)
     assert msgspec.json.encode(phase) == b'["connect",1.25,0.5,false]'
 
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from t3probe.config.otel import Receiver
 from t3probe.deliver.sinks import Receipt
 from t3probe.deliver.traces.span import Trace
-from t3probe.deliver.traces.wire import Said, encoded, said
+from t3probe.deliver.traces.wire import PartialSuccess, encoded, said
 from t3probe.exchange.client import Answer, Budget, Trouble, exchange
 from t3probe.text import showable
 from t3probe.timing import Clock, SystemClock
@@ -120,7 +120,7 @@ def _refusal(answer: Answer) -> str:
 def _taken(answer: Answer, trace: Trace, where: str) -> Receipt:
     """A 2xx is the whole of it, a part, or no receiver's answer at all."""
     kind = answer.headers.get("Content-Type", "").partition(";")[0].strip().lower()
-    told: Said | None = Said(0, "")
+    told: PartialSuccess | None = PartialSuccess(0, "")
     if answer.body:
         told = said(answer.body) if kind == PROTOBUF else None
     if _is_page(answer) or (told is None and kind == PROTOBUF):

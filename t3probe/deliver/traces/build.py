@@ -16,7 +16,7 @@ from typing import NamedTuple, TypeVar
 
 from msgspec.structs import replace
 
-from t3probe.deliver.traces.span import CLIENT, INTERNAL, Event, Span, Trace, Value
+from t3probe.deliver.traces.span import CLIENT, INTERNAL, SpanEvent, Trace, TraceSpan, Value
 from t3probe.observation import (
     Attempt,
     Beat,
@@ -71,7 +71,7 @@ def run_trace(run: RunRecord, observations: Sequence[Observation], judged: RunVe
     root = span_id(trace, "run")
     legs = [_Leg(name, one, run) for name, one in zip(judged.legs, observations, strict=True)]
     legs.sort(key=lambda one: badness(one.outcome))
-    spans: list[Span] = []
+    spans: list[TraceSpan] = []
     for leg in legs[:MOST_LEGS]:
         spans += leg.spans(trace, root, MOST_SPANS - len(spans))
     failed = next((one.seen for one in legs if one.outcome == "failed"), None)
@@ -93,7 +93,7 @@ def run_trace(run: RunRecord, observations: Sequence[Observation], judged: RunVe
         attributes["error.type"] = failed.reason or OTHER
         words = cut(sentence(failed), LONGEST)
     ended = max([run.duration_seconds, *(one.ended for one in spans)])
-    whole = Span(root, "", "t3probe run", INTERNAL, 0.0, ended, attributes, failed=words)
+    whole = TraceSpan(root, "", "t3probe run", INTERNAL, 0.0, ended, attributes, failed=words)
     return Trace(trace, run.started_at, (whole, *spans))
 
 
@@ -130,7 +130,7 @@ def incident_trace(
     """The trace of an incident of the held mode: its failed legs, while it went on and right
     beside it. `trace` is its id; `run` says what its times count from."""
     root = span_id(trace, "incident")
-    spans: list[Span] = []
+    spans: list[TraceSpan] = []
     for seen in observations:
         if seen.leg in told.failed:
             part = _between(seen, told.began, told.ended, run.heartbeat_seconds)
@@ -145,7 +145,7 @@ def incident_trace(
         "error.type": told.reason,
     }
     ended = max(told.began, told.ended)
-    whole = Span(
+    whole = TraceSpan(
         root, "", "t3probe incident", INTERNAL, told.began, ended, attributes, failed=words
     )
     return Trace(trace, run.started_at, (whole, *spans))
@@ -198,7 +198,7 @@ class _Leg:
         self.name, self.seen, self.run = name, seen, run
         self.outcome = "planned" if seen.planned else seen.outcome
 
-    def spans(self, trace: str, root: str, room: int) -> Iterator[Span]:
+    def spans(self, trace: str, root: str, room: int) -> Iterator[TraceSpan]:
         """The leg's own span, and those below it: about `room` in all."""
         seen = self.seen
         own = span_id(trace, self.name, "leg")
@@ -224,7 +224,7 @@ class _Leg:
             attributes["t3probe.reason"] = seen.reason
         moments = [at for one in below for at in (one.started, one.ended)]
         moments += [one.at for one in kept]
-        yield Span(
+        yield TraceSpan(
             own,
             root,
             f"leg {self.name}",
@@ -285,7 +285,7 @@ class _Leg:
             or (one.ok and _slow(one.rtt_seconds, usual.get(one.strand), floor))
         ]
 
-    def _beat(self, beat: Beat, trace: str, parent: str) -> Iterator[Span]:
+    def _beat(self, beat: Beat, trace: str, parent: str) -> Iterator[TraceSpan]:
         named = beat.traced if re.fullmatch(r"[0-9a-f]{32}-[0-9a-f]{16}", beat.traced) else ""
         traced, _, span = named.partition("-")
         own = span if traced == trace else span_id(trace, self.name, *_mark(beat))
@@ -294,7 +294,7 @@ class _Leg:
         if not beat.ok and beat.conclusive:
             attributes["error.type"], failed, where = self._why(beat)
             attributes |= _far_end(where)
-        yield Span(
+        yield TraceSpan(
             own,
             parent,
             _name(beat),
@@ -307,10 +307,10 @@ class _Leg:
         )
         yield from self._phases(beat, trace, own)
 
-    def _phases(self, beat: Beat, trace: str, parent: str) -> Iterator[Span]:
+    def _phases(self, beat: Beat, trace: str, parent: str) -> Iterator[TraceSpan]:
         for one in beat.phases[:PARTS]:
             why = self._why(beat)[:2] if one.failed else (OTHER, "")
-            yield Span(
+            yield TraceSpan(
                 span_id(trace, self.name, one.name, *_mark(beat)),
                 parent,
                 one.name,
@@ -366,11 +366,11 @@ def _name(beat: Beat) -> str:
     return f"{beat.strand} beat" if beat.strand else "beat"
 
 
-def _event(beat: Beat) -> Event:
-    return Event(_name(beat), beat.ended, _of_beat(beat))
+def _event(beat: Beat) -> SpanEvent:
+    return SpanEvent(_name(beat), beat.ended, _of_beat(beat))
 
 
-def _drop(drop: Drop, zero: float) -> Event:
+def _drop(drop: Drop, zero: float) -> SpanEvent:
     times = {"began": drop.began, "recovered": drop.recovered}
     texts = {
         "symptom": drop.symptom, "strand": drop.strand, "detail": drop.detail,
@@ -384,7 +384,7 @@ def _drop(drop: Drop, zero: float) -> Event:
         found["t3probe.connection_age_seconds"] = drop.connection_age_seconds
     if drop.stalled:
         found["t3probe.stalled"] = True
-    return Event("drop", drop.noticed, found)
+    return SpanEvent("drop", drop.noticed, found)
 
 
 def _far_end(address: str) -> dict[str, Value]:

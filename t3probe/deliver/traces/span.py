@@ -10,7 +10,7 @@ INTERNAL, CLIENT = 1, 3
 """Kinds of spans, by their numbers in OTLP."""
 
 
-class Event(NamedTuple):
+class SpanEvent(NamedTuple):
     """Something that happened at one moment of a span."""
 
     name: str
@@ -19,7 +19,7 @@ class Event(NamedTuple):
     attributes: Mapping[str, Value]
 
 
-class Span(NamedTuple):
+class TraceSpan(NamedTuple):
     """One span. Times are seconds since the trace's zero."""
 
     id: str
@@ -30,7 +30,7 @@ class Span(NamedTuple):
     started: float
     ended: float
     attributes: Mapping[str, Value]
-    events: tuple[Event, ...] = ()
+    events: tuple[SpanEvent, ...] = ()
     failed: str | None = None
     """Why it is an error, for people; None: it is none."""
     link: str = ""
@@ -43,4 +43,4 @@ class Trace(NamedTuple):
     id: str
     zero: float
     """Unix time in seconds; the times of spans and events count from it."""
-    spans: tuple[Span, ...]
+    spans: tuple[TraceSpan, ...]

@@ -11,7 +11,7 @@ from importlib import import_module
 from importlib.util import find_spec
 from typing import Any, NamedTuple
 
-from t3probe.deliver.traces.span import Span, Trace, Value
+from t3probe.deliver.traces.span import Trace, TraceSpan, Value
 from t3probe.text import plain
 
 MISSING = (
@@ -55,7 +55,7 @@ def encoded(trace: Trace, resource: Mapping[str, Value]) -> bytes:
     return bytes(request.SerializeToString())
 
 
-def _span(made: Any, span: Span, trace: str, zero: int) -> None:
+def _span(made: Any, span: TraceSpan, trace: str, zero: int) -> None:
     made.trace_id, made.span_id = bytes.fromhex(trace), bytes.fromhex(span.id)
     made.parent_span_id = bytes.fromhex(span.parent)
     made.name, made.kind = plain(span.name, ascii=False), span.kind
@@ -97,7 +97,7 @@ def _put(attributes: Any, values: Mapping[str, Value]) -> None:
                 made.value.array_value.values.add().string_value = plain(one, ascii=False)
 
 
-class Said(NamedTuple):
+class PartialSuccess(NamedTuple):
     """What a receiver says of a request that it took."""
 
     rejected: int
@@ -106,7 +106,7 @@ class Said(NamedTuple):
     """Its own words, foreign text."""
 
 
-def said(body: bytes) -> Said | None:
+def said(body: bytes) -> PartialSuccess | None:
     """An `ExportTraceServiceResponse`; None where the body is none."""
     from google.protobuf.message import DecodeError
     from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceResponse
@@ -117,4 +117,4 @@ def said(body: bytes) -> Said | None:
     except DecodeError:
         return None
     part = answer.partial_success
-    return Said(part.rejected_spans, part.error_message)
+    return PartialSuccess(part.rejected_spans, part.error_message)
