@@ -24,6 +24,7 @@ __all__ = [
     "WORST_FIRST",
     "AddressTry",
     "Attempt",
+    "AttemptPhase",
     "Baseline",
     "Beat",
     "Connection",
@@ -121,6 +122,18 @@ class TcpSample(Fact, frozen=True):
     """How many bytes the far end's kernel would take now."""
 
 
+class AttemptPhase(Fact, frozen=True, array_like=True):
+    """A part of one attempt: resolve, connect, tls, upgrade."""
+
+    name: str
+    started: float
+    """When it began, in seconds since the run's start."""
+    seconds: float
+    """How long it took, or until the attempt failed in it."""
+    failed: bool = False
+    """Here the attempt failed."""
+
+
 class Beat(Fact, frozen=True):
     """One exchange: an echo, a request on a kept-alive connection, a connect."""
 
@@ -140,6 +153,8 @@ class Beat(Fact, frozen=True):
     """What was to come back, in hex; empty where the probe echoes nothing."""
     conclusive: bool = msgspec.field(default=True, name="tells")
     """False: what came back says neither yes nor no about the leg. `tells` in the record."""
+    reason: Reason | None = None
+    """Why it failed, or told nothing; None also in older records."""
     refused: bool = False
     """Good because the machine's kernel answered, by a refusal, by the connection's end, or by
     taking our bytes: this leg asks for no more."""
@@ -148,6 +163,10 @@ class Beat(Fact, frozen=True):
     first_byte_seconds: float | None = None
     """Time to the answer's first byte (HTTP)."""
     tcp: TcpSample | None = None
+    phases: tuple[AttemptPhase, ...] = ()
+    """Of a fresh beat: what it went through, in order."""
+    traced: str = ""
+    """`TRACE-SPAN`: the parent that its request named to the server in `traceparent`."""
 
     @property
     def rtt_seconds(self) -> float:
@@ -312,6 +331,8 @@ class Observation(Fact, frozen=True):
     """The most this leg can prove: `connect`, `ask` or `hold`."""
     tcp_ends_at: str = ""
     """The segment at which its TCP connection ends; empty where the file does not say."""
+    server: str = ""
+    """`HOST:PORT` that its URL names; empty where it has none."""
     clears: tuple[str, ...] | None = None
     """What a pass of this leg clears; None: its whole path."""
     started: float = 0.0
@@ -434,6 +455,8 @@ class RunRecord(Fact, frozen=True):
     """Declared legs that this run did not probe."""
     warnings: tuple[str, ...] = ()
     """Sentences such as a stale planned downtime."""
+    trace_id: str = ""
+    """The id of the run's trace, 32 hex digits; empty where none was to be sent."""
 
 
 def counting_beats(beats: Iterable[Beat], *, holds: bool = False) -> list[Beat]:

@@ -24,6 +24,8 @@ ARCHITECTURES = ("x86_64", "aarch64")
 GLIBC = 36
 """Debian 12 has glibc 2.36; wheels for an older one (down to 2.5) work there."""
 INDEX = "https://pypi.org/simple"
+EXTRAS = ("otlp",)
+"""The extras that the image has: what a deployment file can ask a run for."""
 HEAD = """\
 # The wheels of the image, for Python {python} on Linux, {architectures}. Generated from
 # pyproject.toml by `make lock`; do not edit. An entry names its wheels, then their hashes.
@@ -93,7 +95,12 @@ def lock(wanted: list[str], target: Path) -> None:
 def main() -> None:
     """Both files: what runs, and what builds the project's own wheel."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())
-    lock(project["project"]["dependencies"], ROOT / "cronjob" / "requirements.txt")
+    extras = project["project"]["optional-dependencies"]
+    wanted = [
+        *project["project"]["dependencies"],
+        *(one for name in EXTRAS for one in extras[name]),
+    ]
+    lock(wanted, ROOT / "cronjob" / "requirements.txt")
     lock(project["build-system"]["requires"], ROOT / "cronjob" / "requirements-build.txt")
 
 

@@ -24,6 +24,7 @@ from t3probe.config.types import (
     Duration,
     Ingest,
     LegTable,
+    Otlp,
     Public,
     Sso,
     SweepLimits,
@@ -124,6 +125,10 @@ why = "the disk is replaced"
 gateway = "http://pushgateway.example.org:9091"
 spool = "spool"
 """,
+    "[delivery.otlp]": """\
+[delivery.otlp]
+endpoint = "http://jaeger.example.org:4318"
+""",
     "[sweep]": '[sweep]\npace = "sequential"\n',
 }
 """Heading -> an example, which can stand below `SMALLEST`."""
@@ -140,6 +145,7 @@ TABLES: dict[str, type[Table]] = {
     "[[upstream_share]]": UpstreamShare,
     "[[downtime]]": Downtime,
     "[delivery]": Delivery,
+    "[delivery.otlp]": Otlp,
     "[sweep]": SweepLimits,
 }
 
@@ -163,8 +169,8 @@ RULES = """\
 - A name is 1 to 63 of a-z, 0-9, dots, - and _, with a letter or a digit at both ends.
 - A relative path starts at the file's own folder.
 - Secrets never stand in the file: `T3PROBE_GATEWAY_TOKEN`, or a file named by
-  `T3PROBE_GATEWAY_TOKEN_FILE`; so for `T3PROBE_SOURCE_NAME_TOKEN` and
-  `T3PROBE_INGEST_NAME_TOKEN`.
+  `T3PROBE_GATEWAY_TOKEN_FILE`; so for `T3PROBE_SOURCE_NAME_TOKEN`,
+  `T3PROBE_INGEST_NAME_TOKEN` and `T3PROBE_OTLP_TOKEN`.
 - Every value can be replaced from the environment, with `-` and `.` written `_`:
   `T3PROBE__TIMING__HOLD=5s`, `T3PROBE__LEG__PUBLIC__URL=wss://...`, `T3PROBE__TLS_CA=/ca.pem`. A
   list is separated by commas. An empty value takes the key out.
@@ -248,6 +254,8 @@ def _type(hint: Any) -> str:
         return " or ".join(f'`"{one}"`' for one in get_args(hint))
     if origin is dict:
         return f"table of {_type(get_args(hint)[1])}"
+    if isinstance(hint, type) and issubclass(hint, Table):
+        return "table"
     names = {bool: "true or false", int: "number", Duration: "duration", datetime: "date and time"}
     return names.get(hint, "text")
 

@@ -11,9 +11,9 @@ if TYPE_CHECKING:
     from t3probe.usage import Parser
 
 
-def add_gateway(parser: Parser, job: str, vantage: str) -> None:
+def add_gateway(parser: Parser, job: str, vantage: str, *, required: bool = True) -> None:
     """Add the options that name a group; `vantage` says which one is meant without a name."""
-    parser.add_argument("--gateway", metavar="URL", required=True, help="of the Pushgateway")
+    parser.add_argument("--gateway", metavar="URL", required=required, help="of the Pushgateway")
     parser.add_argument("--job", default=job, help="default: %(default)s")
     parser.add_argument("--vantage", default="", metavar="NAME", help=f"default: {vantage}")
     parser.add_argument(

@@ -116,6 +116,13 @@ def _network(arguments: argparse.Namespace, command: str) -> str:
             "t3probe: warning: no gateway is named, so none can be reached; add --gateway URL",
             file=sys.stderr,
         )
+    otlp = deployment.delivery.otlp
+    if otlp is not None and otlp.endpoint is None:
+        print(
+            "t3probe: warning: [delivery.otlp] names no endpoint, so no receiver of traces can be "
+            "reached; write it there",
+            file=sys.stderr,
+        )
     return rendered(made, name=deployment.name, component=arguments.component, command=command)
 
 

@@ -3,28 +3,73 @@
 from __future__ import annotations
 
 import argparse
-from typing import Any
+import os
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
 
 from t3probe.commands.gateway import add_gateway, gateway_named
 from t3probe.usage import a_run, say
+
+if TYPE_CHECKING:
+    from t3probe.config.otel import Receiver
+    from t3probe.deliver.sinks import Receipt
 
 
 def add(commands: Any) -> None:
     """Add the subcommand to the subparsers."""
     parser = commands.add_parser("push", help="push recorded runs, or another suite's JUnit file")
     parser.add_argument("record", metavar="RUN", help=a_run("every run"))
-    add_gateway(parser, "t3-probe-manual", "the run's own")
+    add_gateway(parser, "t3-probe-manual", "the run's own", required=False)
+    parser.add_argument(
+        "--otlp", metavar="URL", help="of a receiver of traces: send the trace of each run to it"
+    )
     parser.set_defaults(run=_push)
 
 
 def _push(arguments: argparse.Namespace) -> int:
     from t3probe.config import DeploymentError
-    from t3probe.deliver.sinks.recording import push_recording
     from t3probe.record.facts import RecordError
 
+    places = (arguments.gateway, arguments.otlp)
+    if not any(places):
+        return say("push: expected a place to push to, found none; add --gateway URL or --otlp URL")
+    if arguments.record == "-" and all(places):
+        return say("push: standard input can be read once only; name one place, or a file")
+    code = 0
     try:
-        report = push_recording(arguments.record, gateway_named(arguments))
+        for report in _reports(arguments):
+            print(report.sentence)
+            code = code if report.ok else 1
     except (RecordError, DeploymentError, ValueError) as error:
         return say(error)
-    print(report.sentence)
-    return 0 if report.ok else 1
+    return code
+
+
+def _reports(arguments: argparse.Namespace) -> Iterator[Receipt]:
+    # Both are looked at before anything is sent.
+    gateway = gateway_named(arguments) if arguments.gateway else None
+    receiver = _receiver(arguments.otlp) if arguments.otlp else None
+    if gateway is not None:
+        from t3probe.deliver.sinks.recording import push_recording
+
+        yield push_recording(arguments.record, gateway)
+    if receiver is not None:
+        from t3probe.deliver.sinks.otlp import send_recorded
+
+        yield send_recorded(arguments.record, receiver)
+
+
+def _receiver(url: str) -> Receiver:
+    """The receiver at `url`. Raises DeploymentError or ValueError, one sentence."""
+    from t3probe.config.otel import receiver_of
+    from t3probe.config.types import Otlp
+    from t3probe.deliver.traces.wire import MISSING, installed
+    from t3probe.exchange.client import Site
+
+    if not installed():
+        raise ValueError(f"--otlp: {MISSING}")
+    try:
+        Site(url)
+    except ValueError as error:
+        raise ValueError(f"--otlp: {error}") from None
+    return receiver_of(None, Otlp(endpoint=url), os.environ)

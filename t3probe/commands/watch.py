@@ -9,6 +9,7 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from t3probe.config.types import Deployment
     from t3probe.watch.http import Server
     from t3probe.watch.log import Log
     from t3probe.watch.service import Watch
@@ -32,6 +33,9 @@ def add(commands: Any) -> None:
         "--listen", default=":9108", metavar="HOST:PORT", help="default: %(default)s, everywhere"
     )
     parser.add_argument("--vantage", default="", metavar="NAME", help="where this runs from")
+    parser.add_argument(
+        "--push", action="store_true", help="send a trace of each incident to [delivery.otlp]"
+    )
     parser.set_defaults(run=main)
 
 
@@ -64,7 +68,6 @@ def main(arguments: argparse.Namespace) -> int:
     import asyncio
 
     from t3probe.config import DeploymentError, load
-    from t3probe.config.types import Deployment
     from t3probe.timing import RunClock, SystemClock
     from t3probe.upstreams.nodes import with_names
     from t3probe.watch.http import Server, SignsOfLife, parse_listen
@@ -78,6 +81,8 @@ def main(arguments: argparse.Namespace) -> int:
     try:
         listen = parse_listen(arguments.listen)
         deployment = read()
+        if arguments.push:
+            _check_receiver(deployment)
         health = SignsOfLife(clock)
         server = Server(listen, health)
     except (DeploymentError, ValueError) as error:
@@ -99,6 +104,7 @@ def main(arguments: argparse.Namespace) -> int:
             publish=server.publish,
             health=health,
             clock=RunClock(clock),
+            traced=os.environ if arguments.push else None,
         )
         await _hold(watch, server, log, early)
 
@@ -111,6 +117,18 @@ def main(arguments: argparse.Namespace) -> int:
         server.stop()
         log.end()
     return _say(_first(stopped[0])) if stopped else 0
+
+
+def _check_receiver(deployment: Deployment) -> None:
+    """Raises DeploymentError or ValueError when traces have nowhere to go."""
+    from t3probe.deliver.delivery import receiver_named
+
+    if deployment.delivery.otlp is None:
+        raise ValueError(
+            f"watch --push: expected [delivery.otlp] in {deployment.file}, found none; the metrics "
+            "are scraped, and only traces are sent"
+        )
+    receiver_named(deployment, os.environ)
 
 
 async def _hold(watch: Watch, server: Server, log: Log, early: _Early) -> None:

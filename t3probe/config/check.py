@@ -20,6 +20,7 @@ from .check_legs import (
     check_upstream,
     check_walled,
 )
+from .check_otlp import check_otlp
 from .endpoints import check_header_name, check_host, parse_url
 from .errors import ConfigFile, KeyPath, Wrong, did_you_mean, key_text, quote
 from .expand import (
@@ -256,6 +257,8 @@ def _check_delivery(file: DeploymentFile, source: ConfigFile) -> None:
     for key in ("textfile", "spool"):
         if getattr(file.delivery, key) == "":
             raise source.error(("delivery", key), "a path", "")
+    if file.delivery.otlp is not None:
+        check_otlp(file.delivery.otlp, source)
     if not _JOB.fullmatch(file.delivery.job):
         expected = "1 to 63 letters, digits, dots, - and _, with a letter or digit first"
         raise source.error(("delivery", "job"), expected, file.delivery.job)

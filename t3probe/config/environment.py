@@ -52,10 +52,7 @@ def _address(variable: str, raw: dict[str, Any]) -> KeyPath:
     table = _pick(variable, "", words[0], list(tables), rest)
     hint = tables[table]
     if _is_table(hint):
-        if len(words) == 1:
-            raise _error(variable, "the name of a key", "a whole table", f"add __KEY of [{table}]")
-        start = f"{table}__"
-        return table, _pick(variable, start, "__".join(words[1:]), list(field_types(hint)), "")
+        return _in_table(variable, (table,), hint, words[1:])
     item = get_args(hint)[0] if get_origin(hint) is tuple else str
     if not _is_table(item):
         if len(words) > 1:
@@ -73,6 +70,20 @@ def _address(variable: str, raw: dict[str, Any]) -> KeyPath:
     if names.count(picked) > 1:
         raise _error(variable, f"one entry of [[{table}]] called {quote(name)}", "several")
     return table, names.index(picked), key
+
+
+def _in_table(
+    variable: str, path: tuple[str, ...], table: type[Table], words: list[str]
+) -> tuple[str, ...]:
+    """The key path that `words` address in the table at `path`."""
+    if not words:
+        name = ".".join(path)
+        raise _error(variable, "the name of a key", "a whole table", f"add __KEY of [{name}]")
+    keys, start = field_types(table), "__".join(path) + "__"
+    inner = keys.get(words[0].lower())
+    if _is_table(inner):
+        return _in_table(variable, (*path, words[0].lower()), inner, words[1:])
+    return *path, _pick(variable, start, "__".join(words), list(keys), "")
 
 
 def _set(path: KeyPath, variable: str, text: str, source: ConfigFile) -> None:

@@ -163,7 +163,9 @@ def key_text(path: KeyPath) -> str:
 
 def is_secret_key(key: str) -> bool:
     """Whether a key's name says that its value is a secret."""
-    return re.search(_HUSHED, key, re.IGNORECASE) is not None
+    # A file that holds one is named, and not shown.
+    hushed = re.search(_HUSHED, key, re.IGNORECASE)
+    return hushed is not None and not key.lower().endswith("_file")
 
 
 def quote(text: str, longest: int = _LONGEST_SHOWN) -> str:

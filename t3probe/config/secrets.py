@@ -35,15 +35,14 @@ def secret(name: str, environ: Mapping[str, str] | None = None) -> str | None:
     if variable in environ:
         return _checked(environ[variable], variable)
     if by_file in environ:
-        content = _content(environ[by_file], by_file)
-        return None if content is None else _checked(content, by_file)
+        return secret_in(environ[by_file], by_file)
     return None
 
 
-def secret_in(file: str, key: str) -> str | None:
-    """The secret in a file that the deployment file names under `key`; the rest as in `secret`."""
-    content = _content(file, key)
-    return None if content is None else _checked(content, key)
+def secret_in(file: str, where: str) -> str | None:
+    """The secret in a file that `where` names, a variable or a key: as in `secret`."""
+    content = _content(file, where)
+    return None if content is None else _checked(content, where)
 
 
 def _content(file: str, variable: str) -> str | None:
@@ -91,13 +90,19 @@ def _error(variable: str, expected: str, actual: str, hint: str = "") -> Deploym
     )
 
 
-def login_of(site: str, environ: Mapping[str, str], ca_file: str | None = None) -> Login:
+def login_of(
+    site: str,
+    environ: Mapping[str, str],
+    ca_file: str | None = None,
+    token_file: str | None = None,
+) -> Login:
     """The login of a site, such as `gateway` or `prometheus`.
 
     `T3PROBE_GATEWAY_TOKEN` (bearer, RFC 6750), or `T3PROBE_GATEWAY_USER` and
     `T3PROBE_GATEWAY_PASSWORD` (basic, RFC 7617), each also with `_FILE`;
-    `T3PROBE_GATEWAY_CA_FILE` names a PEM file and wins over `ca_file`. Raises DeploymentError, or
-    ValueError with a sentence when they contradict each other.
+    `T3PROBE_GATEWAY_CA_FILE` names a PEM file and wins over `ca_file`. `token_file` is the
+    deployment file's word for where the token is. Raises DeploymentError, or ValueError with a
+    sentence when they contradict each other.
     """
     # A run that talks to no server needs no client.
     from t3probe.exchange.client import Login
@@ -106,6 +111,10 @@ def login_of(site: str, environ: Mapping[str, str], ca_file: str | None = None) 
         secret(f"{site}_{name}", environ) or "" for name in ("token", "user", "password")
     )
     start = f"T3PROBE_{site.upper()}"
+    if token_file is not None:
+        if token:
+            raise ValueError(f"expected token_file or {start}_TOKEN, found both; take one away")
+        token = secret_in(token_file, "token_file") or ""
     if token and (user or password):
         raise ValueError(
             f"expected {start}_TOKEN or {start}_USER with {start}_PASSWORD, found both; take "

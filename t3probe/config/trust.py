@@ -8,7 +8,7 @@ import re
 from t3probe.exchange.bounds import TLS_CA_BYTES
 from t3probe.exchange.files import NotAFileError, TooLargeError, read_regular
 
-from .errors import ConfigFile
+from .errors import ConfigFile, KeyPath
 
 _PEM = re.compile(rb"-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----")
 
@@ -18,10 +18,9 @@ def located(path: str, source: ConfigFile) -> str:
     return os.path.normpath(os.path.join(source.folder, path))
 
 
-def check_ca(path: str, source: ConfigFile) -> None:
+def check_ca(path: str, source: ConfigFile, key: KeyPath = ("tls_ca",)) -> None:
     """Refuse a CA file that no TLS library could use. Raises DeploymentError."""
     expected = "a readable PEM file of certificates"
-    key = ("tls_ca",)
     if not path:
         raise source.error(key, expected, path)
     try:

@@ -273,6 +273,35 @@ class Delivery(Table, frozen=True):
     """A folder that keeps counts which could not be delivered."""
     heartbeat_url: str | None = None
     """Requested after each delivered run: a dead man's switch outside this Prometheus."""
+    otlp: Otlp | None = None
+    """A receiver of traces."""
+
+
+class Otlp(Table, frozen=True):
+    """`[delivery.otlp]`: a trace of each run, and in the held mode of each incident, by OTLP over
+    HTTP with protobuf (`pip install 't3probe[otlp]'`). What it does not say, `OTEL_EXPORTER_OTLP_*`
+    says. A token comes from `token_file` or T3PROBE_OTLP_TOKEN, headers that hold a secret from
+    OTEL_EXPORTER_OTLP_HEADERS or T3PROBE_OTLP_HEADERS_FILE."""
+
+    endpoint: str | None = None
+    """URL of a receiver; `/v1/traces` is put behind it unless it ends so. Default:
+    OTEL_EXPORTER_OTLP_TRACES_ENDPOINT or OTEL_EXPORTER_OTLP_ENDPOINT."""
+    token_file: str | None = None
+    """A file that holds the bearer token, in place of the environment."""
+    headers: dict[str, str] = {}
+    """Headers that hold no secret, such as the name of a tenant."""
+    tls_ca: str | None = None
+    """A PEM file of the certificate authorities to trust; default: OTEL_EXPORTER_OTLP_CERTIFICATE,
+    then the file's `tls_ca`."""
+    timeout: Duration | None = None
+    """How long sending may take, other attempts included, but no longer than the delivery has;
+    default: OTEL_EXPORTER_OTLP_TIMEOUT, then 2s."""
+    compression: Literal["none", "gzip"] | None = None
+    """Default: OTEL_EXPORTER_OTLP_COMPRESSION, then none: not every receiver unpacks."""
+    traceparent: Literal["off", "sampled", "unsampled"] = "off"
+    """Whether requests of ws_echo and http legs name the run's trace to the server
+    (`traceparent`), so that its spans join. It changes the request: `sampled` makes most servers
+    record each of them, `unsampled` leaves that to them."""
 
 
 class SweepLimits(Table, frozen=True):

@@ -5,16 +5,17 @@ leg. Any other run delivers only when told (`--push`), under a job of its own, s
 hand, of a part, or in CI never overwrites what the alerts read.
 
 At the start zeros go where series are missing: at most two seconds. At the end, within five: the
-textfile, then the gateway, then Kuberhealthy, and the heartbeat last and only when the results are
-where they were to go. Nothing here raises for what a server or a disk may do, and nothing changes
-what the checks found; it is all said in sentences. A sink is imported where a deployment names
-it.
+textfile, then the gateway, then the trace, then Kuberhealthy, and the heartbeat last and only when
+the results are where they were to go. Nothing here raises for what a server or a disk may do, and
+nothing changes what the checks found; it is all said in sentences. A sink is imported where a
+deployment names it.
 """
 
 from __future__ import annotations
 
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -34,6 +35,7 @@ from t3probe.observation import Observation, RunRecord
 from t3probe.run.session import Session
 
 if TYPE_CHECKING:
+    from t3probe.config.otel import Receiver
     from t3probe.verdict.incident.run import RunVerdict
 
 START_SECONDS = 2.0
@@ -151,8 +153,9 @@ def end_of_run(
     ok: bool,
     errors: Sequence[str] = (),
     seconds: float = END_SECONDS,
+    traces: Callable[[Budget], Receipt] | None = None,
 ) -> Ended:
-    """Deliver what the run measured. At most `seconds`.
+    """Deliver what the run measured. At most `seconds`. `traces` sends the run's trace.
 
     `families` is `metrics.families(run, observations, judged)`. `ok` and `errors` are what
     Kuberhealthy is told: whether all checks passed, and a sentence for each that did not.
@@ -163,7 +166,6 @@ def end_of_run(
         reports.append(sink(Batch(families, seconds=budget.left_seconds)))
         if reports[-1].ok:
             started.reached.append(sink)
-    delivered = all(one.ok for one in reports)
     # A sink that failed twice says it once: at the end, with what became of the counts.
     before = [
         first.sentence
@@ -171,12 +173,16 @@ def end_of_run(
         if last.ok and not first.ok
     ]
     kuberhealthy_url = started.environ.get("KH_REPORTING_URL")
+    heartbeat_url = started.deployment.delivery.heartbeat_url
+    if traces is not None:
+        kept = SMALL_SECONDS if kuberhealthy_url or heartbeat_url else 0.0
+        reports.append(traces(budget.part(max(kept, budget.left_seconds - kept))))
+    delivered = all(one.ok for one in reports)
     if kuberhealthy_url:
         from t3probe.deliver.sinks import kuberhealthy
 
         part = budget.part(SMALL_SECONDS)
         reports.append(kuberhealthy.report(kuberhealthy_url, ok, errors, started.environ, part))
-    heartbeat_url = started.deployment.delivery.heartbeat_url
     if delivered and heartbeat_url is not None:
         from t3probe.deliver.sinks import heartbeat
 
@@ -221,6 +227,37 @@ def retire(gateway: Gateway, clock: Clock | None = None) -> tuple[Receipt, str]:
     return Receipt(True, f"{where}: deleted the group {named}"), silence
 
 
+def receiver_named(deployment: Deployment, environ: Mapping[str, str]) -> Receiver | None:
+    """The receiver of traces; None where none is named, or traces are switched off.
+
+    Raises DeploymentError or ValueError, each one sentence: call it before the run begins.
+    """
+    otlp = deployment.delivery.otlp
+    if otlp is None:
+        return None
+    from t3probe.config.otel import disabled, receiver_of
+    from t3probe.deliver.traces.wire import MISSING, installed
+
+    if disabled(environ):
+        return None
+    if not installed():
+        raise ValueError(f"{deployment.file}: delivery.otlp: {MISSING}")
+    return receiver_of(deployment, otlp, environ)
+
+
+def _send_trace(
+    receiver: Receiver,
+    run: RunRecord,
+    observations: Sequence[Observation],
+    judged: RunVerdict,
+    budget: Budget,
+) -> Receipt:
+    from t3probe.deliver.sinks.otlp import send
+    from t3probe.deliver.traces.build import run_trace
+
+    return send(run_trace(run, observations, judged), receiver, budget)
+
+
 RUN_COMPLETE = "t3probe_run_complete"
 OF_SEGMENTS = "t3probe_segment_"
 NOWHERE = "nothing is delivered: no place is named; add --gateway URL, or a [delivery]"
@@ -249,7 +286,9 @@ class Shipping:
         self.sentences: tuple[str, ...] = ()
         self.wanted = scheduled or told
         self._gateway = None
+        self._receiver: Receiver | None = None
         if self.wanted:
+            self._receiver = receiver_named(session.deployment, environ)
             self._gateway = gateway_of(
                 session.deployment,
                 vantage=session.vantage,
@@ -273,6 +312,7 @@ class Shipping:
         from t3probe.deliver.metrics import baselines, zeros
 
         deployment = self._session.deployment
+        self._session.traced = self._receiver is not None
         self._begun = start_of_run(
             deployment,
             self._gateway,
@@ -297,10 +337,17 @@ class Shipping:
             # Shard 0 has the legs; what another one knows of a segment is next to nothing.
             measured = {n: f for n, f in measured.items() if not n.startswith(OF_SEGMENTS)}
         seconds = self._session.seconds_left(END_SECONDS)
-        ended = end_of_run(self._begun, measured, ok=not errors, errors=errors, seconds=seconds)
+        traces = None
+        if self._receiver is not None:
+            traces = partial(_send_trace, self._receiver, run, observations, judged)
+        ended = end_of_run(
+            self._begun, measured, ok=not errors, errors=errors, seconds=seconds, traces=traces
+        )
         self.delivered, self.sentences = ended.delivered, ended.sentences
-        if self._told and not self._begun.sinks:
+        if self._told and not self._begun.sinks and traces is None:
             self.sentences = (NOWHERE, *self.sentences)
+        if self._receiver is None and self._session.deployment.delivery.otlp is not None:
+            self.sentences = (*self.sentences, "no trace is sent: OTEL_SDK_DISABLED is set")
 
     def correct(
         self, run: RunRecord, observations: Sequence[Observation], judged: RunVerdict

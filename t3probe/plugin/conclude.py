@@ -64,6 +64,8 @@ class RunEnd:
             self._shipping.correct(record, self._probing.recorded(), self._judged)
         self._record = record
         junit.add(*run_property(record))
+        if record.trace_id:
+            junit.add("t3probe.trace_id", record.trace_id)
         return self._exit_code(exitstatus)
 
     def _judge(self, record: RunRecord) -> None:

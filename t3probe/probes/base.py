@@ -14,7 +14,9 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
+from urllib.parse import urlsplit
 
+from t3probe.config.endpoints import plain_host
 from t3probe.config.types import Leg, Sso, Timing
 from t3probe.observation import Reason, Stage, TcpSample
 from t3probe.probes.facts import Collapsed, Echo, Facts, ProbeError, Target
@@ -22,6 +24,7 @@ from t3probe.probes.marks import Marks
 from t3probe.probes.tls import TlsStore
 from t3probe.text.words import span
 from t3probe.timing import RunClock
+from t3probe.trace_ids import Parents
 
 
 class Channel:
@@ -75,18 +78,39 @@ class Probing:
     """Names of what need not be tried again in this run."""
     lasting: bool = False
     """The held mode: what is due goes by the time of day, and not by when a run started."""
+    parents: Parents | None = None
+    """Where requests are to tell the server of a trace; None: they do not."""
+
+    def parent(self, leg: Leg) -> str:
+        """`TRACE-SPAN` for the next request of a leg, or for one attempt at all of its addresses;
+        empty where requests name none. Those to resolvers, to paths behind or around the SSO and
+        to the SSO itself never do."""
+        if self.parents is None or leg.kind not in ("ws_echo", "http"):
+            return ""
+        host = plain_host(urlsplit(leg.url or "").hostname or "")
+        return "" if host in map(plain_host, self.sso.hosts) else self.parents.new(leg.name)
+
+    def naming(self, parent: str, facts: Facts) -> dict[str, str]:
+        """The header by which a request names its parent; what it named stays in `facts`."""
+        facts.traced = parent
+        if not parent or self.parents is None:
+            return {}
+        return {"traceparent": self.parents.header(parent)}
 
     @asynccontextmanager
     async def step(
         self, facts: Facts, name: str, limit: float, reason: Reason, stage: Stage, what: str
     ) -> AsyncIterator[None]:
         """Time one phase, and end it after `limit` seconds with a ProbeError."""
-        began = self.clock.now()
+        began, failed = self.clock.now(), True
         try:
             async with asyncio.timeout(limit):
                 yield
+            failed = False
         except TimeoutError as error:
             raise ProbeError(reason, stage, f"{what} within {span(limit)}") from error
+        finally:
+            facts.step(name, began, self.clock.now() - began, failed)
         facts.phases.setdefault(name, round(self.clock.now() - began, 6))
 
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from t3probe.observation import Reason, Stage, TcpSample
+from t3probe.observation import AttemptPhase, Reason, Stage, TcpSample
 
 
 class ProbeError(Exception):
@@ -69,6 +69,8 @@ class Target:
     port: int
     note: str = ""
     """A sentence about where the address is from; empty when there is nothing to say."""
+    traced: str = field(default="", compare=False)
+    """The parent that the first request to it names (`Beat.traced`)."""
 
     @property
     def tls_name(self) -> str:
@@ -107,6 +109,10 @@ class Facts:
     """What a line learns on its way; the caller copies it into the record."""
 
     phases: dict[str, float] = field(default_factory=dict)
+    steps: dict[str, AttemptPhase] = field(default_factory=dict)
+    """The same with their begin, and what was under way when it failed."""
+    traced: str = ""
+    """What the newest request named as its parent (`Beat.traced`)."""
     local_address: str = ""
     remote_address: str = ""
     family: str = ""
@@ -116,6 +122,12 @@ class Facts:
     evidence: list[str] = field(default_factory=list)
     gate: dict[str, bool] = field(default_factory=dict)
     """What was asked of an ingest gate, and whether it was as it must be."""
+
+    def step(self, name: str, began: float, seconds: float, failed: bool = False) -> None:
+        """Note a phase, whether it came to its end or not."""
+        self.steps[name] = AttemptPhase(
+            name=name, started=round(began, 6), seconds=round(seconds, 6), failed=failed
+        )
 
 
 def reason_of_os_error(error: OSError) -> Reason:

@@ -33,6 +33,7 @@ class HttpLine(Channel):
         self.client = HttpClient(target, probing, self.facts)
         self.client.watch = self._ended
         self._asked: Url | None = None
+        self._parent = target.traced
 
     def _ended(self, state: TcpSample | None) -> None:
         if self.client.closed_by_peer or self.leg.refused_ok:
@@ -42,6 +43,7 @@ class HttpLine(Channel):
         self.on_lost()
 
     async def beat(self) -> Echo:
+        self.facts.traced = ""
         if self.lost is not None:
             raise self.lost
         sent, before = self.probing.clock.now(), self.tcp() if self.client.used else None
@@ -104,7 +106,10 @@ class HttpLine(Channel):
 
     async def exchange(self) -> HttpAnswer:
         """The one request of a beat."""
-        headers = {"Host": self.leg.host_header} if self.leg.host_header else None
+        headers = {"Host": self.leg.host_header} if self.leg.host_header else {}
+        parent = self._parent or self.probing.parent(self.leg)
+        headers |= self.probing.naming(parent, self.facts)
+        self._parent = ""
         nonce = new_nonce()
         url = asked_apart(self.leg.url or "", nonce)
         self._asked = parse(url)

@@ -266,10 +266,17 @@ class HttpClient:
                 "ssl_handshake_timeout": patience,
             }
         began = clock.now()
+        failing = True
         try:
-            transport, wire = await loop.create_connection(
-                lambda: _Wire(self._idle_ended), sock=sock, **tls
-            )
+            try:
+                transport, wire = await loop.create_connection(
+                    lambda: _Wire(self._idle_ended), sock=sock, **tls
+                )
+                failing = False
+            finally:
+                took = clock.now() - began
+                if secure:
+                    facts.step("tls", began, took, failing)
         except OSError as error:
             if isinstance(error, ConnectionAbortedError):  # asyncio's handshake timeout
                 raise _no_tls(patience) from error
@@ -284,7 +291,7 @@ class HttpClient:
             raise failed from error
         self._wire, self._secure = wire, secure
         if secure:
-            facts.phases["tls"] = round(clock.now() - began, 6)
+            facts.phases["tls"] = round(took, 6)
         if not self.used:
             facts.cert_not_after = not_after(transport)
         return wire

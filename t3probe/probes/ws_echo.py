@@ -185,7 +185,7 @@ class WsLine(Channel):
             sock.close()
             raise dial.connect_error(error, self.target) from error
         loop = asyncio.get_running_loop()
-        began = loop.time()
+        began, began_at = loop.time(), self.probing.clock.now()
         secure = (leg.url or "").startswith("wss:")
         made: list[_Connection] = []
 
@@ -215,7 +215,7 @@ class WsLine(Channel):
             max_size=MAX_FRAME_BYTES,
             max_queue=4,
             user_agent_header="t3probe",
-            additional_headers=asking(self._asked),
+            additional_headers=asking(self._asked) | self.probing.naming(self.target.traced, facts),
             logger=_QUIET,
         )
         try:
@@ -257,11 +257,17 @@ class WsLine(Channel):
             if self._ws is None and (not made or not made[0].connected_at):
                 sock.close()
             if made and made[0].connected_at:
+                took = made[0].connected_at - began
                 if secure:
-                    facts.phases["tls"] = round(made[0].connected_at - began, 6)
+                    facts.phases["tls"] = round(took, 6)
+                    facts.step("tls", began_at, took)
+                after = loop.time() - made[0].connected_at
                 if "upgrade" in facts.phases:
-                    facts.phases["upgrade"] = round(loop.time() - made[0].connected_at, 6)
+                    facts.phases["upgrade"] = round(after, 6)
+                facts.step("upgrade", began_at + took, after, failed=self._ws is None)
                 facts.cert_not_after = made[0].cert_not_after
+            elif secure and "upgrade" in facts.steps:
+                facts.step("tls", began_at, facts.steps.pop("upgrade").seconds, failed=True)
         assert self._ws is not None
         try:
             self._check_route(leg, self._ws.answer.headers)
@@ -378,6 +384,8 @@ class WsLine(Channel):
         assert self._ws is not None
         if self.lost is not None:
             raise self.lost
+        if not self._first:
+            self.facts.traced = ""  # frames have no headers
         clock, limit = self.probing.clock, self.probing.timing.watchdog
         self._nonce = nonce = secrets.token_hex(16)
         self._beats.append(nonce)

@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import ipaddress
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from t3probe.config.endpoints import plain_host
+from t3probe.config.dialled import dialled as named
+from t3probe.config.endpoints import is_address, plain_host
 from t3probe.config.types import Leg
-from t3probe.observation import AddressTry, Attempt
+from t3probe.observation import AddressTry, Attempt, AttemptPhase
 from t3probe.probes import opener
 from t3probe.probes.base import Channel
 from t3probe.probes.facts import Collapsed, Echo, ProbeError, Target
@@ -54,14 +55,26 @@ class Attempts:
 
         Raises ResolveError, and Collapsed when public DNS answers an internal address.
         """
+        began = self.run.clock.now()
         found = await targets(self.leg, self.run.probing, self.run.resolver)
-        self._resolved_at = self.run.clock.now()
+        self._resolved_at = now = self.run.clock.now()
         if not found:
             return False
+        if self._asks_for_names:
+            self.book.resolved = AttemptPhase(
+                name="resolve", started=began, seconds=round(now - began, 6)
+            )
         self._check_not_internal(found)
         self._targets = found
         self.book.note = found[0].note
         return True
+
+    @property
+    def _asks_for_names(self) -> bool:
+        """Whether somebody is asked where to dial: some legs have the address in the file."""
+        if self.leg.kind == "doh":
+            return False
+        return bool(self.leg.doh) or not all(is_address(host) for host, _ in named(self.leg))
 
     @property
     def resolve_is_due(self) -> bool:
@@ -90,11 +103,15 @@ class Attempts:
 
         Raises Collapsed.
         """
-        if len(self._targets) == 1:
-            tried = [await self._try(self._targets[0])]
+        parent = self.run.probing.parent(self.leg)
+        dialled = (
+            [replace(one, traced=parent) for one in self._targets] if parent else self._targets
+        )
+        if len(dialled) == 1:
+            tried = [await self._try(dialled[0])]
         else:
             async with asyncio.TaskGroup() as group:
-                tasks = [group.create_task(self._guarded(one)) for one in self._targets]
+                tasks = [group.create_task(self._guarded(one)) for one in dialled]
             results = [task.result() for task in tasks]
             collapsed = next((one for one in results if isinstance(one, Collapsed)), None)
             if collapsed is not None:

@@ -11,6 +11,7 @@ from t3probe.config.types import Leg
 from t3probe.observation import (
     AddressTry,
     Attempt,
+    AttemptPhase,
     Beat,
     Connection,
     Drop,
@@ -21,7 +22,7 @@ from t3probe.observation import (
     TcpSample,
 )
 from t3probe.probes.facts import Echo, Facts, ProbeError
-from t3probe.run.conclude import conclude, labels_of, level_of
+from t3probe.run.conclude import conclude, labels_of, level_of, server_of
 from t3probe.run.footing import Footing
 from t3probe.run.own_answer import OwnAnswer, evidence
 
@@ -65,6 +66,8 @@ class Book:
         """The least that a good beat proved; None: the whole path."""
         self.gate: dict[str, bool] = {}
         """What was asked of an ingest gate, and whether it was as it must be."""
+        self.resolved: AttemptPhase | None = None
+        """How the addresses were found that the next attempt dials; None: they were known."""
         self.unresolved = ""
         self.collapsed = ""
         self.broken = ""
@@ -129,9 +132,10 @@ class Book:
         tcp: TcpSample | None,
         strand: Strand,
         began: float | None = None,
+        facts: Facts | None = None,
     ) -> None:
         """Note a beat that worked. A fresh one `began` when it was dialled; its round trip is that
-        of the exchange alone."""
+        of the exchange alone. `facts` are those of its channel."""
         sent, measured = echo.sent, echo.measured_seconds
         if began is not None and began < sent:
             sent = began
@@ -155,13 +159,32 @@ class Book:
                 measured_seconds=measured,
                 first_byte_seconds=echo.first_byte_seconds,
                 tcp=tcp,
+                phases=self._phases(strand, facts),
+                traced=facts.traced if facts is not None else "",
             )
         )
 
+    def _phases(self, strand: Strand, facts: Facts | None) -> tuple[AttemptPhase, ...]:
+        """What a fresh attempt went through."""
+        if strand == "held":
+            return ()
+        found, self.resolved = self.resolved, None
+        some = () if facts is None else sorted(facts.steps.values(), key=lambda one: one.started)
+        return (*([found] if found else []), *some)
+
     def bad(
-        self, sent: float, ended: float, conn: int, error: ProbeError, call: int, strand: Strand
+        self,
+        sent: float,
+        ended: float,
+        conn: int,
+        error: ProbeError,
+        call: int,
+        strand: Strand,
+        facts: Facts | None = None,
     ) -> None:
-        """Note a beat or an attempt that did not work, or told nothing."""
+        """Note a beat or an attempt that did not work, or told nothing. `facts`: of the channel,
+        where the error has none."""
+        facts = error.facts or facts
         if not error.conclusive:
             self.doubts[strand] = (error.reason, error.detail)
         elif self.down and not self.undecided and self.drops[-1].answered:
@@ -176,6 +199,9 @@ class Book:
                 strand=strand,
                 call=call,
                 conclusive=error.conclusive,
+                reason=error.reason,
+                phases=self._phases(strand, facts),
+                traced=facts.traced if facts is not None else "",
             )
         )
 
@@ -385,6 +411,7 @@ class Book:
             detail=end.detail,
             level=level_of(self.leg.kind),
             tcp_ends_at=self.leg.tcp_ends_at or "",
+            server=server_of(self.leg),
             clears=self.clears,
             started=self.started,
             ended=ended,

@@ -168,6 +168,16 @@ def labels_of(leg: Leg) -> dict[str, str]:
     return {}
 
 
+def server_of(leg: Leg) -> str:
+    """`HOST:PORT` of a leg's URL; empty where it has none."""
+    if leg.url is None:
+        return ""
+    parts = urlsplit(leg.url)
+    host = parts.hostname or ""
+    port = parts.port or (443 if parts.scheme in ("https", "wss") else 80)
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
 def level_of(kind: str) -> Stage:
     """The most that a leg of this kind can prove."""
     if kind == "tcp":

@@ -391,7 +391,7 @@ class LegRun:
         )
         holds = line.holds and run.holds and gone and newer and not self.over
         first = book.last_good["fresh"] is None
-        book.good(kept.echo, kept.conn, call, line.tcp(), "fresh", kept.started)
+        book.good(kept.echo, kept.conn, call, line.tcp(), "fresh", kept.started, line.facts)
         book.learn(line.facts)
         if first or (run.lasting and (holds or not line.holds)):
             line.facts.phases = {**book.facts.phases, **line.facts.phases}
@@ -431,7 +431,7 @@ class LegRun:
             polite = line.left_politely and not error.answered
             if polite:
                 error.conclusive = False  # our question and its close crossed on the way
-            self.book.bad(sent, run.clock.now(), conn, error, call, "held")
+            self.book.bad(sent, run.clock.now(), conn, error, call, "held", line.facts)
             if polite:
                 self.book.doubts.pop("held", None)  # what follows is asked anew
                 await self._let_go(line)
@@ -442,7 +442,7 @@ class LegRun:
             return
         finally:
             self._held_busy = False
-        self.book.good(echo, conn, call, line.tcp(), "held")
+        self.book.good(echo, conn, call, line.tcp(), "held", facts=line.facts)
         self._held_good.set()
         run.changed()
         if echo.ended - self._line_began >= run.timing.heartbeat and not self.book.down:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -22,6 +23,7 @@ from t3probe.run.controller import Run
 from t3probe.run.footing import Footing
 from t3probe.run.sweep.start import begin_sweep
 from t3probe.timing import Clock, RunClock, SystemClock
+from t3probe.trace_ids import Parents, trace_id
 
 if TYPE_CHECKING:
     from t3probe.config.shard import Shard
@@ -58,6 +60,10 @@ class Session:
         """What was usual before this run, by leg; set before `measure`, where it can be had."""
         self.own_checks: dict[str, tuple[str, ...]] = {}
         """Checks with their own body: name -> the segments their marker names."""
+        self.traced = False
+        """Whether the run's trace is to be delivered: its record then names it, and so do requests
+        where the file wishes it. Set before `measure`."""
+        self._parents: Parents | None = None
         self.probed = False
         self.interrupted = False
         self.loop_lag_seconds = 0.0
@@ -88,6 +94,11 @@ class Session:
             sweep = begin_sweep(self.deployment, dialled)
             preload(dialled)
         self.clock = RunClock(self._system)
+        otlp = self.deployment.delivery.otlp
+        if self.traced and otlp is not None and otlp.traceparent != "off":
+            self._parents = Parents(
+                partial(self._trace_id, self.clock), sampled=otlp.traceparent == "sampled"
+            )
         self.probed = True
         for leg in self.selected:
             if leg.hostless and not self.interrupted:
@@ -100,6 +111,10 @@ class Session:
                 self.observations[seen.leg] = seen
         elif sweep is not None:
             sweep.give_up()
+
+    def _trace_id(self, clock: RunClock) -> str:
+        shard = None if self._shard is None else self._shard.index
+        return trace_id(self.deployment.name, self.vantage, shard, clock.started_at)
 
     @property
     def _dialled(self) -> tuple[Leg, ...]:
@@ -147,6 +162,7 @@ class Session:
             progress=progress,
             beside=None if sweep is None else sweep.beside,
         )
+        run.probing.parents = self._parents
         if self.interrupted:
             run.stop()
         try:
@@ -230,6 +246,7 @@ class Session:
             clock_step_seconds=self.clock_step_seconds,
             not_run=tuple(leg.name for leg in deployment.legs if leg.name not in probed),
             warnings=deployment.warnings,
+            trace_id=self._trace_id(clock) if self.traced else "",
         )
 
     def recorded(self) -> list[Observation]:

@@ -29,12 +29,12 @@ NAMES = frozenset(
 """What may stand behind `T3PROBE_`, beside logins."""
 LOGINS = frozenset(
     f"{site}_{what}"
-    for site in ("GATEWAY", "PROMETHEUS")
+    for site in ("GATEWAY", "PROMETHEUS", "OTLP")
     for what in ("TOKEN", "USER", "PASSWORD", "CA_FILE")
-)
+) | {"OTLP_HEADERS"}
 _LOGIN = re.compile(
-    r"T3PROBE_((GATEWAY|PROMETHEUS|SOURCE_[A-Z0-9_]+)_(((TOKEN|USER|PASSWORD)(_FILE)?)|CA_FILE)"
-    r"|INGEST_[A-Z0-9_]+_TOKEN(_FILE)?)"
+    r"T3PROBE_((GATEWAY|PROMETHEUS|OTLP|SOURCE_[A-Z0-9_]+)_(((TOKEN|USER|PASSWORD)(_FILE)?)|CA_FILE)"
+    r"|INGEST_[A-Z0-9_]+_TOKEN(_FILE)?|OTLP_HEADERS(_FILE)?)"
 )
 
 

@@ -111,8 +111,9 @@ async def _ask(deployment: Deployment, where: str, environ: Mapping[str, str]) -
         asyncio.create_task(_date(leg, probing, run.resolver)) for leg in _dated(deployment.legs)
     ]
     pushed = asyncio.create_task(asyncio.to_thread(gateway, where, deployment.tls_ca, environ))
+    traced = asyncio.create_task(asyncio.to_thread(traces, deployment, environ))
     try:
-        await asyncio.wait([*asked, *dated, pushed], timeout=TOTAL_SECONDS)
+        await asyncio.wait([*asked, *dated, pushed, traced], timeout=TOTAL_SECONDS)
         rows = [
             task.result() if task.done() else untold("resolver", f"{url}: too slow", "look again")
             for url, task in zip(providers, asked, strict=True)
@@ -120,11 +121,12 @@ async def _ask(deployment: Deployment, where: str, environ: Mapping[str, str]) -
         offsets = [task.result() for task in dated if task.done()]
         rows.append(clock([one for one in offsets if one is not None]))
         rows += pushed.result() if pushed.done() else []
+        rows += traced.result() if traced.done() else []
         return rows
     finally:
         for task in (*asked, *dated):
             task.cancel()
-        await asyncio.gather(*asked, *dated, pushed, return_exceptions=True)
+        await asyncio.gather(*asked, *dated, pushed, traced, return_exceptions=True)
         await run.resolver.aclose()
 
 
@@ -232,3 +234,26 @@ def gateway(url: str, ca: str | None, environ: Mapping[str, str]) -> list[Doctor
         words = f"{site.name} is no Pushgateway: HTTP {answer.status} at /api/v1/status"
         return [wrong("gateway", words, "change gateway in [delivery]")]
     return [fine("gateway", f"{site.name} answers, and takes our login")]
+
+
+def traces(deployment: Deployment, environ: Mapping[str, str]) -> list[DoctorRow]:
+    """Whether the receiver of traces takes an empty request, which stores nothing; no row where
+    none is named."""
+    from t3probe.deliver.delivery import receiver_named
+    from t3probe.deliver.sinks.otlp import ask as empty
+    from t3probe.exchange.client import Budget
+    from t3probe.timing import SystemClock
+
+    if deployment.delivery.otlp is None:
+        return []
+    try:
+        receiver = receiver_named(deployment, environ)
+    except (ValueError, DeploymentError) as problem:
+        return [wrong("traces", str(problem), "change it in [delivery.otlp], OTEL_ or T3PROBE_")]
+    if receiver is None:
+        return [untold("traces", "OTEL_SDK_DISABLED is set: none is sent", "unset it")]
+    taken, words, fix = empty(receiver, Budget(SystemClock(), STEP_SECONDS))
+    if "T3PROBE_LOOPBACK_ONLY" in words:
+        where = f"{receiver.site.name} is beyond loopback"
+        return [untold("traces", where, "unset T3PROBE_LOOPBACK_ONLY")]
+    return [fine("traces", words) if taken else wrong("traces", words, fix)]

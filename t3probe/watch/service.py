@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from functools import partial
 from importlib import import_module
 from pkgutil import walk_packages
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from msgspec.structs import replace
 
@@ -22,11 +22,15 @@ from t3probe.probes.tls import small_buffers
 from t3probe.run.conclude import settled
 from t3probe.text.words import some, utc
 from t3probe.timing import RunClock, next_beat
+from t3probe.trace_ids import Parents, trace_id
 from t3probe.verdict.incident.run import RunVerdict, judge_run
 from t3probe.watch.held import Held
 from t3probe.watch.http import SignsOfLife, Snapshot, beat_limit
 from t3probe.watch.log import Log, Pending, Reports, drop_facts, incident_of, verdict_facts
 from t3probe.watch.window import WindowBook
+
+if TYPE_CHECKING:
+    from t3probe.watch.traces import Traces
 
 TICK_SECONDS = 1.0
 PUBLISH_SECONDS = 10.0
@@ -54,9 +58,10 @@ class Watch:
         publish: Callable[[Snapshot], None],
         health: SignsOfLife,
         clock: RunClock,
+        traced: Mapping[str, str] | None = None,
     ) -> None:
         """`load` reads the deployment file anew for a reload; `vantage` may be empty: the
-        deployment's own."""
+        deployment's own. `traced`: the environment, where traces of incidents are to be sent."""
         self.deployment = deployment
         self.clock = clock
         self._load = load
@@ -72,11 +77,27 @@ class Watch:
         self._lags: deque[float] = deque(maxlen=max(1, round(LAG_SECONDS / TICK_SECONDS)))
         self._said_broken: dict[str, str] = {}
         self.held = Held(deployment, self._legs(deployment), clock=clock, listener=self)
+        self._traces: Traces | None = None
+        if traced is not None:
+            from t3probe.watch.traces import Traces
+
+            self._traces = Traces(traced, log, clock.clock, lambda: self.held.books)
+            self._name_parents()
 
     @property
     def vantage(self) -> str:
         """Where this runs from, for the metrics' label."""
         return self._vantage or self.deployment.vantage
+
+    def _name_parents(self) -> None:
+        """Let requests name a trace where the file wishes it: each one of its own, to which that of
+        an incident links."""
+        otlp, started = self.deployment.delivery.otlp, self.clock.started_at
+        self.held.probing.parents = None
+        if self._traces is not None and otlp is not None and otlp.traceparent != "off":
+            whole = trace_id(self.deployment.name, self.vantage, None, started, "requests")
+            sampled = otlp.traceparent == "sampled"
+            self.held.probing.parents = Parents(lambda: whole, sampled=sampled, apart=True)
 
     def _legs(self, deployment: Deployment) -> Sequence[Leg]:
         legs, warning = legs_for(deployment, self._vantage or deployment.vantage)
@@ -142,6 +163,10 @@ class Watch:
                 task.cancel()
             await asyncio.gather(*side, return_exceptions=True)
             self._tell_all()
+            if self._traces is not None:
+                # In a thread: what its own one still logs is written by another.
+                record = self._record()
+                await asyncio.to_thread(self._traces.end, self.clock.now(), record, self.deployment)
         for task in ended:
             task.result()
 
@@ -160,6 +185,11 @@ class Watch:
                 beat_limit(held.timing, holds),
                 "" if oldest is None else oldest.leg.name,
             )
+            if self._traces is not None and self._traces.busy:
+                try:
+                    self._traces.send_over(now, self._record(), self.deployment)
+                except Exception as error:
+                    self._broke("tracing", error)
             if self._news or now - self._published_at >= PUBLISH_SECONDS:
                 self._news = False
                 try:
@@ -300,15 +330,25 @@ class Watch:
         leg, drop = pending.book.leg.name, pending.book.newest(pending.drop)
         self._reports.told(leg, drop)
         incident = None if judged is None else incident_of(judged, leg, drop)
+        noticed = self.clock.wall_at(drop.noticed)
+        trace: dict[str, str] = {}
+        if self._traces is not None:
+            try:
+                told = self._traces.tell(leg, drop, incident, noticed, self._record())
+            except Exception as error:
+                told = None
+                self._broke("tracing", error)
+            trace = {} if told is None else {"trace_id": told}
         times = {"began": drop.began, "recovered": drop.recovered}
         self._log.say(
             "drop",
-            self.clock.wall_at(drop.noticed),
+            noticed,
             **drop_facts(pending, drop),
             **{
                 name: None if at is None else utc(self.clock.wall_at(at))
                 for name, at in times.items()
             },
+            **trace,
             verdict=verdict_facts(incident),
         )
 
@@ -327,6 +367,7 @@ class Watch:
                 continue
             before = set(self.held.tallies)
             self.deployment = deployment
+            self._name_parents()
             stayed, began, ended = await self.held.change(deployment, legs)
             after = set(self.held.tallies)
             self._reports.keep_only(self.held.tallies)

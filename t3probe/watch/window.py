@@ -25,7 +25,7 @@ from t3probe.observation import (
     Stage,
     Strand,
 )
-from t3probe.probes.facts import Echo, ProbeError
+from t3probe.probes.facts import Echo, Facts, ProbeError
 from t3probe.run.book import ANSWERS, Book
 from t3probe.run.footing import Footing
 from t3probe.run.own_answer import OwnAnswer
@@ -179,9 +179,16 @@ class WindowBook(Book):
                 self.drops[at] = msgspec.structs.replace(one, lone=False)
 
     def bad(
-        self, sent: float, ended: float, conn: int, error: ProbeError, call: int, strand: Strand
+        self,
+        sent: float,
+        ended: float,
+        conn: int,
+        error: ProbeError,
+        call: int,
+        strand: Strand,
+        facts: Facts | None = None,
     ) -> None:
-        super().bad(sent, ended, conn, error, call, strand)
+        super().bad(sent, ended, conn, error, call, strand, facts)
         if error.conclusive and strand == "fresh":
             self.failures.append(
                 Failure(

@@ -142,6 +142,23 @@ def test_a_job_without_a_gateway_is_warned_about(capsys: pytest.CaptureFixture[s
     assert "no gateway is named, so none can be reached" in capsys.readouterr().err
 
 
+def test_a_receiver_of_traces_is_let_out(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    variable = "T3PROBE__DELIVERY__OTLP__ENDPOINT"
+    monkeypatch.setenv(variable, "http://jaeger.tracing.svc:4318")
+    words = ["--at", "jaeger.tracing.svc=tracing/app=jaeger"]
+    spec = printed(capsys, "networkpolicy", T3, *words)["spec"]
+    assert allowed(spec, "egress", pod("tracing", 4318, app="jaeger"))
+    assert not allowed(spec, "egress", pod("tracing", 16686, app="jaeger"))
+    monkeypatch.delenv(variable)
+    spec = printed(capsys, "networkpolicy", T3)["spec"]
+    assert not allowed(spec, "egress", pod("tracing", 4318, app="jaeger"))
+    monkeypatch.setenv("T3PROBE__DELIVERY__OTLP__TIMEOUT", "1s")
+    assert main(["networkpolicy", T3]) == 0
+    assert "[delivery.otlp] names no endpoint" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [

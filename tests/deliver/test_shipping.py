@@ -10,10 +10,12 @@ import pytest
 from delivery_runs import DEAD
 
 from t3probe.config.shard import Shard
-from t3probe.config.types import Delivery, Deployment, Leg
+from t3probe.config.types import Delivery, Deployment, Leg, Otlp
 from t3probe.deliver import delivery as shipping
 from t3probe.deliver.delivery import NOWHERE, Shipping
 from t3probe.deliver.sinks import Batch, Receipt
+from t3probe.deliver.traces.build import trace_of_run
+from t3probe.exchange.client import Budget
 from t3probe.observation import Beat, Drop, Observation
 from t3probe.run.session import Session
 from t3probe.timing import FakeClock
@@ -235,3 +237,55 @@ def test_the_run_learns_what_was_usual_from_where_it_delivers(
     assert run.session.baselines == {}
     run.ship.begin(whole=True)
     assert {leg: one.beats for leg, one in run.session.baselines.items()} == {"web": 4}
+
+
+OTLP = Otlp(endpoint=DEAD)
+
+
+@pytest.mark.parametrize(
+    ("how", "shard"), [({"scheduled": True}, None), ({"told": True}, Shard(1, 2)), ({}, None)]
+)
+def test_the_record_names_the_trace_of_a_run_that_delivers(
+    how: dict[str, bool], shard: Shard | None, kept: Kept, tmp_path: Path
+) -> None:
+    run = OneRun(tmp_path, otlp=OTLP, shard=shard, **how)
+    run.ship.begin(whole=True)
+    run.session.measure([], None)
+    record = run.session.record()
+    assert record.trace_id == (trace_of_run(record) if how else "")
+    assert len(run.ship.sentences) == 0
+
+
+def test_a_trace_has_its_part_of_the_time_and_leaves_some_for_those_after_it(
+    tmp_path: Path,
+) -> None:
+    clock = FakeClock()
+    left: list[float] = []
+
+    def slow(batch: Batch) -> Receipt:
+        clock.advance(3.6)
+        return Receipt(True, "slow")
+
+    def traces(budget: Budget) -> Receipt:
+        left.append(budget.left_seconds)
+        return Receipt(False, "no trace")
+
+    for places in ({}, {"heartbeat_url": DEAD}):
+        deployment = Deployment(
+            name="d", file="d.toml", segments=("a",), legs=(LEG,), delivery=Delivery(**places)
+        )
+        begun = shipping.Delivering(deployment, {}, clock, sinks=[slow], opened=[Receipt(True, "")])
+        ended = shipping.end_of_run(begun, {}, ok=True, traces=traces)
+        assert not ended.delivered
+        assert ended.sentences[0] == "no trace"
+    assert left == pytest.approx([1.2, 1.0])
+
+
+def test_switched_off_it_is_said(kept: Kept, tmp_path: Path) -> None:
+    environ = {"OTEL_SDK_DISABLED": "true"}
+    run = OneRun(tmp_path, scheduled=True, otlp=OTLP, environ=environ)
+    run.ship.begin(whole=True)
+    run.end(FAILED)
+    assert run.ship.delivered
+    assert run.ship.sentences[-1] == "no trace is sent: OTEL_SDK_DISABLED is set"
+    assert run.session.record().trace_id == ""

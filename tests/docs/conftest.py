@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 from deliver.delivery_programs import RealGateway, RealPrometheus
+from deliver.trace_receiver import receiving
 from docs_scratch import Scratch
 
 from t3probe.lab.process import LabProcess
@@ -76,3 +78,10 @@ def prometheus(tmp_path: Path, gateway: Callable[[], str]) -> Iterator[Callable[
     yield url
     for one in started:
         one.stop()
+
+
+@pytest.fixture
+def receiver() -> Iterator[Callable[[], str]]:
+    """Starts a real receiver of traces when it is first asked for; its URL."""
+    with ExitStack() as stack:
+        yield lambda: stack.enter_context(receiving()).url

@@ -38,6 +38,7 @@ SUBSTITUTES: list[tuple[str, str]] = [
     (r"^t3probe lab --write lab\.toml &$", "true"),
     (r"^prometheus-pushgateway .*&$", "true"),
     (r"https?://(pushgateway|127\.0\.0\.1):9091", "{gateway}"),
+    (r"http://127\.0\.0\.1:4318", "{receiver}"),
     # A real deployment is the lab, wherever something would be contacted.
     (r"^((?:make check|pytest|t3probe (?:doctor|watch|explain))\b.*)deployments/t3\.toml",
      r"\1{lab}"),

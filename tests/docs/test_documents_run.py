@@ -90,6 +90,7 @@ def test_the_commands_of_a_document_run(
     scratch: Callable[[dict[str, str]], Scratch],
     gateway: Callable[[], str],
     prometheus: Callable[[], str],
+    receiver: Callable[[], str],
 ) -> None:
     """In order, in one folder, with what the document says to write."""
     mine = [one for one in ALL if one.document == document]
@@ -102,7 +103,11 @@ def test_the_commands_of_a_document_run(
     place = scratch(
         {
             name: started()
-            for name, started in (("gateway", gateway), ("prometheus", prometheus))
+            for name, started in (
+                ("gateway", gateway),
+                ("prometheus", prometheus),
+                ("receiver", receiver),
+            )
             if any(f"{{{name}}}" in line for line in lines)
         }
     )

@@ -15,8 +15,9 @@ ROOT = Path(__file__).resolve().parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 DOCKERFILE = (ROOT / "cronjob" / "Dockerfile").read_text()
 ARCHITECTURES = ("x86_64", "aarch64")
+EXTRAS = PROJECT["project"]["optional-dependencies"]
 FILES = {
-    "requirements.txt": PROJECT["project"]["dependencies"],
+    "requirements.txt": [*PROJECT["project"]["dependencies"], *EXTRAS["otlp"]],
     "requirements-build.txt": PROJECT["build-system"]["requires"],
 }
 

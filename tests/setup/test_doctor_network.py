@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from deliver.delivery_programs import RealGateway
 from deliver.delivery_servers import answering, serving
+from deliver.trace_receiver import receiving
 from first_help import t3probe
 from hypothesis import given
 from hypothesis import strategies as st
@@ -197,3 +198,37 @@ def test_a_missing_route(monkeypatch: pytest.MonkeyPatch) -> None:
         "wrong", "route", "none to fd00::9",
         "ip route add fd00::9 via ROUTER; or run elsewhere, with the leg's vantages set",
     )  # fmt: skip
+
+
+def test_a_real_receiver_of_traces(lab: LabProcess, tmp_path: Path) -> None:
+    endpoint = "T3PROBE__DELIVERY__OTLP__ENDPOINT"
+    with receiving() as tap:
+        found = rows(tmp_path, lab.deployment_path, code=0, env={endpoint: tap.url})
+        assert found["traces"] == [("ok", f"127.0.0.1:{tap.port} takes traces, and our login")]
+        assert tap.spans == []
+    found = rows(tmp_path, lab.deployment_path, code=1, env={endpoint: tap.url})
+    assert "refuses connections" in found["traces"][0][1]
+    env = {endpoint: tap.url, "OTEL_EXPORTER_OTLP_TIMEOUT": "soon"}
+    found = rows(tmp_path, lab.deployment_path, code=1, env=env)
+    assert "OTEL_EXPORTER_OTLP_TIMEOUT: expected milliseconds" in found["traces"][0][1]
+    env = {endpoint: tap.url, "OTEL_SDK_DISABLED": "true"}
+    found = rows(tmp_path, lab.deployment_path, code=0, env=env)
+    assert found["traces"][0][0] == "could not tell"
+    env = {endpoint: tap.url, "T3PROBE_OTLP_HEADERS": "a=b", "T3PROBE_OTLP_TOKN": "x"}
+    found = rows(tmp_path, lab.deployment_path, code=1, env=env)
+    assert [said for _, said in found["variables"]] == [
+        "T3PROBE_OTLP_TOKN names nothing -> did you mean T3PROBE_OTLP_TOKEN? unset it"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("status", "words"), [("401 No", "set T3PROBE_OTLP_TOKEN"), ("404 No", "ends in /v1/traces")]
+)
+def test_what_is_no_receiver_of_traces(
+    lab: LabProcess, tmp_path: Path, status: str, words: str
+) -> None:
+    with serving(answering(status)) as server:
+        env = {"T3PROBE__DELIVERY__OTLP__ENDPOINT": server.url}
+        found = rows(tmp_path, lab.deployment_path, code=1, env=env)
+    assert found["traces"][0][0] == "wrong"
+    assert words in found["traces"][0][1]

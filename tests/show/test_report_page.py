@@ -171,3 +171,11 @@ def test_gaps_between_runs() -> None:
     assert len(found.runs) == 40
     assert [round(one) for one in found.gaps.values()] == [3654]
     assert list(found.gaps) == [31]
+
+
+def test_a_run_that_was_traced_names_its_trace() -> None:
+    clean = lab("clean")
+    assert b"trace " not in page_of(clean).partition(b"</header>")[0]
+    name = "0af7651916cd43dd8448eb211c80319c"
+    traced = Recording(replace(clean.run, trace_id=name), clean.observations)
+    assert f"trace {name}".encode() in page_of(traced).partition(b"</header>")[0]

@@ -206,9 +206,11 @@ def dials(deployment: Deployment, vantage: str = "") -> list[Dial]:
     delivery and the sources of upstreams, in order. What those will name is not known here."""
     legs = legs_for(deployment, vantage)[0]
     found = [dial for leg in legs for dial in (*_leg(leg), *_plain(leg))]
+    otlp = deployment.delivery.otlp
     named = (
         ("gateway", deployment.delivery.gateway),
         ("heartbeat_url", deployment.delivery.heartbeat_url),
+        ("otlp", None if otlp is None else otlp.endpoint),
     )
     at = vantage or deployment.vantage
     sources = (

@@ -272,6 +272,7 @@ def _header(view: View, history: History) -> Html:
         f"held {span(run.hold_seconds)}",
         count(len(view.every), "leg"),
         f"newest of {count(runs, 'run')}" if runs > 1 else "",
+        f"trace {run.trace_id[:32]}" if run.trace_id else "",
     ]
     return tag(
         "header",
