@@ -387,4 +387,4 @@ def test_health_while_the_loop_turns_stands_still_and_nobody_beats(
     del seen[46.0]
     assert [well for well, _ in seen.values()] == [True, False, True, True, False]
     assert "the probing loop has stood still for 8" in seen[31.0][1]
-    assert "no leg has beaten for 1" in seen[200.0][1]
+    assert "no leg has beaten for 2 min" in seen[200.0][1]
