@@ -101,7 +101,7 @@ def test_without_a_spool_first_counts_are_lost_and_said(
 ) -> None:
     scraper = Scraper()
     run = OneRun(gateway.url, spool(tmp_path / "s", False))
-    assert "2 drops of series that nobody" in run.end({DROP: 2}, stamp=1.0).sentence
+    assert "2 drops of new series" in run.end({DROP: 2}, stamp=1.0).sentence
     scraper.scrape(gateway.exposition())
     whole_run(gateway.url, tmp_path / "s", False, 0, 2.0)
     scraper.scrape(gateway.exposition())

@@ -222,7 +222,7 @@ def test_ten_thousand_upstreams_of_an_envoy(plain_kib: int) -> None:
     answers = envoy_of(UPSTREAMS)
     with serving(path_of(answers)) as (url, _):
         size, told, legs = peak(file(url, "envoy"), 60.0)
-    assert told["source-s0"] == ["passed", f"{UPSTREAMS} upstreams"]
+    assert told["source-s0"] == ["passed", f"{UPSTREAMS:,} upstreams"]
     assert legs == UPSTREAMS
     assert size - plain_kib < MOST_OF_MANY_KIB
 
@@ -248,7 +248,7 @@ def test_ten_thousand_upstreams_of_an_api(plain_kib: int) -> None:
     body = rows(UPSTREAMS)
     with serving(lambda _: ok(body)) as (url, _):
         size, told, legs = peak(file(url, "nodes"), 60.0)
-    assert told["source-s0"] == ["passed", f"{UPSTREAMS} upstreams"]
+    assert told["source-s0"] == ["passed", f"{UPSTREAMS:,} upstreams"]
     assert legs == UPSTREAMS
     assert size - plain_kib < MOST_OF_MANY_KIB
 

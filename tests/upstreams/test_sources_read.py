@@ -135,7 +135,7 @@ def test_an_answer_without_end_is_not_read(monkeypatch: pytest.MonkeyPatch) -> N
     endless = b"HTTP/1.1 200 OK\r\n\r\n{" + b" " * 400_000
     with serving(lambda _: endless) as (url, _):
         seen = run(source(url)).observations["source-edge"]
-    assert "answers with more than 97 KiB; it was not read" in seen.detail
+    assert "answers with more than 97.7 KiB; it was not read" in seen.detail
 
 
 def test_silent_servers_are_waited_for_all_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
