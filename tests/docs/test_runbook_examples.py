@@ -134,6 +134,6 @@ def test_every_fault_that_the_text_speaks_of_is_run() -> None:
     ],
 )
 def test_every_answer_of_explain_has_a_row(begins: str) -> None:
-    source = (ROOT / "t3probe" / "ask" / "explain" / "words.py").read_text(encoding="utf-8")
+    source = (ROOT / "t3probe" / "ask" / "explain" / "sentences.py").read_text(encoding="utf-8")
     assert f'"{begins}' in source
     assert f"| `{begins.strip()}" in QUESTION

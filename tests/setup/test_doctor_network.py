@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import json
-import re
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from pathlib import Path
@@ -159,9 +158,7 @@ def test_the_clock_of_a_server_that_is_hours_behind(tmp_path: Path) -> None:
         )
         found = rows(tmp_path, str(file), code=1)
     assert found["clock"][0][0] == "wrong"
-    told = re.match(r"([0-9]+) s ahead of 1 of 1 servers -> timedatectl", found["clock"][0][1])
-    assert told
-    assert int(told[1]) >= 7199
+    assert found["clock"][0][1].startswith("2 h ahead of 1 of 1 servers -> timedatectl")
 
 
 @pytest.mark.parametrize(
