@@ -15,7 +15,7 @@ from docs_reader import Block
 
 COMMANDS = {
     "make", "t3probe", "pytest", "ci/smoke", "python", "python3", ".", "for", "cd", "git",
-    "kubectl", "curl", "openssl", "nc", "prometheus-pushgateway",
+    "kubectl", "helm", "curl", "openssl", "nc", "prometheus-pushgateway", "pip",
 }  # fmt: skip
 """First words of lines that are run, and of `NAME=value command`."""
 
@@ -38,6 +38,9 @@ SUBSTITUTES: list[tuple[str, str]] = [
     (r"^t3probe lab --write lab\.toml &$", "true"),
     (r"^prometheus-pushgateway .*&$", "true"),
     (r"https?://(pushgateway|127\.0\.0\.1):9091", "{gateway}"),
+    # ci/wheel installs the wheel by itself.
+    (r"^pip install t3probe$", "true"),
+    (r"https://app\.example\.org/", "{site}"),
     # A real deployment is the lab, wherever something would be contacted.
     (r"^((?:make check|pytest|t3probe (?:doctor|watch|explain))\b.*)deployments/t3\.toml",
      r"\1{lab}"),
@@ -52,6 +55,7 @@ SUBSTITUTES: list[tuple[str, str]] = [
     (r"-connect ADDRESS:443 -servername HOST", "-connect {balancer} -servername t3.lab.test"),
     (r"ADDRESS PORT", "{plain}"),
     (r"--prometheus URL", "--prometheus {prometheus}"),
+    (r"(?<=^t3probe availability --prometheus )http://127\.0\.0\.1:9090", "{prometheus}"),
     (r"HOLD=35s", "HOLD=1s"),
     (r"^(t3probe init)\b(?!.*--no-probe)", r"\1 --no-probe --yes"),
     # The log of a pod that is gone.
@@ -75,7 +79,9 @@ STAY_SECONDS = 2
 
 CODES: list[tuple[str, set[int]]] = [
     (r"FAULT=\S*:slow", {0}),  # slow is no failure
+    (r"^t3probe check --fault", {1}),
     (r"FAULT=", {2}),  # a broken segment: pytest's 1, which make turns into 2
+    (r"^t3probe availability --prometheus", {0, 1}),  # 1: nothing was observed yet
     (r"^t3probe explain", {0, 1}),  # 1: nobody was looking at that time
     (r"^t3probe doctor", {0, 1}),
     (r"\| grep ", {0, 1}),
