@@ -23,7 +23,7 @@ SUITE := T3PROBE_LOOPBACK_ONLY=1 PYTHONDONTWRITEBYTECODE= bash ci/cpu \
   $(BIN)/python -m pytest -c tests/pytest.ini -n $(JOBS) --dist worksteal
 
 .DEFAULT_GOAL := help
-.PHONY: help setup check test test-long hunt realpath accuracy coverage mutants image-test lint format types bench documents lock clean
+.PHONY: help setup check test test-long hunt realpath accuracy coverage mutants image-test lint format types bench documents lock dist clean
 
 help: ## show this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -32,7 +32,7 @@ $(VENV)/.run: pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "t3probe needs Python 3.11 or newer, this is %s; name another with PYTHON=..." % sys.version.split()[0])'
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) || { echo 'python cannot make a virtual environment; on Debian: apt install python3-venv'; rm -rf $(VENV); exit 1; }
 	@echo "setting up $(VENV) ..."
-	@$(PIP) install -e '.[lab]'
+	@$(PIP) install -e .
 	@touch $@
 
 $(VENV)/.dev: $(VENV)/.run
@@ -82,12 +82,20 @@ types: $(VENV)/.dev ## mypy, strict
 bench: $(VENV)/.dev ## measure what a run and a verdict cost
 	@for one in bench/*.py; do echo "== $$one"; T3PROBE_LOOPBACK_ONLY=1 $(BIN)/python $$one || exit 1; done
 
-documents: $(VENV)/.run ## write anew what is made from the code: the JSON Schema, and three pages or tables
+documents: $(VENV)/.run ## write anew what is made from the code: the JSON Schema, pages, tables and links
 	@$(BIN)/t3probe schema > deployments/schema.json
 	@for one in docs/make/*.py; do $(BIN)/python "$$one" || exit; done
 
 lock: $(VENV)/.run ## pin the image's requirements anew
 	@$(BIN)/python cronjob/image/lock.py
 
+$(VENV)/.dist: $(VENV)/.run
+	@echo "setting up the tools for a release ..."
+	@$(PIP) install -e '.[dist]'
+	@touch $@
+
+dist: $(VENV)/.dist ## build wheel, sdist and the list of what they carry into dist/; check and use both
+	@ci/dist $(BIN)/python
+
 clean: ## remove the environment and results
-	@rm -rf $(VENV) results .mypy_cache .ruff_cache .hypothesis
+	@rm -rf $(VENV) results dist .mypy_cache .ruff_cache .hypothesis

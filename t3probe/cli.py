@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from importlib import import_module
 from typing import TextIO, cast
 
+from t3probe import __version__
 from t3probe.commands import COMMANDS
 from t3probe.exchange.terminal import Terminal, let_go
 from t3probe.usage import EXIT_USAGE, Parsers
@@ -65,7 +66,7 @@ def _run(words: list[str]) -> int:
         print(_overview(), end="")
         return 0
     if words[:1] == ["--version"]:
-        print(f"t3probe {_version()}")
+        print(f"t3probe {__version__}")
         return 0
     command = COMMANDS.get(words[0]) if words else None
     if command is None:
@@ -102,15 +103,6 @@ def _overview() -> str:
             "",
         )
     )
-
-
-def _version() -> str:
-    from importlib.metadata import PackageNotFoundError, version
-
-    try:
-        return version("t3probe")
-    except PackageNotFoundError:
-        return "(not installed)"
 
 
 if __name__ == "__main__":

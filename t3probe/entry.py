@@ -1,4 +1,5 @@
-"""Loaded by every pytest of this environment; makes `--deployment FILE` work for any FILE.
+"""Loaded by every pytest of this environment; makes `--deployment FILE` work for any FILE, and
+`--pyargs t3probe.checks` anywhere.
 
 pytest looks for its configuration beside whatever on the command line looks like a path, before
 it knows which words are values of options. `--deployment /etc/app.toml` would make it look in
@@ -12,6 +13,10 @@ import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import pytest
 
 _OPTIONS = ("--deployment", "--results")
 
@@ -43,3 +48,11 @@ def pytest_addoption() -> None:
     better = joined(words, here.resolve())
     if ours and better != words:
         os.execv(sys.executable, [sys.executable, *better[1:]])  # noqa: S606
+
+
+def pytest_load_initial_conftests(early_config: pytest.Config, args: list[str]) -> None:
+    """Whoever names the packaged checks gets the plugin, and with it the options."""
+    known = early_config.known_args_namespace
+    ours = (one.partition("::")[0].split(".")[:2] == ["t3probe", "checks"] for one in args)
+    if known.pyargs and any(ours):
+        early_config.pluginmanager.import_plugin("t3probe.plugin")

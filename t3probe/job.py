@@ -6,7 +6,8 @@ What they heard is handed to the plugin, which has handlers of its own from the 
 loaded. From then on all is as in any other run.
 
 Arguments are pytest's, after those of the job. Environment: `T3PROBE_RESULTS`, the folder for
-the results (default /results); `T3PROBE_SUITE`, the folder with the checks (default /app).
+the results (default /results); `T3PROBE_SUITE`, a folder with checks of one's own and their
+conftest.py, in place of the packaged ones.
 """
 
 from __future__ import annotations
@@ -44,30 +45,36 @@ def main(words: Sequence[str] | None = None) -> int:
     """Run the checks, deliver, and return the exit code: 0 ran and delivered, 1 ran and did not
     deliver, 4 wrong usage, and pytest's other ones. `words`: default, the command line's."""
     ears = _Ears()
-    suite = os.path.abspath(os.environ.get("T3PROBE_SUITE") or "/app")
-    if not os.path.isfile(os.path.join(suite, "conftest.py")):
+    suite = os.environ.get("T3PROBE_SUITE")
+    if suite and not os.path.isfile(os.path.join(suite, "conftest.py")):
         print(
-            f"t3probe-job: expected the checks with their conftest.py, found none in {suite}; "
-            "name their folder with T3PROBE_SUITE",
+            f"t3probe-job: expected checks with their conftest.py, found none in {suite}; name "
+            "their folder with T3PROBE_SUITE, or leave it out for the packaged ones",
             file=sys.stderr,
         )
         return EXIT_USAGE
-    os.chdir(suite)
-    from pathlib import Path
+    words = list(sys.argv[1:] if words is None else words)
+    if suite:
+        os.chdir(suite)
+        from pathlib import Path
 
-    from t3probe.entry import joined
+        from t3probe.entry import joined
 
-    better = joined(sys.argv[1:] if words is None else words, Path(suite).resolve())
-    # t3probe.entry would start the process over to get the words joined like this, and a signal
-    # that was heard until then would be forgotten.
-    sys.orig_argv = [sys.executable, "-m", "t3probe.job", *better]
-
-    import pytest
+        words = joined(words, Path.cwd().resolve())
+        # t3probe.entry would start the process over to get the words joined like this, and a
+        # signal that was heard until then would be forgotten.
+        sys.orig_argv = [sys.executable, "-m", "t3probe.job", *words]
 
     results = os.environ.get("T3PROBE_RESULTS") or "/results"
     # Captured output goes to memory: beside the results, no folder has to be writable.
     ours = ["--exit-delivered", f"--results={results}", "--capture=sys"]
-    return int(pytest.main([*ours, *better], plugins=[ears]))
+    if suite:
+        import pytest
+
+        return int(pytest.main([*ours, *words], plugins=[ears]))
+    from t3probe.plugin.suite import Packaged, run
+
+    return run([*ours, *words], ears, Packaged())
 
 
 if __name__ == "__main__":

@@ -16,6 +16,7 @@ import sys
 import tempfile
 import tomllib
 from pathlib import Path
+from typing import Any
 from urllib.parse import unquote
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -30,6 +31,15 @@ HEAD = """\
 # The wheels of the image, for Python {python} on Linux, {architectures}. Generated from
 # pyproject.toml by `make lock`; do not edit. An entry names its wheels, then their hashes.
 """
+
+
+def of_the_image(project: dict[str, Any]) -> list[str]:
+    """What the image needs: the dependencies, but for those of the extra `lab`, for it has no lab,
+    and the extras of its deliveries."""
+    extras = project["optional-dependencies"]
+    needed = [one for one in project["dependencies"] if one not in extras["lab"]]
+    return [*needed, *(one for name in EXTRAS for one in extras[name])]
+
 
 Found = dict[str, tuple[str, dict[str, str]]]
 """Name -> (version, {file name: SHA-256})."""
@@ -95,12 +105,7 @@ def lock(wanted: list[str], target: Path) -> None:
 def main() -> None:
     """Both files: what runs, and what builds the project's own wheel."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())
-    extras = project["project"]["optional-dependencies"]
-    wanted = [
-        *project["project"]["dependencies"],
-        *(one for name in EXTRAS for one in extras[name]),
-    ]
-    lock(wanted, ROOT / "cronjob" / "requirements.txt")
+    lock(of_the_image(project["project"]), ROOT / "cronjob" / "requirements.txt")
     lock(project["build-system"]["requires"], ROOT / "cronjob" / "requirements-build.txt")
 
 

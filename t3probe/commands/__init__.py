@@ -17,6 +17,11 @@ class Command(NamedTuple):
 
 
 COMMANDS: dict[str, Command] = {
+    "check": Command(
+        "run every check: on a deployment file, a URL or the built-in lab",
+        "t3probe check my.toml -k cloudflare",
+        "t3probe.commands.check",
+    ),
     "init": Command(
         "write a deployment file of your own",
         "t3probe init --host t3.example.org --internal 10.0.0.5",
@@ -46,6 +51,11 @@ COMMANDS: dict[str, Command] = {
         'answer "what broke when I dropped?"',
         "t3probe explain --at 14:03 --runs results/",
         "t3probe.commands.explain",
+    ),
+    "availability": Command(
+        "what share of the observed time was good, per leg and segment",
+        "t3probe availability --prometheus http://127.0.0.1:9090 --days 30",
+        "t3probe.commands.availability",
     ),
     "forensics": Command(
         "read the servers' own logs: which side died",

@@ -113,6 +113,8 @@ PROMETHEUS_KEPT_BYTES = 32 * MIB
 """The series and samples that are kept of it. The same."""
 PROMETHEUS_LEGS = 200_000
 """The legs of all runs of which such an answer tells. The same."""
+AVAILABILITY_SECONDS = 120.0
+"""All questions of `availability` to a Prometheus together, the parse too. The same."""
 PROMETHEUS_SECONDS = 20.0
 """All questions to a Prometheus together, the parse too. The same."""
 

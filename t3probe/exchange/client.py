@@ -20,6 +20,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import SplitResult, urlsplit
 
+from t3probe import AGENT
 from t3probe.exchange.bounds import JSON_PIECE_BYTES, SERVICE_ANSWER_BYTES
 from t3probe.guard import LoopbackOnlyError
 from t3probe.text import keep, keep_login, showable, without_login
@@ -231,7 +232,7 @@ def _exchange(
         stage[0] = BEFORE_ANSWER
         lines = {
             "Host": site.parts.netloc.rpartition("@")[2],
-            "User-Agent": "t3probe",
+            "User-Agent": AGENT,
             "Connection": "close",
             "Accept-Encoding": "identity",
             "Content-Length": str(len(body)),

@@ -8,9 +8,8 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
-import trustme
-
 from t3probe.lab.board import Board
+from t3probe.lab.control import LabError
 from t3probe.lab.faults import Fault
 
 OTHER_HOST = "wrong.lab.test"
@@ -23,7 +22,14 @@ class Certificates:
 
     def __init__(self, folder: Path, host: str, addresses: Sequence[str]) -> None:
         """Leaves for `host` (file `host.pem`), for `addresses` (`address.pem`), expired ones
-        and one for another host."""
+        and one for another host. Raises LabError where the library for it is not installed."""
+        try:
+            import trustme
+        except ModuleNotFoundError as error:
+            raise LabError(
+                "expected trustme, which makes the lab's certificates, found none (the image has "
+                "no lab): pip install 't3probe[lab]'."
+            ) from error
         authority = trustme.CA(organization_name="t3probe lab")
         self._folder = folder
         self.ca_file = folder / "ca.pem"

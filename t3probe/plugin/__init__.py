@@ -13,7 +13,7 @@ import sys
 from collections.abc import Generator
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -22,9 +22,10 @@ from t3probe.plugin.interrupt import Interrupts
 
 guard.install_from_environment()
 INTERRUPTS = Interrupts()
-INTERRUPTS.install()  # before the imports that take long; conftest.py loads this for checks only
+INTERRUPTS.install()  # before the imports that take long; given back where nothing is probed
 # A run starts every minute, is short and makes little garbage: rarer collections save it some
 # 15 ms of CPU for less than a MiB.
+COLLECTED = gc.get_threshold()
 gc.set_threshold(20_000, 20, 20)
 
 from t3probe.config import DeploymentError, load  # noqa: E402
@@ -40,12 +41,16 @@ from t3probe.plugin.items import UpstreamItems, leg_of, own_body  # noqa: E402
 from t3probe.plugin.junit import JUnitFile  # noqa: E402
 from t3probe.plugin.output import RecordLog  # noqa: E402
 from t3probe.plugin.own_checks import hush, observed, own_name  # noqa: E402
+from t3probe.plugin.passive import stand_in  # noqa: E402
 from t3probe.record.results import Results  # noqa: E402
 from t3probe.run.session import Session  # noqa: E402
 from t3probe.show.progress import progress_for  # noqa: E402
 from t3probe.timing import RunClock, SystemClock  # noqa: E402
 from t3probe.upstreams.sources_run import RunSources  # noqa: E402
 from t3probe.usage import refused_by_system  # noqa: E402
+
+if TYPE_CHECKING:
+    from t3probe.plugin.hookspec import BuiltInLab
 
 KEY = pytest.StashKey["Checks"]()
 
@@ -68,12 +73,15 @@ def pytest_configure(config: pytest.Config) -> None:
         "segments(*names, leg=None, reason='io_error'): a check with its own body takes part in "
         "the verdict as a leg that crosses these segments",
     )
-    if getattr(config.option, "numprocesses", None) or getattr(config.option, "tx", None):
-        raise pytest.UsageError(
-            "these checks cannot be spread over processes (-n): all legs are compared in one "
-            "event loop; run them without -n"
-        )
-    checks = Checks(config)
+    file = config.option.deployment or os.environ.get("T3PROBE_DEPLOYMENT")
+    lab = None if file else config.hook.pytest_t3probe_lab(config=config)
+    other = stand_in(config, file or (lab and lab.template))
+    if other is not None:
+        INTERRUPTS.release()
+        gc.set_threshold(*COLLECTED)
+        config.pluginmanager.register(other, "t3probe-passive")
+        return
+    checks = Checks(config, lab)
     config.stash[KEY] = checks
     checks.own_file = config.option.xmlpath is None
     if checks.own_file and not config.option.collectonly:
@@ -89,19 +97,12 @@ def pytest_configure(config: pytest.Config) -> None:
 class Checks:
     """The hooks of a run: what it is made of, the probing, each leg's test, the end."""
 
-    def __init__(self, config: pytest.Config) -> None:
-        self.config = config
+    def __init__(self, config: pytest.Config, lab: BuiltInLab | None) -> None:
+        self.config, self.lab = config, lab
         option, environ = config.option, os.environ
-        file = option.deployment or environ.get("T3PROBE_DEPLOYMENT")
-        self.lab = None
-        if file is None:
-            self.lab = config.hook.pytest_t3probe_lab(config=config)
-            if self.lab is None:
-                raise pytest.UsageError(
-                    "expected a deployment file, found none; name one with --deployment FILE"
-                )
-            file = self.lab.template
-        elif option.fault:
+        file = lab.template if lab is not None else option.deployment
+        file = file or environ["T3PROBE_DEPLOYMENT"]
+        if option.fault and lab is None:
             raise pytest.UsageError(
                 f"--fault breaks the built-in lab only, and the deployment is {file}; leave one out"
             )

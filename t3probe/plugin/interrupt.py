@@ -12,6 +12,7 @@ import atexit
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from typing import Any
 
 from t3probe.timing import Clock, SystemClock
 
@@ -26,6 +27,8 @@ class Interrupts:
         self._clock: Clock = clock or SystemClock()
         self._listener: Callable[[float], None] | None = None
         self._raise_at = NEVER
+        self._before: dict[signal.Signals, Any] = {}
+        self._heard = 0
         self.count = 0
         self.first_at = 0.0
         """When the first one came, in seconds of the monotonic clock."""
@@ -34,15 +37,29 @@ class Interrupts:
         """Take the signals over; without effect outside the main thread."""
         with suppress(ValueError):
             for one in SIGNALS:
-                signal.signal(one, self.arrived)
+                self._before[one] = signal.signal(one, self.arrived)
             # While the interpreter ends it sets handlers back: a late signal would then kill a
             # run that has done everything, and change its exit code.
             atexit.register(_ignore)
+
+    def release(self) -> None:
+        """Give the signals back, as they were before `install`: nothing is probed here. One that
+        came in between does then what it would have done."""
+        with suppress(ValueError):
+            for one, handler in self._before.items():
+                if signal.getsignal(one) == self.arrived:
+                    signal.signal(one, handler)
+            atexit.unregister(_ignore)
+        heard, self.count = self._heard, 0
+        if self._before and heard:
+            signal.raise_signal(heard)
+        self._before = {}
 
     def arrived(self, number: int = 0, frame: object = None) -> None:
         """The handler."""
         self.count += 1
         if self.count == 1:
+            self._heard = number
             self.first_at = self._clock.monotonic()
         if self._listener is not None:
             self._listener(self.first_at)

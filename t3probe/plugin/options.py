@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from t3probe.config import Deployment, Wrong, parse_duration
@@ -37,6 +39,19 @@ def add(parser: pytest.Parser) -> None:
         help="break a segment of the built-in lab; may be given several times; t3probe lab --help "
         "lists what there is",
     )  # fmt: skip
+
+
+def demand(option: Any) -> str:
+    """An option that was given and asks for more than tests that run: for a verdict, its delivery
+    or a fault. Where nothing is probed it cannot be met. Empty: there is none."""
+    given = {
+        "--gate": option.gate,
+        "--push": option.push,
+        "--exit-delivered": option.exit_delivered,
+        "--record-line": option.record_line,
+        "--fault": option.fault,
+    }
+    return next((name for name, value in given.items() if value not in (None, False, [])), "")
 
 
 def hold_seconds(text: str) -> float:

@@ -16,6 +16,7 @@ from collections.abc import Callable, Container, Mapping
 from typing import Any
 from urllib.parse import unquote_to_bytes, urlsplit
 
+from t3probe import AGENT
 from t3probe.exchange.bounds import HTTP_PIECE_BYTES
 from t3probe.observation import Reason, TcpSample
 from t3probe.probes import dial, tcpinfo
@@ -207,7 +208,7 @@ class HttpClient:
                 wire = self._wire or await self._connect(url.startswith("https:"), limit)
                 wire.idle = False
                 if not wire.ended:
-                    asked = {"User-Agent": "t3probe", **asking(nonce), **(headers or {})}
+                    asked = {"User-Agent": AGENT, **asking(nonce), **(headers or {})}
                     self._sent = clock.now()
                     reader = wire.ask(_request(method, url, asked, data))
                     await wire.until(lambda answer: answer.status > 0)

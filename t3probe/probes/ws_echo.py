@@ -18,6 +18,7 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidHandshake, NegotiationError
 from websockets.protocol import State
 
+from t3probe import AGENT
 from t3probe.config.types import Leg
 from t3probe.exchange.bounds import WS_FRAGMENTS, WS_PIECE_BYTES, WS_SKIPPED, WS_UNSENT_BYTES
 from t3probe.exchange.bounds import WS_MESSAGE_BYTES as MAX_FRAME_BYTES
@@ -214,7 +215,7 @@ class WsLine(Channel):
             close_timeout=1,
             max_size=MAX_FRAME_BYTES,
             max_queue=4,
-            user_agent_header="t3probe",
+            user_agent_header=AGENT,
             additional_headers=asking(self._asked) | self.probing.naming(self.target.traced, facts),
             logger=_QUIET,
         )

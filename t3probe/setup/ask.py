@@ -32,6 +32,8 @@ class Answers:
     """addr[:port] of the load balancer; empty: there is none, or it cannot be reached."""
     ws_path: str = "/probe/ws"
     """Where a WebSocket is echoed; empty: nowhere."""
+    page: str = ""
+    """A path that answers; nothing is said about sessions."""
     public: tuple[str, ...] = ()
     """Paths that must work without a session."""
     walled: tuple[str, ...] = ()

@@ -166,6 +166,13 @@ def _outside(given: Answers, cdn: bool, way: _Path) -> list[Entry]:
                       "tcp_ends_at": way.ends, **ray},
               "what people use, at the address that public DNS returns")
     )  # fmt: skip
+    if given.page and given.ws_path:
+        made.append(
+            Entry("leg", {"name": "page", "kind": "http", "url": _url(given, given.page),
+                          "doh": given.doh, "path": (*way.outer, *way.past, *way.machine, "serve"),
+                          "tcp_ends_at": way.ends, **ray},
+                  "the page itself")
+        )  # fmt: skip
     return made
 
 
@@ -173,7 +180,7 @@ def _through(given: Answers) -> tuple[str, str]:
     """Kind and URL of the legs that go all the way."""
     if given.ws_path:
         return "ws_echo", f"wss://{given.host}{given.ws_path}"
-    return "http", f"https://{given.host}{given.public[0]}"
+    return "http", f"https://{given.host}{(given.public or (given.page,))[0]}"
 
 
 def _inside(given: Answers, cdn: bool, way: _Path) -> list[Entry]:

@@ -171,8 +171,7 @@ def _loaded(text: str, file: str) -> Deployment:
 
 def _tell_about(deployment: Deployment, found: dict[str, Finding], file: str) -> None:
     from t3probe.setup.draft import ONE_RESOLVER
-    from t3probe.show.coverage import coverage
-    from t3probe.text.words import glossed
+    from t3probe.show.coverage import coverage, untold
 
     for leg, one in found.items():
         mark = "ok     " if one.works else "warning"
@@ -181,9 +180,8 @@ def _tell_about(deployment: Deployment, found: dict[str, Finding], file: str) ->
         _tell("nothing was tried: the file holds what was said, and a CDN only with --cdn")
     if any(leg.kind == "doh" and len(leg.doh) == 1 for leg in deployment.legs):
         _tell(f"{ONE_RESOLVER}: add --doh URL")
-    for group in coverage(deployment, deployment.legs).inseparable:
-        names = ", ".join(glossed(group, deployment.gloss))
-        _tell(f"if one of {names} breaks, these legs cannot tell which")
+    for sentence in untold(coverage(deployment, deployment.legs)):
+        _tell(sentence)
     missing = [
         words
         for leg, words in (
@@ -197,7 +195,7 @@ def _tell_about(deployment: Deployment, found: dict[str, Finding], file: str) ->
     if missing:
         _tell(f"more legs would tell more: {', '.join(missing)}")
     if file != "-":
-        _tell(f"wrote {file}; next: t3probe doctor {file}, then pytest --deployment {file}")
+        _tell(f"wrote {file}; next: t3probe doctor {file}, then t3probe check {file}")
 
 
 def _read(prompt: str) -> str:

@@ -95,6 +95,12 @@ def cuts_only(legs: Iterable[Leg]) -> tuple[str, ...]:
     return tuple(leg.name for leg in legs if not leg.fresh_every and leg.kind not in ONE_SHOT)
 
 
+def untold(found: Coverage) -> list[str]:
+    """A sentence for each group of segments that these legs cannot tell apart."""
+    groups = (", ".join(glossed(one, found.gloss)) for one in found.inseparable)
+    return [f"if one of {names} breaks, these legs cannot tell which" for names in groups]
+
+
 def draw(found: Coverage) -> Iterator[str]:
     """The lines."""
     place = f" from {found.vantage}" if found.vantage else ""

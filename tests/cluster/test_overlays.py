@@ -176,7 +176,7 @@ def test_the_three_values_stand_in_one_place(tmp_path: Path) -> None:
     for old, new in (
         ("namespace: t3probe", "namespace: elsewhere"),
         ("newName: registry.example.org/t3probe", "newName: other.example.net:5000/a/b"),
-        ("newTag: 0.1.0", "newTag: 9.8.7"),
+        ("newTag: 0.2.0", "newTag: 9.8.7"),
         ("http://prometheus-pushgateway.monitoring.svc.cluster.local:9091", "https://p.example"),
     ):
         assert text.count(old) == 1, old
@@ -206,7 +206,7 @@ def test_the_place_of_the_digest_is_where_the_settings_say(overlay: str, tmp_pat
     text = settings.read_text()
     assert "`digest: sha256:...` in place of newTag" in text
     digest = "sha256:" + hashlib.sha256(b"no image").hexdigest()
-    settings.write_text(text.replace("    newTag: 0.1.0", f"    digest: {digest}"))
+    settings.write_text(text.replace("    newTag: 0.2.0", f"    digest: {digest}"))
     objects = built(tmp_path / "cronjob" / "overlays" / overlay)
     for _, template in ours(objects):
         assert container(template)["image"] == f"registry.example.org/t3probe@{digest}"

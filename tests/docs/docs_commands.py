@@ -15,7 +15,8 @@ from docs_reader import Block
 
 COMMANDS = {
     "make", "t3probe", "pytest", "ci/smoke", "python", "python3", ".", "for", "cd", "git",
-    "kubectl", "curl", "openssl", "nc", "prometheus-pushgateway", "docker", "mkdir", "printf",
+    "kubectl", "helm", "curl", "openssl", "nc", "prometheus-pushgateway", "pip",
+    "docker", "mkdir", "printf",
 }  # fmt: skip
 """First words of lines that are run, and of `NAME=value command`."""
 
@@ -39,6 +40,9 @@ SUBSTITUTES: list[tuple[str, str]] = [
     (r"^prometheus-pushgateway .*&$", "true"),
     (r"https?://(pushgateway|127\.0\.0\.1):9091", "{gateway}"),
     (r"http://127\.0\.0\.1:4318", "{receiver}"),
+    # ci/wheel installs the wheel by itself.
+    (r"^pip install t3probe$", "true"),
+    (r"https://app\.example\.org/", "{site}"),
     # A real deployment is the lab, wherever something would be contacted.
     (r"^((?:make check|pytest|t3probe (?:doctor|watch|explain))\b.*)deployments/t3\.toml",
      r"\1{lab}"),
@@ -53,6 +57,7 @@ SUBSTITUTES: list[tuple[str, str]] = [
     (r"-connect ADDRESS:443 -servername HOST", "-connect {balancer} -servername t3.lab.test"),
     (r"ADDRESS PORT", "{plain}"),
     (r"--prometheus URL", "--prometheus {prometheus}"),
+    (r"(?<=^t3probe availability --prometheus )http://127\.0\.0\.1:9090", "{prometheus}"),
     (r"HOLD=35s", "HOLD=1s"),
     (r"^(t3probe init)\b(?!.*--no-probe)", r"\1 --no-probe --yes"),
     # No container runs here; tests/provisioning has the same files on real programs.
@@ -79,7 +84,9 @@ STAY_SECONDS = 2
 
 CODES: list[tuple[str, set[int]]] = [
     (r"FAULT=\S*:slow", {0}),  # slow is no failure
+    (r"^t3probe check --fault", {1}),
     (r"FAULT=", {2}),  # a broken segment: pytest's 1, which make turns into 2
+    (r"^t3probe availability --prometheus", {0, 1}),  # 1: nothing was observed yet
     (r"^t3probe explain", {0, 1}),  # 1: nobody was looking at that time
     (r"^t3probe doctor", {0, 1}),
     (r"\| grep ", {0, 1}),

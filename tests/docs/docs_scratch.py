@@ -15,7 +15,7 @@ from typing import Any
 from docs_reader import ROOT
 
 COPIED = ("checks", "deployments", "cronjob", "ci", "bench", "docs")
-FILES = ("conftest.py", "pyproject.toml", "Makefile", "README.md", "CONTRIBUTING.md")
+FILES = ("conftest.py", "pyproject.toml", "pytest.ini", "Makefile", "README.md", "CONTRIBUTING.md")
 SHIM = """#!/bin/sh
 exec {python} -m {module} "$@"
 """
@@ -49,6 +49,11 @@ class Scratch:
             "lab": deployment,
             "dispatch": dispatch,
             "balancer": legs["internal"]["pin"],
+            # Its public legs, with the resolvers and the authority that it has.
+            "site": " ".join(
+                [legs["edge"]["url"].removesuffix("cdn-cgi/trace"), "--ca", self._file()["tls_ca"]]
+                + [word for url in legs["edge"]["doh"] for word in ("--doh", url)]
+            ),
             "plain": dispatch.removeprefix("http://").replace(":", " "),
         }
 
@@ -111,7 +116,7 @@ class Scratch:
         for name, value in self.places.items():
             line = line.replace(f"{{{name}}}", value)
         # A fault may come later than a short hold is over.
-        fixed = "FAULT=" in line
+        fixed = "FAULT=" in line or "--fault" in line
         environ = {k: v for k, v in self.environ.items() if not (fixed and "__TIMING__" in k)}
         return subprocess.run(
             ["bash", "-o", "pipefail", "-c", line],

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import re
 import runpy
+import tomllib
 from pathlib import Path
 
 import pytest
 from docs_reader import DOCUMENTS, ROOT, anchors, blocks
 
+from t3probe import __version__
 from t3probe.config import loads
 from t3probe.deliver import metrics
 
@@ -87,3 +89,24 @@ def test_a_heading_has_one_anchor_each() -> None:
         "one-1",
         "a_b-c",
     }
+
+
+def test_the_links_to_the_runbook_have_the_projects_base() -> None:
+    links = runpy.run_path(str(MAKE / "links.py"))
+    for file in links["FILES"]:
+        text = file.read_text(encoding="utf-8")
+        assert "runbook_url: " in text
+        assert links["linked"](text, links["runbook"]()) == text, "make documents"
+    assert (
+        links["linked"]("runbook_url: docs/x.md#a\n", "https://b") == "runbook_url: https://b#a\n"
+    )
+
+
+def test_the_version_stands_where_it_is_read() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    assert __version__ == project["version"]
+    assert f"## {__version__}" in (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+    newest = project["classifiers"][-3].rpartition(".")[2]
+    assert [f"3.{n}" for n in range(11, int(newest) + 1)] == [
+        one.rpartition(" ")[2] for one in project["classifiers"] if ":: 3." in one
+    ]

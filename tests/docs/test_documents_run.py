@@ -28,7 +28,7 @@ SHELL = [one for one in ALL if one.lines and is_shell(one.lines[0])]
 WITH_SHELL = sorted({one.document for one in SHELL})
 MARKED = [one for one in SHELL if one.needs_cluster]
 TOOLS = ("curl", "openssl", "nc")
-CLUSTER = r"^kubectl |\.svc\.cluster\.local\b"
+CLUSTER = r"^(kubectl|helm) |\.svc\.cluster\.local\b"
 
 
 @pytest.mark.parametrize("block", ALL, ids=lambda one: one.place)
@@ -65,7 +65,7 @@ def test_every_line_of_a_shell_block_is_a_command(block: Block) -> None:
 def test_what_needs_a_cluster_is_marked(block: Block) -> None:
     for line in commands(block):
         ran = substituted(line, {})
-        if ran.split()[0] == "kubectl":
+        if ran.split()[0] in ("kubectl", "helm"):
             assert block.needs_cluster, f"{block.place}: put {MARK} above the block: {line}"
 
 
@@ -157,7 +157,8 @@ def test_there_are_blocks_of_each_sort() -> None:
         assert commands(one), f"{one.place}: nothing of it is run"
     # What is replaced by nothing at all is what the test has started already.
     idle = [line for one in run for line in commands(one) if substituted(line, {}) == "true"]
-    assert all(line.endswith("&") or line.startswith(("git clone", "cd ")) for line in idle), idle
+    begins = ("git clone", "cd ", "pip ")
+    assert all(line.endswith("&") or line.startswith(begins) for line in idle), idle
     assert any(one.needs_cluster for one in SHELL)
     assert any(one.put for one in ALL)
     assert Path(DOCUMENTS[0]).name == "README.md"

@@ -111,10 +111,10 @@ def test_resources_and_image(objects: list[Object]) -> None:
     assert one["resources"]["requests"]["cpu"] == "20m"
     assert one["resources"]["limits"] == {"memory": "128Mi"}
     assert one["resources"]["requests"]["memory"] == "128Mi"
-    assert one["image"] == "t3probe:0.1.0"
+    assert one["image"] == "t3probe:0.2.0"
     text = (FOLDER / "base" / "kustomization.yaml").read_text()
     assert yaml.safe_load(text)["images"] == [
-        {"name": "t3probe", "newName": "t3probe", "newTag": "0.1.0"}
+        {"name": "t3probe", "newName": "t3probe", "newTag": "0.2.0"}
     ]
     for file in FOLDER.rglob("*.yaml"):
         assert "latest" not in file.read_text(), file

@@ -127,7 +127,7 @@ class Workspace:
         for name in ("checks", "ci"):
             ignored = shutil.ignore_patterns("__pycache__")
             shutil.copytree(ROOT / name, self.folder / name, ignore=ignored)
-        for name in ("conftest.py", "pyproject.toml"):
+        for name in ("conftest.py", "pyproject.toml", "pytest.ini"):
             shutil.copy(ROOT / name, self.folder)
         (self.folder / "deployments").mkdir()
         shutil.copy(smoke.deployment, self.folder / "deployments" / "t3.toml")

@@ -213,25 +213,34 @@ sys.exit(code)
 """
 
 
-@pytest.mark.parametrize("extra", ["", "compile('1', '/app/checks/other.py', 'exec')"])
+@pytest.mark.parametrize("extra", ["", "compile('1', '/opt/t3probe/other.py', 'exec')"])
 def test_nothing_is_compiled_at_run_time(
     start: Start, gateway: RealGateway, deployment: Path, extra: str
 ) -> None:
     words = ["python", "-c", LISTENING.replace("EXTRA", extra)]
     ended = start(args=words, deployment=deployment, env=environment(gateway.url)).end()
     assert ended.code == 0, ended
-    expected = "['/app/checks/other.py']" if extra else "[]"
+    expected = "['/opt/t3probe/other.py']" if extra else "[]"
     assert f"compiled: {expected}" in ended.said.splitlines()
 
 
-@pytest.mark.parametrize("program", ["t3probe-job", "pytest"])
-def test_without_a_deployment_it_says_one_sentence(start: Start, program: str) -> None:
-    memory = ("/results",) if program == "t3probe-job" else ("/tmp",)  # pytest's own capture
-    ended = start(args=[program], memory=memory).end()
+@pytest.mark.parametrize("words", [["t3probe-job"], ["t3probe", "check"]])
+def test_without_a_deployment_it_says_one_sentence(start: Start, words: list[str]) -> None:
+    """The image has no lab."""
+    memory = ("/results",) if words == ["t3probe-job"] else ("/tmp",)  # pytest's own capture
+    ended = start(args=words, memory=memory).end()
     assert ended.code == 4
     said = ended.complained.strip().splitlines()
     assert len(said) == 1
-    assert "expected a deployment file, found none" in said[0]
+    assert "expected a deployment file" in said[0]
+
+
+def test_the_lab_says_what_it_lacks(start: Start) -> None:
+    ended = start(args=["t3probe", "lab", "--write", "/tmp/lab.toml"], memory=("/tmp",)).end()
+    assert ended.code == 1
+    said = ended.complained.strip().splitlines()
+    assert len(said) == 1
+    assert "pip install 't3probe[lab]'" in said[0]
 
 
 def test_a_deployment_that_is_not_mounted_is_said_in_one_sentence(start: Start) -> None:
@@ -241,22 +250,24 @@ def test_a_deployment_that_is_not_mounted_is_said_in_one_sentence(start: Start) 
     assert "/etc/t3probe/t3.toml" in ended.complained
 
 
-def test_the_default_deployment_is_there_and_is_checked_without_a_packet(start: Start) -> None:
-    env = {"T3PROBE_DEPLOYMENT": "/app/deployments/t3.toml"}
-    ended = start(more=["--collect-only", "-q"], env=env).end()
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def test_the_reference_deployment_is_checked_without_a_packet(start: Start) -> None:
+    file = ROOT / "deployments" / "t3.toml"
+    ended = start(more=["--collect-only", "-q"], deployment=file).end()
     assert ended.code == 0, ended
     assert "test_websocket.py" in ended.said
 
 
-def test_pytest_in_the_image_collects_what_it_does_in_the_repository(
-    start: Start, deployment: Path
-) -> None:
+def test_the_image_collects_what_the_repository_does(start: Start) -> None:
     words = ["-m", "pytest", "--collect-only", "-q", "--deployment=deployments/lab.toml"]
-    root = Path(__file__).resolve().parents[2]
     here = subprocess.run(
-        [sys.executable, *words], cwd=root, capture_output=True, text=True, check=True
+        [sys.executable, *words], cwd=ROOT, capture_output=True, text=True, check=True
     )
-    there = start(args=["python", *words], memory=("/tmp",)).end()
+    words = ["t3probe", "check", "--collect-only", "-q"]
+    file = ROOT / "deployments" / "lab.toml"
+    there = start(args=words, deployment=file, memory=("/tmp",)).end()
     assert there.code == 0, there
 
     def checks(text: str) -> list[str]:

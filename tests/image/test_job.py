@@ -35,10 +35,12 @@ sys.exit(job.main())
 
 
 def run(
-    folder: Path, signals: str, *words: str, suite: Path = ROOT, **env: str
+    folder: Path, signals: str, *words: str, suite: Path | None = None, **env: str
 ) -> subprocess.CompletedProcess[str]:
     environ = {key: value for key, value in os.environ.items() if not key.startswith("T3PROBE_")}
-    environ |= {"T3PROBE_LOOPBACK_ONLY": "1", "T3PROBE_SUITE": str(suite)}
+    environ |= {"T3PROBE_LOOPBACK_ONLY": "1", "PYTHONPATH": str(ROOT)}
+    environ |= {"T3PROBE_SUITE": str(suite)} if suite else {}
+    environ |= {"T3PROBE_DEPLOYMENT": str(ROOT / "deployments" / "lab.toml")}
     environ |= {"T3PROBE_RESULTS": str(folder / "results"), **env}
     return subprocess.run(
         [sys.executable, "-c", TOLD_AT_ONCE, signals, *words],
@@ -51,23 +53,26 @@ def run(
     )
 
 
+@pytest.mark.parametrize("suite", [None, ROOT], ids=["packaged", "own"])
 @pytest.mark.parametrize("signals", ["", "SIGTERM", "SIGINT SIGTERM SIGTERM"])
 def test_a_signal_from_before_the_checks_are_loaded_ends_the_run(
-    tmp_path: Path, gateway: RealGateway, signals: str
+    tmp_path: Path, gateway: RealGateway, signals: str, suite: Path | None
 ) -> None:
     hold = "60s" if signals else "0"
-    ended = run(tmp_path, signals, "--hold", hold, T3PROBE__DELIVERY__GATEWAY=gateway.url)
+    where = {"T3PROBE__DELIVERY__GATEWAY": gateway.url}
+    ended = run(tmp_path, signals, "--hold", hold, suite=suite, **where)
     assert ended.returncode == 0, ended
     recording = read_recording(str(tmp_path / "results" / "junit.xml"))
     assert recording.run.interrupted is bool(signals)
     assert recording.run.hold_seconds == (60 if signals else 0)
 
 
-def test_paths_elsewhere_do_not_start_the_process_over(tmp_path: Path) -> None:
+@pytest.mark.parametrize("suite", [None, ROOT], ids=["packaged", "own"])
+def test_paths_elsewhere_do_not_start_the_process_over(tmp_path: Path, suite: Path | None) -> None:
     """A signal that was heard before would be forgotten."""
     file = tmp_path / "other.toml"
     file.write_bytes((ROOT / "deployments" / "lab.toml").read_bytes())
-    ended = run(tmp_path, "", "--deployment", str(file), "--collect-only", "-q")
+    ended = run(tmp_path, "", "--deployment", str(file), "--collect-only", "-q", suite=suite)
     assert ended.returncode == 0, ended
     assert "test_tcp.py" in ended.stdout
 
@@ -77,9 +82,17 @@ def test_without_the_checks_it_says_so(tmp_path: Path) -> None:
     assert ended.returncode == 4
     assert ended.stdout == ""
     assert ended.stderr == (
-        "t3probe-job: expected the checks with their conftest.py, found none in "
-        f"{tmp_path}/nowhere; name their folder with T3PROBE_SUITE\n"
+        f"t3probe-job: expected checks with their conftest.py, found none in {tmp_path}/nowhere; "
+        "name their folder with T3PROBE_SUITE, or leave it out for the packaged ones\n"
     )
+
+
+def test_the_folder_it_stands_in_does_not_matter(tmp_path: Path) -> None:
+    (tmp_path / "conftest.py").write_text("raise RuntimeError('read')")
+    (tmp_path / "pytest.ini").write_text("[pytest]\naddopts = --no-such-option\n")
+    ended = run(tmp_path, "", "--collect-only", "-q")
+    assert ended.returncode == 0, ended
+    assert "test_websocket.py" in ended.stdout
 
 
 def test_it_hears_before_anything_that_is_slow_to_import() -> None:

@@ -16,8 +16,12 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 DOCKERFILE = (ROOT / "cronjob" / "Dockerfile").read_text()
 ARCHITECTURES = ("x86_64", "aarch64")
 EXTRAS = PROJECT["project"]["optional-dependencies"]
+LAB = EXTRAS["lab"]
 FILES = {
-    "requirements.txt": [*PROJECT["project"]["dependencies"], *EXTRAS["otlp"]],
+    "requirements.txt": [
+        *(one for one in PROJECT["project"]["dependencies"] if one not in LAB),
+        *EXTRAS["otlp"],
+    ],
     "requirements-build.txt": PROJECT["build-system"]["requires"],
 }
 
@@ -43,6 +47,25 @@ def test_the_pins_satisfy_the_project(name: str) -> None:
     for wanted in map(Requirement, FILES[name]):
         version = found[canonicalize_name(wanted.name)][0]
         assert version in wanted.specifier, wanted
+
+
+def test_what_the_lab_alone_imports_is_installed_by_pip_and_not_in_the_image() -> None:
+    """`make lock` leaves out what the extra `lab` names, and so what only that needs."""
+    assert set(LAB) < set(PROJECT["project"]["dependencies"])
+    found = entries((ROOT / "cronjob" / "requirements.txt").read_text())
+    names = {canonicalize_name(Requirement(one).name) for one in LAB}
+    assert not found.keys() & (names | {"cryptography", "cffi"})
+
+
+def test_only_the_lab_imports_it() -> None:
+    """Or a run in the image would end with an import error, perhaps late."""
+    names = {Requirement(one).name for one in LAB}
+    imports = re.compile(rf"^\s*(?:import|from) (?:{'|'.join(names)})\b", re.MULTILINE)
+    package = ROOT / "t3probe"
+    found = {one.relative_to(package) for one in package.rglob("*.py")
+             if imports.search(one.read_text())}  # fmt: skip
+    assert found
+    assert {one.parts[0] for one in found} == {"lab"}
 
 
 @pytest.mark.parametrize("name", FILES)

@@ -12,6 +12,7 @@ from prometheus_client.core import Metric
 from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.registry import Collector
 
+from t3probe import __version__
 from t3probe.deliver import metrics
 from t3probe.deliver.metrics import carry
 from t3probe.deliver.metrics.exposition import rendered
@@ -86,6 +87,7 @@ ALLOWED = {
     "leg": NAMES,
     "check": NAMES,
     "segment": SEGMENTS,
+    "version": (__version__,),
     **LABELS,
     "backend": (*LABELS["backend"], *NAMES),
     **CLOSED,

@@ -8,6 +8,7 @@ import pytest
 from probe_parts import probing
 from probes.servers import HOST, Server, answering, response, serve
 
+from t3probe import AGENT
 from t3probe.config.types import Leg
 from t3probe.observation import TcpSample
 from t3probe.probes import doh
@@ -74,7 +75,7 @@ async def test_a_request_has_no_cookie_and_says_who_asks() -> None:
         await asked(server, 2)
     for request in server.requests:
         lines = request.decode().lower().split("\r\n")
-        assert "user-agent: t3probe" in lines
+        assert f"user-agent: {AGENT}" in lines
         assert "accept-encoding: identity" in lines
         assert not [one for one in lines if one.startswith("cookie")]
 

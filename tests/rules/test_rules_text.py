@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import tomllib
 
 import pytest
 from rules_file import FRAGMENT, RULES, RUNBOOK, Alert, alerts
@@ -36,7 +37,9 @@ def test_says_what_it_must(alert: Alert) -> None:
 @each
 def test_its_page_of_the_runbook_exists(alert: Alert) -> None:
     link = alert.annotations["runbook_url"]
-    assert link == f"docs/runbook.md#{alert.name.lower()}"
+    urls = tomllib.loads((RUNBOOK.parents[1] / "pyproject.toml").read_text())["project"]["urls"]
+    assert urls["Runbook"].startswith("https://")
+    assert link == f"{urls['Runbook']}#{alert.name.lower()}"
     headings = re.findall(r"^## (\w+)$", RUNBOOK.read_text(), re.MULTILINE)
     assert alert.name in headings
 

@@ -188,12 +188,14 @@ def quoted(value: str) -> str:
 
 
 class Prometheus:
-    """The HTTP API at a URL. All questions together end within 20 seconds."""
+    """The HTTP API at a URL. All questions together end within a budget."""
 
-    def __init__(self, url: str, login: Login, clock: Clock) -> None:
-        """Raises ValueError, one sentence, for what is no URL."""
+    def __init__(
+        self, url: str, login: Login, clock: Clock, seconds: float = PROMETHEUS_SECONDS
+    ) -> None:
+        """`seconds`: the budget. Raises ValueError, one sentence, for what is no URL."""
         self._site = Site(url, login)
-        self._budget = Budget(clock, PROMETHEUS_SECONDS)
+        self._budget = Budget(clock, seconds)
         self.warnings: list[str] = []
         """What it had to say beside its answers."""
 
@@ -209,12 +211,25 @@ class Prometheus:
         """
         seconds = math.ceil(min(LONGEST_SECONDS, max(1.0, ended - began)))
         words = urlencode({"query": f"{selector}[{seconds}s]", "time": f"{ended:.3f}"})
+        return self._ranged(f"/api/v1/query?{words}")
+
+    def steps(self, query: str, began: float, ended: float, step: float) -> list[Series]:
+        """What a query gives at every `step` seconds from `began` to `ended`, Unix seconds
+        (`/api/v1/query_range`): of each series the newest sample of the five minutes before.
+
+        Raises PrometheusError.
+        """
+        span = {"start": f"{began:.3f}", "end": f"{ended:.3f}", "step": f"{step:g}"}
+        return self._ranged(f"/api/v1/query_range?{urlencode({'query': query, **span})}")
+
+    def _ranged(self, path: str) -> list[Series]:
+        """The series of an answer. Raises PrometheusError."""
         found = _Matrix()
         try:
             answer = exchange(
                 self._site,
                 "GET",
-                f"/api/v1/query?{words}",
+                path,
                 self._budget,
                 max_bytes=PROMETHEUS_BYTES,
                 into=found.stream.feed,

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+from t3probe import __version__
 from t3probe.config import legs_for
 from t3probe.config.types import Deployment
 from t3probe.deliver.metrics.carry import BASELINE, Group
@@ -232,3 +233,4 @@ def _run(sheet: Sheet, run: RunRecord) -> None:
     sheet.gauge("t3probe_run_duration_seconds", (), run.duration_seconds)
     sheet.gauge("t3probe_run_complete", (), float(whole))
     sheet.gauge("t3probe_loop_lag_seconds", (), run.loop_lag_seconds)
+    sheet.gauge("t3probe_build_info", (__version__,), 1.0)

@@ -247,6 +247,12 @@ TABLE: tuple[Spec, ...] = (
         "The longest time the prober itself was late.",
     ),
     Spec(
+        "t3probe_build_info",
+        "gauge",
+        ("version",),
+        "The version of t3probe that judged the run and made these series; always 1.",
+    ),
+    Spec(
         "t3probe_counts_lost_total",
         "counter",
         (),

@@ -18,6 +18,7 @@ from typing import NamedTuple
 from t3probe.observation import median, worst
 from t3probe.record.facts import Recording
 from t3probe.record.reading import RunKey, run_key
+from t3probe.show.availability import Availability, Looks, look_of
 from t3probe.show.page.markup import (
     Cell,
     Child,
@@ -82,11 +83,14 @@ class History:
         self.older = 0
         """How many older runs there are, which are not looked into."""
         self._points: dict[RunKey, RunPoint] = {}
+        self._looks = Looks()
 
     def add(self, recording: Recording) -> None:
         """Take one run in."""
         view = View(recording)
-        self._points[run_key(recording)] = _point(view)
+        key = run_key(recording)
+        self._points[key] = _point(view)
+        self._looks.add(key, look_of(recording, view.judged))
         if self.newest is None or self.newest.run.started_at <= view.run.started_at:
             self.newest = view
 
@@ -102,6 +106,11 @@ class History:
     def runs(self) -> Sequence[RunPoint]:
         """All runs, the oldest first. Add none after this was read."""
         return [self._points[key] for key in sorted(self._points)]
+
+    @cached_property
+    def availability(self) -> Availability:
+        """How much of the time from the first run to the last was good."""
+        return self._looks.between()
 
     @cached_property
     def gaps(self) -> dict[int, float]:

@@ -11,6 +11,7 @@ from functools import cache
 from importlib.resources import files
 
 from t3probe.observation import of_old, parts_said, worst
+from t3probe.show.page.availability import availability_section
 from t3probe.show.page.blind import blind_section
 from t3probe.show.page.checks import certificates_section, gates_section, walls_section
 from t3probe.show.page.evidence import evidence_section, onset
@@ -186,6 +187,7 @@ def _open(view: View) -> list[Child]:
 SEGMENTS_TOLD = 500
 _SECTIONS = (
     ("history", "History"),
+    ("availability", "Availability"),
     ("path", "Path"),
     ("timeline", "Timeline"),
     ("incidents", "Evidence"),
@@ -212,6 +214,7 @@ def render_page(history: History) -> bytes:
         raise ValueError("expected at least one run")
     sections = {
         "history": history_section(history),
+        "availability": availability_section(history),
         "path": path_section(view),
         "timeline": timeline_section(view),
         "incidents": evidence_section(view),

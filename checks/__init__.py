@@ -1,0 +1,1 @@
+"""What is judged, one file per kind of check; packaged as `t3probe.checks`."""
