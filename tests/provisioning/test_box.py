@@ -115,6 +115,8 @@ def test_the_box_looks_at_every_service_by_the_name_that_compose_gives_it() -> N
     deployment = load(str(BOX / "t3probe" / "box.toml"), {"T3PROBE__TLS_CA": ""}, now=0.0)
     hosts = {urllib.parse.urlsplit(leg.url or "").hostname for leg in deployment.legs}
     assert hosts == {"victoria-metrics", "jaeger", "grafana", "ingest.box.test"}
+    assert deployment.delivery.otlp is not None
+    assert deployment.delivery.otlp.endpoint == "http://jaeger:4318"
     inside = mounts("t3probe")
     folder = COMPOSE["services"]["t3probe"]["entrypoint"][2].removesuffix("/box.toml")
     assert inside[folder] == ("./t3probe", True)
