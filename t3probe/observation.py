@@ -13,7 +13,7 @@ from typing import Literal, TypeVar, get_args
 
 import msgspec
 
-from t3probe.names import UPSTREAM_LEG
+from t3probe.text.names import UPSTREAM_LEG
 from t3probe.text.words import listed
 
 __all__ = [

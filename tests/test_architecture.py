@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from t3probe.names import MADE_LEGS, MADE_SEGMENTS
+from t3probe.text.names import MADE_LEGS, MADE_SEGMENTS
 
 PACKAGE = Path(__file__).resolve().parent.parent / "t3probe"
 FILES = sorted(PACKAGE.rglob("*.py"))
@@ -20,9 +20,7 @@ ROOMS = [
         "text",
         "exchange",
         "usage",
-        "names",
         "observation",
-        "trace_ids",
         "config",
         "upstreams",
         "probes",
@@ -34,10 +32,10 @@ ROOMS = [
 
 PURE = [
     "observation.py",
-    "names.py",
+    "text/names.py",
     "text/__init__.py",
     "text/words.py",
-    "trace_ids.py",
+    "exchange/trace_ids.py",
     "show/summary.py",
     "show/coverage.py",
     "run/conclude.py",
@@ -232,7 +230,7 @@ def test_made_prefixes_stand_in_one_table() -> None:
     offenders = [
         f"{module}:{node.lineno} {node.value!r}"
         for module, path in MODULES.items()
-        if module != "t3probe.names"
+        if module != "t3probe.text.names"
         for node in ast.walk(ast.parse(path.read_text()))
         if isinstance(node, ast.Constant) and isinstance(node.value, str)
         if re.match("|".join({*MADE_LEGS, *MADE_SEGMENTS}), node.value)

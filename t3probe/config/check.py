@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-from t3probe.names import MADE_LEGS, MADE_SEGMENTS, UPSTREAM_LEG, UPSTREAM_SEGMENT, made_prefix
+from t3probe.text.names import MADE_LEGS, MADE_SEGMENTS, UPSTREAM_LEG, UPSTREAM_SEGMENT, made_prefix
 
 from .check_legs import (
     check_ingest,

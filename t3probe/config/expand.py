@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from t3probe.names import (
+from t3probe.text.names import (
     CARVE_OUT_SEGMENT,
     INGEST_LEG,
     PUBLIC_LEG,

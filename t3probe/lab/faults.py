@@ -18,7 +18,7 @@ import re
 
 import msgspec
 
-from t3probe.names import UPSTREAM_SEGMENT
+from t3probe.text.names import UPSTREAM_SEGMENT
 
 SEGMENTS: tuple[str, ...] = (
     "wan",

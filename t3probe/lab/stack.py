@@ -34,7 +34,7 @@ from t3probe.lab.machine import Dispatch, Page, Serve
 from t3probe.lab.ready import LabSite, wait_until_ready
 from t3probe.lab.streams import Keeper
 from t3probe.lab.traefik import Traefik
-from t3probe.names import UPSTREAM_SEGMENT
+from t3probe.text.names import UPSTREAM_SEGMENT
 
 LOCAL_HOST = "127.0.0.1"
 PUBLIC_HOST = "127.0.0.2"

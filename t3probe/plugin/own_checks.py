@@ -6,9 +6,9 @@ from collections.abc import Iterable
 
 import pytest
 
-from t3probe.names import MADE_LEGS, made_prefix
 from t3probe.observation import REASONS, Drop, Observation, Outcome
 from t3probe.text import masked, showable, without_secrets
+from t3probe.text.names import MADE_LEGS, made_prefix
 
 
 def _marker(item: pytest.Item) -> pytest.Mark:

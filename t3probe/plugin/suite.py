@@ -24,7 +24,11 @@ if TYPE_CHECKING:
 
 _PACKAGE = Path(__file__).parents[1]
 CHECKS = str(_PACKAGE / "checks")
-WORDS = (f"--config-file={_PACKAGE / 'pytest.ini'}", "--noconftest", "-pt3probe.plugin")
+WORDS = (
+    f"--config-file={Path(__file__).with_name('pytest.ini')}",
+    "--noconftest",
+    "-pt3probe.plugin",
+)
 """What a command line of pytest begins with."""
 
 

@@ -18,13 +18,13 @@ from urllib.parse import urlsplit
 
 from t3probe.config.endpoints import plain_host
 from t3probe.config.types import Leg, Sso, Timing
+from t3probe.exchange.trace_ids import Parents
 from t3probe.observation import Reason, Stage, TcpSample
 from t3probe.probes.facts import Collapsed, Echo, Facts, ProbeError, Target
 from t3probe.probes.marks import Marks
 from t3probe.probes.tls import TlsStore
 from t3probe.text.words import span
 from t3probe.timing import RunClock
-from t3probe.trace_ids import Parents
 
 
 class Channel:

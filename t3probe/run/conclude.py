@@ -9,7 +9,6 @@ from urllib.parse import urlsplit
 import msgspec
 
 from t3probe.config.types import Leg
-from t3probe.names import UPSTREAM_LEG
 from t3probe.observation import (
     SYMPTOMS,
     AddressTry,
@@ -24,6 +23,7 @@ from t3probe.observation import (
     trips,
 )
 from t3probe.probes import ONE_SHOT
+from t3probe.text.names import UPSTREAM_LEG
 from t3probe.text.words import span
 
 

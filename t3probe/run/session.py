@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from t3probe.config import Deployment, Leg, legs_for, planned
+from t3probe.exchange.trace_ids import Parents, trace_id
 from t3probe.observation import RECORD_VERSION, Baseline, Observation, RunRecord
 from t3probe.probes import preload
 from t3probe.run.book import continued
@@ -23,7 +24,6 @@ from t3probe.run.controller import Run
 from t3probe.run.footing import Footing
 from t3probe.run.sweep.start import begin_sweep
 from t3probe.timing import Clock, RunClock, SystemClock
-from t3probe.trace_ids import Parents, trace_id
 
 if TYPE_CHECKING:
     from t3probe.config.shard import Shard

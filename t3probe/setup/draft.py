@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
 from t3probe.exchange.terminal import disarmed_json
-from t3probe.names import PUBLIC_LEG, SOURCE_LEG, UPSTREAM_LEG, WALLED_LEG
 from t3probe.setup.ask import Answers, name_of
+from t3probe.text.names import PUBLIC_LEG, SOURCE_LEG, UPSTREAM_LEG, WALLED_LEG
 
 ONE_RESOLVER = "one provider: `doh` cannot be told from it, nor `wan` from both; a second one tells"
 """What it costs to name one only."""

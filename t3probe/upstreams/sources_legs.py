@@ -21,7 +21,7 @@ import msgspec
 from t3probe.config.dialled import Shares, far_ends, is_loopback
 from t3probe.config.endpoints import parse_address, parse_url, plain_host
 from t3probe.config.types import Deployment, Leg, UpstreamPlace
-from t3probe.names import UPSTREAM_LEG, UPSTREAM_SEGMENT, segment_of_upstream
+from t3probe.text.names import UPSTREAM_LEG, UPSTREAM_SEGMENT, segment_of_upstream
 from t3probe.upstreams.sources import Backend, Hostless, either_weight
 
 if TYPE_CHECKING:

@@ -14,8 +14,8 @@ import msgspec
 
 from t3probe.config.downtime import planned
 from t3probe.config.types import Deployment, Leg, UpstreamSource
-from t3probe.names import SOURCE_LEG
 from t3probe.observation import Observation
+from t3probe.text.names import SOURCE_LEG
 from t3probe.text.words import count
 from t3probe.timing import Clock, SystemClock
 from t3probe.upstreams.nodes import with_names

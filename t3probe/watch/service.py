@@ -16,13 +16,13 @@ from t3probe import verdict
 from t3probe.config import DeploymentError, legs_for
 from t3probe.config.types import Deployment, Leg
 from t3probe.deliver.metrics.exposition import Sheet
+from t3probe.exchange.trace_ids import Parents, trace_id
 from t3probe.observation import RECORD_VERSION, Drop, Observation, RunRecord
 from t3probe.probes import ONE_SHOT, preload
 from t3probe.probes.tls import small_buffers
 from t3probe.run.conclude import settled
 from t3probe.text.words import some, utc
 from t3probe.timing import RunClock, next_beat
-from t3probe.trace_ids import Parents, trace_id
 from t3probe.verdict.incident.run import RunVerdict, judge_run
 from t3probe.watch.held import Held
 from t3probe.watch.http import SignsOfLife, Snapshot, beat_limit

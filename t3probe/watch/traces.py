@@ -23,9 +23,9 @@ from t3probe.deliver.sinks.otlp import send
 from t3probe.deliver.traces import wire
 from t3probe.deliver.traces.build import Told, incident_trace
 from t3probe.exchange.client import Budget
+from t3probe.exchange.trace_ids import trace_id
 from t3probe.observation import Beat, Drop, Observation, RunRecord
 from t3probe.timing import Clock
-from t3probe.trace_ids import trace_id
 from t3probe.verdict.incident.run import Incident
 from t3probe.watch.log import Log
 from t3probe.watch.window import WindowBook

@@ -7,7 +7,7 @@ import tomllib
 import pytest
 from config_helpers import PROVIDERS, RICH, SMALL, read, sentence
 
-from t3probe.names import MADE_LEGS, MADE_SEGMENTS, made_prefix
+from t3probe.text.names import MADE_LEGS, MADE_SEGMENTS, made_prefix
 
 HTTP = SMALL.replace("ws_echo", "http").replace("wss:", "https:")
 TCP = SMALL.replace("ws_echo", "tcp").replace('url = "wss://app.example/ws"\n', "")

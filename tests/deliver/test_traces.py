@@ -14,6 +14,7 @@ from trace_receiver import attributes
 from t3probe.deliver.traces.build import MOST_LEGS, MOST_SPANS, run_trace, trace_of_run
 from t3probe.deliver.traces.span import CLIENT, INTERNAL, Trace, TraceSpan
 from t3probe.deliver.traces.wire import encoded
+from t3probe.exchange.trace_ids import Parents, span_id, trace_id
 from t3probe.observation import (
     REASONS,
     Attempt,
@@ -26,7 +27,6 @@ from t3probe.observation import (
     RunRecord,
 )
 from t3probe.record.facts import decoded, leg_property, run_property
-from t3probe.trace_ids import Parents, span_id, trace_id
 from t3probe.verdict.incident.run import judge_run
 
 RUN = RunRecord(

@@ -23,10 +23,10 @@ from probes.servers import (
 )
 from probes.ws_helpers import Reader, Writer
 
+from t3probe.exchange.trace_ids import Parents
 from t3probe.observation import AttemptPhase, Beat, Observation
 from t3probe.probes.facts import Target
 from t3probe.record.facts import decoded, leg_property
-from t3probe.trace_ids import Parents
 
 
 def shown(beat: Beat) -> list[tuple[str, bool]]:

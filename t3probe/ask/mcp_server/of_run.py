@@ -31,7 +31,6 @@ from t3probe.ask.mcp_server.answers import (
 )
 from t3probe.exchange.bounds import RUN_FILES as FILES_LIMIT
 from t3probe.exchange.client import Budget
-from t3probe.names import UPSTREAM_LEG
 from t3probe.observation import (
     WORST_FIRST,
     Observation,
@@ -44,6 +43,7 @@ from t3probe.observation import (
 from t3probe.record.facts import RecordError, Recording
 from t3probe.record.reading import Damage, Rank, newest_since, record_files
 from t3probe.show.summary import headline
+from t3probe.text.names import UPSTREAM_LEG
 from t3probe.text.words import listed, some, utc
 from t3probe.verdict.incident.evidence import takes_part
 from t3probe.verdict.incident.run import RunVerdict, judge_run

@@ -21,8 +21,8 @@ from t3probe.config.types import Deployment
 from t3probe.deliver.metrics.carry import BASELINE, Group
 from t3probe.deliver.metrics.exposition import Sheet
 from t3probe.deliver.metrics.table import DISAGREEMENTS, EXPECTED, GATE_CHECKS, PHASES, STATES
-from t3probe.names import UPSTREAM_LEG
 from t3probe.observation import REASONS, Observation, RunRecord, median
+from t3probe.text.names import UPSTREAM_LEG
 from t3probe.verdict.incident.evidence import takes_part
 from t3probe.verdict.incident.run import RunVerdict
 from t3probe.verdict.slow.baseline import judged_trips, moved

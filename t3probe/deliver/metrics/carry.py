@@ -23,8 +23,8 @@ from typing import TYPE_CHECKING, Literal
 import msgspec
 
 from t3probe.deliver.metrics.table import TABLE
-from t3probe.names import INGEST_LEG
 from t3probe.observation import Baseline
+from t3probe.text.names import INGEST_LEG
 from t3probe.verdict.slow.baseline import from_buckets
 
 if TYPE_CHECKING:

@@ -43,8 +43,8 @@ from t3probe.exchange.bounds import (
 )
 from t3probe.exchange.client import Answer, Budget, Login, Site, Trouble, exchange
 from t3probe.exchange.json_stream import Into, JsonError, JsonStream, Node, NotJsonError, typed
-from t3probe.names import UPSTREAM_LEG
 from t3probe.text import showable
+from t3probe.text.names import UPSTREAM_LEG
 from t3probe.text.words import size as size_text
 
 UPSTREAM_FAMILIES = "t3probe_backend_"

@@ -17,6 +17,7 @@ from typing import NamedTuple, TypeVar
 from msgspec.structs import replace
 
 from t3probe.deliver.traces.span import CLIENT, INTERNAL, SpanEvent, Trace, TraceSpan, Value
+from t3probe.exchange.trace_ids import span_id, trace_id
 from t3probe.observation import (
     Attempt,
     Beat,
@@ -30,7 +31,6 @@ from t3probe.observation import (
 )
 from t3probe.text import cut
 from t3probe.text.words import some, utc
-from t3probe.trace_ids import span_id, trace_id
 from t3probe.verdict.exact.labels import Verdict
 from t3probe.verdict.incident.run import Incident, RunVerdict
 

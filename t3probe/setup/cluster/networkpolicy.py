@@ -13,7 +13,6 @@ from typing import Literal
 
 from t3probe.config import Deployment, Leg, legs_for, parse_address, parse_pin, parse_url
 from t3probe.config.endpoints import is_address, plain_host
-from t3probe.names import SOURCE_LEG
 from t3probe.setup.cluster.places import (
     PUBLIC,
     Block,
@@ -23,6 +22,7 @@ from t3probe.setup.cluster.places import (
     Pods,
     one_address,
 )
+from t3probe.text.names import SOURCE_LEG
 
 DNS_PODS = Pods("kube-system", (("k8s-app", "kube-dns"),))
 """CoreDNS and kube-dns alike carry this label."""

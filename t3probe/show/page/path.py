@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from t3probe.names import CARVE_OUT_SEGMENT, UPSTREAM_SEGMENT, WALL_SEGMENT
 from t3probe.observation import worst
 from t3probe.show.page.markup import (
     Child,
@@ -22,6 +21,7 @@ from t3probe.show.page.markup import (
     tag,
 )
 from t3probe.show.page.view import LegView, View
+from t3probe.text.names import CARVE_OUT_SEGMENT, UPSTREAM_SEGMENT, WALL_SEGMENT
 from t3probe.text.words import count, label_word, span
 
 OWN_SHOWN = 3
