@@ -26,6 +26,7 @@ _PACKAGE = Path(__file__).parents[1]
 CHECKS = str(_PACKAGE / "checks")
 WORDS = (
     f"--config-file={Path(__file__).with_name('pytest.ini')}",
+    f"--rootdir={_PACKAGE}",  # a check is called checks/..., as in a clone
     "--noconftest",
     "-pt3probe.plugin",
 )
