@@ -20,6 +20,8 @@ from plugin_runner import ENVIRON, ROOT
 
 ENDPOINT = "T3PROBE__DELIVERY__OTLP__ENDPOINT"
 PARENT = "T3PROBE__DELIVERY__OTLP__TRACEPARENT"
+PATIENT = {"OTEL_EXPORTER_OTLP_TIMEOUT": "20000"}
+"""On a busy machine a receiver may take long; the delivery's own time still bounds it."""
 
 
 @pytest.fixture
@@ -41,7 +43,7 @@ def shape(spans: list) -> dict[str, tuple]:
 
 def test_a_run_is_a_trace_that_its_record_makes_again(checks, tap: Receiver) -> None:
     checks.lab.switch(["dispatch:refuse"])
-    done = checks("--hold=0", "--push", "--record-line", env={ENDPOINT: tap.url})
+    done = checks("--hold=0", "--push", "--record-line", env={**PATIENT, ENDPOINT: tap.url})
     run, seen = done.recording.run, done.legs
     assert re.fullmatch("[0-9a-f]{32}", run.trace_id)
     spans = tap.wait(1 + len(seen))
@@ -62,7 +64,8 @@ def test_a_run_is_a_trace_that_its_record_makes_again(checks, tap: Receiver) -> 
     words = ["push", done.results / "junit.xml", "--otlp", tap.url]
     again = subprocess.run(
         [sys.executable, "-m", "t3probe.cli", *words],
-        capture_output=True, text=True, env=ENVIRON, cwd=ROOT, timeout=60, check=False,
+        capture_output=True, text=True, env={**ENVIRON, **PATIENT}, cwd=ROOT, timeout=60,
+        check=False,
     )  # fmt: skip
     assert again.returncode == 0, again.stderr
     assert run.trace_id in again.stdout
@@ -71,28 +74,28 @@ def test_a_run_is_a_trace_that_its_record_makes_again(checks, tap: Receiver) -> 
 
 
 def test_only_a_run_that_delivers_sends_one(checks, tap: Receiver) -> None:
-    plain = checks("--hold=0", "-k", "devvm", env={ENDPOINT: tap.url, PARENT: "sampled"})
+    plain = checks("--hold=0", "-k", "devvm", env={**PATIENT, ENDPOINT: tap.url, PARENT: "sampled"})
     assert plain.code == 0
     assert plain.recording.run.trace_id == ""
     assert not any(beat.traced for leg in plain.legs.values() for beat in leg.beats)
-    part = checks("--hold=0", "-k", "devvm", "--exit-delivered", env={ENDPOINT: tap.url})
+    part = checks("--hold=0", "-k", "devvm", "--exit-delivered", env={**PATIENT, ENDPOINT: tap.url})
     assert "nothing is delivered: this run is only a part" in part.output
     alone = {"OTEL_EXPORTER_OTLP_ENDPOINT": tap.url}
     assert "nothing is delivered: no place is named" in checks(
         "--hold=0", "-k", "devvm", "--push", env=alone
     ).output.replace("\n                ", " ")
-    off = {ENDPOINT: tap.url, PARENT: "sampled", "OTEL_SDK_DISABLED": "true"}
+    off = {**PATIENT, ENDPOINT: tap.url, PARENT: "sampled", "OTEL_SDK_DISABLED": "true"}
     switched = checks("--hold=0", "-k", "devvm", "--push", env=off)
     assert "no trace is sent: OTEL_SDK_DISABLED is set" in switched.output
     assert not any(beat.traced for leg in switched.legs.values() for beat in leg.beats)
     assert tap.spans == []
-    told = checks("--hold=0", "-k", "devvm", "--push", env={ENDPOINT: tap.url})
+    told = checks("--hold=0", "-k", "devvm", "--push", env={**PATIENT, ENDPOINT: tap.url})
     assert told.code == 0
     assert tap.wait(2)
 
 
 def test_the_scheduled_job_counts_a_trace_as_delivered_or_not(checks, tap: Receiver) -> None:
-    done = checks("--hold=0", "--exit-delivered", env={ENDPOINT: tap.url})
+    done = checks("--hold=0", "--exit-delivered", env={**PATIENT, ENDPOINT: tap.url})
     assert done.code == 0, done.output
     assert tap.wait(15)
     away = {ENDPOINT: f"http://127.0.0.1:{free_port()}"}
@@ -105,7 +108,9 @@ def test_the_scheduled_job_counts_a_trace_as_delivered_or_not(checks, tap: Recei
 
 
 def test_a_gateway_in_trouble_leaves_time_for_the_trace(checks, tap: Receiver) -> None:
-    done = checks("--hold=0", "--push", "--gateway=http://127.0.0.1:1", env={ENDPOINT: tap.url})
+    done = checks(
+        "--hold=0", "--push", "--gateway=http://127.0.0.1:1", env={**PATIENT, ENDPOINT: tap.url}
+    )
     assert done.code == 0
     assert tap.wait(15)
 
@@ -189,6 +194,7 @@ url = "http://127.0.0.1:{port}/walled"
 path = ["front", "wall"]
 [delivery.otlp]
 endpoint = "{tap}"
+timeout = "20s"
 traceparent = "{flags}"
 """
 

@@ -31,7 +31,7 @@ def tap() -> Iterator[Receiver]:
 
 
 def receiver(url: str, more: str = "") -> str:
-    return f'[delivery.otlp]\nendpoint = "{url}"\n{more}'
+    return f'[delivery.otlp]\nendpoint = "{url}"\ntimeout = "20s"\n{more}'
 
 
 async def cut_once(reader: Reader, writer: Writer) -> None:
