@@ -23,7 +23,7 @@ SUITE := T3PROBE_LOOPBACK_ONLY=1 PYTHONDONTWRITEBYTECODE= bash ci/cpu \
   $(BIN)/python -m pytest -c tests/pytest.ini -n $(JOBS) --dist worksteal
 
 .DEFAULT_GOAL := help
-.PHONY: help setup check test test-long hunt realpath accuracy coverage mutants image-test lint format types bench documents lock dist clean
+.PHONY: help setup check test test-long hunt realpath accuracy coverage mutants image-test lint format types bench documents lock proto dist clean
 
 help: ## show this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -88,6 +88,12 @@ documents: $(VENV)/.run ## write anew what is made from the code: the JSON Schem
 
 lock: $(VENV)/.run ## pin the image's requirements anew
 	@$(BIN)/python cronjob/image/lock.py
+
+proto: ## make the messages of remote write anew, with the protobuf that pyproject.toml has as its floor
+	@folder=$$(mktemp -d) && $(PYTHON) -m venv $$folder \
+	  && $$folder/bin/python -m pip -qq install 'grpcio-tools==1.65.5' 'setuptools<81' \
+	  && $$folder/bin/python -m grpc_tools.protoc -I. --python_out=. --pyi_out=. t3probe/deliver/metrics/remote_write.proto; \
+	  code=$$?; rm -rf "$$folder"; exit $$code
 
 $(VENV)/.dist: $(VENV)/.run
 	@echo "setting up the tools for a release ..."

@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 """Write the image's pinned requirements anew: `make lock`.
 
-pip resolves what pyproject.toml asks for, once for each architecture, for the image's Python; the
-hashes are those that the package index gives for the wheels it would take. Nothing is installed,
-and folders of this machine that pip may know take no part.
+pip resolves what pyproject.toml asks for, and for some of its extras, once for each architecture,
+for the image's Python; the hashes are those that the package index gives for the wheels it would
+take. Nothing is installed, and folders of this machine that pip may know take no part.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ ARCHITECTURES = ("x86_64", "aarch64")
 GLIBC = 36
 """Debian 12 has glibc 2.36; wheels for an older one (down to 2.5) work there."""
 INDEX = "https://pypi.org/simple"
-EXTRAS = ("otlp",)
+EXTRAS = ("otlp", "remote-write")
 """The extras that the image has: what a deployment file can ask a run for."""
 HEAD = """\
 # The wheels of the image, for Python {python} on Linux, {architectures}. Generated from

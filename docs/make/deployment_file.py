@@ -26,6 +26,7 @@ from t3probe.config.types import (
     LegTable,
     Otlp,
     Public,
+    RemoteWrite,
     Sso,
     SweepLimits,
     Table,
@@ -129,6 +130,12 @@ spool = "spool"
 [delivery.otlp]
 endpoint = "http://jaeger.example.org:4318"
 """,
+    "[[delivery.remote_write]]": """\
+[[delivery.remote_write]]
+url = "https://metrics.example.org/api/v1/write"
+token_file = "/etc/t3probe/receiver.token"
+headers = { X-Scope-OrgID = "team-a" }
+""",
     "[sweep]": '[sweep]\npace = "sequential"\n',
 }
 """Heading -> an example, which can stand below `SMALLEST`."""
@@ -145,6 +152,7 @@ TABLES: dict[str, type[Table]] = {
     "[[upstream_share]]": UpstreamShare,
     "[[downtime]]": Downtime,
     "[delivery]": Delivery,
+    "[[delivery.remote_write]]": RemoteWrite,
     "[delivery.otlp]": Otlp,
     "[sweep]": SweepLimits,
 }
@@ -170,7 +178,8 @@ RULES = """\
 - A relative path starts at the file's own folder.
 - Secrets never stand in the file: `T3PROBE_GATEWAY_TOKEN`, or a file named by
   `T3PROBE_GATEWAY_TOKEN_FILE`; so for `T3PROBE_SOURCE_NAME_TOKEN`,
-  `T3PROBE_INGEST_NAME_TOKEN` and `T3PROBE_OTLP_TOKEN`.
+  `T3PROBE_INGEST_NAME_TOKEN` and `T3PROBE_OTLP_TOKEN`, and for remote write
+  `T3PROBE_REMOTE_WRITE_TOKEN`, of a receiver with a name `T3PROBE_REMOTE_WRITE_NAME_TOKEN`.
 - Every value can be replaced from the environment, with `-` and `.` written `_`:
   `T3PROBE__TIMING__HOLD=5s`, `T3PROBE__LEG__PUBLIC__URL=wss://...`, `T3PROBE__TLS_CA=/ca.pem`. A
   list is separated by commas. An empty value takes the key out.
@@ -200,7 +209,10 @@ def _lines() -> Iterator[str]:
         yield ""
         if table is LegTable:
             yield from _kinds()
-        yield from _keys(table)
+        start = f"{heading.strip('[]')}."
+        within = [one.strip("[]") for one in TABLES]
+        own = [one.removeprefix(start) for one in within if one.startswith(start)]
+        yield from _keys(table, leave_out=tuple(own))
         yield from _fenced(EXAMPLES[heading])
 
 

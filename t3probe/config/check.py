@@ -30,6 +30,7 @@ from .expand import (
     leg_names,
     own_segments,
 )
+from .receivers import check_receivers
 from .types import NAME_PATTERN, DeploymentFile, Leg, Timing
 
 MOST_AT_ONCE = 1024
@@ -259,6 +260,7 @@ def _check_delivery(file: DeploymentFile, source: ConfigFile) -> None:
             raise source.error(("delivery", key), "a path", "")
     if file.delivery.otlp is not None:
         check_otlp(file.delivery.otlp, source)
+    check_receivers(file.delivery.remote_write, source)
     if not _JOB.fullmatch(file.delivery.job):
         expected = "1 to 63 letters, digits, dots, - and _, with a letter or digit first"
         raise source.error(("delivery", "job"), expected, file.delivery.job)

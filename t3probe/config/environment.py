@@ -2,10 +2,11 @@
 
 `T3PROBE__TIMING__HOLD=5s` sets `hold` in `[timing]`, `T3PROBE__TLS_CA=/ca.pem` a top-level
 key, and `T3PROBE__LEG__CLOUDFLARE__URL=wss://…` the `url` of the `[[leg]]` called
-`cloudflare`; a downtime is called by the leg or segment it names. Case does not matter, and
-`-` and `.` in names are written `_`. Lists are comma separated or TOML array text. An empty
-value takes the key out of the file. `T3PROBE_VANTAGE` goes before the vantage of the file
-and before `T3PROBE__VANTAGE`.
+`cloudflare`; a downtime is called by the leg or segment it names. A receiver's URL is
+`T3PROBE__DELIVERY__REMOTE_WRITE__NAME__URL`, or all receivers are one TOML array. Case does not
+matter, and `-` and `.` in names are written `_`. Lists are comma separated or TOML array text. An
+empty value takes the key out of the file. `T3PROBE_VANTAGE` goes before the vantage of the file and
+before `T3PROBE__VANTAGE`.
 """
 
 from __future__ import annotations
@@ -52,37 +53,48 @@ def _address(variable: str, raw: dict[str, Any]) -> KeyPath:
     table = _pick(variable, "", words[0], list(tables), rest)
     hint = tables[table]
     if _is_table(hint):
-        return _in_table(variable, (table,), hint, words[1:])
-    item = get_args(hint)[0] if get_origin(hint) is tuple else str
-    if not _is_table(item):
+        return _in_table(variable, (table,), hint, words[1:], raw.get(table))
+    if get_origin(hint) is not tuple or not _is_table(get_args(hint)[0]):
         if len(words) > 1:
             raise _error(variable, f"nothing after {PREFIX}{table.upper()}", "more")
         return (table,)
-    entries = raw.get(table)
-    entries = entries if isinstance(entries, list) else []
-    if len(words) < 3:
+    return table, *_entry(variable, table, raw.get(table), words[1:], hint)
+
+
+def _entry(variable: str, table: str, raw: Any, words: list[str], hint: Any) -> tuple[int, str]:
+    """Which entry of an array of tables the words address, and which key of it. One without a name
+    needs none where it is the only one."""
+    entries = raw if isinstance(raw, list) else []
+    names = [_entry_name(table, entry) for entry in entries]
+    fields = list(field_types(get_args(hint)[0]))
+    if names == [""] and len(words) == 1:
+        return 0, _pick(variable, f"{table}__", words[0], fields, "")
+    if len(words) < 2:
         form = f"{PREFIX}{table.upper()}__NAME__KEY"
         raise _error(variable, f"a variable of the form {form}", quote(variable))
-    names = [_entry_name(table, entry) for entry in entries]
-    name = "__".join(words[1:-1])
-    key = _pick(variable, f"{table}__{name}__", words[-1], list(field_types(item)), "")
+    name = "__".join(words[:-1])
+    key = _pick(variable, f"{table}__{name}__", words[-1], fields, "")
     picked = _pick(variable, f"{table}__", name, [one for one in names if one], f"__{key}")
     if names.count(picked) > 1:
         raise _error(variable, f"one entry of [[{table}]] called {quote(name)}", "several")
-    return table, names.index(picked), key
+    return names.index(picked), key
 
 
 def _in_table(
-    variable: str, path: tuple[str, ...], table: type[Table], words: list[str]
-) -> tuple[str, ...]:
+    variable: str, path: tuple[str, ...], table: type[Table], words: list[str], raw: Any
+) -> KeyPath:
     """The key path that `words` address in the table at `path`."""
     if not words:
         name = ".".join(path)
         raise _error(variable, "the name of a key", "a whole table", f"add __KEY of [{name}]")
     keys, start = field_types(table), "__".join(path) + "__"
-    inner = keys.get(words[0].lower())
+    key = words[0].lower()
+    inner = keys.get(key)
+    within = raw.get(key) if isinstance(raw, dict) else None
     if _is_table(inner):
-        return _in_table(variable, (*path, words[0].lower()), inner, words[1:])
+        return _in_table(variable, (*path, key), inner, words[1:], within)
+    if len(words) > 1 and get_origin(inner) is tuple and _is_table(get_args(inner)[0]):
+        return *path, key, *_entry(variable, f"{start}{key}", within, words[1:], inner)
     return *path, _pick(variable, start, "__".join(words), list(keys), "")
 
 

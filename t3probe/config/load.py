@@ -24,7 +24,7 @@ from .errors import ConfigFile, DeploymentError, quote
 from .expand import default_paths, own_segments, settle_timing
 from .read import read_table
 from .trust import check_ca, located
-from .types import Delivery, Deployment, DeploymentFile, Otlp
+from .types import Delivery, Deployment, DeploymentFile, Otlp, RemoteWrite
 
 
 def load(
@@ -134,12 +134,21 @@ def _delivery(table: Delivery, source: ConfigFile) -> Delivery:
         job=table.job,
         textfile=None if table.textfile is None else located(table.textfile, source),
         spool=None if table.spool is None else located(table.spool, source),
+        remote_write=tuple(_receiver(one, source) for one in table.remote_write),
         heartbeat_url=table.heartbeat_url,
         otlp=None if table.otlp is None else _traces(table.otlp, source),
     )
 
 
 def _traces(table: Otlp, source: ConfigFile) -> Otlp:
+    return msgspec.structs.replace(
+        table,
+        token_file=None if table.token_file is None else located(table.token_file, source),
+        tls_ca=None if table.tls_ca is None else located(table.tls_ca, source),
+    )
+
+
+def _receiver(table: RemoteWrite, source: ConfigFile) -> RemoteWrite:
     return msgspec.structs.replace(
         table,
         token_file=None if table.token_file is None else located(table.token_file, source),

@@ -120,7 +120,8 @@ def _value(hint: Any, value: Any, path: KeyPath, source: ConfigFile) -> Any:
 def _array(item: Any, value: Any, path: KeyPath, source: ConfigFile) -> tuple[Any, ...]:
     tables = isinstance(item, type) and issubclass(item, Table)
     if not isinstance(value, list):
-        hint = f"write [[{path[-1]}]]" if tables and isinstance(value, dict) else ""
+        name = ".".join(str(part) for part in path)
+        hint = f"write [[{name}]]" if tables and isinstance(value, dict) else ""
         raise source.error(path, _name_of(tuple[item, ...]), value, hint)
     if tables or get_origin(item) is tuple:
         return tuple(_value(item, one, (*path, i), source) for i, one in enumerate(value))

@@ -22,6 +22,8 @@ from .types import EVERY_LEG, KIND_RULES, NAME_PATTERN, DeploymentFile, Duration
 _DURATION = {"type": "string", "pattern": f"^{PATTERN}$"}
 _NAMES = {"name", "vantage", "vantages", "segments"}
 """Keys whose values are label-safe names, also as items of an array."""
+_SMALL = {"maximum": 65535}
+"""Ports, statuses, and numbers of connections."""
 _NOT_EMPTY = {"doh", "segments", "path", "addresses"}
 
 
@@ -87,7 +89,7 @@ def _value(key: str, hint: Any, definitions: dict[str, Any]) -> dict[str, Any]:
     plain: dict[Any, dict[str, Any]] = {
         str: {"type": "string"},
         bool: {"type": "boolean"},
-        int: {"type": "integer", "minimum": 0, "maximum": 65535},
+        int: {"type": "integer", "minimum": 0, **({} if key.endswith("_bytes") else _SMALL)},
         Duration: dict(_DURATION),
         datetime: {"type": "string", "anyOf": [{"format": "date-time"}, {"format": "date"}]},
     }

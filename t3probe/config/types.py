@@ -260,6 +260,30 @@ class Downtime(Table, frozen=True):
     """Shown beside the legs that it concerns."""
 
 
+class RemoteWrite(Table, frozen=True, kw_only=True):
+    """One `[[delivery.remote_write]]`: a receiver of Prometheus remote write, version 1, such as
+    VictoriaMetrics or Prometheus. Several are written at once, each with a backlog of its own."""
+
+    url: str
+    """What takes the requests, http:// or https://, path and all:
+    `http://victoria.example.org:8428/api/v1/write`. A login comes from T3PROBE_REMOTE_WRITE_TOKEN,
+    or _USER and _PASSWORD; of a receiver with a name from T3PROBE_REMOTE_WRITE_NAME_TOKEN."""
+    name: str = ""
+    """What it is called where there are several: made of the same characters as a leg's name."""
+    token_file: str | None = None
+    """A file that holds the bearer token, in place of the environment."""
+    tls_ca: str | None = None
+    """A PEM file of the certificate authorities to trust; default: the file's `tls_ca`."""
+    headers: dict[str, str] = {}
+    """More headers for each request, such as `X-Scope-OrgID`; never those of the protocol, and no
+    secrets."""
+    max_age: Duration = Duration(3300)
+    """Of an older run that waits only the number of its drops is kept. Prometheus takes nothing
+    that is an hour older than what it has, but with an out-of-order window of its own."""
+    max_bytes: int = 67_108_864
+    """What may wait for this receiver, in bytes. Beyond it the oldest run goes, in the same way."""
+
+
 class Delivery(Table, frozen=True):
     """Where results go. Secrets come from the environment or a file, never from here."""
 
@@ -270,7 +294,9 @@ class Delivery(Table, frozen=True):
     textfile: str | None = None
     """A file for node_exporter's textfile collector."""
     spool: str | None = None
-    """A folder that keeps counts which could not be delivered."""
+    """A folder that keeps what could not be delivered: counts, and whole runs for remote write."""
+    remote_write: tuple[RemoteWrite, ...] = ()
+    """Receivers of remote write."""
     heartbeat_url: str | None = None
     """Requested after each delivered run: a dead man's switch outside this Prometheus."""
     otlp: Otlp | None = None

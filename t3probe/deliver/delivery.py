@@ -5,16 +5,17 @@ leg. Any other run delivers only when told (`--push`), under a job of its own, s
 hand, of a part, or in CI never overwrites what the alerts read.
 
 At the start zeros go where series are missing: at most two seconds. At the end, within five: the
-textfile, then the gateway, then the trace, then Kuberhealthy, and the heartbeat last and only when
-the results are where they were to go. Nothing here raises for what a server or a disk may do, and
-nothing changes what the checks found; it is all said in sentences. A sink is imported where a
-deployment names it.
+textfile, then the gateway, then all receivers of remote write at once, then the trace, then
+Kuberhealthy, and the heartbeat last and only when the results are where they were to go. Nothing
+here raises for what a server or a disk may do, and nothing changes what the checks found; it is all
+said in sentences. A sink is imported where a deployment names it.
 """
 
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -30,6 +31,7 @@ from t3probe.timing import Clock, SystemClock
 
 if TYPE_CHECKING:
     from t3probe.deliver.metrics.carry import Group
+    from t3probe.deliver.sinks.remote_write import RemoteWrites
 from t3probe.config.shard import Shard
 from t3probe.observation import Observation, RunRecord
 from t3probe.run.session import Session
@@ -103,11 +105,53 @@ def gateway_of(
     )
 
 
+@contextmanager
+def with_extra(what: str) -> Iterator[None]:
+    """Import what needs the extra `remote-write`. Raises ValueError, one sentence that begins with
+    `what`, when that is not installed."""
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] not in {"cramjam", "google"}:
+            raise
+        install = "pip install 't3probe[remote-write]'"
+        raise ValueError(f"{what} needs packages that are not installed: {install}") from None
+
+
+BESIDE = "remote-write"
+
+
+def remote_of(
+    deployment: Deployment,
+    *,
+    job: str,
+    vantage: str,
+    environ: Mapping[str, str],
+    shard: str = "",
+) -> RemoteWrites | None:
+    """The receivers of remote write, with their logins; None when the deployment names none.
+
+    Raises DeploymentError or ValueError, each one sentence, as `gateway_of`; ValueError, too, when
+    the extra is not installed.
+    """
+    named = deployment.delivery.remote_write
+    if not named:
+        return None
+    with with_extra("[[delivery.remote_write]]"):
+        from t3probe.deliver.sinks.remote_write import RemoteWrites
+    from t3probe.deliver.sinks.receiver import receiver_of
+
+    receivers = [receiver_of(one, environ, deployment.tls_ca) for one in named]
+    labels = {"job": job, "vantage": vantage or deployment.vantage, "shard": shard}
+    return RemoteWrites(receivers, labels)
+
+
 def start_of_run(
     deployment: Deployment,
     gateway: Gateway | None,
     zeros: Group,
     *,
+    remote: RemoteWrites | None = None,
     vantage: str,
     results: Path,
     environ: Mapping[str, str],
@@ -139,6 +183,16 @@ def start_of_run(
             else Spool(results / NOTE_FOLDER, keep=False)
         )
         started.sinks.append(pushgateway.sink(gateway, memory, clock))
+    if remote is not None:
+        from t3probe.deliver.metrics import gauges
+
+        kept = deployment.delivery.spool
+        folder = results / NOTE_FOLDER if kept is None else Path(kept)
+        stale = gauges(deployment, vantage)
+        if remote.labels.get("shard", "0") != "0":
+            stale = {n: f for n, f in stale.items() if not n.startswith(OF_SEGMENTS)}
+        tells = not started.sinks  # what is read back from a server goes before a file of ours
+        started.sinks.append(remote.sink(folder, keep=kept is not None, gauges=stale, tells=tells))
     budget = Budget(clock, seconds)
     for sink in started.sinks:
         report = sink(Batch(zeros, opening=True, seconds=budget.left_seconds))
@@ -287,6 +341,8 @@ class Shipping:
         self.wanted = scheduled or told
         self._gateway = None
         self._receiver: Receiver | None = None
+        self._remote: RemoteWrites | None = None
+        self._label = "" if shard is None else shard.label
         if self.wanted:
             self._receiver = receiver_named(session.deployment, environ)
             self._gateway = gateway_of(
@@ -295,7 +351,16 @@ class Shipping:
                 environ=environ,
                 url=gateway,
                 job=None if scheduled and not told else self._own_job(),
-                shard="" if shard is None else shard.label,
+                shard=self._label,
+            )
+            job = session.deployment.delivery.job if scheduled and not told else self._own_job()
+            # Counts that continue and counts of one run must not meet under one job.
+            self._remote = remote_of(
+                session.deployment,
+                job=job if self._gateway is None else f"{job}-{BESIDE}",
+                vantage=session.vantage,
+                environ=environ,
+                shard=self._label,
             )
 
     def _own_job(self) -> str:
@@ -317,6 +382,7 @@ class Shipping:
             deployment,
             self._gateway,
             zeros(deployment, self._session.vantage),
+            remote=self._remote,
             vantage=self._session.vantage,
             results=self._results,
             environ=self._environ,

@@ -107,6 +107,9 @@ GATEWAY_ANSWER_BYTES = 1 * MIB
 GATEWAY_EXCHANGE_SECONDS = 2.0
 """One request to a Pushgateway, from its start to the end of the parse. It is tried again, three
 times at most and as long as the delivery's own time lasts."""
+REMOTE_EXCHANGE_SECONDS = 2.0
+"""One request of remote write. It is tried once more in the same run, and then it waits for the
+next one."""
 PROMETHEUS_BYTES = 32 * MIB
 """An answer of Prometheus to `explain`. It is not read, and a sentence says so."""
 PROMETHEUS_KEPT_BYTES = 32 * MIB
@@ -183,12 +186,15 @@ LOG_ENTRY_BYTES = 64 * KIB
 XZ_MEMORY_BYTES = 80 * MIB
 """What unpacking an xz file may need; `xz -9` needs 65 MiB. The file counts as damaged."""
 SPOOL_FILES = 2_000
-"""Runs that wait in the spool folder, over a day of one a minute. Of later ones only the number of
-lost drops is kept."""
+"""Runs that wait in the spool folder, over a day of one a minute. Of later ones, with remote write
+of the oldest, only the number of lost drops is kept."""
 SPOOL_FILE_BYTES = 8 * MIB
 """One file of the spool folder. It is put aside, and its counts are lost; a sentence says so."""
 SPOOL_LOCK_SECONDS = 0.5
 """Waiting for another run that uses the spool folder. The run's counts are not kept."""
+REMOTE_ASIDE_FILES = 100
+"""Requests that a receiver of remote write refused for good, which stay in the spool folder. The
+oldest are deleted."""
 TEXTFILE_BYTES = 64 * MIB
 """The textfile when it is read back; ten thousand upstreams make 2 MB. It is not ours: its
 counters begin again at 0, and a sentence says so."""

@@ -16,6 +16,7 @@ import socket
 import ssl
 import threading
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import SplitResult, urlsplit
@@ -154,6 +155,30 @@ class Answer:
     body: bytes
 
 
+class Kept:
+    """A connection to one site that several exchanges use, one after the other."""
+
+    def __init__(self) -> None:
+        self.repeated = False
+        """Whether the last request was sent again, since the connection was closed meanwhile."""
+        self._sock: socket.socket | None = None
+
+    def take(self) -> socket.socket | None:
+        """The connection, which is then the caller's."""
+        sock, self._sock = self._sock, None
+        return sock
+
+    def give(self, sock: socket.socket) -> None:
+        """Keep it for the next exchange."""
+        self._sock = sock
+
+    def close(self) -> None:
+        """Close it, if there is one."""
+        sock = self.take()
+        if sock is not None:
+            sock.close()
+
+
 class _Stream(io.RawIOBase):
     """A socket as a stream that ends by a deadline and stops at a bound."""
 
@@ -193,16 +218,28 @@ def exchange(
     headers: Mapping[str, str] | None = None,
     max_bytes: int = SERVICE_ANSWER_BYTES,
     into: Callable[[bytes], None] | None = None,
+    kept: Kept | None = None,
 ) -> Answer:
     """Send one request and read its whole answer. Raises Trouble.
 
     `max_bytes` bounds the body; headers get 64 KiB more. A body of status 200 goes piece by piece
     to `into` where it is given, which has its time from the budget, and is not kept; of any other
-    status only the beginning is read then.
+    status only the beginning is read then. `kept`: a connection that is used again where the server
+    leaves it open; one that it closed meanwhile is opened anew, so what is sent may come twice.
     """
     stage = [BEFORE_CONNECT]
+    more = headers or {}
     try:
-        return _exchange(site, method, path, budget, body, headers or {}, max_bytes, into, stage)
+        sock = None
+        if kept is not None:
+            kept.repeated, sock = False, kept.take()
+        if kept is not None and sock is not None:
+            with suppress(ConnectionError, http.client.RemoteDisconnected):
+                return _exchange(
+                    site, method, path, budget, body, more, max_bytes, into, stage, kept, sock
+                )
+            kept.repeated = True
+        return _exchange(site, method, path, budget, body, more, max_bytes, into, stage, kept)
     except Exception as error:
         trouble = _trouble(error, stage[0], max_bytes)
         if trouble is None:
@@ -221,19 +258,22 @@ def _exchange(
     max_bytes: int,
     into: Callable[[bytes], None] | None,
     stage: list[str],
+    kept: Kept | None = None,
+    sock: socket.socket | None = None,
 ) -> Answer:
-    sock: socket.socket | None = None
     try:
-        sock = _connected(site, budget)
-        if site.parts.scheme == "https":
-            stage[0] = BEFORE_REQUEST
-            sock.settimeout(max(0.001, budget.left_seconds))
-            sock = site.context().wrap_socket(sock, server_hostname=site.host)
+        if sock is None:
+            stage[0] = BEFORE_CONNECT
+            sock = _connected(site, budget)
+            if site.parts.scheme == "https":
+                stage[0] = BEFORE_REQUEST
+                sock.settimeout(max(0.001, budget.left_seconds))
+                sock = site.context().wrap_socket(sock, server_hostname=site.host)
         stage[0] = BEFORE_ANSWER
         lines = {
             "Host": site.parts.netloc.rpartition("@")[2],
             "User-Agent": AGENT,
-            "Connection": "close",
+            "Connection": "close" if kept is None else "keep-alive",
             "Accept-Encoding": "identity",
             "Content-Length": str(len(body)),
             **site.login.headers(),
@@ -248,7 +288,11 @@ def _exchange(
             _send(sock, body, budget)
         except (BrokenPipeError, ConnectionResetError):
             pass  # it may have answered before it read everything
-        return _answer(sock, method, budget, max_bytes, into)
+        answer, open_still = _answer(sock, method, budget, max_bytes, into)
+        if kept is not None and open_still:
+            kept.give(sock)
+            sock = None
+        return answer
     finally:
         if sock is not None:
             sock.close()
@@ -300,14 +344,15 @@ def _answer(
     budget: Budget,
     most: int,
     into: Callable[[bytes], None] | None,
-) -> Answer:
+) -> tuple[Answer, bool]:
+    """The answer, and whether another request may follow it."""
     stream: Any = _Stream(sock, budget, most + SERVICE_ANSWER_BYTES)
     response = http.client.HTTPResponse(stream, method=method)
     try:
         response.begin()
         if into is not None and response.status != 200:
             beginning = response.read(SERVICE_ANSWER_BYTES)
-            return Answer(response.status, dict(response.headers.items()), beginning)
+            return Answer(response.status, dict(response.headers.items()), beginning), False
         declared = response.length
         if declared is not None and declared > most:
             raise _TooMuchError
@@ -326,7 +371,8 @@ def _answer(
                     raise TimeoutError
         if declared is not None and size < declared:
             raise http.client.IncompleteRead(b"")
-        return Answer(response.status, dict(response.headers.items()), body)
+        answer = Answer(response.status, dict(response.headers.items()), body)
+        return answer, not response.will_close
     finally:
         response.close()
 
@@ -342,6 +388,8 @@ def _connected(site: Site, budget: Budget) -> socket.socket:
                 raise TimeoutError
             sock.settimeout(share)
             sock.connect(address)
+            # On a connection that is used again a body would wait for the ACK of its head: 40 ms.
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             return sock
         except OSError as error:
             sock.close()

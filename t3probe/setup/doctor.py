@@ -19,8 +19,8 @@ STATE, WHAT = 15, 11
 ABOUT = """\
 Looks at what a run needs: Python and its packages, the deployment file, our
 variables, folders, limits, resolvers, routes, the clock, the gateway and the
-receiver of traces. Each line is ok, wrong, or could not tell. It takes ten
-seconds at most.
+receivers. Each line is ok, wrong, or could not tell. It takes ten seconds at
+most.
 Exit code: 0 nothing is wrong, 1 something is, 2 interrupted, 4 wrong usage."""
 
 

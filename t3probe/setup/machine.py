@@ -29,11 +29,12 @@ NAMES = frozenset(
 """What may stand behind `T3PROBE_`, beside logins."""
 LOGINS = frozenset(
     f"{site}_{what}"
-    for site in ("GATEWAY", "PROMETHEUS", "OTLP")
+    for site in ("GATEWAY", "PROMETHEUS", "OTLP", "REMOTE_WRITE")
     for what in ("TOKEN", "USER", "PASSWORD", "CA_FILE")
 ) | {"OTLP_HEADERS"}
 _LOGIN = re.compile(
-    r"T3PROBE_((GATEWAY|PROMETHEUS|OTLP|SOURCE_[A-Z0-9_]+)_(((TOKEN|USER|PASSWORD)(_FILE)?)|CA_FILE)"
+    r"T3PROBE_((GATEWAY|PROMETHEUS|OTLP|REMOTE_WRITE(_[A-Z0-9_]+)?|SOURCE_[A-Z0-9_]+)"
+    r"_(((TOKEN|USER|PASSWORD)(_FILE)?)|CA_FILE)"
     r"|INGEST_[A-Z0-9_]+_TOKEN(_FILE)?|OTLP_HEADERS(_FILE)?)"
 )
 

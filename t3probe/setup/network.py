@@ -12,6 +12,7 @@ import socket
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from email.utils import parsedate_to_datetime
+from importlib.util import find_spec
 from urllib.parse import urlsplit
 
 import msgspec
@@ -19,6 +20,7 @@ import msgspec
 from t3probe.config import Deployment, DeploymentError, Duration, Leg
 from t3probe.config.endpoints import plain_host
 from t3probe.config.secrets import login_of
+from t3probe.config.types import RemoteWrite
 from t3probe.guard import LoopbackOnlyError
 from t3probe.observation import median
 from t3probe.probes.base import Probing
@@ -112,8 +114,12 @@ async def _ask(deployment: Deployment, where: str, environ: Mapping[str, str]) -
     ]
     pushed = asyncio.create_task(asyncio.to_thread(gateway, where, deployment.tls_ca, environ))
     traced = asyncio.create_task(asyncio.to_thread(traces, deployment, environ))
+    written = [
+        asyncio.create_task(asyncio.to_thread(receiver, one, deployment.tls_ca, environ))
+        for one in deployment.delivery.remote_write
+    ]
     try:
-        await asyncio.wait([*asked, *dated, pushed, traced], timeout=TOTAL_SECONDS)
+        await asyncio.wait([*asked, *dated, pushed, traced, *written], timeout=TOTAL_SECONDS)
         rows = [
             task.result() if task.done() else untold("resolver", f"{url}: too slow", "look again")
             for url, task in zip(providers, asked, strict=True)
@@ -121,12 +127,13 @@ async def _ask(deployment: Deployment, where: str, environ: Mapping[str, str]) -
         offsets = [task.result() for task in dated if task.done()]
         rows.append(clock([one for one in offsets if one is not None]))
         rows += pushed.result() if pushed.done() else []
+        rows += [one.result() for one in written if one.done()]
         rows += traced.result() if traced.done() else []
         return rows
     finally:
         for task in (*asked, *dated):
             task.cancel()
-        await asyncio.gather(*asked, *dated, pushed, traced, return_exceptions=True)
+        await asyncio.gather(*asked, *dated, pushed, traced, *written, return_exceptions=True)
         await run.resolver.aclose()
 
 
@@ -234,6 +241,41 @@ def gateway(url: str, ca: str | None, environ: Mapping[str, str]) -> list[Doctor
         words = f"{site.name} is no Pushgateway: HTTP {answer.status} at /api/v1/status"
         return [wrong("gateway", words, "change gateway in [delivery]")]
     return [fine("gateway", f"{site.name} answers, and takes our login")]
+
+
+def receiver(named: RemoteWrite, ca: str | None, environ: Mapping[str, str]) -> DoctorRow:
+    """Whether a receiver of remote write takes a request, and our login. It is sent one without
+    series, so nothing is stored."""
+    from t3probe.deliver.sinks.receiver import Sender, receiver_of
+    from t3probe.exchange.client import Budget, Trouble
+    from t3probe.timing import SystemClock
+
+    what = "receiver"
+    # Who asks for a module inside another imports that one.
+    if not (find_spec("cramjam") and find_spec("google") and find_spec("google.protobuf")):
+        return wrong(what, "the extra is not installed", "pip install 't3probe[remote-write]'")
+    try:
+        sender = Sender(receiver_of(named, environ, ca))
+    except (ValueError, DeploymentError) as problem:
+        return wrong(what, str(problem), "change it in [[delivery.remote_write]], or T3PROBE_")
+    system = SystemClock()
+    try:
+        sender.ask_time(Budget(system, STEP_SECONDS), system)
+    except Trouble as problem:
+        name = sender.subject.removeprefix("the receiver ")
+        if "T3PROBE_LOOPBACK_ONLY" in problem.what:
+            return untold(what, f"{name} is beyond loopback", "unset the variable")
+        words, _, fix = problem.what.partition("; ")
+        return wrong(what, f"{name} {words}", fix or "start it there, or change its url")
+    finally:
+        sender.close()
+    ahead = -(sender.theirs_ahead_ms or 0) / 1000
+    name = sender.subject.removeprefix("the receiver ")
+    if abs(ahead) > TOLERANCE_SECONDS:
+        way = "ahead of" if ahead > 0 else "behind"
+        words = f"this clock is {abs(ahead):.0f} s {way} that of {name}"
+        return wrong(what, words, "timedatectl set-ntp true, there or here")
+    return fine(what, f"{name} takes requests, and our login")
 
 
 def traces(deployment: Deployment, environ: Mapping[str, str]) -> list[DoctorRow]:

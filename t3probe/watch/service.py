@@ -104,6 +104,8 @@ class Watch:
         warnings = [*deployment.warnings, *([warning] if warning else [])]
         if deployment.upstream_source:
             warnings.append("the held mode reads no upstream_source: their upstreams are not held")
+        if deployment.delivery.remote_write:
+            warnings.append("the held mode writes to no receiver of remote write: it is scraped")
         for sentence in warnings:
             self._log.say("warning", text=sentence)
         preload(legs)

@@ -163,11 +163,15 @@ def secrets_are_mounted(objects: list[Object]) -> Iterator[str]:
                     yield f"{name} names no file of a mounted Secret"
         if owner["kind"] == "CronJob":
             keys = "TOKEN", "USER", "PASSWORD"
+            sites = {"GATEWAY": "t3probe-gateway", "REMOTE_WRITE": "t3probe-remote-write"}
             wanted = {
-                f"T3PROBE_GATEWAY_{one}_FILE": f"/etc/t3probe-gateway/{one.lower()}" for one in keys
+                f"T3PROBE_{site}_{one}_FILE": f"/etc/{secret}/{one.lower()}"
+                for site, secret in sites.items()
+                for one in keys
             }
             yield from differing("secrets", named, wanted)
-            yield from differing("places", places, {"/etc/t3probe-gateway": "t3probe-gateway"})
+            where = {f"/etc/{secret}": secret for secret in sites.values()}
+            yield from differing("places", places, where)
 
 
 @policy

@@ -33,7 +33,8 @@ def test_commands_for_a_cluster_are_marked(marked: bool) -> None:
     some = [text for was, text in blocks() if was == marked]
     assert some
     for text in some:
-        assert ("kubectl" in text or "--gateway http" in text) == marked, text
+        away = re.search("kubectl|--(gateway|remote-write) http", text) is not None
+        assert away == marked, text
 
 
 def test_what_the_commands_name_exists() -> None:

@@ -269,3 +269,23 @@ def test_the_reference_runs_every_leg(overlay: str) -> None:
         loaded = loads(text, environ=literals(objects, template), now=0.0)
         seen |= {leg.name for leg in legs_for(loaded)[0]}
     assert seen == {leg.name for leg in loads(text, environ={}, now=0.0).legs}
+
+
+def test_the_claim_for_what_waits_is_one_line_away(tmp_path: Path) -> None:
+    """A line that is a comment in the job's overlay gives it a spool folder on a volume."""
+    for top in ("cronjob", "deployments"):
+        shutil.copytree(ROOT / top, tmp_path / top)
+    file = tmp_path / "cronjob" / "overlays" / "t3" / "kustomization.yaml"
+    text = file.read_text()
+    assert text.count("  # - ../spool\n") == 1
+    file.write_text(text.replace("  # - ../spool\n", "  - ../spool\n"))
+    objects = built(file.parent)
+    (claim,) = of_kind(objects, "PersistentVolumeClaim")
+    assert claim["metadata"]["namespace"] == "t3probe"
+    ((_, template),) = templates(objects)
+    (volume,) = [one for one in template["spec"]["volumes"] if "persistentVolumeClaim" in one]
+    assert volume["persistentVolumeClaim"]["claimName"] == claim["metadata"]["name"]
+    mounts = {one["name"]: one["mountPath"] for one in container(template)["volumeMounts"]}
+    spool = literals(objects, template)["T3PROBE__DELIVERY__SPOOL"]
+    assert spool.startswith(f"{mounts[volume['name']]}/")
+    assert not problems(objects)

@@ -56,6 +56,58 @@ def test_entries_are_addressed_by_name(
     assert getattr(read(RICH, {f"T3PROBE__{variable}": value}).leg(leg), field) == expected
 
 
+RECEIVERS = f"""{SMALL}
+[[delivery.remote_write]]
+url = "http://a.example/w"
+"""
+OTHER = """
+[[delivery.remote_write]]
+name = "the-other.one"
+url = "http://b.example/w"
+"""
+
+
+@pytest.mark.parametrize(
+    ("text", "variable", "value", "urls"),
+    [
+        (RECEIVERS, "REMOTE_WRITE__URL", "http://c.example/", ["http://c.example/"]),
+        (
+            RECEIVERS + OTHER,
+            "REMOTE_WRITE__THE_OTHER_ONE__URL",
+            "http://c.example/",
+            ["http://a.example/w", "http://c.example/"],
+        ),
+        (SMALL, "REMOTE_WRITE", '[{url = "http://c.example/"}]', ["http://c.example/"]),
+        (RECEIVERS, "REMOTE_WRITE", "", []),
+    ],
+)
+def test_receivers_are_addressed_inside_their_table(
+    text: str, variable: str, value: str, urls: list[str]
+) -> None:
+    found = read(text, {f"T3PROBE__DELIVERY__{variable}": value}).delivery.remote_write
+    assert [one.url for one in found] == urls
+
+
+def test_a_file_that_holds_a_secret_is_no_secret() -> None:
+    name = "T3PROBE__DELIVERY__REMOTE_WRITE__TOKEN_FILE"
+    (one,) = read(RECEIVERS, {name: "/run/token"}).delivery.remote_write
+    assert one.token_file == "/run/token"
+    name = "T3PROBE__DELIVERY__REMOTE_WRITE__TOKEN"
+    assert "expected no secret here, found one" in sentence(RECEIVERS, {name: "abcdefgh"})
+
+
+def test_a_receiver_that_is_not_there() -> None:
+    name = "T3PROBE__DELIVERY__REMOTE_WRITE__MAIN__URL"
+    assert "nothing is known after" in sentence(RECEIVERS, {name: "http://c.example/"})
+
+
+def test_paths_of_a_receiver_start_at_the_files_folder(tmp_path: Path) -> None:
+    file = tmp_path / "d.toml"
+    file.write_text(f'{RECEIVERS}token_file = "t"\nmax_age = "2h"\nmax_bytes = 100000\n')
+    (one,) = load(file, {}, now=NOW).delivery.remote_write
+    assert (one.token_file, one.max_age, one.max_bytes) == (str(tmp_path / "t"), 7200, 100000)
+
+
 def test_statuses_paths_segments_and_dates() -> None:
     text = SMALL.replace("ws_echo", "http").replace("wss:", "https:")
     text += '[[downtime]]\nleg = "cloudflare"\nuntil = 2023-01-01\n'

@@ -21,6 +21,7 @@ FILES = {
     "requirements.txt": [
         *(one for one in PROJECT["project"]["dependencies"] if one not in LAB),
         *EXTRAS["otlp"],
+        *EXTRAS["remote-write"],
     ],
     "requirements-build.txt": PROJECT["build-system"]["requires"],
 }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from pathlib import Path
@@ -229,3 +230,52 @@ def test_what_is_no_receiver_of_traces(
         found = rows(tmp_path, lab.deployment_path, code=1, env=env)
     assert found["traces"][0][0] == "wrong"
     assert words in found["traces"][0][1]
+
+
+def receiver_rows(tmp_path: Path, url: str, **env: str) -> list[DoctorRow]:
+    text = f'''name = "d"
+segments = ["a"]
+[[leg]]
+name = "x"
+kind = "tcp"
+address = "127.0.0.1:1"
+path = ["a"]
+[[delivery.remote_write]]
+url = "{url}"
+name = "main"
+'''
+    deployment = loads(text, environ={}, now=0.0)
+    return [one for one in network.ask(deployment, "", env) if one.what == "receiver"]
+
+
+@pytest.mark.parametrize(
+    ("status", "state", "words", "fix"),
+    [
+        ("204 Y", "ok", "takes requests, and our login", ""),
+        ("400 No", "ok", "takes requests, and our login", ""),
+        ("401 No", "wrong", "refuses us with 401", "T3PROBE_REMOTE_WRITE_MAIN_TOKEN"),
+        ("404 No", "wrong", "answers 404", "name the URL that takes remote write"),
+        ("503 No", "wrong", "answers 503", "start it there, or change its url"),
+    ],
+)
+def test_a_receiver_of_remote_write_is_asked(
+    status: str, state: str, words: str, fix: str, tmp_path: Path
+) -> None:
+    with serving(answering(status)) as server:
+        (row,) = receiver_rows(
+            tmp_path, f"{server.url}/w", T3PROBE_REMOTE_WRITE_MAIN_TOKEN="abcdefgh"
+        )
+        assert b"Authorization: Bearer abcdefgh" in server.requests[0]
+        assert server.requests[0].endswith(b"\r\n\r\n\x00")  # a request without series
+    assert (row.state, words in row.words, fix in row.fix) == (state, True, True), row
+    assert row.words.startswith(f"main at 127.0.0.1:{server.port}")
+
+
+def test_a_receiver_that_is_away_or_lives_in_another_time(tmp_path: Path) -> None:
+    (row,) = receiver_rows(tmp_path, "http://127.0.0.1:1/w")
+    assert (row.state, "refuses connections" in row.words) == ("wrong", True)
+    late = format_datetime(datetime.now(UTC) - timedelta(seconds=100), usegmt=True)
+    with serving(answering("204 Y", b"", f"Date: {late}")) as server:
+        (row,) = receiver_rows(tmp_path, f"{server.url}/w")
+    assert row.state == "wrong"
+    assert re.search(r"this clock is \d+ s ahead of that of main", row.words)

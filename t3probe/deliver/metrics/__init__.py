@@ -10,6 +10,7 @@ from t3probe.deliver.metrics.build import (
     CHECKS_LIMIT,
     check_families,
     families,
+    gauges,
     zeros,
 )
 from t3probe.deliver.metrics.carry import baselines
@@ -25,6 +26,7 @@ __all__ = [
     "baselines",
     "check_families",
     "families",
+    "gauges",
     "rendered",
     "zeros",
 ]

@@ -22,6 +22,7 @@ from t3probe.deliver.metrics.carry import BASELINE, Group
 from t3probe.deliver.metrics.exposition import Sheet
 from t3probe.deliver.metrics.table import DISAGREEMENTS, EXPECTED, GATE_CHECKS, PHASES, STATES
 from t3probe.observation import REASONS, Observation, RunRecord, median
+from t3probe.run.conclude import labels_of
 from t3probe.text.names import UPSTREAM_LEG
 from t3probe.verdict.incident.evidence import takes_part
 from t3probe.verdict.incident.run import RunVerdict
@@ -76,6 +77,54 @@ def zeros(deployment: Deployment, vantage: str = "") -> Group:
     sheet.count("t3probe_counts_lost_total", (), 0)
     sheet.count("t3probe_runs_overlapped_total", (), 0)
     return sheet.families()
+
+
+def gauges(deployment: Deployment, vantage: str = "") -> Group:
+    """Every gauge that a full run from this vantage may have or lack; their values say nothing.
+
+    Without those that each run has (`t3probe_run_*`, `t3probe_segment_state`), those that outlive
+    a run, and those of checks with a body of their own, which no file names.
+    """
+    sheet = Sheet()
+    for leg in legs_for(deployment, vantage)[0]:
+        known = labels_of(leg)
+        sheet.gauge("t3probe_check_success", (leg.name,), 0)
+        sheet.gauge("t3probe_check_duration_seconds", (leg.name,), 0)
+        if leg.upstream:
+            own = known["route"], known["listen_port"]
+            more = ((one.route, str(one.listen_port or "")) for one in leg.places)
+            for place in dict.fromkeys((own, *more)):
+                for name in ("t3probe_backend_reachable", "t3probe_backend_connect_seconds"):
+                    sheet.gauge(name, (*place, known["backend"]), 0)
+                for kind in DISAGREEMENTS if leg.places else ():
+                    labels = place[0], known["backend"], kind
+                    sheet.gauge("t3probe_backend_disagreement", labels, 0)
+            continue
+        for name in OF_LEGS:
+            sheet.gauge(name, (leg.name,), 0)
+        for phase in PHASES:
+            sheet.gauge("t3probe_phase_seconds", (leg.name, phase), 0)
+        for check in GATE_CHECKS if "gate" in known else ():
+            sheet.gauge("t3probe_ingest_gate", (known["gate"], check), 0)
+        if "path" in known:
+            sheet.gauge("t3probe_walled_off", (known["path"], known["expected"]), 0)
+    for segment in deployment.segments:
+        for name in OF_SEGMENTS:
+            sheet.gauge(name, (segment,), 0)
+    return sheet.families()
+
+
+OF_LEGS = (
+    "t3probe_connected",
+    "t3probe_accepting",
+    "t3probe_planned",
+    "t3probe_tls_cert_expiry_timestamp_seconds",
+)
+OF_SEGMENTS = (
+    "t3probe_segment_posterior",
+    "t3probe_segment_excess_seconds",
+    "t3probe_segment_latency_seconds",
+)
 
 
 def check_families(checks: Iterable[tuple[str, bool | None, float | None]]) -> Group:

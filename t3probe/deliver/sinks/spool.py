@@ -26,7 +26,7 @@ import os
 import re
 import secrets
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -61,11 +61,45 @@ class SpoolError(Exception):
     """The folder cannot be used; the text ends a sentence."""
 
 
+class BusyError(SpoolError):
+    """Another run uses it."""
+
+
+@contextmanager
+def locked(folder: Path, budget: Budget) -> Iterator[None]:
+    """Nobody else uses the folder meanwhile. The kernel lifts the lock of a killed process.
+
+    Raises SpoolError when the folder is unusable, BusyError when another run does not let go in
+    time.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
+        handle = os.open(folder / "lock", flags, 0o600)
+    except OSError as error:
+        raise SpoolError(f"cannot be written ({error.strerror})") from None
+    try:
+        wait = budget.part(SPOOL_LOCK_SECONDS)
+        while True:
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except OSError:
+                if wait.left_seconds <= 0:
+                    raise BusyError("is in use by another run") from None
+                wait.pause(0.02)
+        yield
+    finally:
+        os.close(handle)
+
+
 _Number = Annotated[int, msgspec.Meta(ge=0, lt=2**53)]
 """As a metric's value holds it."""
 
 
-class _Series(msgspec.Struct, array_like=True):
+class SpooledSeries(msgspec.Struct, array_like=True):
+    """One series of a group, as a file holds it."""
+
     name: str
     labels: Labels
     value: float
@@ -78,7 +112,7 @@ class _Series(msgspec.Struct, array_like=True):
 class _File(msgspec.Struct):
     folder: _Number
     number: _Number
-    series: list[_Series]
+    series: list[SpooledSeries]
 
 
 class _State(msgspec.Struct):
@@ -107,31 +141,9 @@ class Spool:
         self.problems: list[str] = []
         """Sentences about what is wrong with the folder's files."""
 
-    @contextmanager
-    def locked(self, budget: Budget) -> Iterator[None]:
-        """Nobody else uses the folder meanwhile. The kernel lifts the lock of a killed process.
-
-        Raises SpoolError when the folder is unusable, or another run does not let go in time.
-        """
-        try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
-            handle = os.open(self.folder / "lock", flags, 0o600)
-        except OSError as error:
-            raise SpoolError(f"cannot be written ({error.strerror})") from None
-        try:
-            wait = budget.part(SPOOL_LOCK_SECONDS)
-            while True:
-                try:
-                    fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                    break
-                except OSError:
-                    if wait.left_seconds <= 0:
-                        raise SpoolError("is in use by another run") from None
-                    wait.pause(0.02)
-            yield
-        finally:
-            os.close(handle)
+    def locked(self, budget: Budget) -> AbstractContextManager[None]:
+        """As `locked` of this module, for this folder."""
+        return locked(self.folder, budget)
 
     def add(self, own: Group) -> WaitingCounts | None:
         """Write a run's counts; None when there is nothing to keep. Raises SpoolError."""
@@ -149,7 +161,7 @@ class Spool:
             return None
         state = self._next()
         path = self.folder / f"batch-{state.folder:014x}-{state.last:010d}.json"
-        self._write(path, _File(state.folder, state.last, _listed(kept)))
+        self._write(path, _File(state.folder, state.last, listed(kept)))
         return WaitingCounts(state.folder, state.last, kept, path)
 
     def waiting(self) -> list[WaitingCounts]:
@@ -159,7 +171,7 @@ class Spool:
             try:
                 content = read_regular(path, SPOOL_FILE_BYTES)
                 file = msgspec.json.decode(content, type=_File)
-                found.append(WaitingCounts(file.folder, file.number, _grouped(file.series), path))
+                found.append(WaitingCounts(file.folder, file.number, grouped(file.series), path))
             except FileNotFoundError:
                 continue
             except (OSError, msgspec.MsgspecError, ValueError, KeyError, RecursionError) as error:
@@ -234,34 +246,37 @@ class Spool:
             raise SpoolError(f"cannot be written ({error.strerror})") from None
 
 
-def _listed(group: Group) -> list[_Series]:
+def listed(group: Group) -> list[SpooledSeries]:
+    """The series of a group, as a file holds them."""
     found = []
     for name, family in group.items():
         for key, value in family.series.items():
             if isinstance(value, Histogram):
-                one = _Series(
+                one = SpooledSeries(
                     name, key, value.sum, value.bounds, value.cumulative, value.count, True
                 )
             else:
-                one = _Series(name, key, value)
+                one = SpooledSeries(name, key, value)
             found.append(one)
     return found
 
 
-def _grouped(series: list[_Series]) -> Group:
+def grouped(series: list[SpooledSeries], *, gauges: bool = False) -> Group:
+    """The group of such series. Raises ValueError or KeyError when there can be none such."""
     group: Group = {}
     for one in series:
         spec = BY_NAME[one.name]
         numbers = one.value, one.count, *one.bounds, *one.cumulative
         if (
             len(one.bounds) != len(one.cumulative)
-            or spec.type != ("histogram" if one.histogram else "counter")
+            or (spec.type == "histogram") != one.histogram
+            or (spec.type == "gauge" and not gauges)
             or not {*spec.labels} <= {name for name, _ in one.labels}
             or not all(re.fullmatch(r"[a-zA-Z_][a-zA-Z0-9_]{0,99}", name) for name, _ in one.labels)
             or not all(math.isfinite(number) and number >= 0 for number in numbers)
         ):
             raise ValueError
-        family = group.setdefault(one.name, Family("histogram" if one.histogram else "counter"))
+        family = group.setdefault(one.name, Family(spec.type))
         family.series[one.labels] = (
             Histogram(one.bounds, one.cumulative, one.count, one.value)
             if one.histogram

@@ -4,8 +4,7 @@ It is written beside its place and renamed, so that the collector never reads ha
 name beside does not end in `.prom`, so that the collector never reads that one either. Counters
 continue from what the file holds. One file has one writer.
 
-A file system may hang for ever, and no call to it has a deadline. So a thread writes, and the
-run waits for it for a bounded time: a hanging disk then costs neither the push nor the record.
+A thread writes it (`aside`): a disk that hangs costs neither the push nor the record.
 
 node_exporter: https://github.com/prometheus/node_exporter#textfile-collector
 """
@@ -13,12 +12,12 @@ node_exporter: https://github.com/prometheus/node_exporter#textfile-collector
 from __future__ import annotations
 
 import os
-import threading
 from collections.abc import Mapping
 from pathlib import Path
 
 from t3probe.deliver.metrics import BY_NAME, carry, rendered
 from t3probe.deliver.sinks import Batch, Deliver, Receipt
+from t3probe.deliver.sinks.aside import Aside
 from t3probe.exchange.bounds import TEXTFILE_BYTES, TEXTFILE_SECONDS
 from t3probe.exchange.files import TooLargeError, clear, read_regular, write_whole
 from t3probe.text.words import span
@@ -44,7 +43,7 @@ class _Textfile:
         self._file, self._labels = file, labels
         self._zeros: carry.Group = {}
         self._written: carry.Group = {}
-        self._busy: threading.Thread | None = None
+        self._busy: Aside[Receipt] | None = None
 
     def deliver(self, batch: Batch) -> Receipt:
         """Write, within a second. Never raises for what a disk may do."""
@@ -56,26 +55,12 @@ class _Textfile:
         seconds = (
             TEXTFILE_SECONDS if batch.seconds is None else min(TEXTFILE_SECONDS, batch.seconds)
         )
-        done: list[Receipt] = []
-        broken: list[Exception] = []
-
-        def work(before: threading.Thread | None) -> None:
-            if before is not None:  # in order, or old zeros would replace new counts
-                before.join()
-            try:
-                done.append(self._tried(own, batch))
-            except Exception as error:
-                broken.append(error)
-
         if seconds > 0:
-            thread = threading.Thread(target=work, args=(self._busy,), name=THREAD, daemon=True)
-            thread.start()
-            thread.join(seconds)
-            self._busy = thread if thread.is_alive() else None
-        if broken:
-            raise broken[0]
-        if done:
-            return done[0]
+            # In order, or old zeros would replace new counts.
+            self._busy = Aside(THREAD, lambda: self._tried(own, batch), self._busy)
+            done = self._busy.result(seconds)
+            if done is not None:
+                return done
         return self._failed(f"took longer than {span(seconds)} to write", batch, late=True)
 
     def _failed(self, problem: str, batch: Batch, *, late: bool = False) -> Receipt:

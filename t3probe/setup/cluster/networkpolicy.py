@@ -209,6 +209,10 @@ def dials(deployment: Deployment, vantage: str = "") -> list[Dial]:
     otlp = deployment.delivery.otlp
     named = (
         ("gateway", deployment.delivery.gateway),
+        *(
+            (f"remote_write {one.name}".strip(), one.url)
+            for one in deployment.delivery.remote_write
+        ),
         ("heartbeat_url", deployment.delivery.heartbeat_url),
         ("otlp", None if otlp is None else otlp.endpoint),
     )

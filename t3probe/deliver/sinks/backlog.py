@@ -1,0 +1,238 @@
+"""Runs that wait for one receiver of remote write, in a folder: a file each, sent oldest first.
+
+A file is the very request, written before it is sent and deleted when it was taken. To send it
+twice changes nothing: its times are in it. So a request whose answer nobody saw is sent again, and
+a process that is killed leaves nothing undone. A file's name says when its run
+began and ended (Unix milliseconds), whose series are in it, and how many drops: to count what is
+lost, none is opened.
+
+What falls out is counted exactly once, killed processes included. `state.json` has the number of
+drops that no run has told of, which files they come from, and the file in which a run tells of
+them: whoever is killed between two writes leaves enough to finish.
+
+Files are not synced to the disk: they survive a killed process, not a power cut.
+"""
+
+from __future__ import annotations
+
+import re
+import zlib
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, suppress
+from pathlib import Path
+from typing import NamedTuple
+
+import msgspec
+
+from t3probe.deliver.sinks.spool import SpoolError, locked
+from t3probe.exchange.bounds import REMOTE_ASIDE_FILES, SPOOL_FILE_BYTES, SPOOL_FILES
+from t3probe.exchange.client import Budget
+from t3probe.exchange.files import clear, read_regular, write_whole
+
+STATE = "state.json"
+ENDING, ASIDE = ".rw", ".refused"
+MOST_SERIES = 64
+"""Sets of labels whose last run is remembered: jobs, vantages and shards that share a folder."""
+_NAME = re.compile(r"(\d{14})-(\d{14})-([0-9a-f]{8})-(\d{1,12})\.rw")
+
+
+def whose(labels: Mapping[str, str]) -> str:
+    """A short word for whoever writes series with these labels."""
+    text = "\0".join(f"{name}\1{value}" for name, value in sorted(labels.items()) if value)
+    return f"{zlib.crc32(text.encode('utf-8', 'backslashreplace')):08x}"
+
+
+class Waiting(NamedTuple):
+    """One run's request in the folder."""
+
+    began_ms: int
+    ended_ms: int
+    whose: str
+    drops: int
+    """How many drops are lost with it, those it tells of as lost included."""
+    bytes: int = 0
+
+    @property
+    def name(self) -> str:
+        """The file's name; names sort by when runs began."""
+        return f"{self.began_ms:014d}-{self.ended_ms:014d}-{self.whose}-{self.drops}{ENDING}"
+
+
+class _State(msgspec.Struct):
+    sent: dict[str, int] = {}
+    """Whose series -> the end of the newest run that was taken, Unix milliseconds."""
+    untold: int = 0
+    """Drops that were lost and of which no run has told."""
+    going: list[str] = []
+    """Files whose drops are in `untold`, and which may still be there."""
+    telling: str = ""
+    """The file that tells of `untold`, if it is there."""
+    sending: bool = False
+    """Whether the receiver may have the oldest file: nobody saw the answer."""
+
+
+class Backlog:
+    """The folder. Everything but `put` needs `locked`."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.problems: list[str] = []
+        """Sentences about what is wrong with its files."""
+        self.unsure = ""
+        """A file that the receiver may have. It is not lost before it was sent again."""
+        self._state = _State()
+        self._kept = b""
+        """The state as the file has it."""
+
+    def locked(self, budget: Budget) -> AbstractContextManager[None]:
+        """Nobody else uses the folder meanwhile. Raises SpoolError, and its BusyError."""
+        return locked(self.folder, budget)
+
+    def opened(self) -> list[Waiting]:
+        """What waits, oldest first, after whatever a killed process left was finished."""
+        self._state = state = self._read()
+        for name in state.going:
+            with suppress(OSError):
+                (self.folder / name).unlink(missing_ok=True)
+        state.going = []
+        if state.telling:
+            # It cannot have been sent: that comes after it was noted that it tells.
+            if (self.folder / state.telling).exists():
+                state.untold = 0
+            state.telling = ""
+        clear(self.folder / STATE)
+        waiting = self.waiting()
+        if state.sending and waiting:
+            self.unsure = waiting[0].name
+        return waiting
+
+    def waiting(self) -> list[Waiting]:
+        """What waits, oldest first."""
+        found = []
+        with suppress(OSError):
+            for path in self.folder.iterdir():
+                match = _NAME.fullmatch(path.name)
+                if match is not None:
+                    began, ended, who, drops = match.groups()
+                    with suppress(OSError):
+                        size = path.lstat().st_size
+                        found.append(Waiting(int(began), int(ended), who, int(drops), size))
+        return sorted(found, key=lambda one: one.name)
+
+    @property
+    def untold(self) -> int:
+        """Drops that were lost and of which no run has told."""
+        return self._state.untold
+
+    def sent_ms(self, who: str) -> int:
+        """When the newest run of these series that was taken had ended; 0: nobody knows."""
+        return self._state.sent.get(who, 0)
+
+    def put(self, run: Waiting, body: bytes) -> None:
+        """Write one run's request. Raises SpoolError."""
+        self._write(self.folder / run.name, body)
+
+    def tell(self, run: Waiting, body: bytes) -> None:
+        """The same for a request that tells of all that was untold. Raises SpoolError."""
+        self._state.telling = run.name
+        self._keep_state()
+        self.put(run, body)
+        self._state.untold, self._state.telling = 0, ""
+        self._keep_state()
+
+    def body(self, run: Waiting) -> bytes:
+        """The request. Raises OSError, with a `strerror`."""
+        return read_regular(self.folder / run.name, SPOOL_FILE_BYTES)
+
+    def taken(self, run: Waiting) -> None:
+        """The receiver has it."""
+        sent = self._state.sent
+        sent[run.whose] = max(sent.pop(run.whose, 0), run.ended_ms)
+        for who in list(sent)[:-MOST_SERIES]:
+            del sent[who]
+        self._unlink(run)
+
+    def begin(self) -> None:
+        """From now on the receiver may have what is the oldest."""
+        self._state.sending = True
+        self._save()
+
+    def close(self, *, unsure: bool) -> None:
+        """Keep what is known now. `unsure`: whether that is so still."""
+        self._state.sending = unsure
+        self._save()
+
+    def _save(self) -> None:
+        try:
+            self._keep_state()
+        except SpoolError as error:
+            self.problems.append(f"{self.folder / STATE} {error}")
+
+    def lose(self, runs: Sequence[Waiting], *, aside: bool = False) -> None:
+        """Take these out and count their drops as lost. `aside`: the newest of the files stay to be
+        looked at. Raises SpoolError; then nothing is lost, and all are there."""
+        if not runs:
+            return
+        before = self._state.untold
+        self._state.untold += sum(one.drops for one in runs)
+        self._state.going = [one.name for one in runs]
+        try:
+            self._keep_state()
+        except SpoolError:
+            self._state.untold, self._state.going = before, []
+            raise
+        for one in runs:
+            if aside:
+                path = self.folder / one.name
+                with suppress(OSError):
+                    path.replace(path.with_suffix(ASIDE))
+            self._unlink(one)
+        self._state.going = []
+        if aside:
+            old = sorted(self.folder.glob(f"*{ASIDE}"))[:-REMOTE_ASIDE_FILES]
+            for path in old:
+                with suppress(OSError):
+                    path.unlink()
+
+    def over(self, runs: Sequence[Waiting], most_bytes: int) -> list[Waiting]:
+        """The oldest of `runs` that have to go so that no more than `most_bytes` wait."""
+        total, number = sum(one.bytes for one in runs), len(runs)
+        gone = []
+        for one in runs:
+            if total <= most_bytes and number < SPOOL_FILES:
+                break
+            if one.name == self.unsure:
+                continue
+            gone.append(one)
+            total, number = total - one.bytes, number - 1
+        return gone
+
+    def _unlink(self, run: Waiting) -> None:
+        try:
+            (self.folder / run.name).unlink(missing_ok=True)
+        except OSError as error:
+            self.problems.append(f"{self.folder / run.name} cannot be deleted ({error.strerror})")
+
+    def _read(self) -> _State:
+        try:
+            self._kept = read_regular(self.folder / STATE, SPOOL_FILE_BYTES)
+            return msgspec.json.decode(self._kept, type=_State)
+        except FileNotFoundError:
+            return _State()
+        except (OSError, ValueError, msgspec.MsgspecError, RecursionError):
+            self.problems.append(
+                f"{self.folder / STATE} cannot be read; what it knew of lost drops is lost"
+            )
+            return _State()
+
+    def _keep_state(self) -> None:
+        state = msgspec.json.encode(self._state)
+        if state != self._kept:
+            self._write(self.folder / STATE, state)
+            self._kept = state
+
+    def _write(self, path: Path, content: bytes) -> None:
+        try:
+            write_whole(path, content, mode=0o600)
+        except OSError as error:
+            raise SpoolError(f"cannot be written ({error.strerror})") from None

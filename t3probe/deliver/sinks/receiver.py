@@ -1,0 +1,170 @@
+"""A receiver of remote write 1.0: one request after the other, and what its answers mean.
+
+- 2xx: the request is delivered.
+- 400, 409, 413, 422: it will never be taken.
+- all else, and no answer: later. That a gate refuses a login is an operator's mistake, and will be
+  mended.
+
+Redirects are not followed: who sends us elsewhere does not get our token there.
+
+https://prometheus.io/docs/specs/prw/remote_write_spec/ ("Retries & Backoff")
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from contextlib import suppress
+from email.utils import parsedate_to_datetime
+
+import msgspec
+
+from t3probe.config.receivers import site_of
+from t3probe.config.secrets import login_of
+from t3probe.config.types import RemoteWrite
+from t3probe.exchange.bounds import REMOTE_EXCHANGE_SECONDS
+from t3probe.exchange.client import Answer, Budget, Kept, Login, Site, Trouble, exchange
+from t3probe.text import showable
+from t3probe.timing import Clock
+
+PAUSE_SECONDS = 0.15
+FOLDER = "remote-write"
+EMPTY = b"\x00"
+"""A snappy block of no bytes, which is a request without series: nothing is stored."""
+HEADERS = {
+    "Content-Encoding": "snappy",
+    "Content-Type": "application/x-protobuf",
+    "X-Prometheus-Remote-Write-Version": "0.1.0",
+}
+NEVER = frozenset({400, 409, 413, 422})
+
+
+class RemoteReceiver(msgspec.Struct, frozen=True):
+    """One receiver, and what may wait for it."""
+
+    url: str
+    name: str = ""
+    login: Login = msgspec.field(default_factory=Login)
+    headers: Mapping[str, str] = {}
+    max_age_seconds: float = 3300.0
+    max_bytes: int = 1 << 26
+
+    @property
+    def folder(self) -> str:
+        """Its part of the spool folder."""
+        return f"{FOLDER}-{self.name}" if self.name else FOLDER
+
+
+def receiver_of(
+    named: RemoteWrite, environ: Mapping[str, str], ca_file: str | None = None
+) -> RemoteReceiver:
+    """A receiver of the deployment file, with its login; `ca_file` is the deployment's. Raises
+    DeploymentError or ValueError, one sentence."""
+    site = site_of(named.name)
+    login = login_of(site, environ, named.tls_ca or ca_file, named.token_file)
+    return RemoteReceiver(
+        url=named.url,
+        name=named.name,
+        login=login,
+        headers=named.headers,
+        max_age_seconds=named.max_age,
+        max_bytes=named.max_bytes,
+    )
+
+
+class NeverTakenError(Exception):
+    """A request that this receiver will never take; `str()` is the end of a sentence."""
+
+    def __init__(self, what: str, said: str) -> None:
+        super().__init__(what)
+        self.newer_there = re.search(r"(?i)out.of.order|duplicate", said) is not None
+        """Whether it has these times, or newer ones, of the same series."""
+
+
+class Sender:
+    """Requests to one receiver, one after the other on one connection."""
+
+    def __init__(self, receiver: RemoteReceiver) -> None:
+        """Raises ValueError, one sentence, for a URL that cannot be one."""
+        self.site = Site(receiver.url, receiver.login)
+        named = f" {receiver.name}" if receiver.name else ""
+        self.subject = f"the receiver{named} at {self.site.name}"
+        self.theirs_ahead_ms: int | None = None
+        """How far the receiver's clock is ahead of ours; None: it did not say."""
+        self._headers = {**receiver.headers, **HEADERS}
+        self._variable = f"T3PROBE_{site_of(receiver.name).upper()}"
+        self._kept = Kept()
+        self._again = True
+        self._date = ""
+        """Of the last answer."""
+
+    def send(self, body: bytes, budget: Budget, *, unsure: bool = False) -> None:
+        """Send one request; once in a sender's life it is tried again. Raises Trouble, or
+        NeverTakenError.
+
+        `unsure`: it may be there already. Prometheus then refuses it, as out of order: the times at
+        its run's start are older than those at its end.
+        """
+        try:
+            self._send(body, budget, unsure)
+        except Trouble as trouble:
+            if not (trouble.passing and self._again) or budget.left_seconds <= PAUSE_SECONDS:
+                raise
+            self._again = False
+            budget.pause(PAUSE_SECONDS)
+            try:
+                self._send(body, budget, unsure or trouble.sent)
+            except Trouble as last:
+                last.sent |= trouble.sent
+                raise
+
+    def ask_time(self, budget: Budget, clock: Clock) -> None:
+        """Learn the receiver's time. Raises Trouble when it takes nothing now."""
+        with suppress(NeverTakenError):  # one that wants no empty requests may want others
+            self.send(EMPTY, budget)
+        try:
+            # It is whole seconds.
+            there = parsedate_to_datetime(self._date).timestamp() + 0.5
+        except (ValueError, TypeError, IndexError, OverflowError):
+            return
+        self.theirs_ahead_ms = round((there - clock.wall()) * 1000)
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._kept.close()
+
+    def _send(self, body: bytes, budget: Budget, unsure: bool) -> None:
+        part = budget.part(REMOTE_EXCHANGE_SECONDS)
+        answer = exchange(
+            self.site, "POST", None, part, body=body, headers=self._headers, kept=self._kept
+        )
+        lines = {name.lower(): value for name, value in answer.headers.items()}
+        self._date = lines.get("date", "")
+        try:
+            self._raise_for(answer)
+        except NeverTakenError as refused:
+            if not (refused.newer_there and (unsure or self._kept.repeated)):
+                raise
+
+    def _raise_for(self, answer: Answer) -> None:
+        status = answer.status
+        if 200 <= status < 300:
+            return
+        said = showable(answer.body, 160, ascii=False)
+        why = f" ({said})" if said else ""
+        if status in NEVER:
+            raise NeverTakenError(f"refuses it with {status}{why}", said)
+        if 300 <= status < 400:
+            to = showable(answer.headers.get("Location", "nowhere"), 80)
+            raise Trouble(f"redirects to {to} ({status}), which is not followed; name that URL")
+        if status in {401, 403}:
+            raise Trouble(
+                f"refuses us with {status}; set token_file or {self._variable}_TOKEN, or "
+                f"{self._variable}_USER and {self._variable}_PASSWORD"
+            )
+        if status in {404, 405}:
+            raise Trouble(
+                f"answers {status}; name the URL that takes remote write, path and all, such as "
+                "http://HOST:8428/api/v1/write"
+            )
+        raise Trouble(f"answers {status}{why}", passing=status >= 500 or status == 408)

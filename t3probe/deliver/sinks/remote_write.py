@@ -1,0 +1,404 @@
+"""Remote write 1.0 (Prometheus): whole runs to receivers that nobody need read back.
+
+A run writes each counter as 0 at its start and as what it counted at its end, in one request at its
+end (`t3probe.deliver.metrics.remote`). What is not taken waits in the spool folder and goes first
+the next time, each run in a request of its own: one bad sample makes Prometheus throw a request
+away, and what is older than the newest sample of its series is refused.
+
+A request that will never be taken (`receiver` says which) is put aside, and its drops are counted
+as lost. Any other trouble ends the sending of this run: one more try is made, and the next run is
+the one after that.
+
+Two things would spoil what is there, and are not sent but kept: a run that began before the last
+one that was taken had ended (this machine's clock went back, or two runs ran at once), and one that
+ended in the receiver's future (its Date says so), after which every right sample would be out of
+order. The receiver is asked for its time, by a request without series, only when nothing says that
+our clock goes on as before.
+
+https://prometheus.io/docs/specs/prw/remote_write_spec/
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import partial
+from pathlib import Path
+
+from t3probe.deliver.metrics import carry as going
+from t3probe.deliver.metrics.carry import LOST, RUN_TIMESTAMP, Family, Group
+from t3probe.deliver.metrics.remote import Written, written
+from t3probe.deliver.sinks import Batch, Deliver, Receipt
+from t3probe.deliver.sinks.aside import Aside
+from t3probe.deliver.sinks.backlog import STATE, Backlog, Waiting, whose
+from t3probe.deliver.sinks.receiver import FOLDER, NeverTakenError, RemoteReceiver, Sender
+from t3probe.deliver.sinks.spool import BusyError, SpoolError
+from t3probe.deliver.sinks.usual import Usual
+from t3probe.exchange.client import Budget, Trouble
+from t3probe.text.words import count, span, utc
+from t3probe.timing import Clock, SystemClock
+
+END_SECONDS = 3.6
+READ_SECONDS = 0.5
+LATE_SECONDS = 0.3
+"""How much longer than its own deadline a thread may take, so that it can say what it met."""
+DOUBT_MS = 600_000
+"""After so long without a run nothing says that our clock was not set meanwhile."""
+FUTURE_MS = 120_000
+"""So far ahead of the receiver our clock may be."""
+DURATION = "t3probe_run_duration_seconds"
+THREAD = "t3probe remote write"
+
+
+class RemoteWrites:
+    """One run's dealings with all receivers, which are written at once."""
+
+    def __init__(
+        self, receivers: list[RemoteReceiver], labels: Mapping[str, str], clock: Clock | None = None
+    ) -> None:
+        """`labels`: job, vantage and shard. Raises ValueError, one sentence, for a URL that cannot
+        be one."""
+        self.labels = {name: value for name, value in labels.items() if value}
+        self.clock: Clock = clock or SystemClock()
+        self._receivers = receivers
+        for one in receivers:
+            Sender(one)
+
+    def sink(self, folder: Path, *, keep: bool, gauges: Group, tells: bool) -> Deliver:
+        """The sink of one run. `folder`: where runs wait; with `keep` false only the number of lost
+        drops is kept there. `gauges`: those that get a stale marker where the run has none.
+        `tells`: what was usual comes from here."""
+        writers = [
+            _Writer(one, folder / one.folder, keep=keep, clock=self.clock)
+            for one in self._receivers
+        ]
+        usual = Usual(folder / f"{FOLDER}-usual-{whose(self.labels)}.json")
+        return _Run(writers, self.labels, usual, gauges, tells=tells, clock=self.clock).deliver
+
+
+class _Run:
+    """The sink: what the receivers have in common."""
+
+    def __init__(
+        self,
+        writers: list[_Writer],
+        labels: Mapping[str, str],
+        usual: Usual,
+        gauges: Group,
+        *,
+        tells: bool,
+        clock: Clock,
+    ) -> None:
+        self._writers, self._labels, self._usual, self._gauges = writers, labels, usual, gauges
+        self._tells, self._clock = tells, clock
+        self._zeros: Group = {}
+        self._before: Group | None = None
+        self._ended_ms = 0
+
+    def deliver(self, batch: Batch) -> Receipt:
+        """What is usual, or the run. Never raises for what a receiver or a disk may do."""
+        seconds = END_SECONDS if batch.seconds is None else min(END_SECONDS, batch.seconds)
+        if batch.opening:
+            self._zeros = batch.families
+            self._before = Aside(THREAD, self._usual.read).result(min(READ_SECONDS, seconds))
+            return Receipt(True, "", self._before if self._tells else None)
+        budget = Budget(self._clock, seconds)
+        if batch.correction:
+            return self._at_once("correct", self._made(batch.families, self._ended_ms, 1), budget)
+        own = going.filled(batch.families, self._zeros)
+        kept = self._usual.kept(self._before, own)
+        left = Aside(THREAD, partial(self._usual.write, kept))
+        for name in going.CARRIED:
+            if name in kept:
+                own[name] = kept[name]
+        began_ms, self._ended_ms = span_ms(own, self._clock)
+        made = self._made(own, began_ms, self._ended_ms - began_ms, self._gauges)
+        report = self._at_once("end", made, budget)
+        problem = left.result(READ_SECONDS)
+        return report._replace(sentence=f"{report.sentence}; {problem}") if problem else report
+
+    def _made(
+        self, own: Group, began_ms: int, lasted_ms: int, gauges: Group | None = None
+    ) -> _Made:
+        return _Made(own, self._labels, began_ms, began_ms + lasted_ms, gauges or {})
+
+    def _at_once(self, what: str, made: _Made, budget: Budget) -> Receipt:
+        work = [
+            (one, Aside(THREAD, partial(getattr(one, what), made, budget))) for one in self._writers
+        ]
+        reports = [
+            thread.result(budget.left_seconds + LATE_SECONDS) or one.late for one, thread in work
+        ]
+        # What went wrong first, as everywhere.
+        reports.sort(key=lambda one: one.ok)
+        return Receipt(all(one.ok for one in reports), "; ".join(one.sentence for one in reports))
+
+
+class _Made:
+    """What a run says, as a request."""
+
+    def __init__(
+        self, own: Group, labels: Mapping[str, str], began_ms: int, ended_ms: int, gauges: Group
+    ) -> None:
+        self._labels, self._gauges = labels, gauges
+        self.own, self.began_ms, self.ended_ms = own, began_ms, ended_ms
+        self.request = written(own, labels, began_ms, ended_ms, gauges)
+
+    def waiting(self) -> Waiting:
+        """As a backlog knows it."""
+        drops = going.drops(self.own) + going.total(self.own, LOST)
+        return Waiting(self.began_ms, self.ended_ms, whose(self._labels), drops)
+
+    def telling(self, drops: int) -> _Made:
+        """The same, which also says that so many drops were lost."""
+        lost = going.added(going.counter(LOST, float(drops)), {LOST: self.own[LOST]})
+        own = {**self.own, **lost}
+        return _Made(own, self._labels, self.began_ms, self.ended_ms, self._gauges)
+
+
+class _Writer:
+    """One run's dealings with one receiver."""
+
+    def __init__(
+        self,
+        receiver: RemoteReceiver,
+        folder: Path,
+        *,
+        keep: bool,
+        clock: Clock,
+    ) -> None:
+        self._receiver = receiver
+        self._keep, self._clock = keep, clock
+        self._sender = Sender(receiver)
+        self._backlog = Backlog(folder)
+        self._notes: list[str] = []
+
+    @property
+    def late(self) -> Receipt:
+        """When nobody knows yet how it went."""
+        folder = self._backlog.folder
+        words = f"{self._sender.subject} or the folder {folder} took too long"
+        return Receipt(False, f"{words}; what is written there goes with the next run")
+
+    def correct(self, made: _Made, budget: Budget) -> Receipt:
+        """The gauges anew, a millisecond after the run's end: at once, or not at all."""
+        subject, what = self._sender.subject, ", ".join(made.own)
+        try:
+            self._sender.send(made.request.body, budget)
+        except (Trouble, NeverTakenError) as error:
+            return Receipt(False, f"{subject} {error}; {what} there was not corrected")
+        finally:
+            self._sender.close()
+        return Receipt(True, f"{subject}: corrected {what}")
+
+    def end(self, made: _Made, budget: Budget) -> Receipt:
+        """Send what waits, and then this run."""
+        try:
+            with self._backlog.locked(budget):
+                report = self._with_backlog(made, budget)
+        except BusyError as error:
+            report = self._put_only(made, str(error))
+        except SpoolError as error:
+            self._note(f"the folder {self._backlog.folder} {error}, so nothing can be kept")
+            report = self._alone(made, budget)
+        finally:
+            self._sender.close()
+        if not self._keep:
+            self._note("nothing is kept over an outage: no spool folder is named")
+        notes = [*self._notes, *self._backlog.problems]
+        return report._replace(sentence="; ".join([report.sentence, *notes]))
+
+    # -- without the folder ----------------------------------------------------------------
+
+    def _put_only(self, made: _Made, why: str) -> Receipt:
+        """Another run sends: it, or the next one, takes this one along."""
+        folder, fresh = self._backlog.folder, made.waiting()
+        try:
+            self._backlog.put(fresh, made.request.body)
+        except SpoolError as error:
+            return Receipt(False, f"the folder {folder} {why} and {error}; {self._lost(fresh)}")
+        return Receipt(False, f"the folder {folder} {why}; this run waits in it")
+
+    def _alone(self, made: _Made, budget: Budget) -> Receipt:
+        try:
+            self._sender.send(made.request.body, budget)
+        except (Trouble, NeverTakenError) as error:
+            return Receipt(False, f"{self._sender.subject} {error}; {self._lost(made.waiting())}")
+        return Receipt(True, f"{self._sender.subject}: wrote {made.request.series} series")
+
+    # -- with it ---------------------------------------------------------------------------
+
+    def _with_backlog(self, made: _Made, budget: Budget) -> Receipt:
+        backlog = self._backlog
+        waiting = backlog.opened()
+        doubt = self._in_doubt(made.waiting(), waiting)
+        if not doubt:
+            waiting = self._without_old(waiting, self._now_ms())
+        room = self._receiver.max_bytes - len(made.request.body)
+        waiting = self._without(backlog.over(waiting, room), waiting, "for want of room")
+        if backlog.untold:
+            made = made.telling(backlog.untold)
+        request, fresh = made.request, made.waiting()
+        try:
+            (backlog.tell if backlog.untold else backlog.put)(fresh, request.body)
+        except SpoolError as error:
+            self._note(f"the folder {backlog.folder} {error}, so this run cannot be kept")
+        return self._sent([*waiting, fresh], request, budget, doubt)
+
+    def _sent(self, waits: list[Waiting], request: Written, budget: Budget, doubt: bool) -> Receipt:
+        """Send what waits, this run last."""
+        backlog, fresh = self._backlog, waits[-1]
+        sent, behind, future = 0, 0, 0
+        tried = backlog.unsure
+        backlog.begin()
+        try:
+            if doubt:
+                self._sender.ask_time(budget, self._clock)
+                waits = [*self._without_old(waits[:-1], self._now_ms()), fresh]
+            for one in waits:
+                if one.began_ms <= backlog.sent_ms(one.whose):
+                    if one.ended_ms == backlog.sent_ms(one.whose):
+                        backlog.taken(one)  # of which only the file was left
+                    else:
+                        behind += 1
+                    continue
+                if one.ended_ms > self._now_ms() + FUTURE_MS:
+                    future += 1
+                    continue
+                tried = one.name
+                try:
+                    body = self._body(one, fresh, request)
+                    self._sender.send(body, budget, unsure=one.name == backlog.unsure)
+                except NeverTakenError as error:
+                    self._refused(one, fresh, str(error))
+                    continue
+                except OSError as error:
+                    self._note(f"{backlog.folder / one.name} cannot be read ({error.strerror})")
+                    continue
+                backlog.taken(one)
+                sent += 1
+        except Trouble as trouble:
+            unsure = trouble.sent or bool(tried and tried == backlog.unsure)
+            backlog.unsure = tried if unsure else ""
+            report = Receipt(False, f"{self._sender.subject} {trouble}; {self._left(fresh)}")
+            backlog.close(unsure=unsure)
+            return report
+        backlog.unsure = ""
+        report = self._over(fresh, request, sent, behind, future)
+        backlog.close(unsure=False)
+        return report
+
+    def _in_doubt(self, fresh: Waiting, waiting: list[Waiting]) -> bool:
+        """Whether nothing says that our clock goes on as it did in the last run."""
+        ends = [one.ended_ms for one in waiting if one.whose == fresh.whose]
+        newest = max([self._backlog.sent_ms(fresh.whose), *ends])
+        return not newest <= fresh.began_ms <= newest + DOUBT_MS
+
+    def _now_ms(self) -> int:
+        """By the receiver's clock, where it told its time; else by ours."""
+        return round(self._clock.wall() * 1000) + (self._sender.theirs_ahead_ms or 0)
+
+    def _without_old(self, waiting: list[Waiting], now_ms: int) -> list[Waiting]:
+        oldest = now_ms - round(self._receiver.max_age_seconds * 1000)
+        unsure = self._backlog.unsure
+        gone = [one for one in waiting if one.began_ms < oldest and one.name != unsure]
+        return self._without(gone, waiting, f"older than {span(self._receiver.max_age_seconds)}")
+
+    def _without(self, gone: list[Waiting], waiting: list[Waiting], why: str) -> list[Waiting]:
+        if not gone:
+            return waiting
+        try:
+            self._backlog.lose(gone)
+        except SpoolError as error:
+            self._note(f"the folder {self._backlog.folder} {error}, so nothing in it can be lost")
+            return waiting
+        self._note(
+            f"{count(len(gone), 'run')} that waited went, {why}; {_drops(gone)} counted as lost"
+        )
+        return [one for one in waiting if one not in gone]
+
+    def _refused(self, run: Waiting, fresh: Waiting, why: str) -> None:
+        """Never again. Said once: here."""
+        which = (
+            "this run" if run is fresh else f"a run that waited since {utc(run.ended_ms / 1000)}"
+        )
+        try:
+            self._backlog.lose([run], aside=True)
+        except SpoolError as error:
+            self._note(f"it {why}: {which}; the folder {self._backlog.folder} {error}")
+        else:
+            self._note(f"it {why}: {which}, which was put aside; {_drops([run])} counted as lost")
+
+    def _over(
+        self, fresh: Waiting, request: Written, sent: int, behind: int, future: int
+    ) -> Receipt:
+        """Everything that could be sent was."""
+        subject = self._sender.subject
+        backlog = self._backlog
+        if behind:
+            self._note(
+                f"{count(behind, 'run')} began before the last run that it took had ended, so this "
+                "machine's clock went back, or two runs ran at once: not sent but kept for "
+                f"{span(self._receiver.max_age_seconds)}; if that last run's time was wrong, "
+                f"delete {backlog.folder / STATE}"
+            )
+        if future:
+            self._note(
+                f"{count(future, 'run')} ended in its future, so this machine's clock is, or was, "
+                "ahead: not sent but kept; set the clock"
+            )
+        if backlog.sent_ms(fresh.whose) != fresh.ended_ms:
+            if behind or future:
+                return Receipt(False, f"{subject}: this run was not sent; {self._left(fresh)}")
+            return Receipt(False, f"{subject}: wrote nothing of this run")
+        if behind or future:
+            self._left(fresh)
+        more = f" and {count(sent - 1, 'run')} that waited" if sent > 1 else ""
+        return Receipt(True, f"{subject}: wrote {request.series} series{more}")
+
+    def _left(self, fresh: Waiting) -> str:
+        """What becomes of what is still there."""
+        left = self._backlog.waiting()
+        if not self._keep:
+            unsure = self._backlog.unsure  # it may be there: so it is sent once more
+            try:
+                self._backlog.lose([one for one in left if one.name != unsure])
+            except SpoolError:
+                return self._lost(fresh)
+            if fresh.name == unsure:
+                return "whether it has this run is not known, and the next run asks again"
+            if not fresh.drops:
+                return "this run saw no drop, its other counts are lost"
+            next_run = f"the next run that finds {self._backlog.folder} says so"
+            return f"{_drops([fresh])} counted as lost, and {next_run}"
+        if fresh.name not in {one.name for one in left}:
+            return self._lost(fresh)
+        others = f" and {count(len(left) - 1, 'run')} before it" if len(left) > 1 else ""
+        verb = "wait" if len(left) > 1 else "waits"
+        return f"this run{others} {verb} in {self._backlog.folder}"
+
+    def _lost(self, fresh: Waiting) -> str:
+        return f"this run is lost, and its {count(fresh.drops, 'drop')} with it"
+
+    def _body(self, run: Waiting, fresh: Waiting, request: Written) -> bytes:
+        return request.body if run is fresh else self._backlog.body(run)
+
+    def _note(self, sentence: str) -> None:
+        self._notes.append(sentence)
+
+
+def span_ms(own: Group, clock: Clock) -> tuple[int, int]:
+    """When a run began and ended, in Unix milliseconds; without a stamp of its own it ends now."""
+    stamp = _number(own, RUN_TIMESTAMP)
+    ended = round((stamp or clock.wall()) * 1000)
+    lasted = round(_number(own, DURATION) * 1000) if stamp else 0
+    return ended - max(1, lasted), ended
+
+
+def _number(own: Group, name: str) -> float:
+    values = own.get(name, Family("gauge")).series.values()
+    return max((one for one in values if isinstance(one, float)), default=0.0)
+
+
+def _drops(runs: list[Waiting]) -> str:
+    number = sum(one.drops for one in runs)
+    return f"{count(number, 'drop')} {'is' if number == 1 else 'are'}"
