@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from t3probe.commands.manifests import main
 from t3probe.config import Deployment, Leg, legs_for, load, loads
 from t3probe.setup.cluster.networkpolicy import dials, policy, rendered
-from t3probe.setup.cluster.places import PUBLIC, Block, Place
+from t3probe.setup.cluster.places import PUBLIC, Block, NetworkPlace
 
 JOB = ROOT / "cronjob" / "overlays" / "t3" / "network" / "networkpolicy.yaml"
 WATCH = ROOT / "cronjob" / "overlays" / "watch" / "held" / "networkpolicy.yaml"
@@ -248,7 +248,7 @@ def test_the_job_gets_out_to_the_receivers_of_remote_write() -> None:
     text = (ROOT / "deployments" / "t3.toml").read_text()
     text += '\n[[delivery.remote_write]]\nurl = "https://10.7.7.7:8427/api/v1/write"\n'
     deployment = loads(text, file="x.toml", environ={}, now=0.0)
-    places = {host: Place((), public=True) for host in _cluster_hosts(deployment)}
+    places = {host: NetworkPlace((), public=True) for host in _cluster_hosts(deployment)}
     rules = rendered(policy(deployment, at=places), name="t3", component="job", command="x")
     spec_ = yaml.safe_load(rules)["spec"]
     assert allowed(spec_, "egress", Target("10.7.7.7", 8427))
