@@ -24,6 +24,7 @@ from t3probe.verdict.incident.run import judge_run
 ROOT = Path(__file__).resolve().parents[2]
 PROTO = ROOT / "t3probe" / "deliver" / "metrics" / "remote_write.proto"
 EACH_RUN = {
+    "t3probe_build_info",
     "t3probe_segment_state",
     "t3probe_run_timestamp_seconds",
     "t3probe_run_duration_seconds",
