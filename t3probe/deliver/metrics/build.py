@@ -82,8 +82,9 @@ def zeros(deployment: Deployment, vantage: str = "") -> Group:
 def gauges(deployment: Deployment, vantage: str = "") -> Group:
     """Every gauge that a full run from this vantage may have or lack; their values say nothing.
 
-    Without those that each run has (`t3probe_run_*`, `t3probe_build_info`, `t3probe_segment_state`), those that outlive
-    a run, and those of checks with a body of their own, which no file names.
+    Without those that each run has (`t3probe_run_*`, `t3probe_build_info`,
+    `t3probe_segment_state`), those that outlive a run, and those of checks with a body of their
+    own, which no file names.
     """
     sheet = Sheet()
     for leg in legs_for(deployment, vantage)[0]:
