@@ -38,6 +38,11 @@ def override(source: ConfigFile, environ: Mapping[str, str]) -> None:
         found[path] = variable, environ[variable]
     if environ.get("T3PROBE_VANTAGE"):
         found["vantage",] = "T3PROBE_VANTAGE", environ["T3PROBE_VANTAGE"]
+    for path, (variable, _) in found.items():
+        for whole in (path[:end] for end in range(1, len(path))):
+            if whole in found:
+                both = f"{quote(found[whole][0])}, which sets the whole, as well"
+                raise _error(variable, "one variable for one key", both)
     for path, (variable, text) in found.items():
         _set(path, variable, text, source)
 

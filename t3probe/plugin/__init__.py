@@ -73,7 +73,7 @@ def pytest_configure(config: pytest.Config) -> None:
         "segments(*names, leg=None, reason='io_error'): a check with its own body takes part in "
         "the verdict as a leg that crosses these segments",
     )
-    file = config.option.deployment or os.environ.get("T3PROBE_DEPLOYMENT")
+    file = options.deployment_file(config.option, os.environ)
     lab = None if file else config.hook.pytest_t3probe_lab(config=config)
     other = stand_in(config, file or (lab and lab.template))
     if other is not None:

@@ -47,7 +47,8 @@ class Interrupts:
         came in between does then what it would have done."""
         with suppress(ValueError):
             for one, handler in self._before.items():
-                if signal.getsignal(one) == self.arrived:
+                # None: what was there before is not Python's, and cannot be set from here.
+                if handler is not None and signal.getsignal(one) == self.arrived:
                     signal.signal(one, handler)
             atexit.unregister(_ignore)
         heard, self.count = self._heard, 0

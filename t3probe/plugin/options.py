@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
@@ -39,6 +40,23 @@ def add(parser: pytest.Parser) -> None:
         help="break a segment of the built-in lab; may be given several times; t3probe lab --help "
         "lists what there is",
     )  # fmt: skip
+
+
+def deployment_file(option: Any, environ: Mapping[str, str]) -> str | None:
+    """The deployment that is named; None: none is. Raises UsageError for an empty name: it comes
+    of a variable that is not set, and a gate must not open on another path than was meant."""
+    for what, text in (
+        ("--deployment", option.deployment),
+        ("T3PROBE_DEPLOYMENT", environ.get("T3PROBE_DEPLOYMENT")),
+    ):
+        if text == "":
+            raise pytest.UsageError(
+                f"{what}: expected a deployment file, found an empty name; name one, or leave it "
+                "out"
+            )
+        if text is not None:
+            return str(text)
+    return None
 
 
 def demand(option: Any) -> str:

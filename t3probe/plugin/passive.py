@@ -49,29 +49,33 @@ def stand_in(config: pytest.Config, file: str | None) -> Silent | Spread | None:
                 f"expected a deployment file for {asked}, found none; name one with "
                 "--deployment FILE or T3PROBE_DEPLOYMENT"
             )
-        return Silent()
-    if collects:
-        try:
-            deployment = load(file, environ, now=SystemClock().wall())
-        except DeploymentError as error:
-            raise pytest.UsageError(shown(error)) from None
-        return Spread(deployment, option.vantage or environ.get("T3PROBE_VANTAGE", ""))
-    if not spread(option):
+        return Silent(collects)
+    if not collects and not spread(option):
         return None
     if asked:
         raise pytest.UsageError(f"{asked}: {SPREAD}")
-    return Spread(None)
+    try:
+        # Also where the tests are handed out: a process that cannot start is started again.
+        deployment = load(file, environ, now=SystemClock().wall())
+    except DeploymentError as error:
+        raise pytest.UsageError(shown(error)) from None
+    vantage = option.vantage or environ.get("T3PROBE_VANTAGE", "")
+    return Spread(deployment if collects else None, vantage)
 
 
 class Silent:
     """No deployment: checks are skipped with a sentence, everything else runs as it would."""
+
+    def __init__(self, collects: bool = False) -> None:
+        """`collects`: in a process that cannot refuse, since it would be started again."""
+        self._collects = collects
 
     @pytest.hookimpl(trylast=True)
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
         """Whoever asked for this package's own checks asked for a deployment to be looked at."""
         for item in items:
             legs = item.get_closest_marker("legs") is not None
-            if legs and item.path.resolve().is_relative_to(CHECKS.resolve()):
+            if legs and not self._collects and item.path.resolve().is_relative_to(CHECKS.resolve()):
                 raise pytest.UsageError(
                     "expected a deployment file, found none; name one with --deployment FILE or "
                     "T3PROBE_DEPLOYMENT"
@@ -94,6 +98,8 @@ class Spread:
         legs = legs_for(self._deployment, self._vantage)[0]
         kinds = {leg.name: "upstream" if leg.upstream else leg.kind for leg in legs}
         names = [one for one, kind in kinds.items() if kind in marker.args]
+        if self._deployment.upstream_source and {"source", "upstream"} & {*marker.args}:
+            names.append("of a source")  # sources are not asked here
         metafunc.parametrize("leg", names, ids=[_MARK + one for one in names])
 
     def pytest_report_header(self) -> str:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from t3probe.exchange.terminal import sentence as shown
 from t3probe.plugin.passive import SPREAD, spread
 
 if TYPE_CHECKING:
@@ -89,7 +90,13 @@ class Checking(Packaged):
         for_urls(parser.getgroup("t3probe"))
 
     def told(self, config: pytest.Config, words: list[str]) -> None:
-        option, target = config.option, words.pop(0) if words else ""
+        option, target = config.option, words.pop(0) if words else None
+        if target == "":
+            raise pytest.UsageError(
+                "expected a deployment file or a URL, found an empty word; name one, or leave it "
+                "out to look at the built-in lab"
+            )
+        target = target or ""
         url = target if "://" in target else ""
         if (option.doh or option.ca) and not url:
             raise pytest.UsageError(
@@ -99,7 +106,7 @@ class Checking(Packaged):
             return
         if option.deployment is not None:
             raise pytest.UsageError(
-                f"expected one deployment, found {target!r} and --deployment "
+                f"expected one deployment, found {shown(target)!r} and --deployment "
                 f"{option.deployment!r}; leave one out"
             )
         self._url = url
@@ -124,7 +131,6 @@ class Checking(Packaged):
     def _of_url(self, url: str, config: pytest.Config) -> str:
         """A deployment file of the URL's public legs, gone at the end. Raises UsageError."""
         from t3probe.config import DeploymentError, Wrong, load
-        from t3probe.exchange.terminal import sentence as shown
         from t3probe.guard import LoopbackOnlyError
         from t3probe.plugin import INTERRUPTS
         from t3probe.setup import public

@@ -1,9 +1,9 @@
 """What every probe shares: its one signature, and the steps it is timed by.
 
-A probe module offers `async def open(leg, target, probing) -> Line`. A `Channel` is a leg's way to
-the far end: one TCP connection that is held, or, for one-shot legs, nothing but the knowledge
-of where to go. `Channel.beat()` makes one exchange. Deadlines, retries, back-off, success and
-duration belong to the caller (`t3probe.run`); a probe only talks its protocol.
+A probe module offers `async def open(leg, target, probing) -> Channel`. A `Channel` is a leg's
+way to the far end: one TCP connection that is held, or, for one-shot legs, nothing but the
+knowledge of where to go. `Channel.beat()` makes one exchange. Deadlines, retries, back-off, success
+and duration belong to the caller (`t3probe.run`); a probe only talks its protocol.
 """
 
 from __future__ import annotations

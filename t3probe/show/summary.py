@@ -99,7 +99,7 @@ def _leg(run: RunRecord, seen: Observation, name: str, width: int) -> Iterator[S
     word = outcome.upper() if outcome == "failed" else outcome
     yield (
         _STYLES.get(outcome, "yellow"),
-        f"{name:<16}{word:<13}{len(good):>5}{middle:>9} {worst:>8}"
+        f"{name:<16}{word:<13}{len(good):>5} {middle:>8} {worst:>8}"
         f"{sum(not one.lone for one in seen.drops) or '-':>6}  {where}{share}",
     )
     if seen.planned:

@@ -195,7 +195,7 @@ def _looked_up(
         for _ in range(asked):
             over.acquire()
 
-    # Not of a pool: a resolver is not waited for that never answers.
+    # Not of a pool: a resolver that never answers is not waited for.
     for name in names:
         threading.Thread(target=look_up, args=(name,), daemon=True).start()
     waiting = threading.Thread(target=all_over, daemon=True)

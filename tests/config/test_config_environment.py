@@ -293,6 +293,25 @@ def test_the_one_of_two_values_that_the_environment_broke_is_named() -> None:
     )
 
 
+@pytest.mark.parametrize("whole", ["", '[{url = "http://c.example/w", name = "c"}]'])
+def test_a_whole_array_and_one_of_its_entries_are_not_both_set(whole: str) -> None:
+    array = "T3PROBE__DELIVERY__REMOTE_WRITE"
+    text = (
+        SMALL
+        + """
+[[delivery.remote_write]]
+url = "http://a.example/w"
+name = "a"
+[[delivery.remote_write]]
+url = "http://b.example/w"
+name = "b"
+"""
+    )
+    for entry in ("A", "B"):
+        environ = {array: whole, f"{array}__{entry}__URL": "http://d.example/w"}
+        assert f'found "{array}", which sets the whole, as well' in sentence(text, environ)
+
+
 def test_a_way_to_resolve_can_be_replaced() -> None:
     environ = {"T3PROBE__LEG__ECHO__PIN": "10.0.0.1", "T3PROBE__LEG__ECHO__DOH": ""}
     environ["T3PROBE__LEG__RESOLVER__QUERY"] = "app.example"

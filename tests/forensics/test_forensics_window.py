@@ -166,7 +166,7 @@ def haproxy(tmp_path: Path) -> Path:
 
 def test_a_program_whose_place_nobody_named(haproxy: Path, capsys: Capture) -> None:
     out, whole = answer(haproxy, capsys=capsys)
-    assert "which segment broke cannot be told: nobody said where haproxy stands" in out
+    assert "which segment broke is unknown: say where haproxy stands, with --map haproxy=" in out
     assert "--map haproxy=SEGMENT" in out
     assert "points at behind haproxy (likely)" in out
     (burst,) = whole["bursts"]
@@ -179,7 +179,7 @@ def test_a_program_that_was_given_its_place(haproxy: Path, capsys: Capture) -> N
     assert burst["suspects"] == ["traefik", "devvm", "dispatch", "serve"]
     _, whole = answer(haproxy, "--map", "haproxy=serve", capsys=capsys)
     assert whole["bursts"][0]["suspects"] == []
-    assert "none is known on that side" in whole["bursts"][0]["text"]
+    assert "no segment is known on that side" in whole["bursts"][0]["text"]
 
 
 def test_who_has_no_place_neither_adds_nor_takes_a_suspect(haproxy: Path, tmp_path: Path,

@@ -52,6 +52,13 @@ def test_the_lab_is_looked_at_and_nothing_else_is_read_or_left(hostile: Path) ->
     assert set(hostile.iterdir()) - before == {done.results}
 
 
+def test_an_empty_word_is_no_request_for_the_lab(tmp_path: Path) -> None:
+    """It comes of a variable that is not set, and the gate would be that of another path."""
+    done = check(tmp_path, "", "--gate", "serve", "--hold", "0")
+    assert done.code == 4, done.output
+    assert "expected a deployment file or a URL, found an empty word" in done.output
+
+
 def test_a_broken_segment_of_the_lab(tmp_path: Path) -> None:
     done = check(tmp_path, "--fault", "serve:exit", "--hold", "0")
     assert done.code == 1, done.output

@@ -76,6 +76,37 @@ def test_what_cannot_be_met_is_refused(theirs: Path, words: list[str], spread: l
     assert f"expected a deployment file for {words[0]}, found none" in done.output
 
 
+@pytest.mark.parametrize("words", [["--deployment", ""], []], ids=["option", "variable"])
+def test_an_empty_name_of_a_deployment_is_refused(theirs: Path, words: list[str]) -> None:
+    """It comes of a variable that is not set: what was to be looked at is not."""
+    env = {} if words else {"T3PROBE_DEPLOYMENT": ""}
+    done = theirs_run(theirs, *words, **env)
+    assert done.code == 4, done.output
+    assert "expected a deployment file, found an empty name" in done.output
+
+
+@pytest.mark.parametrize("selected", ["test_of_a_leg", "test_of_their_own"])
+def test_a_bad_file_over_processes_is_one_sentence(theirs: Path, selected: str) -> None:
+    pytest.importorskip("xdist")
+    (theirs / "bad.toml").write_text("name = 1\n")
+    done = theirs_run(theirs, "-n", "2", "--deployment", "bad.toml", "-k", selected)
+    assert done.code == 4, done.output
+    assert done.output.count("bad.toml: name: expected") == 1
+    assert "Traceback" not in done.output
+
+
+def test_legs_that_a_source_would_name_are_not_spread_either(theirs: Path) -> None:
+    pytest.importorskip("xdist")
+    text = (ROOT / "tests" / "plugin" / "sources_only.toml").read_text()
+    (theirs / "sources.toml").write_text(text)
+    (theirs / "test_theirs.py").write_text(
+        "import pytest\n@pytest.mark.legs('upstream')\ndef test_it(leg): pass\n"
+    )
+    done = theirs_run(theirs, "-n", "2", "--deployment", "sources.toml")
+    assert done.code == 4, done.output
+    assert "cannot be spread over processes" in done.output
+
+
 def test_a_gate_over_processes_is_refused(theirs: Path) -> None:
     pytest.importorskip("xdist")
     file = str(ROOT / "deployments" / "lab.toml")

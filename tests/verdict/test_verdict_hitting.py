@@ -87,7 +87,7 @@ def test_minimal_only_keeps_the_inclusion_minimal(family: list[int]) -> None:
 
 @pytest.mark.parametrize("few", [0, 500])
 def test_split_finds_the_connected_parts(few: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("t3probe.verdict.exact.sets.FEW", few)
+    monkeypatch.setattr("t3probe.verdict.exact.hitting.FEW", few)
     rng = random.Random(few)
     for _ in range(200):
         family = list({mask_of(rng.sample(range(20), rng.randint(1, 3)), 20) for _ in range(9)})

@@ -95,7 +95,7 @@ KINDS: tuple[Kind, ...] = (
     Kind("dispatch_backend_reset", "dispatch", ("after",), "sure",
          "the backend reset the connection: its process died or restarted", "dispatch backend"),
     Kind("dispatch_backend_refused", "dispatch", ("after",), "sure",
-         "no process listens at the backend: it is not running", "dispatch backend"),
+         "nothing listens at the backend: its process is not running", "dispatch backend"),
     Kind("dispatch_backend_closed", "dispatch", ("after",), "likely",
          "the backend closed the connection in mid-exchange", "dispatch backend"),
     Kind("dispatch_backend_silent", "dispatch", ("after",), "likely",

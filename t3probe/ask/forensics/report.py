@@ -144,11 +144,11 @@ def cause(burst: Burst, gloss: Mapping[str, str]) -> str:
     """Who broke, in one sentence."""
     if not burst.suspects:
         if not burst.unplaced:
-            return "which segment broke is unknown: none is known on that side"
+            return "which segment broke is unknown: no segment is known on that side"
         first = burst.unplaced[0]
         return (
-            f"which segment broke is unknown, since the place of {listed(burst.unplaced)} is"
-            f"; give it with --map {first}=SEGMENT"
+            f"which segment broke is unknown: say where {listed(burst.unplaced)} stands, with "
+            f"--map {first}=SEGMENT"
         )
     suspects = glossed(burst.suspects, gloss)
     who = listed(suspects, word="or")

@@ -183,7 +183,7 @@ TABLE: tuple[Spec, ...] = (
         "taken. Closed are: `no_token` and `wrong_token`; `paths`: what else the token might open; "
         "`method`: a GET of the path; `health`: the health page without a token; `plain`: plain "
         "http; `leak`: no answer holds the token.",
-        absent="it was not asked yet, or nobody could tell",
+        absent="it was not asked yet, or the answer did not tell",
         outlives=True,
     ),
     Spec(

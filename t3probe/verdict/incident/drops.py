@@ -14,7 +14,7 @@ TOGETHER_SECONDS = 0.25
 """What is compared with a second look began this soon after it, and took no longer: it might have
 been answered when the outage was over."""
 RESENT_SECONDS = 1.0
-"""After so long a kernel sends a connect again that were not answered."""
+"""After so long a kernel sends a connect again that was not answered."""
 REQUESTS: frozenset[Reason] = frozenset(
     {
         *("http_4xx", "http_5xx", "http_other", "walled_off", "not_walled", "gate_open"),
