@@ -88,6 +88,17 @@ def test_the_dockerfile_carries_the_projects_version() -> None:
     assert f"ARG VERSION={PROJECT['project']['version']}\n" in DOCKERFILE
 
 
+@pytest.mark.parametrize(
+    "file",
+    sorted(one for one in (ROOT / "cronjob").rglob("*") if one.suffix in (".yaml", ".yml")),
+    ids=lambda one: str(one.relative_to(ROOT / "cronjob")),
+)
+def test_manifests_name_the_projects_version(file: Path) -> None:
+    named = r"(?:\bt3probe:|app\.kubernetes\.io/version: [\"']?)(\d+\.\d+\.\d+)"
+    found = set(re.findall(named, file.read_text()))
+    assert found <= {PROJECT["project"]["version"]}
+
+
 def test_the_dockerfile_and_the_manifests_agree() -> None:
     cron = yaml.safe_load((ROOT / "cronjob" / "base" / "cronjob.yaml").read_text())
     pod = cron["spec"]["jobTemplate"]["spec"]["template"]["spec"]

@@ -213,6 +213,27 @@ def test_a_gate_that_is_closed_elsewhere_is_open_all_the_same(ground: Ground) ->
     assert seen.verdict.verdict.convicted == ("gate",)
 
 
+APP = """
+[[leg]]
+name = "app"
+kind = "http"
+url = "https://ingest.example:PORT/ready-of-the-test"
+pin = "127.0.0.1"
+path = ["way", "gate", "app"]
+tcp_ends_at = "gate"
+"""
+
+
+def test_an_open_gate_is_convicted_where_ordinary_legs_cross_it(ground: Ground) -> None:
+    text = deployment_text(ground, APP.replace("PORT", str(ground.port)))
+    text = text.replace('"receiver"]', '"receiver", "app"]', 1)
+    with nginx(ground, {"write": PROXY}):
+        seen = look(text)
+    assert seen.session.observations["app"].outcome == "passed"
+    verdict = seen.verdict.verdict
+    assert (verdict.status, verdict.convicted) == ("localised", ("gate",)), verdict
+
+
 def test_nginx_that_is_down(ground: Ground) -> None:
     seen = look(deployment_text(ground))
     assert {seen.whole.reason, seen.gate.reason} == {"connect_refused"}

@@ -305,6 +305,22 @@ def test_a_leg_whose_evidence_was_withdrawn_is_not_named() -> None:
     assert only(run).cleared_by == {"x": "own answer"}
 
 
+@pytest.mark.parametrize("at", ["first", "second"])
+def test_an_open_gate_is_cleared_by_nobody_who_may_pass(at: str) -> None:
+    """Only the leg that asks as a stranger asks whether it is closed."""
+    told: dict[str, Any] = {"first": {"reason": "gate_open", "accused": "gate"},
+        "second": {"second_reason": "gate_open", "second_accused": "gate"}}[at]  # fmt: skip
+    told |= {"answered": True, "first_own": "wan", "own": "wan"}
+    x = leg("x", "wan gate", usual(until=15), down(**told), ends_at="gate")
+    app, senders = leg("app", "wan gate app", well()), leg("i", "wan gate store", well())
+    run = judge(x, app, senders, segments="wan gate app store")
+    assert run.verdict.labels() == {
+        "gate": "convicted", "wan": "exonerated", "app": "exonerated", "store": "exonerated"
+    }  # fmt: skip
+    assert run.verdict.contradictions == ()
+    assert (run.verdict.status, only(run).verdict.status) == ("localised", "localised")
+
+
 # Drops of the witness.
 
 

@@ -67,6 +67,9 @@ class JudgedDrop:
             <= SAME_AGE * earlier.connection_age_seconds
         )
         self.accused = drop.accused or (second.accused if second and not second.ok else "")
+        said = (drop.reason, second.reason if second and not second.ok else None)
+        self.opened = seen.path[-1] if seen.path and "gate_open" in said else ""
+        """The gate that was found open: the last segment of the leg that looks."""
 
     @property
     def refused(self) -> frozenset[str]:

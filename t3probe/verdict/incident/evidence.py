@@ -26,7 +26,8 @@ gateway's accuses its author: the segments from that of its last mark on stay su
 the first that another leg crossed through. A refusal is the far machine's own, with one exception:
 when every connect over a segment was refused, and they went to two addresses or more, it was one
 firewall, and nothing that these legs share is cleared. A leg that made no connection at that time
-does not matter for this.
+does not matter for this. An ingest gate that was found open is cleared by nobody: what crosses it
+shows only that it lets in whoever may pass.
 
 Left out altogether: inconclusive legs, planned downtime, intervals in which the prober itself
 stood still, and blips that stand alone.
@@ -163,6 +164,8 @@ class Evidence:
                 if any(self._proved[leg] != segment for leg in found[segment]):
                     break  # somebody crossed through it
                 found[segment] = {}
+        if fault.opened:
+            found[fault.opened] = {}  # whoever may pass shows nothing of who must not
         by: dict[str, How] = {}
         each: dict[str, set[str]] = {}
         for segment, legs in found.items():
