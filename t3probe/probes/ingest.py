@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import Container, Sequence
+from collections.abc import Awaitable, Callable, Container, Sequence
 from dataclasses import replace
 from urllib.parse import urlsplit
 
@@ -36,6 +36,7 @@ from t3probe.probes.ingest_answers import (
     is_due,
     serves,
     slot_of,
+    takes,
     wrong_like,
 )
 from t3probe.probes.marks import nearby, new_nonce, replayed
@@ -176,6 +177,10 @@ class IngestLine(_GateLine):
             if is_html(answer.headers):
                 words = f"HTTP {status} with a page: no receiver answers so"
                 raise self.untold(answer, words)
+            if not takes(self.table.kind, answer) and await self._gated() is None:
+                words = f"HTTP {status}{self._said(answer)} is no receiver's answer to an empty "
+                words += "message, and a stranger is not asked for a token: it may be anybody's"
+                raise self.untold(answer, words)
             return
         if status in {401, 403} or quoted:  # vmauth quotes a token that it does not know
             self.facts.gate["token"] = False
@@ -236,14 +241,17 @@ class IngestGateLine(_GateLine):
         try:
             stranger: HttpAnswer | None = await self._stranger()
         except ProbeError as error:
-            # Some gates hang up on strangers. That is one, if it takes the token at this moment.
-            if error.reason not in _HUNG_UP or error.stage != "ask" or not await self._takes_it():
+            # Some gates hang up on strangers. That is one, if it takes the token at this moment,
+            # and hangs up again.
+            if not _hung_up(error) or not await self._takes_it():
                 raise
-            stranger = None
+            stranger = await self._stranger_again(error)
         echo = Echo(sent=began, ended=self.probing.clock.now())
         if stranger is not None:
             echo.sent, echo.ended = stranger.sent, stranger.ended
-            if replayed(stranger.headers, stranger.nonce):
+            told_apart = self._told_apart(stranger) in self.probing.once
+            if replayed(stranger.headers, stranger.nonce) or not told_apart:
+                # Somebody in front may turn everybody away.
                 echo.clears = nearby(self.leg, stranger.marked)
         self.facts.gate["no_token"] = True
         await self._look_around(stranger, echo)
@@ -256,16 +264,51 @@ class IngestGateLine(_GateLine):
         except ProbeError:
             return False
 
+    async def _stranger_again(self, first: ProbeError) -> HttpAnswer | None:
+        """How a stranger is answered after he was hung up on; None: he is again. Raises
+        ProbeError."""
+        self.client.renew()
+        try:
+            return await self._stranger()
+        except ProbeError as error:
+            if error.answered:
+                raise
+            if not _hung_up(error):
+                raise first from None
+        self.client.renew()
+        return None
+
+    def _told_apart(self, stranger: HttpAnswer) -> str:
+        """The word for that the token was answered otherwise than this stranger: whoever refuses
+        him reads tokens."""
+        return f"{self.leg.name} told apart from {stranger.status}"
+
+    async def _anybodys(
+        self, answer: HttpAnswer, client: HttpClient, ask: Callable[[str], Awaitable[HttpAnswer]]
+    ) -> bool:
+        """Whether a path that nobody has is answered just so. Raises ProbeError, one that tells
+        nothing, where that stays unknown."""
+        for _ in range(2):
+            try:
+                other = await ask(f"/{secrets.token_hex(16)}")
+            except ProbeError as error:
+                client.renew()
+                if _hung_up(error):
+                    continue
+                words = f"HTTP {answer.status}, and whether anybody gets it is not known"
+                raise self.untold(answer, f"{words}: {error.detail}") from None
+            return 200 <= other.status < 300 and alike(answer, other)
+        return False
+
     async def _stranger(self) -> HttpAnswer:
         """How a request without a token is refused. Raises ProbeError."""
         answer = await self.send(None)
         if self.refuses(answer, self.table.stranger_status):
             return answer
         taken = serves(answer)
-        if taken:
-            other = await self.send(None, path=f"/{secrets.token_hex(16)}")
-            taken = not (200 <= other.status < 300 and alike(answer, other))
-        if taken:
+        if taken and not await self._anybodys(
+            answer, self.client, lambda path: self.send(None, path=path)
+        ):
             raise self.open("no_token", answer, "a request without a token is taken")
         words = f"HTTP {answer.status} to a request without a token"
         if taken is None or 200 <= answer.status < 300:
@@ -314,7 +357,10 @@ class IngestGateLine(_GateLine):
         except TimeoutError:
             doubts.append(("rtt_timeout", "the watchdog ended it"))
         except ProbeError:
-            once.discard(window)  # open: the second look asks again
+            # A wrong token that was taken is tried again by the second look, and no other: each is
+            # counted by whoever bans.
+            if self.facts.gate.get("wrong_token") is False:
+                once.discard(window)
             raise
         finally:
             if plain is not None:
@@ -332,6 +378,7 @@ class IngestGateLine(_GateLine):
         except ProbeError as error:
             if error.reason == "gate_open" and error.conclusive:
                 raise
+            self.client.renew()  # its connection may be broken
             doubts.append((error.reason, error.detail))
 
     def _window(self) -> str:
@@ -349,7 +396,7 @@ class IngestGateLine(_GateLine):
         try:
             answer = await self.send(wrong)
         except ProbeError as error:
-            self._hung_up(error, stranger)
+            self._refused_by(error, stranger)
             self.facts.gate["wrong_token"] = True
             return
         if self.refuses(answer, self.table.wrong_status):
@@ -365,20 +412,31 @@ class IngestGateLine(_GateLine):
         self.check_ours(accepted)
         quoted = accepted.status == 400 and gives_away(accepted, token)
         taken = accepted.status in self.table.accept_status and not quoted
+        if (
+            stranger is not None
+            and (taken or accepted.status != stranger.status)
+            and not replayed(accepted.headers, accepted.nonce)
+        ):
+            self.probing.once.add(self._told_apart(stranger))
+            if not replayed(stranger.headers, stranger.nonce):
+                echo.clears = None
         if not taken or is_html(accepted.headers):
             words = f"what the token opens was not asked: it got HTTP {accepted.status} itself"
             self.facts.evidence.append(words)
             if accepted.status in {401, 403} or quoted:
-                # Somebody in front of the gate may turn everybody away.
-                gate = self.table.gate
-                echo.clears = tuple(one for one in self.leg.path if one != gate)
+                # It may be wrong in that.
+                near = self.leg.path if echo.clears is None else echo.clears
+                echo.clears = tuple(one for one in near if one != self.table.gate)
             return
-        nonsense = await self._get_or_none(f"/{secrets.token_hex(16)}", token)
+        nonsense = None
+        for _ in range(2):  # a connection may also break by chance
+            nonsense = nonsense or await self._get_or_none(f"/{secrets.token_hex(16)}", token)
         seen = [accepted, *([nonsense] if nonsense else [])]
         doubt: ProbeError | None = None
         for path in self.table.refused:
             try:
                 answer = await self._get_or_none(path, token)
+                front_page = path == "/" and answer and await self._is_anybodys_page(answer)
             except ProbeError as error:
                 doubt = doubt or error
                 self.client.renew()
@@ -390,7 +448,10 @@ class IngestGateLine(_GateLine):
                 continue
             seen.append(answer)
             found = closed(answer, nonsense, accepted, stranger, self.table.closed_status)
-            if found == "open":
+            if found == "open" and front_page:
+                words = f"HTTP {answer.status} for /, which a stranger gets as well"
+                doubt = doubt or self.untold(answer, words)
+            elif found == "open":
                 words = f"{showable(path, 60)} is open to the token of senders"
                 raise self.open("paths", answer, words)
             if found == "unclear":
@@ -408,30 +469,43 @@ class IngestGateLine(_GateLine):
             else:
                 self.facts.gate["method"] = True
         for one in seen:
-            where = gives_away(one, token)
-            if where:
-                place = "its body" if where == "body" else f"the header {showable(where, 40)}"
-                at = showable(one.url.path if one.url else "", 60)
-                raise self.open("leak", one, f"the answer for {at} holds our token in {place}")
+            self._check_leak(one, token)
         self.facts.gate["leak"] = True
         if doubt is not None:
             raise doubt
 
-    async def _get_or_none(self, path: str, token: str) -> HttpAnswer | None:
+    def _check_leak(self, answer: HttpAnswer, token: str) -> None:
+        """Raises ProbeError where an answer holds the token."""
+        where = gives_away(answer, token)
+        if where:
+            place = "its body" if where == "body" else f"the header {showable(where, 40)}"
+            at = showable(answer.url.path if answer.url else "", 60)
+            raise self.open("leak", answer, f"the answer for {at} holds our token in {place}")
+
+    async def _is_anybodys_page(self, answer: HttpAnswer) -> bool:
+        """Whether strangers get this page at `/`, too, and no mark says whose it is. Headers that
+        the accepted message's answer has do not: a gate may add some to all that is well. Raises
+        ProbeError."""
+        if answer.behind or not 200 <= answer.status < 300:
+            return False
+        stranger = await self._get_or_none("/", None)
+        return stranger is not None and alike(answer, stranger)
+
+    async def _get_or_none(self, path: str, token: str | None) -> HttpAnswer | None:
         """The answer for a path; None where the gate hangs up. Raises ProbeError."""
         try:
             answer = await self.get(path, token)
         except ProbeError as error:
-            if error.reason not in _HUNG_UP or error.stage != "ask":
+            if not _hung_up(error):
                 raise
             self.client.renew()
             return None
         self.check_ours(answer)
         return answer
 
-    def _hung_up(self, error: ProbeError, stranger: HttpAnswer | None) -> None:
+    def _refused_by(self, error: ProbeError, stranger: HttpAnswer | None) -> None:
         """Raises the error unless it is the way in which this gate refuses."""
-        if stranger is not None or error.reason not in _HUNG_UP or error.stage != "ask":
+        if stranger is not None or not _hung_up(error):
             raise error
         self.client.renew()
 
@@ -441,14 +515,19 @@ class IngestGateLine(_GateLine):
         try:
             answer = await self.get(path, None)
         except ProbeError as error:
-            self._hung_up(error, stranger)
+            self._refused_by(error, stranger)
         else:
             if not self.refuses(answer, self.table.stranger_status):
-                if 200 <= answer.status < 300 and not (answer.unfinished and not answer.body):
+                open_to_all = 200 <= answer.status < 300
+                if open_to_all and not (answer.unfinished and not answer.body):
+                    if await self._anybodys(answer, self.client, lambda one: self.get(one, None)):
+                        words = f"{at} is answered without a token as any path is"
+                        raise self.untold(answer, f"{words}: HTTP {answer.status}")
                     raise self.open("health", answer, f"{at} answers without a token")
                 raise self.untold(answer, f"HTTP {answer.status} for {at} without a token")
         if token:
             answer = await self.get(path, token)
+            self._check_leak(answer, token)
             self.check_ours(answer)
             if not 200 <= answer.status < 300:
                 raise self.untold(answer, f"HTTP {answer.status} for {at} with our token")
@@ -464,23 +543,29 @@ class IngestGateLine(_GateLine):
         host = f"[{host}]" if ":" in host else host
         headers, data = asked(self.table, None)
         timing = self.probing.timing
+
+        async def ask(path: str) -> HttpAnswer:
+            client.renew()
+            url = f"http://{host}:{port}{path}"
+            limit = min(timing.watchdog, timing.connect_timeout)
+            said = await client.ask("POST", url, limit=limit, headers=headers, data=data, whole=())
+            said.url = parse(url)
+            return said
+
         try:
-            answer = await client.ask(
-                "POST",
-                f"http://{host}:{port}{self.path}",
-                limit=min(timing.watchdog, timing.connect_timeout),
-                headers=headers,
-                data=data,
-                whole=(),
-            )
-            answer.url = parse(self.table.url)
+            try:
+                answer = await ask(self.path)
+            except ProbeError as error:
+                if not _hung_up(error):
+                    raise
+                answer = await ask(self.path)  # a connection may also break by chance
             self.check_ours(answer)
         except ProbeError as error:
             # Nobody there, or nobody who speaks plain http; whoever is silent may still be.
             if error.stage != "connect" and error.reason not in {*_HUNG_UP, "protocol_error"}:
                 raise
         else:
-            if serves(answer):
+            if serves(answer) and not await self._anybodys(answer, client, ask):
                 raise self.open("plain", answer, "a request over plain http is taken")
             if answer.status == 401 or 200 <= answer.status < 300 or answer.status >= 500:
                 words = f"HTTP {answer.status} over plain http: a sender's token may go there"
@@ -488,6 +573,11 @@ class IngestGateLine(_GateLine):
         finally:
             await client.close()
         self.facts.gate["plain"] = True
+
+
+def _hung_up(error: ProbeError) -> bool:
+    """Whether a request was hung up on."""
+    return error.reason in _HUNG_UP and error.stage == "ask"
 
 
 def _some(statuses: Sequence[int]) -> str:

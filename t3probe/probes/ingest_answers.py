@@ -1,9 +1,10 @@
 """What an ingest gate is asked, and what its answers say. Pure.
 
 An answer proves that a path is open in two ways: it serves something, or it carries a header that
-the receiver adds and the gate's own refusals lack. It proves that a path is closed when it is a
-refusal that no request behind the gate would get: 401, 403, 404, or the very words with which the
-gate turns away a path that nobody has. Everything else proves neither.
+the receiver adds and that neither the gate's own refusals have nor the answer for a path that
+nobody has. It proves that a path is closed when it is a refusal that no request behind the gate
+would get: 401, 403, 404, or the very words with which the gate turns away a path that nobody has.
+Everything else proves neither.
 """
 
 from __future__ import annotations
@@ -54,6 +55,8 @@ _BLOCKED = (
 )
 """What is on the pages by which guards in front of an origin turn somebody away themselves."""
 _OF_TYPES = ("t3probe-", "access-control-", "x-content-type-")
+_OF_SENDERS = ("ratelimit", "x-ratelimit-", "x-rate-limit-", "x-consumer-", "x-credential-")
+"""Headers by which gates tell a sender about himself: how much he may ask, and who he is."""
 _WORDS = re.compile(r"[A-Za-z]+")
 
 
@@ -127,6 +130,15 @@ def serves(answer: HttpAnswer) -> bool | None:
     return None if is_html(answer.headers) or answer.unfinished else True
 
 
+def takes(kind: str, answer: HttpAnswer) -> bool:
+    """Whether an answer is one by which a receiver itself takes an empty message: nothing, or with
+    OTLP a protobuf message, which is one, too. Others count only behind a gate that asks."""
+    if not 200 <= answer.status < 300 or answer.unfinished:
+        return False
+    said = str(answer.headers.get("content-type", "")).partition(";")[0].strip().lower()
+    return not answer.body or (kind == "otlp" and said == "application/x-protobuf")
+
+
 def alike(answer: HttpAnswer, other: HttpAnswer) -> bool:
     """Whether two answers are one: the same status, and the same words but for those that name
     what was asked for."""
@@ -147,7 +159,11 @@ def _own(answer: HttpAnswer) -> Counter[str]:
         if isinstance(answer.headers, Headers)
         else map(str.lower, answer.headers)
     )
-    return Counter(one for one in names if one not in _ANYBODYS and not one.startswith(_OF_TYPES))
+    return Counter(
+        one
+        for one in names
+        if one not in _ANYBODYS and not one.startswith((*_OF_TYPES, *_OF_SENDERS))
+    )
 
 
 def comes_from_behind(
@@ -179,13 +195,15 @@ def closed(
     gates = [one for one in (refusal,) if one is not None]
     if answer.status >= 500 or 300 <= answer.status < 400:
         return "unclear"
-    if gates and comes_from_behind(answer, accepted, gates):
+    behind = comes_from_behind(answer, accepted, gates)
+    if behind and (nonsense is None or comes_from_behind(answer, accepted, [*gates, nonsense])):
         return "open"
     same = nonsense is not None and alike(answer, nonsense)
     if 200 <= answer.status < 300:
         empty = answer.unfinished and not answer.body.strip()
         return "unclear" if same or empty else "open"
-    if answer.status not in statuses:
+    # The gate may add to whatever it answers somebody whom it knows; or all of this is behind it.
+    if behind or answer.status not in statuses:
         return "unclear"
     # A request that is called a bad one may have been read by whoever lies behind the gate.
     if answer.status in {401, 403, 404} or same:

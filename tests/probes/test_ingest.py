@@ -75,11 +75,22 @@ async def gated(rule: Rule, authority: Authority, *, plain: bool = False) -> Asy
         yield server
 
 
-def deployment(server: Server, authority: Authority, more: str = "") -> Deployment:
+def deployment(
+    server: Server,
+    authority: Authority,
+    more: str = "",
+    *,
+    path: str = "way gate receiver",
+    kind: str = "remote_write",
+) -> Deployment:
+    """`path`: the TCP connection ends at the last segment but one, or at one with a `!`."""
+    names = path.replace("!", "").split()
+    ends = next((one[:-1] for one in path.split() if one.endswith("!")), names[-2])
+    listed = str(names).replace("'", '"')
     return loads(
         f"""
 name = "gate"
-segments = ["way", "gate", "receiver"]
+segments = {listed}
 tls_ca = "{authority.file}"
 [timing]
 hold = "0"
@@ -88,11 +99,11 @@ watchdog = "1500ms"
 connect_timeout = "1s"
 [[ingest]]
 name = "metrics"
-kind = "remote_write"
+kind = "{kind}"
 url = "https://{HOST}:{server.port}/api/v1/write"
 pin = "127.0.0.1"
-path = ["way", "gate", "receiver"]
-tcp_ends_at = "gate"
+path = {listed}
+tcp_ends_at = "{ends}"
 {more}
 """,
         environ={},
@@ -101,12 +112,12 @@ tcp_ends_at = "gate"
 
 
 async def seen(
-    rule: Rule, authority: Authority, more: str = ""
+    rule: Rule, authority: Authority, more: str = "", *, hold: float = 0.0, **facts: str
 ) -> tuple[Observation, Observation, Sequence[bytes]]:
     """Both legs, and what they asked."""
     async with gated(rule, authority) as server:
-        made = deployment(server, authority, more)
-        run = Run(made, made.legs, hold=0.0)
+        made = deployment(server, authority, more, **facts)
+        run = Run(made, made.legs, hold=hold)
         whole, front = await run.measure()
     return whole, front, server.requests
 
@@ -170,7 +181,9 @@ async def test_the_token_goes_to_no_server_that_is_not_verified(
 
 
 async def test_over_plain_http_no_token_is_sent(authority: Authority) -> None:
-    async with gated(lambda _: TAKEN, authority, plain=True) as open_port:
+    async with gated(
+        lambda head: TAKEN if is_write(head) else NOT_THERE, authority, plain=True
+    ) as open_port:
         whole, front, _ = await seen(gate, authority, f"plain_port = {open_port.port}")
     assert (whole.outcome, front.outcome, front.reason) == ("passed", "failed", "gate_open")
     assert front.gate["plain"] is False

@@ -19,6 +19,7 @@ from t3probe.probes.ingest_answers import (
     is_due,
     serves,
     slot_of,
+    takes,
     wrong_like,
 )
 from t3probe.probes.redirects import parse
@@ -119,6 +120,46 @@ def test_a_header_that_the_gate_adds_itself_proves_nothing() -> None:
     behind, accepted = HttpAnswer(404, twice, b""), HttpAnswer(204, twice, b"")
     assert closed(behind, NONSENSE, accepted, refused, STATUSES) == "open"
     assert closed(behind, NONSENSE, accepted, None, STATUSES) == "closed"
+
+
+@pytest.mark.parametrize(
+    ("one", "said"),
+    [
+        (answer(404, **BEHIND), "unclear"),
+        (answer(401, **BEHIND), "unclear"),
+        (answer(400, b"missing match", **BEHIND), "unclear"),
+        (answer(200, b"up 1", **BEHIND), "open"),
+        (answer(404, b"no", **{**BEHIND, "x-of-the-receiver": "1"}), "open"),
+        (answer(404, b"no"), "closed"),
+    ],
+)
+def test_a_header_that_nonsense_gets_as_well_opens_nothing(one: HttpAnswer, said: str) -> None:
+    """A gate may add it to all that it says to whom it knows; or all lies open."""
+    nonsense = answer(404, b"not here", **BEHIND)
+    accepted = answer(204, **{**BEHIND, "x-of-the-receiver": "1"})
+    assert closed(one, nonsense, accepted, REFUSED, STATUSES) == said
+
+
+def test_what_a_gate_tells_a_sender_about_himself_is_no_receivers() -> None:
+    told = {"x-ratelimit-limit-minute": "5", "ratelimit-remaining": "4", "x-consumer-id": "7"}
+    assert closed(answer(404, **told), None, answer(204, **told), REFUSED, STATUSES) == "closed"
+
+
+@pytest.mark.parametrize(
+    ("kind", "one", "said"),
+    [
+        ("remote_write", answer(204), True),
+        ("remote_write", answer(200), True),
+        ("remote_write", answer(200, b"ok"), False),
+        ("remote_write", answer(400), False),
+        ("otlp", answer(200), True),
+        ("otlp", answer(200, b"ok"), False),
+        ("otlp", answer(200, b"{}", **{"content-type": "application/json"}), False),
+        ("otlp", answer(200, b"x", **{"content-type": "Application/X-Protobuf; a=b"}), True),
+    ],
+)
+def test_how_a_receiver_takes_an_empty_message(kind: str, one: HttpAnswer, said: bool) -> None:
+    assert takes(kind, one) is said
 
 
 def test_a_mark_of_what_lies_behind_proves_it() -> None:
