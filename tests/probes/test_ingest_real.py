@@ -224,9 +224,12 @@ tcp_ends_at = "gate"
 """
 
 
-def test_an_open_gate_is_convicted_where_ordinary_legs_cross_it(ground: Ground) -> None:
+@pytest.mark.parametrize("timing", [HOLD, LONGER], ids=["one look", "held"])
+def test_an_open_gate_is_convicted_where_ordinary_legs_cross_it(
+    timing: str, ground: Ground
+) -> None:
     text = deployment_text(ground, APP.replace("PORT", str(ground.port)))
-    text = text.replace('"receiver"]', '"receiver", "app"]', 1)
+    text = text.replace('"receiver"]', '"receiver", "app"]', 1).replace(HOLD, timing)
     with nginx(ground, {"write": PROXY}):
         seen = look(text)
     assert seen.session.observations["app"].outcome == "passed"
