@@ -149,7 +149,7 @@ async def test_a_wrong_token_is_tried_once_while_something_else_is_open(
 
     _, front, asked = await seen(rule, authority, 'deep_every = "1m"', hold=1.5)
     assert front.reason == "gate_open"
-    assert len(front.beats) > 2
+    assert len(front.beats) > 1
     assert len([head for head in asked if not stranger(head) and not right(head)]) == 1
 
 
@@ -216,7 +216,7 @@ async def test_a_gate_that_reads_the_token_is_the_one_that_refuses(
     def rule(head: bytes) -> bytes | None:
         return said if is_write(head) and right(head) else gate(head)
 
-    _, front, _ = await seen(rule, authority, path=PATH, hold=1.0)
+    _, front, _ = await seen(rule, authority, path=PATH, hold=2.0)
     assert front.clears == clears
     assert len(front.beats) > 1
 
