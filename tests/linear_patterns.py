@@ -83,14 +83,13 @@ def _value(node: ast.expr, module: dict[str, Any]) -> Any:
     return eval(ast.unparse(node), module)  # the package's own expressions
 
 
-def _patterns(value: object) -> Iterator[re.Pattern[Any]]:
+def _patterns(value: object, above: tuple[int, ...] = ()) -> Iterator[re.Pattern[Any]]:
     if isinstance(value, re.Pattern):
         yield value
-    elif isinstance(value, dict):
-        yield from _patterns([*value.values()])
-    elif isinstance(value, (list, tuple)):
-        for one in value:
-            yield from _patterns(one)
+    elif isinstance(value, (dict, list, tuple)) and id(value) not in above:
+        # A generated module may hold its own names.
+        for one in value.values() if isinstance(value, dict) else value:
+            yield from _patterns(one, (*above, id(value)))
 
 
 def crafted(pattern: re.Pattern[Any]) -> list[tuple[str, str, str]]:

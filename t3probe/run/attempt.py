@@ -7,6 +7,7 @@ import ipaddress
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 from t3probe.config.dialled import dialled as named
 from t3probe.config.endpoints import is_address, plain_host
@@ -72,9 +73,12 @@ class Attempts:
     @property
     def _asks_for_names(self) -> bool:
         """Whether somebody is asked where to dial: some legs have the address in the file."""
-        if self.leg.kind == "doh":
-            return False
-        return bool(self.leg.doh) or not all(is_address(host) for host, _ in named(self.leg))
+        leg = self.leg
+        if leg.kind == "doh" or leg.doh:
+            return leg.kind != "doh"
+        if leg.url is not None:
+            return leg.pin is None and not is_address(urlsplit(leg.url).hostname or "")
+        return not all(is_address(host) for host, _ in named(leg))
 
     @property
     def resolve_is_due(self) -> bool:

@@ -110,7 +110,7 @@ async def test_upstreams_of_other_shards_are_spoken_of() -> None:
         health = await ask("query_backend_health")
         assert (await ask("query_legs"))["source"].get("notes") is None
     assert health["unreachable"] == 1
-    assert "of shards 1, 2 are not among these" in health["source"]["notes"][0]
+    assert "of shards 1 and 2 are not among these" in health["source"]["notes"][0]
 
 
 async def test_the_groups_that_there_are_instead() -> None:
@@ -119,7 +119,7 @@ async def test_the_groups_that_there_are_instead() -> None:
     with answering({"status": "success", "data": data}) as site:
         said = await Asked(gateway=Gateway(site.url, "t3-probe")).refused("query_legs")
     assert "has no group job=t3-probe; it has job=t3-probe, vantage=v0 ?; " in said
-    assert "vantage=v4 ? and 2 more: start with one of those" in said
+    assert "vantage=v3 ?; 3 more: start with one of those" in said
     assert "another" not in said
 
 

@@ -160,7 +160,7 @@ def test_what_these_legs_cannot_tell_apart_is_a_group(
     (told,) = found.explained.sure
     assert told.segments == group
     assert told.seconds == pytest.approx(DELAY, rel=0.3)
-    named = ", ".join(glossed(group, GLOSS))
+    named = " or ".join(glossed(group, GLOSS))
     assert found.text.startswith(f"one of {named} is slow and adds ")
 
 

@@ -59,7 +59,7 @@ def test_a_disk_that_hangs_costs_a_bounded_time(tmp_path: Path, hangs: threading
         report = deliver(Batch(drops(0), opening=opening, seconds=0.05))
         assert report[:2] == (
             False,
-            f"{file}: took longer than 0.05 s to write; whether it took them is not known; "
+            f"{file}: took longer than 50 ms to write; whether it took them is not known; "
             "mend that, or name another file in delivery.textfile",
         )
     assert not file.exists()

@@ -12,21 +12,9 @@ from verdict_cases import case
 from verdict_oracle import minimal
 
 from t3probe.verdict.exact import labels
-from t3probe.verdict.exact.hitting import (
-    LIMIT,
-    Options,
-    StepBudget,
-    _Asked,
-    _product,
-    hitting_sets,
-    mask_of,
-    members,
-    minimal_only,
-    rank,
-    split,
-    unions,
-)
+from t3probe.verdict.exact.hitting import LIMIT, Options, StepBudget, _Asked, _product, hitting_sets
 from t3probe.verdict.exact.labels import solve
+from t3probe.verdict.exact.sets import mask_of, members, minimal_only, rank, split, unions
 
 WIDTH = 9
 some = settings(deadline=None, max_examples=200)
@@ -87,7 +75,7 @@ def test_minimal_only_keeps_the_inclusion_minimal(family: list[int]) -> None:
 
 @pytest.mark.parametrize("few", [0, 500])
 def test_split_finds_the_connected_parts(few: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("t3probe.verdict.exact.hitting.FEW", few)
+    monkeypatch.setattr("t3probe.verdict.exact.sets.FEW", few)
     rng = random.Random(few)
     for _ in range(200):
         family = list({mask_of(rng.sample(range(20), rng.randint(1, 3)), 20) for _ in range(9)})

@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
-from t3probe.verdict.exact.hitting import StepBudget, hitting_sets, mask_of, minimal_only
+from t3probe.verdict.exact.hitting import StepBudget, hitting_sets
 from t3probe.verdict.exact.repairs import find_repairs
+from t3probe.verdict.exact.sets import mask_of, minimal_only
 
 
 def contradictory(seed: int) -> tuple[dict[str, list[int]], dict[str, bool]]:

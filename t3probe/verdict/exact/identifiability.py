@@ -14,7 +14,7 @@ from collections.abc import Iterable, Sequence
 from itertools import accumulate, chain, repeat
 from operator import add
 
-from t3probe.verdict.exact.hitting import mask_of
+from t3probe.verdict.exact.sets import mask_of
 
 
 def same_legs(width: int, legs: Iterable[Sequence[int]]) -> list[list[int]]:

@@ -12,8 +12,8 @@ from typing import Any, Literal
 import msgspec
 
 from t3probe.verdict.exact.case import Case
-from t3probe.verdict.exact.hitting import mask_of, members, minimal_only
 from t3probe.verdict.exact.identifiability import best_extra_leg, same_legs
+from t3probe.verdict.exact.sets import mask_of, members, minimal_only
 
 Label = Literal["exonerated", "convicted", "ambiguous", "masked", "unobserved"]
 Status = Literal["clean", "incomplete", "localised", "ambiguous", "inconsistent"]

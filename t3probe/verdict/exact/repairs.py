@@ -24,16 +24,9 @@ from collections.abc import Mapping, Sequence
 from itertools import islice
 from typing import Any, NamedTuple
 
-from t3probe.verdict.exact.hitting import (
-    LIMIT,
-    StepBudget,
-    hitting_sets,
-    mask_of,
-    members,
-    split,
-    unions,
-)
+from t3probe.verdict.exact.hitting import LIMIT, StepBudget, hitting_sets
 from t3probe.verdict.exact.identifiability import same_legs
+from t3probe.verdict.exact.sets import mask_of, members, split, unions
 
 STEPS = 1_000_000
 """How many steps the search may take: one step is one look at one segment of a leg."""
