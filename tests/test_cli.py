@@ -195,7 +195,7 @@ def test_the_newest_run_of_a_log(tmp_path: Path, capsys) -> None:
     shown = capsys.readouterr()
     assert json.loads(shown.out)["incidents"][0]["began"] == "2023-11-14T22:15:20.000Z"
     assert shown.err == (
-        f"t3probe: {file} holds 3 runs; this is the newest, of 2023-11-14 22:15:20.000 UTC\n"
+        f"t3probe: {file} holds 3 runs; this is the newest, of 2023-11-14 22:15:20 UTC\n"
     )
 
 

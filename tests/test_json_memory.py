@@ -23,7 +23,7 @@ which, before, one, after, count = sys.argv[1:]
 if which == "gateway":
     reader = Groups({"job": "t3-probe"}, heads=True)
 elif which == "prometheus":
-    reader = prometheus._Answer().stream
+    reader = prometheus._Matrix().stream
 said = ""
 count = int(count)
 if count:

@@ -292,7 +292,7 @@ def test_a_run_of_the_checks_loads_nothing_of_it(tmp_path: Path) -> None:
         "assert pytest.main(['--markers', '-c', sys.argv[1], '--rootdir', sys.argv[2]]) == 0\n"
         f"print(sorted({HEAVY} & set(sys.modules)))\n"
     )
-    done = python(code, str(ROOT / "pyproject.toml"), str(ROOT), folder=tmp_path)
+    done = python(code, str(ROOT / "pytest.ini"), str(ROOT), folder=tmp_path)
     assert done.stdout.endswith("\n[]\n"), done.stdout[-500:] + done.stderr[-500:]
 
 
