@@ -269,6 +269,10 @@ def receiver(named: RemoteWrite, ca: str | None, environ: Mapping[str, str]) -> 
         return wrong(what, f"{name} {words}", fix or "start it there, or change its url")
     finally:
         sender.close()
+    if sender.takes is False:
+        name = sender.subject.removeprefix("the receiver ")
+        fix = "look at its url and the login; a receiver takes one"
+        return untold(what, f"{name} refuses a request without series", fix)
     ahead = -(sender.theirs_ahead_ms or 0) / 1000
     name = sender.subject.removeprefix("the receiver ")
     if abs(ahead) > TOLERANCE_SECONDS:

@@ -154,6 +154,71 @@ def test_what_is_refused_for_good_is_put_aside_counted_and_said_once(
     assert lost_drops(store) == 4
 
 
+GATES = {
+    "vmauth": b'cannot find the provided auth token "Bearer another-token"',
+    "nginx, http on a port of https": b"<html><head><title>400 The plain HTTP request was sent",
+    "one that quotes the token": b"no such key: a-token-of-ours",
+    "one without words": b"",
+    "one that speaks of what it wants": b"bad request",
+}
+
+
+@pytest.mark.parametrize("status", ["400", "422"])
+@pytest.mark.parametrize("body", GATES.values(), ids=GATES)
+def test_a_gate_that_refuses_everything_loses_nothing(
+    body: bytes, status: str, tmp_path: Path, store: Store, server: Server
+) -> None:
+    box = Box(tmp_path, [RemoteReceiver(DEAD)])
+    for number in range(3):
+        box.run(number, drops=1)
+    with serving(answering(f"{status} No", body)) as gate:
+        box.receivers = [receiver(gate, login=Login(token="a-token-of-ours"))]
+        for number in (3, 4):
+            before = len(gate.requests)
+            report = box.run(number, drops=1)
+            assert not report.ok
+            assert "set token_file or T3PROBE_REMOTE_WRITE_TOKEN" in report.sentence
+            assert f"{number} runs before it wait in" in report.sentence
+            assert "a-token-of-ours" not in report.sentence
+            assert len(gate.requests) - before <= 2
+    box.receivers = [receiver(server)]
+    assert box.run(5, drops=1).ok
+    assert (store.grown(DROPS), lost_drops(store), box.files) == (6, 0, [])
+
+
+def test_a_page_that_says_too_large_is_about_the_request(tmp_path: Path, store: Store) -> None:
+    """nginx with a small `client_max_body_size`: the login is right."""
+
+    def limited(body: bytes) -> str:
+        return "413 <html>Request Entity Too Large</html>" if decoded(body) else "204 Y"
+
+    store.answer = limited
+    with serving(store) as server:
+        box = Box(tmp_path, [receiver(server)])
+        report = box.run(0, drops=2)
+    assert "put aside" in report.sentence
+    assert box.files == []
+
+
+def test_whether_it_is_a_receiver_is_asked_once_a_run(
+    tmp_path: Path, store: Store, server: Server
+) -> None:
+    box = Box(tmp_path, [receiver(server)])
+    box.run(0)
+    box.receivers = [RemoteReceiver(DEAD)]
+    for number in range(1, 4):
+        box.run(number, drops=1)
+    asked = store.asked
+    store.answer = lambda body: "400 No" if decoded(body) else "204 Y"
+    box.receivers = [receiver(server)]
+    report = box.run(4, drops=1)
+    assert report.sentence.count("put aside") == 4
+    assert store.asked == asked + 1
+    store.answer = lambda body: "204 Y"
+    box.run(5)
+    assert lost_drops(store) == 4
+
+
 def test_one_that_is_refused_holds_up_nobody(tmp_path: Path, store: Store, server: Server) -> None:
     box = Box(tmp_path, [RemoteReceiver(DEAD)])
     for number in range(3):
