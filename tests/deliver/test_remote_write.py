@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 import random
 import socket
+import threading
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 from delivery_runs import DEAD
-from delivery_servers import Handler, Server, answering, closing, half, serving, silent
+from delivery_servers import Handler, Server, _request, answering, closing, half, serving, silent
 from remote_parts import BEGAN, DROPS, LASTED, Box, Store, decoded, lost_drops, receiver
 
 from t3probe.deliver.sinks.receiver import RemoteReceiver
@@ -488,8 +489,6 @@ def test_a_connection_is_used_again_and_one_that_was_closed_is_opened_anew(
                 store.samples.setdefault(labels, {}).update(dict(samples))
             sock.sendall(b"HTTP/1.1 204 Y\r\n\r\n")
             if left:
-                from delivery_servers import _request
-
                 request = _request(sock)
                 if not request:
                     return
@@ -517,3 +516,108 @@ def test_a_receiver_that_comes_and_goes_gets_every_drop_once(
     store.answer = lambda body: "204 Y"
     assert box.run(30).ok
     assert (store.grown(DROPS), lost_drops(store), box.files) == (truth, 0, [])
+
+
+def test_the_file_that_was_sent_is_the_one_that_may_be_there(tmp_path: Path, store: Store) -> None:
+    """A run that waits behind goes nowhere; the answer to the one after it is lost."""
+    store.strict = True
+    with serving(store) as server:
+        box = Box(tmp_path, [receiver(server)])
+        assert box.run(10, drops=1).ok
+        assert not box.run(5, drops=2).ok  # behind: it waits
+        with serving(_deaf(store)) as deaf:
+            box.receivers = [receiver(deaf)]
+            assert not box.run(11, drops=4).ok
+        box.receivers = [receiver(server)]
+        report = box.run(12, drops=8)
+    assert report.ok, report.sentence
+    assert "refuses" not in report.sentence
+    assert (store.grown(DROPS), lost_drops(store)) == (13, 0)
+    assert len(box.files) == 1
+
+
+def test_a_question_without_an_answer_makes_nothing_unsure(tmp_path: Path, store: Store) -> None:
+    """Nobody knows whether the request without series was taken: no run was sent."""
+    box = Box(tmp_path, [RemoteReceiver(DEAD)])
+    with serving(closing) as silent_one:
+        box.receivers = [receiver(silent_one)]
+        box.run(0, drops=1)  # in doubt: it asks first
+    store.answer = lambda body: "400 out of order" if decoded(body) else "204 Y"
+    with serving(store) as server:
+        box.receivers = [receiver(server)]
+        report = box.run(1, drops=1)
+    assert report.sentence.count("put aside") == 2
+
+
+def test_a_file_that_cannot_be_read_is_not_the_one_that_was_sent(
+    tmp_path: Path, store: Store
+) -> None:
+    store.strict = True
+    with serving(store) as server:
+        box = Box(tmp_path, [receiver(server)])
+        box.run(0)
+        (tmp_path / "remote-write" / _named(BEGAN + 40)).mkdir()
+        with serving(_deaf(store)) as deaf:
+            box.receivers = [receiver(deaf)]
+            assert not box.run(1, drops=4).ok
+        box.receivers = [receiver(server)]
+        report = box.run(2, drops=8)
+    assert "refuses" not in report.sentence
+    assert (store.grown(DROPS), lost_drops(store)) == (12, 0)
+
+
+def _named(began: float) -> str:
+    """The name of a file of ours that began then."""
+    from t3probe.deliver.sinks.backlog import Waiting, whose
+
+    own = whose({"job": "t3-probe", "vantage": "cluster"})
+    return Waiting(round(began * 1000), round(began * 1000) + 1, own, 0).name
+
+
+def _deaf(store: Store) -> Handler:
+    """A receiver that takes all and whose answers nobody sees."""
+
+    def handler(sock: socket.socket, request: bytes, server: Server) -> None:
+        series = decoded(request.partition(b"\r\n\r\n")[2])
+        if not store.late(series):
+            for labels, samples in series.items():
+                store.samples.setdefault(labels, {}).update(dict(samples))
+
+    return handler
+
+
+def test_a_server_that_dies_on_a_connection_that_was_kept_may_have_the_run(
+    tmp_path: Path, store: Store
+) -> None:
+    """It took the run, and is gone before its answer: the second try meets a closed port."""
+    store.strict = True
+    box = Box(tmp_path, [RemoteReceiver(DEAD)])
+    for number in range(3):
+        box.run(number, drops=1)
+    listener = socket.create_server(("127.0.0.1", 0))
+
+    def dying() -> None:
+        sock, _ = listener.accept()
+        with sock:
+            seen = 0
+            while seen < 2:
+                series = decoded(_request(sock).partition(b"\r\n\r\n")[2])
+                seen += bool(series)
+                for labels, samples in series.items():
+                    store.samples.setdefault(labels, {}).update(dict(samples))
+                if seen < 2:
+                    sock.sendall(b"HTTP/1.1 204 Y\r\n\r\n")
+            listener.close()
+
+    thread = threading.Thread(target=dying)
+    thread.start()
+    box.receivers = [RemoteReceiver(f"http://127.0.0.1:{listener.getsockname()[1]}/w")]
+    report = box.run(3, drops=1)
+    thread.join()
+    assert "refuses connections" in report.sentence
+    with serving(store) as server:
+        box.receivers = [receiver(server)]
+        report = box.run(4, drops=1)
+    assert report.ok, report.sentence
+    assert "refuses" not in report.sentence
+    assert (store.grown(DROPS), lost_drops(store)) == (5, 0)

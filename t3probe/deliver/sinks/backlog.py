@@ -67,8 +67,8 @@ class _State(msgspec.Struct):
     """Files whose drops are in `untold`, and which may still be there."""
     telling: str = ""
     """The file that tells of `untold`, if it is there."""
-    sending: bool = False
-    """Whether the receiver may have the oldest file: nobody saw the answer."""
+    sending: str = ""
+    """The file that the receiver may have: nobody saw the answer."""
 
 
 class Backlog:
@@ -102,8 +102,8 @@ class Backlog:
             state.telling = ""
         clear(self.folder / STATE)
         waiting = self.waiting()
-        if state.sending and waiting:
-            self.unsure = waiting[0].name
+        if state.sending in {one.name for one in waiting}:
+            self.unsure = state.sending
         return waiting
 
     def waiting(self) -> list[Waiting]:
@@ -152,21 +152,28 @@ class Backlog:
             del sent[who]
         self._unlink(run)
 
-    def begin(self) -> None:
-        """From now on the receiver may have what is the oldest."""
-        self._state.sending = True
+    def begin(self, run: Waiting) -> None:
+        """From now on the receiver may have this one."""
+        self._state.sending = run.name
         self._save()
 
-    def close(self, *, unsure: bool) -> None:
-        """Keep what is known now. `unsure`: whether that is so still."""
-        self._state.sending = unsure
+    def settled(self, run: Waiting) -> None:
+        """It is known, or will never be, whether the receiver has it."""
+        if run.name == self.unsure:
+            self.unsure = ""
+
+    def close(self) -> None:
+        """Keep what is known now, `unsure` too."""
+        self._state.sending = self.unsure
         self._save()
 
     def _save(self) -> None:
         try:
             self._keep_state()
         except SpoolError as error:
-            self.problems.append(f"{self.folder / STATE} {error}")
+            problem = f"{self.folder / STATE} {error}"
+            if problem not in self.problems:
+                self.problems.append(problem)
 
     def lose(self, runs: Sequence[Waiting], *, aside: bool = False) -> None:
         """Take these out and count their drops as lost. `aside`: the newest of the files stay to be

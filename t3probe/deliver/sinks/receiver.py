@@ -178,8 +178,7 @@ class Sender:
         answer = exchange(
             self.site, "POST", None, part, body=body, headers=self._headers, kept=self._kept
         )
-        lines = {name.lower(): value for name, value in answer.headers.items()}
-        self._date = lines.get("date", "")
+        self._date = answer.headers.get("date", "")
         try:
             self._raise_for(answer)
         except NeverTakenError as refused:
@@ -198,7 +197,7 @@ class Sender:
                 raise Trouble(f"refuses our login with {status}, or is no receiver; {self._mend}")
             raise NeverTakenError(f"refuses it with {status}{why}", said)
         if 300 <= status < 400:
-            to = showable(answer.headers.get("Location", "nowhere"), 80)
+            to = showable(answer.headers.get("location", "nowhere"), 80)
             raise Trouble(f"redirects to {to} ({status}), which is not followed; name that URL")
         if status in {401, 403}:
             raise Trouble(f"refuses us with {status}; {self._mend}")

@@ -248,8 +248,7 @@ class _Writer:
         """Send what waits, this run last."""
         backlog, fresh = self._backlog, waits[-1]
         sent, behind, future = 0, 0, 0
-        tried = backlog.unsure
-        backlog.begin()
+        trying = ""
         try:
             if doubt:
                 self._sender.ask_time(budget, self._clock)
@@ -260,31 +259,34 @@ class _Writer:
                         backlog.taken(one)  # of which only the file was left
                     else:
                         behind += 1
+                    backlog.settled(one)
                     continue
                 if one.ended_ms > self._now_ms() + FUTURE_MS:
                     future += 1
                     continue
-                tried = one.name
                 try:
                     body = self._body(one, fresh, request)
+                except OSError as error:
+                    self._note(f"{backlog.folder / one.name} cannot be read ({error.strerror})")
+                    backlog.settled(one)
+                    continue
+                trying = one.name
+                backlog.begin(one)
+                try:
                     self._sender.send(body, budget, unsure=one.name == backlog.unsure)
                 except NeverTakenError as error:
                     self._refused(one, fresh, str(error))
-                    continue
-                except OSError as error:
-                    self._note(f"{backlog.folder / one.name} cannot be read ({error.strerror})")
-                    continue
-                backlog.taken(one)
-                sent += 1
+                else:
+                    backlog.taken(one)
+                    sent += 1
+                backlog.settled(one)
         except Trouble as trouble:
-            unsure = trouble.sent or bool(tried and tried == backlog.unsure)
-            backlog.unsure = tried if unsure else ""
+            if trouble.sent and trying:
+                backlog.unsure = trying
             report = Receipt(False, f"{self._sender.subject} {trouble}; {self._left(fresh)}")
-            backlog.close(unsure=unsure)
-            return report
-        backlog.unsure = ""
-        report = self._over(fresh, request, sent, behind, future)
-        backlog.close(unsure=False)
+        else:
+            report = self._over(fresh, request, sent, behind, future)
+        backlog.close()
         return report
 
     def _in_doubt(self, fresh: Waiting, waiting: list[Waiting]) -> bool:
