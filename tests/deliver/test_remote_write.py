@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import random
 import socket
-import threading
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -13,9 +12,11 @@ from pathlib import Path
 import pytest
 from delivery_runs import DEAD
 from delivery_servers import Handler, Server, _request, answering, closing, half, serving, silent
-from remote_parts import BEGAN, DROPS, LASTED, Box, Store, decoded, lost_drops, receiver
+from remote_parts import BEGAN, DROPS, LASTED, Box, Store, decoded, lost_drops, measured, receiver
 
+from t3probe.deliver.sinks import Batch
 from t3probe.deliver.sinks.receiver import RemoteReceiver
+from t3probe.deliver.sinks.remote_write import RemoteWrites
 from t3probe.exchange.client import Login
 
 FUTURE = 120
@@ -120,10 +121,6 @@ def test_what_may_be_mended_is_kept_and_goes_first_the_next_time(
 
 
 def test_no_answer_in_time_is_kept_within_the_runs_time(tmp_path: Path) -> None:
-    from remote_parts import measured
-
-    from t3probe.deliver.sinks import Batch
-    from t3probe.deliver.sinks.remote_write import RemoteWrites
 
     with serving(silent) as server:
         remote = RemoteWrites([receiver(server)], {"job": "j"})
@@ -155,71 +152,6 @@ def test_what_is_refused_for_good_is_put_aside_counted_and_said_once(
     assert lost_drops(store) == 4
 
 
-GATES = {
-    "vmauth": b'cannot find the provided auth token "Bearer another-token"',
-    "nginx, http on a port of https": b"<html><head><title>400 The plain HTTP request was sent",
-    "one that quotes the token": b"no such key: a-token-of-ours",
-    "one without words": b"",
-    "one that speaks of what it wants": b"bad request",
-}
-
-
-@pytest.mark.parametrize("status", ["400", "422"])
-@pytest.mark.parametrize("body", GATES.values(), ids=GATES)
-def test_a_gate_that_refuses_everything_loses_nothing(
-    body: bytes, status: str, tmp_path: Path, store: Store, server: Server
-) -> None:
-    box = Box(tmp_path, [RemoteReceiver(DEAD)])
-    for number in range(3):
-        box.run(number, drops=1)
-    with serving(answering(f"{status} No", body)) as gate:
-        box.receivers = [receiver(gate, login=Login(token="a-token-of-ours"))]
-        for number in (3, 4):
-            before = len(gate.requests)
-            report = box.run(number, drops=1)
-            assert not report.ok
-            assert "set token_file or T3PROBE_REMOTE_WRITE_TOKEN" in report.sentence
-            assert f"{number} runs before it wait in" in report.sentence
-            assert "a-token-of-ours" not in report.sentence
-            assert len(gate.requests) - before <= 2
-    box.receivers = [receiver(server)]
-    assert box.run(5, drops=1).ok
-    assert (store.grown(DROPS), lost_drops(store), box.files) == (6, 0, [])
-
-
-def test_a_page_that_says_too_large_is_about_the_request(tmp_path: Path, store: Store) -> None:
-    """nginx with a small `client_max_body_size`: the login is right."""
-
-    def limited(body: bytes) -> str:
-        return "413 <html>Request Entity Too Large</html>" if decoded(body) else "204 Y"
-
-    store.answer = limited
-    with serving(store) as server:
-        box = Box(tmp_path, [receiver(server)])
-        report = box.run(0, drops=2)
-    assert "put aside" in report.sentence
-    assert box.files == []
-
-
-def test_whether_it_is_a_receiver_is_asked_once_a_run(
-    tmp_path: Path, store: Store, server: Server
-) -> None:
-    box = Box(tmp_path, [receiver(server)])
-    box.run(0)
-    box.receivers = [RemoteReceiver(DEAD)]
-    for number in range(1, 4):
-        box.run(number, drops=1)
-    asked = store.asked
-    store.answer = lambda body: "400 No" if decoded(body) else "204 Y"
-    box.receivers = [receiver(server)]
-    report = box.run(4, drops=1)
-    assert report.sentence.count("put aside") == 4
-    assert store.asked == asked + 1
-    store.answer = lambda body: "204 Y"
-    box.run(5)
-    assert lost_drops(store) == 4
-
-
 def test_one_that_is_refused_holds_up_nobody(tmp_path: Path, store: Store, server: Server) -> None:
     box = Box(tmp_path, [RemoteReceiver(DEAD)])
     for number in range(3):
@@ -248,7 +180,7 @@ def test_nothing_is_sent_before_what_waits(tmp_path: Path, store: Store, server:
 
     def two_then_busy(body: bytes) -> str:
         nonlocal asked
-        asked += 1
+        asked += bool(decoded(body))
         return "204 Y" if asked <= 2 else "429 Slower"
 
     store.answer = two_then_busy
@@ -348,17 +280,46 @@ def test_a_clock_that_went_back_sends_nothing_that_spoils(
 def test_a_clock_ahead_of_the_receiver_sends_nothing(
     tmp_path: Path, store: Store, server: Server
 ) -> None:
-    store.dated = BEGAN + 40
     box = Box(tmp_path, [receiver(server)])
-    report = box.run(60, drops=1)
-    assert not report.ok
-    assert "ended in its future" in report.sentence
-    assert (store.bodies, store.asked) == ([], 1)
-    store.dated = BEGAN + 100
-    box.wall = None
-    report = box.run(1, drops=2)  # the clock is right again
+    for number in (60, 61, 62):
+        store.dated = BEGAN + 40 + 60 * (number - 60)
+        report = box.run(number, drops=1)
+        assert not report.ok
+        assert "ended in its future" in report.sentence
+    assert (store.bodies, store.asked) == ([], 3)
+    store.dated = BEGAN + 220
+    report = box.run(3, drops=2)  # the clock is right again
     assert report.ok, report.sentence
     assert store.grown(DROPS) == 2
+    assert len(box.files) == 3
+
+
+def test_a_clock_that_leaps_ahead_later_sends_nothing_either(
+    tmp_path: Path, store: Store, server: Server
+) -> None:
+    box = Box(tmp_path, [receiver(server)])
+    store.dated = BEGAN + 40
+    assert box.run(0).ok
+    for number in (1, 2, 3):  # it is an hour ahead from now on
+        store.dated = BEGAN + 40 + 60 * number
+        assert "ended in its future" in box.run(60 + number, drops=1).sentence
+    assert len(store.bodies) == 1
+
+
+def test_a_leap_in_an_outage_makes_nothing_too_old(
+    tmp_path: Path, store: Store, server: Server
+) -> None:
+    store.dated = BEGAN + 40
+    box = Box(tmp_path, [receiver(server)])
+    assert box.run(0).ok
+    box.receivers = [RemoteReceiver(DEAD)]
+    for number in (1, 2, 1441, 1442):  # a day ahead
+        box.run(number, drops=1)
+    assert len(box.files) == 4
+    box.receivers = [receiver(server)]
+    store.dated = BEGAN + 340
+    box.run(1443, drops=1)
+    assert (store.grown(DROPS), lost_drops(store), len(box.files)) == (2, 0, 3)
 
 
 @pytest.mark.parametrize(("ahead", "sent"), [(FUTURE - 10, True), (FUTURE + 10, False)])
@@ -408,10 +369,6 @@ def test_two_runs_do_not_send_at_once(tmp_path: Path, store: Store, server: Serv
 
 
 def _on_the_systems_clock(box: Box, folder: Path):  # type: ignore[no-untyped-def]
-    from remote_parts import measured
-
-    from t3probe.deliver.sinks import Batch
-    from t3probe.deliver.sinks.remote_write import RemoteWrites
 
     labels = {"job": "t3-probe", "vantage": "cluster"}
     sink = RemoteWrites(list(box.receivers), labels).sink(folder, keep=True, gauges={}, tells=False)
@@ -516,108 +473,3 @@ def test_a_receiver_that_comes_and_goes_gets_every_drop_once(
     store.answer = lambda body: "204 Y"
     assert box.run(30).ok
     assert (store.grown(DROPS), lost_drops(store), box.files) == (truth, 0, [])
-
-
-def test_the_file_that_was_sent_is_the_one_that_may_be_there(tmp_path: Path, store: Store) -> None:
-    """A run that waits behind goes nowhere; the answer to the one after it is lost."""
-    store.strict = True
-    with serving(store) as server:
-        box = Box(tmp_path, [receiver(server)])
-        assert box.run(10, drops=1).ok
-        assert not box.run(5, drops=2).ok  # behind: it waits
-        with serving(_deaf(store)) as deaf:
-            box.receivers = [receiver(deaf)]
-            assert not box.run(11, drops=4).ok
-        box.receivers = [receiver(server)]
-        report = box.run(12, drops=8)
-    assert report.ok, report.sentence
-    assert "refuses" not in report.sentence
-    assert (store.grown(DROPS), lost_drops(store)) == (13, 0)
-    assert len(box.files) == 1
-
-
-def test_a_question_without_an_answer_makes_nothing_unsure(tmp_path: Path, store: Store) -> None:
-    """Nobody knows whether the request without series was taken: no run was sent."""
-    box = Box(tmp_path, [RemoteReceiver(DEAD)])
-    with serving(closing) as silent_one:
-        box.receivers = [receiver(silent_one)]
-        box.run(0, drops=1)  # in doubt: it asks first
-    store.answer = lambda body: "400 out of order" if decoded(body) else "204 Y"
-    with serving(store) as server:
-        box.receivers = [receiver(server)]
-        report = box.run(1, drops=1)
-    assert report.sentence.count("put aside") == 2
-
-
-def test_a_file_that_cannot_be_read_is_not_the_one_that_was_sent(
-    tmp_path: Path, store: Store
-) -> None:
-    store.strict = True
-    with serving(store) as server:
-        box = Box(tmp_path, [receiver(server)])
-        box.run(0)
-        (tmp_path / "remote-write" / _named(BEGAN + 40)).mkdir()
-        with serving(_deaf(store)) as deaf:
-            box.receivers = [receiver(deaf)]
-            assert not box.run(1, drops=4).ok
-        box.receivers = [receiver(server)]
-        report = box.run(2, drops=8)
-    assert "refuses" not in report.sentence
-    assert (store.grown(DROPS), lost_drops(store)) == (12, 0)
-
-
-def _named(began: float) -> str:
-    """The name of a file of ours that began then."""
-    from t3probe.deliver.sinks.backlog import Waiting, whose
-
-    own = whose({"job": "t3-probe", "vantage": "cluster"})
-    return Waiting(round(began * 1000), round(began * 1000) + 1, own, 0).name
-
-
-def _deaf(store: Store) -> Handler:
-    """A receiver that takes all and whose answers nobody sees."""
-
-    def handler(sock: socket.socket, request: bytes, server: Server) -> None:
-        series = decoded(request.partition(b"\r\n\r\n")[2])
-        if not store.late(series):
-            for labels, samples in series.items():
-                store.samples.setdefault(labels, {}).update(dict(samples))
-
-    return handler
-
-
-def test_a_server_that_dies_on_a_connection_that_was_kept_may_have_the_run(
-    tmp_path: Path, store: Store
-) -> None:
-    """It took the run, and is gone before its answer: the second try meets a closed port."""
-    store.strict = True
-    box = Box(tmp_path, [RemoteReceiver(DEAD)])
-    for number in range(3):
-        box.run(number, drops=1)
-    listener = socket.create_server(("127.0.0.1", 0))
-
-    def dying() -> None:
-        sock, _ = listener.accept()
-        with sock:
-            seen = 0
-            while seen < 2:
-                series = decoded(_request(sock).partition(b"\r\n\r\n")[2])
-                seen += bool(series)
-                for labels, samples in series.items():
-                    store.samples.setdefault(labels, {}).update(dict(samples))
-                if seen < 2:
-                    sock.sendall(b"HTTP/1.1 204 Y\r\n\r\n")
-            listener.close()
-
-    thread = threading.Thread(target=dying)
-    thread.start()
-    box.receivers = [RemoteReceiver(f"http://127.0.0.1:{listener.getsockname()[1]}/w")]
-    report = box.run(3, drops=1)
-    thread.join()
-    assert "refuses connections" in report.sentence
-    with serving(store) as server:
-        box.receivers = [receiver(server)]
-        report = box.run(4, drops=1)
-    assert report.ok, report.sentence
-    assert "refuses" not in report.sentence
-    assert (store.grown(DROPS), lost_drops(store)) == (5, 0)

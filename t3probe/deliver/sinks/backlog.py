@@ -24,7 +24,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from t3probe.deliver.sinks.spool import SpoolError, locked
+from t3probe.deliver.sinks.spool import Number, SpoolError, locked
 from t3probe.exchange.bounds import REMOTE_ASIDE_FILES, SPOOL_FILE_BYTES, SPOOL_FILES
 from t3probe.exchange.client import Budget
 from t3probe.exchange.files import clear, read_regular, write_whole
@@ -59,9 +59,9 @@ class Waiting(NamedTuple):
 
 
 class _State(msgspec.Struct):
-    sent: dict[str, int] = {}
+    sent: dict[str, Number] = {}
     """Whose series -> the end of the newest run that was taken, Unix milliseconds."""
-    untold: int = 0
+    untold: Number = 0
     """Drops that were lost and of which no run has told."""
     going: list[str] = []
     """Files whose drops are in `untold`, and which may still be there."""
@@ -91,17 +91,17 @@ class Backlog:
     def opened(self) -> list[Waiting]:
         """What waits, oldest first, after whatever a killed process left was finished."""
         self._state = state = self._read()
-        for name in state.going:
+        for name in filter(_NAME.fullmatch, state.going):
             with suppress(OSError):
                 (self.folder / name).unlink(missing_ok=True)
         state.going = []
+        waiting = self.waiting()
         if state.telling:
             # It cannot have been sent: that comes after it was noted that it tells.
-            if (self.folder / state.telling).exists():
+            if state.telling in {one.name for one in waiting}:
                 state.untold = 0
             state.telling = ""
         clear(self.folder / STATE)
-        waiting = self.waiting()
         if state.sending in {one.name for one in waiting}:
             self.unsure = state.sending
         return waiting
@@ -133,12 +133,19 @@ class Backlog:
         self._write(self.folder / run.name, body)
 
     def tell(self, run: Waiting, body: bytes) -> None:
-        """The same for a request that tells of all that was untold. Raises SpoolError."""
-        self._state.telling = run.name
-        self._keep_state()
-        self.put(run, body)
-        self._state.untold, self._state.telling = 0, ""
-        self._keep_state()
+        """The same for a request that tells of all that was untold. Raises SpoolError; then it is
+        not there, and all is untold still."""
+        state, untold = self._state, self._state.untold
+        state.telling = run.name
+        try:
+            self._keep_state()
+            self.put(run, body)
+            state.untold, state.telling = 0, ""
+            self._keep_state()
+        except SpoolError:
+            state.untold, state.telling = untold, ""
+            self._unlink(run)
+            raise
 
     def body(self, run: Waiting) -> bytes:
         """The request. Raises OSError, with a `strerror`."""
