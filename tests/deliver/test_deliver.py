@@ -28,7 +28,7 @@ from pathlib import Path
 from t3probe.config.types import Delivery, Deployment, Leg
 from t3probe.deliver.delivery import end_of_run, gateway_of, start_of_run
 from t3probe.deliver.metrics import families, zeros
-from t3probe.deliver.metrics.table import Sheet
+from t3probe.deliver.metrics.exposition import Sheet
 from t3probe.observation import Observation, RunRecord
 from t3probe.verdict.incident.run import judge_run
 from t3probe.watch.http import Snapshot

@@ -223,6 +223,22 @@ def test_what_is_too_old_goes_and_is_counted(tmp_path: Path, store: Store, serve
     assert (store.grown(DROPS), lost_drops(store)) == (10, 6)
 
 
+@pytest.mark.parametrize("bound", [{"max_age_seconds": 600}, {"max_bytes": 8000}])
+def test_what_goes_in_a_long_outage_raises_no_doubt_about_the_clock(
+    bound: dict[str, int], tmp_path: Path, store: Store, server: Server
+) -> None:
+    box = Box(tmp_path, [receiver(server)])
+    assert box.run(0).ok
+    box.receivers = [RemoteReceiver(DEAD, **bound)]
+    said = [box.run(number, drops=1).sentence for number in range(1, 41)]
+    assert all("counted as lost" in one for one in said[30:])
+    asked = store.asked
+    box.receivers = [receiver(server)]
+    assert box.run(41, drops=1).ok
+    assert store.grown(DROPS) + lost_drops(store) == 41
+    assert store.asked == asked
+
+
 def test_what_is_too_much_goes_oldest_first_and_is_counted(
     tmp_path: Path, store: Store, server: Server
 ) -> None:

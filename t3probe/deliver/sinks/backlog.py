@@ -61,6 +61,9 @@ class Waiting(NamedTuple):
 class _State(msgspec.Struct):
     sent: dict[str, Number] = {}
     """Whose series -> the end of the newest run that was taken, Unix milliseconds."""
+    passed: dict[str, Number] = {}
+    """Whose series -> the end of the newest run that went by age or for room, Unix milliseconds,
+    while the clock went on as before."""
     untold: Number = 0
     """Drops that were lost and of which no run has told."""
     going: list[str] = []
@@ -69,6 +72,12 @@ class _State(msgspec.Struct):
     """The file that tells of `untold`, if it is there."""
     sending: str = ""
     """The file that the receiver may have: nobody saw the answer."""
+
+
+def _newer(ends: dict[str, Number], run: Waiting) -> None:
+    ends[run.whose] = max(ends.pop(run.whose, 0), run.ended_ms)
+    for who in list(ends)[:-MOST_SERIES]:
+        del ends[who]
 
 
 class Backlog:
@@ -128,6 +137,17 @@ class Backlog:
         """When the newest run of these series that was taken had ended; 0: nobody knows."""
         return self._state.sent.get(who, 0)
 
+    def passed_ms(self, who: str) -> int:
+        """Up to when our clock is known to have gone on as before: there the newest run had ended
+        that was taken, or that `pass_over` was told of."""
+        return max(self.sent_ms(who), self._state.passed.get(who, 0))
+
+    def pass_over(self, who: str, runs: Sequence[Waiting]) -> None:
+        """Before these are lost: those of `who` leave no gap in what is known of our clock."""
+        for one in runs:
+            if one.whose == who:
+                _newer(self._state.passed, one)
+
     def put(self, run: Waiting, body: bytes) -> None:
         """Write one run's request. Raises SpoolError."""
         self._write(self.folder / run.name, body)
@@ -153,10 +173,7 @@ class Backlog:
 
     def taken(self, run: Waiting) -> None:
         """The receiver has it."""
-        sent = self._state.sent
-        sent[run.whose] = max(sent.pop(run.whose, 0), run.ended_ms)
-        for who in list(sent)[:-MOST_SERIES]:
-            del sent[who]
+        _newer(self._state.sent, run)
         self._unlink(run)
 
     def begin(self, run: Waiting) -> None:

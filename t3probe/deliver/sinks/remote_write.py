@@ -260,12 +260,16 @@ class _Writer:
     def _with_backlog(self, made: _Made, budget: Budget) -> Receipt:
         backlog = self._backlog
         waiting = backlog.opened()
+        who = made.waiting().whose
         leapt = self._leapt(made.waiting(), waiting)
-        doubt = leapt or not backlog.sent_ms(made.waiting().whose)
+        doubt = leapt or not backlog.sent_ms(who)
         if not leapt:
-            waiting = self._without_old(waiting, self._now_ms())
+            waiting = self._without_old(waiting, self._now_ms(), who)
         room = self._receiver.max_bytes - len(made.request.body)
-        waiting = self._without(backlog.over(waiting, room), waiting, "for want of room")
+        gone = backlog.over(waiting, room)
+        if not leapt:
+            backlog.pass_over(who, gone)
+        waiting = self._without(gone, waiting, "for want of room")
         made = self._put(made)
         return self._sent([*waiting, made.waiting()], made.request, budget, doubt)
 
@@ -332,8 +336,8 @@ class _Writer:
 
     def _leapt(self, fresh: Waiting, waiting: list[Waiting]) -> bool:
         """Whether our clock went back, or far ahead, since the last run that was taken: as each run
-        says that waits since then."""
-        newest = self._backlog.sent_ms(fresh.whose)
+        says that waits, or went, since then."""
+        newest = self._backlog.passed_ms(fresh.whose)
         since = [one for one in waiting if one.whose == fresh.whose and one.began_ms > newest]
         for one in sorted([*since, fresh]):
             if newest and not newest <= one.began_ms <= newest + DOUBT_MS:
@@ -345,10 +349,11 @@ class _Writer:
         """By the receiver's clock, where it told its time; else by ours."""
         return round(self._clock.wall() * 1000) + (self._sender.theirs_ahead_ms or 0)
 
-    def _without_old(self, waiting: list[Waiting], now_ms: int) -> list[Waiting]:
+    def _without_old(self, waiting: list[Waiting], now_ms: int, who: str = "") -> list[Waiting]:
         oldest = now_ms - round(self._receiver.max_age_seconds * 1000)
         unsure = self._backlog.unsure
         gone = [one for one in waiting if one.began_ms < oldest and one.name != unsure]
+        self._backlog.pass_over(who, gone)
         return self._without(gone, waiting, f"older than {span(self._receiver.max_age_seconds)}")
 
     def _without(self, gone: list[Waiting], waiting: list[Waiting], why: str) -> list[Waiting]:
