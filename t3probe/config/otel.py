@@ -15,6 +15,7 @@ from urllib.parse import unquote, urlsplit
 from t3probe.config.check_otlp import OWN_HEADERS
 from t3probe.exchange.client import Login, Site
 from t3probe.text import keep
+from t3probe.text.words import listed
 
 from .durations import SHORTEST
 from .endpoints import check_header_name
@@ -54,8 +55,9 @@ def receiver_of(deployment: Deployment | None, otlp: Otlp, environ: Mapping[str,
     `deployment`: the one whose table this is; None: it was named on a command line.
     """
     url = _url(deployment, otlp, environ)
-    login, headers = _login(deployment, otlp, environ)
     notes: list[str] = []
+    environ = _without_others(url, environ, notes)
+    login, headers = _login(deployment, otlp, environ)
     return Receiver(
         site=Site(url, login),
         headers=headers,
@@ -101,6 +103,28 @@ def _url(deployment: Deployment | None, otlp: Otlp, environ: Mapping[str, str]) 
     except ValueError as error:
         raise ValueError(f"{variable}: {error}") from None
     return whole
+
+
+def _without_others(url: str, environ: Mapping[str, str], notes: list[str]) -> Mapping[str, str]:
+    """The environment without what it says of a receiver that is not this one: its login is not
+    ours to pass on."""
+    variable, named = _said("ENDPOINT", environ)
+    if not variable or _origin(named) == _origin(url):
+        return environ
+    words = ("HEADERS", "CERTIFICATE", "TIMEOUT", "COMPRESSION")
+    others = [one for one in (_said(word, environ)[0] for word in words) if one]
+    if others:
+        notes.append(f"{listed(others)} left out: {variable} names another receiver")
+    return {name: value for name, value in environ.items() if not name.startswith(_START)}
+
+
+def _origin(url: str) -> tuple[str, str, int | None] | None:
+    """Scheme, host and port; None where it is no URL."""
+    try:
+        site = Site(url)
+    except ValueError:
+        return None
+    return site.parts.scheme, site.host.lower(), site.port
 
 
 def _with_path(url: str) -> str:

@@ -306,7 +306,8 @@ class Delivery(Table, frozen=True):
 class Otlp(Table, frozen=True):
     """`[delivery.otlp]`: a trace of each run, and in the held mode of each incident, by OTLP over
     HTTP with protobuf (`pip install 't3probe[otlp]'`). What it does not say, `OTEL_EXPORTER_OTLP_*`
-    says. A token comes from `token_file` or T3PROBE_OTLP_TOKEN, headers that hold a secret from
+    says. Where these name an endpoint of another origin, they are all left out, and a sentence says
+    so. A token comes from `token_file` or T3PROBE_OTLP_TOKEN, headers that hold a secret from
     OTEL_EXPORTER_OTLP_HEADERS or T3PROBE_OTLP_HEADERS_FILE."""
 
     endpoint: str | None = None

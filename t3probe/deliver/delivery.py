@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import msgspec
 
@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from t3probe.config.otel import Receiver
     from t3probe.verdict.incident.run import RunVerdict
 
+T = TypeVar("T")
 START_SECONDS = 2.0
 END_SECONDS = 4.8
 GATEWAY_END_SECONDS = 3.6
@@ -195,9 +196,17 @@ def start_of_run(
         started.sinks.append(remote.sink(folder, keep=kept is not None, gauges=stale, tells=tells))
     budget = Budget(clock, seconds)
     for sink in started.sinks:
-        report = sink(Batch(zeros, opening=True, seconds=budget.left_seconds))
+        report = _whole("a delivery", sink, Batch(zeros, opening=True, seconds=budget.left_seconds))
         started.opened.append(report if seconds else report._replace(ok=True))
     return started
+
+
+def _whole(what: str, work: Callable[[T], Receipt], with_: T) -> Receipt:
+    """One receipt, whatever happens: a fault of ours in one place costs no other its results."""
+    try:
+        return work(with_)
+    except Exception as error:
+        return Receipt(False, f"{what} broke: {type(error).__name__}")
 
 
 def end_of_run(
@@ -217,7 +226,8 @@ def end_of_run(
     budget = Budget(started.clock, seconds)
     reports = []
     for sink in started.sinks:
-        reports.append(sink(Batch(families, seconds=budget.left_seconds)))
+        batch = Batch(families, seconds=budget.left_seconds)
+        reports.append(_whole("a delivery", sink, batch))
         if reports[-1].ok:
             started.reached.append(sink)
     # A sink that failed twice says it once: at the end, with what became of the counts.
@@ -230,7 +240,8 @@ def end_of_run(
     heartbeat_url = started.deployment.delivery.heartbeat_url
     if traces is not None:
         kept = SMALL_SECONDS if kuberhealthy_url or heartbeat_url else 0.0
-        reports.append(traces(budget.part(max(kept, budget.left_seconds - kept))))
+        part = budget.part(max(kept, budget.left_seconds - kept))
+        reports.append(_whole("the run's trace", traces, part))
     delivered = all(one.ok for one in reports)
     if kuberhealthy_url:
         from t3probe.deliver.sinks import kuberhealthy
@@ -249,7 +260,7 @@ def correct(started: Delivering, families: Group, seconds: float) -> list[str]:
     """Replace gauges where the results are; sentences for where that went wrong."""
     budget = Budget(started.clock, seconds)
     reports = [
-        sink(Batch(families, correction=True, seconds=budget.left_seconds))
+        _whole("a delivery", sink, Batch(families, correction=True, seconds=budget.left_seconds))
         for sink in started.reached
     ]
     return [one.sentence for one in reports if not one.ok]

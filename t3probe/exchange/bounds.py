@@ -110,6 +110,9 @@ times at most and as long as the delivery's own time lasts."""
 REMOTE_EXCHANGE_SECONDS = 2.0
 """One request of remote write. It is tried once more in the same run, and then it waits for the
 next one."""
+RECORDED_MEMORY_BYTES = 4 * MIB
+"""The requests of `push FILE --remote-write`, while the file is read. The rest waits in a temporary
+file without a name."""
 PROMETHEUS_BYTES = 32 * MIB
 """An answer of Prometheus to `explain`. It is not read, and a sentence says so."""
 PROMETHEUS_KEPT_BYTES = 32 * MIB

@@ -152,6 +152,7 @@ class Answer:
 
     status: int
     headers: Mapping[str, str]
+    """By names in small letters: servers write them in any (RFC 9110, section 5.1)."""
     body: bytes
 
 
@@ -244,7 +245,8 @@ def exchange(
         trouble = _trouble(error, stage[0], max_bytes)
         if trouble is None:
             raise
-        trouble.sent = stage[0] == BEFORE_ANSWER
+        # The first of two went out on the connection that was kept.
+        trouble.sent = stage[0] == BEFORE_ANSWER or (kept is not None and kept.repeated)
         raise trouble from None
 
 
@@ -350,9 +352,10 @@ def _answer(
     response = http.client.HTTPResponse(stream, method=method)
     try:
         response.begin()
+        headers = {name.lower(): value for name, value in response.headers.items()}
         if into is not None and response.status != 200:
             beginning = response.read(SERVICE_ANSWER_BYTES)
-            return Answer(response.status, dict(response.headers.items()), beginning), False
+            return Answer(response.status, headers, beginning), False
         declared = response.length
         if declared is not None and declared > most:
             raise _TooMuchError
@@ -371,7 +374,7 @@ def _answer(
                     raise TimeoutError
         if declared is not None and size < declared:
             raise http.client.IncompleteRead(b"")
-        answer = Answer(response.status, dict(response.headers.items()), body)
+        answer = Answer(response.status, headers, body)
         return answer, not response.will_close
     finally:
         response.close()

@@ -13,15 +13,17 @@ from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from email.utils import parsedate_to_datetime
 from importlib.util import find_spec
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 import msgspec
 
 from t3probe.config import Deployment, DeploymentError, Duration, Leg
 from t3probe.config.endpoints import plain_host
+from t3probe.config.errors import is_secret_key
 from t3probe.config.secrets import login_of
 from t3probe.config.types import RemoteWrite
-from t3probe.guard import LoopbackOnlyError
+from t3probe.guard import LoopbackOnlyError, is_loopback
 from t3probe.observation import median
 from t3probe.probes.base import Probing
 from t3probe.probes.facts import Collapsed, Facts, ProbeError, Target
@@ -30,6 +32,10 @@ from t3probe.run.controller import Run
 from t3probe.setup.machine import DoctorRow, fine, untold, wrong
 from t3probe.text import showable
 from t3probe.text.words import span
+
+if TYPE_CHECKING:
+    from t3probe.deliver.sinks.receiver import Sender
+    from t3probe.exchange.client import Site
 
 STEP_SECONDS = 3.0
 TOTAL_SECONDS = 8.0
@@ -127,7 +133,7 @@ async def _ask(deployment: Deployment, where: str, environ: Mapping[str, str]) -
         offsets = [task.result() for task in dated if task.done()]
         rows.append(clock([one for one in offsets if one is not None]))
         rows += pushed.result() if pushed.done() else []
-        rows += [one.result() for one in written if one.done()]
+        rows += [row for one in written if one.done() for row in one.result()]
         rows += traced.result() if traced.done() else []
         return rows
     finally:
@@ -218,46 +224,70 @@ def clock(ahead: list[float]) -> DoctorRow:
 
 def gateway(url: str, ca: str | None, environ: Mapping[str, str]) -> list[DoctorRow]:
     """Whether the Pushgateway answers and takes our login; no row without a URL."""
-    from t3probe.exchange.client import Budget, Site, Trouble, exchange
-    from t3probe.timing import SystemClock
+    from t3probe.exchange.client import Site
 
     if not url:
         return []
     try:
         site = Site(url, login_of("gateway", environ, ca))
-        answer = exchange(site, "GET", "/api/v1/status", Budget(SystemClock(), STEP_SECONDS))
     except (ValueError, DeploymentError) as problem:
         return [wrong("gateway", str(problem), "change it in [delivery], --gateway, or T3PROBE_")]
+    return [_gateway(site), *_in_the_clear("gateway", site)]
+
+
+def _gateway(site: Site) -> DoctorRow:
+    from t3probe.exchange.client import Budget, Trouble, exchange
+    from t3probe.timing import SystemClock
+
+    try:
+        answer = exchange(site, "GET", "/api/v1/status", Budget(SystemClock(), STEP_SECONDS))
     except Trouble as problem:
         words = f"{site.name} {problem.what}"
         if "T3PROBE_LOOPBACK_ONLY" in problem.what:
-            return [untold("gateway", f"{site.name} is beyond loopback", "unset the variable")]
+            return untold("gateway", f"{site.name} is beyond loopback", "unset the variable")
         start = f"prometheus-pushgateway --web.listen-address=:{site.port}"
-        return [wrong("gateway", words, f"start it there: {start}; or change it in [delivery]")]
+        return wrong("gateway", words, f"start it there: {start}; or change it in [delivery]")
     if answer.status in {401, 403}:
         fix = "set T3PROBE_GATEWAY_TOKEN, or T3PROBE_GATEWAY_USER and T3PROBE_GATEWAY_PASSWORD"
-        return [wrong("gateway", f"{site.name} refuses the login (HTTP {answer.status})", fix)]
+        return wrong("gateway", f"{site.name} refuses the login (HTTP {answer.status})", fix)
     if answer.status != 200 or b'"success"' not in answer.body:
         words = f"{site.name} is no Pushgateway: HTTP {answer.status} at /api/v1/status"
-        return [wrong("gateway", words, "change gateway in [delivery]")]
-    return [fine("gateway", f"{site.name} answers, and takes our login")]
+        return wrong("gateway", words, "change gateway in [delivery]")
+    return fine("gateway", f"{site.name} answers, and takes our login")
 
 
-def receiver(named: RemoteWrite, ca: str | None, environ: Mapping[str, str]) -> DoctorRow:
+def _in_the_clear(
+    what: str, site: Site, headers: Mapping[str, str] | None = None
+) -> list[DoctorRow]:
+    """A row where a login goes to another host without TLS."""
+    login = [*site.login.headers(), *filter(is_secret_key, headers or {})]
+    here = is_loopback(site.host) or site.host == "localhost"
+    if site.parts.scheme == "https" or here or not (login or site.parts.username):
+        return []
+    words = f"the login for {site.name} goes over plain http; who reads it on the way is not known"
+    return [untold(what, words, "use https; or a network that is yours alone")]
+
+
+def receiver(named: RemoteWrite, ca: str | None, environ: Mapping[str, str]) -> list[DoctorRow]:
     """Whether a receiver of remote write takes a request, and our login. It is sent one without
     series, so nothing is stored."""
     from t3probe.deliver.sinks.receiver import Sender, receiver_of
-    from t3probe.exchange.client import Budget, Trouble
-    from t3probe.timing import SystemClock
 
     what = "receiver"
     # Who asks for a module inside another imports that one.
     if not (find_spec("cramjam") and find_spec("google") and find_spec("google.protobuf")):
-        return wrong(what, "the extra is not installed", "pip install 't3probe[remote-write]'")
+        return [wrong(what, "the extra is not installed", "pip install 't3probe[remote-write]'")]
     try:
         sender = Sender(receiver_of(named, environ, ca))
     except (ValueError, DeploymentError) as problem:
-        return wrong(what, str(problem), "change it in [[delivery.remote_write]], or T3PROBE_")
+        return [wrong(what, str(problem), "change it in [[delivery.remote_write]], or T3PROBE_")]
+    return [_takes(what, sender), *_in_the_clear(what, sender.site, named.headers)]
+
+
+def _takes(what: str, sender: Sender) -> DoctorRow:
+    from t3probe.exchange.client import Budget, Trouble
+    from t3probe.timing import SystemClock
+
     system = SystemClock()
     try:
         sender.ask_time(Budget(system, STEP_SECONDS), system)
@@ -269,6 +299,10 @@ def receiver(named: RemoteWrite, ca: str | None, environ: Mapping[str, str]) -> 
         return wrong(what, f"{name} {words}", fix or "start it there, or change its url")
     finally:
         sender.close()
+    if sender.takes is False:
+        name = sender.subject.removeprefix("the receiver ")
+        fix = "look at its url and the login; a receiver takes one"
+        return untold(what, f"{name} refuses a request without series", fix)
     ahead = -(sender.theirs_ahead_ms or 0) / 1000
     name = sender.subject.removeprefix("the receiver ")
     if abs(ahead) > TOLERANCE_SECONDS:
@@ -294,8 +328,9 @@ def traces(deployment: Deployment, environ: Mapping[str, str]) -> list[DoctorRow
         return [wrong("traces", str(problem), "change it in [delivery.otlp], OTEL_ or T3PROBE_")]
     if receiver is None:
         return [untold("traces", "OTEL_SDK_DISABLED is set: none is sent", "unset it")]
+    plain = _in_the_clear("traces", receiver.site, receiver.headers)
     taken, words, fix = empty(receiver, Budget(SystemClock(), STEP_SECONDS))
     if "T3PROBE_LOOPBACK_ONLY" in words:
         where = f"{receiver.site.name} is beyond loopback"
-        return [untold("traces", where, "unset T3PROBE_LOOPBACK_ONLY")]
-    return [fine("traces", words) if taken else wrong("traces", words, fix)]
+        return [untold("traces", where, "unset T3PROBE_LOOPBACK_ONLY"), *plain]
+    return [fine("traces", words) if taken else wrong("traces", words, fix), *plain]

@@ -229,3 +229,44 @@ def test_paths_start_at_the_file() -> None:
 )
 def test_the_switch_off(text: str, off: bool) -> None:
     assert disabled({"OTEL_SDK_DISABLED": text}) == off
+
+
+SECRET = "team-secret-4711"
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "ours"),
+    [
+        ("http://jaeger:4318", True),
+        ("http://JAEGER:4318/v1/traces", True),
+        ("http://jaeger:4317", False),
+        ("https://jaeger:4318", False),
+        ("https://api.vendor", False),
+        ("no url", False),
+    ],
+)
+@pytest.mark.parametrize("kind", ["", "TRACES_"])
+def test_a_login_for_another_receiver_is_not_passed_on(
+    endpoint: str, ours: bool, kind: str
+) -> None:
+    environ = {
+        f"{E}{kind}ENDPOINT": endpoint, f"{E}HEADERS": f"x-team={SECRET}",
+        f"{E}CERTIFICATE": "/vendor.pem", f"{E}COMPRESSION": "gzip",
+    }  # fmt: skip
+    found = receiver('endpoint = "http://jaeger:4318"', **environ)
+    assert dict(found.headers) == ({"x-team": SECRET} if ours else {})
+    assert found.site.login.ca_file == ("/vendor.pem" if ours else None)
+    assert found.gzip is ours
+    said = f"{E}HEADERS, {E}CERTIFICATE and {E}COMPRESSION left out: {E}{kind}ENDPOINT names"
+    assert found.notes == (() if ours else (f"{said} another receiver",))
+    own = receiver('endpoint = "http://jaeger:4318"', **environ, T3PROBE_OTLP_HEADERS="x-own=1")
+    assert dict(own.headers) == {"x-own": "1"}
+    alone = {f"{E}HEADERS": f"x-team={SECRET}"}
+    assert dict(receiver('endpoint = "http://jaeger:4318"', **alone).headers) == {"x-team": SECRET}
+
+
+def test_nor_to_a_receiver_of_the_command_line() -> None:
+    from t3probe.config.types import Otlp
+
+    environ = {f"{E}ENDPOINT": "https://api.vendor", f"{E}HEADERS": f"x-team={SECRET}"}
+    assert dict(receiver_of(None, Otlp(endpoint="http://127.0.0.1:1"), environ).headers) == {}

@@ -70,7 +70,7 @@ class Store:
             self.bodies.append(body)
         else:
             self.asked += 1
-        if status.startswith("2") and self.strict and self._late(series):
+        if status.startswith("2") and self.strict and self.late(series):
             status = "400 out of order sample"
         if status.startswith("2"):
             for labels, samples in series.items():
@@ -82,7 +82,8 @@ class Store:
         head = f"HTTP/1.1 {status}\r\n{date}Content-Length: {len(said)}\r\n"
         sock.sendall(head.encode() + b"Connection: close\r\n\r\n" + said)
 
-    def _late(self, series: Mapping[Labels, Samples]) -> bool:
+    def late(self, series: Mapping[Labels, Samples]) -> bool:
+        """Whether it has newer samples of any of these series."""
         return any(
             self.samples.get(labels) and samples[0][0] < max(self.samples[labels])
             for labels, samples in series.items()

@@ -15,8 +15,8 @@ from delivery_runs import DEAD, LEGS, REASONS, run_families
 from delivery_servers import answering, serving
 
 from t3probe.config.types import Delivery, Deployment
-from t3probe.deliver.delivery import Ended, end_of_run, gateway_of, retire, start_of_run
-from t3probe.deliver.sinks import kuberhealthy
+from t3probe.deliver.delivery import Ended, correct, end_of_run, gateway_of, retire, start_of_run
+from t3probe.deliver.sinks import Batch, Deliver, Receipt, kuberhealthy
 from t3probe.deliver.sinks.gateway import Gateway
 from t3probe.exchange.client import Budget
 from t3probe.timing import SystemClock
@@ -28,7 +28,7 @@ from pathlib import Path
 from t3probe.config.types import Delivery, Deployment, Leg
 from t3probe.deliver.delivery import end_of_run, gateway_of, start_of_run
 from t3probe.deliver.metrics import families, zeros
-from t3probe.deliver.metrics.table import Sheet
+from t3probe.deliver.metrics.exposition import Sheet
 from t3probe.observation import Observation, RunRecord
 from t3probe.verdict.incident.run import judge_run
 from t3probe.watch.http import Snapshot
@@ -113,6 +113,48 @@ def test_not_delivered_makes_no_heartbeat_and_kuberhealthy_is_told(tmp_path: Pat
         assert json.loads(body) == {"OK": True, "Errors": []}
     assert "no zeros were written" not in " ".join(ended.sentences)
     assert ".undelivered says so" in ended.sentences[0]
+
+
+def test_a_fault_of_ours_in_one_place_costs_the_others_nothing(tmp_path: Path) -> None:
+    """A sink and the trace break, at each step: Kuberhealthy is told, and all is said."""
+
+    class Kept:
+        def __init__(self) -> None:
+            self.got: list[Batch] = []
+
+        def __call__(self, batch: Batch) -> Receipt:
+            self.got.append(batch)
+            return Receipt(True, "kept")
+
+    def broken(_: object) -> Receipt:
+        raise KeyError("a-secret")
+
+    class Remote:
+        def __init__(self) -> None:
+            self.labels: dict[str, str] = {}
+
+        def sink(self, *_: object, **__: object) -> Deliver:
+            return broken
+
+    with serving(answering("200 OK")) as kuber:
+        environ = {"KH_REPORTING_URL": kuber.url, "KH_RUN_UUID": "u"}
+        started = start_of_run(
+            deployment(), None, run_families(), remote=Remote(),  # type: ignore[arg-type]
+            vantage="", results=tmp_path, environ=environ,
+        )  # fmt: skip
+        kept = Kept()
+        started.sinks.append(kept)
+        started.opened.append(Receipt(True, ""))
+        ended = end_of_run(started, run_families(), ok=True, traces=broken)
+        assert len(kuber.requests) == 1
+    assert not ended.delivered
+    assert ended.sentences[:2] == (
+        "a delivery broke: KeyError", "the run's trace broke: KeyError"
+    )  # fmt: skip
+    assert "a-secret" not in str(ended.sentences)
+    assert len(kept.got) == 1
+    started.reached.append(broken)
+    assert correct(started, run_families(), 1.0) == ["a delivery broke: KeyError"]
 
 
 def test_nothing_is_configured(tmp_path: Path) -> None:

@@ -158,10 +158,10 @@ def test_a_date_is_a_time_to_come_again_too() -> None:
     from t3probe.exchange.client import Answer
 
     clock = FakeClock(wall=784111777.0)
-    date = Answer(503, {"Retry-After": "Sun, 06 Nov 1994 08:49:47 GMT"}, b"")
+    date = Answer(503, {"retry-after": "Sun, 06 Nov 1994 08:49:47 GMT"}, b"")
     assert _named(date, clock) == 10.0
     for text in ("", "soon", "-5", "1.5"):
-        assert _named(Answer(503, {"Retry-After": text}, b""), clock) == 0.0
+        assert _named(Answer(503, {"retry-after": text}, b""), clock) == 0.0
 
 
 def test_what_is_taken_in_part_is_never_sent_again() -> None:
@@ -193,6 +193,24 @@ def test_a_page_is_no_receiver(body: bytes, kind: str, well: bool) -> None:
         report = sent(server.url)
     assert report.ok == well
     assert ("a receiver's answer was expected" in report.sentence) == (not well)
+
+
+@pytest.mark.parametrize("name", ["content-type", "CONTENT-TYPE"])
+def test_the_names_of_an_answers_lines_are_in_any_letters(name: str) -> None:
+    page = response(200, b"<html>", f"{name}: text/html")
+    with serving(answering(page)) as server:
+        assert "a web page" in sent(server.url).sentence
+        receiver = receiver_of(None, Otlp(endpoint=server.url), {})
+        assert "a web page" in ask(receiver, Budget(SystemClock(), 5.0))[1]
+    some = response(200, partial(5, "no room"), f"{name}: application/x-protobuf")
+    with serving(answering(some)) as server:
+        assert "rejected 5 of" in sent(server.url).sentence
+    words = response(401, b"no such tenant", f"{name}: Text/Plain")
+    with serving(answering(words)) as server:
+        assert "answers 401 (no such tenant)" in sent(server.url).sentence
+    with serving(answering(response(429, b"", "retry-after: 120"), response(200))) as server:
+        assert not sent(server.url).ok
+        assert len(server.requests) == 1
 
 
 def test_a_receiver_that_is_silent_costs_no_more_than_its_time() -> None:

@@ -46,6 +46,8 @@ class Killer:
 class Direct:
     """In place of a thread: what ends a process ends the test's run, too."""
 
+    over = True
+
     def __init__(self, _: str, work: Callable[[], Any], after: object = None) -> None:
         self._done = work()
 

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 from xml.sax.saxutils import quoteattr
 
 import pytest
@@ -16,6 +17,7 @@ from msgspec.structs import replace
 from remote_parts import BEGAN, DROPS, Store
 from test_shipping import FAILED
 
+from t3probe.deliver.sinks import Receipt
 from t3probe.observation import RECORD_VERSION, RunRecord
 from t3probe.record.facts import leg_property, run_property
 from t3probe.record.log import record_line
@@ -72,6 +74,54 @@ def test_a_log_of_runs_goes_oldest_first(tmp_path: Path) -> None:
     assert said.startswith(f"3 runs of {log}: the receiver at 127.0.0.1:")
     assert store.began == [round((BEGAN + 60 * number) * 1000) for number in range(3)]
     assert {dict(one)["vantage"] for one in store.samples} == {"v"}
+
+
+def test_a_log_that_is_sent_twice_is_harmless_to_prometheus(tmp_path: Path) -> None:
+    runs = [replace(RUN, started_at=BEGAN + 60 * number) for number in range(3)]
+    log = tmp_path / "log"
+    log.write_text("".join(f"{record_line(run, [FAILED])}\n" for run in runs[:2]))
+    store = Store(strict=True)
+    with serving(store) as server:
+        assert push(str(log), "--remote-write", server.url)[0] == 0
+        log.write_text("".join(f"{record_line(run, [FAILED])}\n" for run in runs))
+        code, said = push(str(log), "--remote-write", server.url)
+        assert code == 0, said
+        assert "of 2 runs it has these times, or newer ones, already" in said
+        one = junit(tmp_path / "run.xml")
+        code, said = push(str(one), "--remote-write", server.url)
+        assert code == 0, said
+        assert "wrote 0 series; of this run it has these times" in said
+    assert store.grown(DROPS) == 3
+
+
+def test_runs_wait_on_the_disk_and_not_in_memory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from t3probe.deliver.sinks import remote_recording
+    from t3probe.deliver.sinks.receiver import RemoteReceiver, Sender
+
+    runs = [replace(RUN, started_at=BEGAN + 60 * number) for number in (*range(40), 3)]
+    log = tmp_path / "log"
+    log.write_text("".join(f"{record_line(run, [FAILED])}\n" for run in reversed(runs)))
+    monkeypatch.setattr(remote_recording, "RECORDED_MEMORY_BYTES", 1000)
+    kept = []
+    real = remote_recording._send
+
+    def sending(sender: Sender, runs: remote_recording._Queue, *more: Any) -> Receipt:
+        kept.append(runs._file)
+        assert runs._file._rolled  # type: ignore[attr-defined]
+        return real(sender, runs, *more)
+
+    monkeypatch.setattr(remote_recording, "_send", sending)
+    store = Store(strict=True)
+    with serving(store) as server:
+        report = remote_recording.send_recording(log, Sender(RemoteReceiver(server.url)), {})
+    assert report.ok, report.sentence
+    assert store.began == [round((BEGAN + 60 * number) * 1000) for number in range(40)]
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "none"))
+    report = remote_recording.send_recording(log, Sender(RemoteReceiver(DEAD)), {})
+    assert not report.ok
+    assert "name another one in TMPDIR" in report.sentence
 
 
 def test_another_suites_tests_go_as_of_now(tmp_path: Path) -> None:

@@ -11,10 +11,12 @@ from pathlib import Path
 
 import pytest
 from delivery_runs import DEAD
-from delivery_servers import Handler, Server, answering, closing, half, serving, silent
-from remote_parts import BEGAN, DROPS, LASTED, Box, Store, decoded, lost_drops, receiver
+from delivery_servers import Handler, Server, _request, answering, closing, half, serving, silent
+from remote_parts import BEGAN, DROPS, LASTED, Box, Store, decoded, lost_drops, measured, receiver
 
+from t3probe.deliver.sinks import Batch
 from t3probe.deliver.sinks.receiver import RemoteReceiver
+from t3probe.deliver.sinks.remote_write import RemoteWrites
 from t3probe.exchange.client import Login
 
 FUTURE = 120
@@ -119,10 +121,6 @@ def test_what_may_be_mended_is_kept_and_goes_first_the_next_time(
 
 
 def test_no_answer_in_time_is_kept_within_the_runs_time(tmp_path: Path) -> None:
-    from remote_parts import measured
-
-    from t3probe.deliver.sinks import Batch
-    from t3probe.deliver.sinks.remote_write import RemoteWrites
 
     with serving(silent) as server:
         remote = RemoteWrites([receiver(server)], {"job": "j"})
@@ -182,7 +180,7 @@ def test_nothing_is_sent_before_what_waits(tmp_path: Path, store: Store, server:
 
     def two_then_busy(body: bytes) -> str:
         nonlocal asked
-        asked += 1
+        asked += bool(decoded(body))
         return "204 Y" if asked <= 2 else "429 Slower"
 
     store.answer = two_then_busy
@@ -223,6 +221,22 @@ def test_what_is_too_old_goes_and_is_counted(tmp_path: Path, store: Store, serve
     box.receivers = [receiver(server, max_age_seconds=600)]
     assert box.run(15, drops=1).ok
     assert (store.grown(DROPS), lost_drops(store)) == (10, 6)
+
+
+@pytest.mark.parametrize("bound", [{"max_age_seconds": 600}, {"max_bytes": 8000}])
+def test_what_goes_in_a_long_outage_raises_no_doubt_about_the_clock(
+    bound: dict[str, int], tmp_path: Path, store: Store, server: Server
+) -> None:
+    box = Box(tmp_path, [receiver(server)])
+    assert box.run(0).ok
+    box.receivers = [RemoteReceiver(DEAD, **bound)]
+    said = [box.run(number, drops=1).sentence for number in range(1, 41)]
+    assert all("counted as lost" in one for one in said[30:])
+    asked = store.asked
+    box.receivers = [receiver(server)]
+    assert box.run(41, drops=1).ok
+    assert store.grown(DROPS) + lost_drops(store) == 41
+    assert store.asked == asked
 
 
 def test_what_is_too_much_goes_oldest_first_and_is_counted(
@@ -282,17 +296,46 @@ def test_a_clock_that_went_back_sends_nothing_that_spoils(
 def test_a_clock_ahead_of_the_receiver_sends_nothing(
     tmp_path: Path, store: Store, server: Server
 ) -> None:
-    store.dated = BEGAN + 40
     box = Box(tmp_path, [receiver(server)])
-    report = box.run(60, drops=1)
-    assert not report.ok
-    assert "ended in its future" in report.sentence
-    assert (store.bodies, store.asked) == ([], 1)
-    store.dated = BEGAN + 100
-    box.wall = None
-    report = box.run(1, drops=2)  # the clock is right again
+    for number in (60, 61, 62):
+        store.dated = BEGAN + 40 + 60 * (number - 60)
+        report = box.run(number, drops=1)
+        assert not report.ok
+        assert "ended in its future" in report.sentence
+    assert (store.bodies, store.asked) == ([], 3)
+    store.dated = BEGAN + 220
+    report = box.run(3, drops=2)  # the clock is right again
     assert report.ok, report.sentence
     assert store.grown(DROPS) == 2
+    assert len(box.files) == 3
+
+
+def test_a_clock_that_leaps_ahead_later_sends_nothing_either(
+    tmp_path: Path, store: Store, server: Server
+) -> None:
+    box = Box(tmp_path, [receiver(server)])
+    store.dated = BEGAN + 40
+    assert box.run(0).ok
+    for number in (1, 2, 3):  # it is an hour ahead from now on
+        store.dated = BEGAN + 40 + 60 * number
+        assert "ended in its future" in box.run(60 + number, drops=1).sentence
+    assert len(store.bodies) == 1
+
+
+def test_a_leap_in_an_outage_makes_nothing_too_old(
+    tmp_path: Path, store: Store, server: Server
+) -> None:
+    store.dated = BEGAN + 40
+    box = Box(tmp_path, [receiver(server)])
+    assert box.run(0).ok
+    box.receivers = [RemoteReceiver(DEAD)]
+    for number in (1, 2, 1441, 1442):  # a day ahead
+        box.run(number, drops=1)
+    assert len(box.files) == 4
+    box.receivers = [receiver(server)]
+    store.dated = BEGAN + 340
+    box.run(1443, drops=1)
+    assert (store.grown(DROPS), lost_drops(store), len(box.files)) == (2, 0, 3)
 
 
 @pytest.mark.parametrize(("ahead", "sent"), [(FUTURE - 10, True), (FUTURE + 10, False)])
@@ -342,10 +385,6 @@ def test_two_runs_do_not_send_at_once(tmp_path: Path, store: Store, server: Serv
 
 
 def _on_the_systems_clock(box: Box, folder: Path):  # type: ignore[no-untyped-def]
-    from remote_parts import measured
-
-    from t3probe.deliver.sinks import Batch
-    from t3probe.deliver.sinks.remote_write import RemoteWrites
 
     labels = {"job": "t3-probe", "vantage": "cluster"}
     sink = RemoteWrites(list(box.receivers), labels).sink(folder, keep=True, gauges={}, tells=False)
@@ -423,8 +462,6 @@ def test_a_connection_is_used_again_and_one_that_was_closed_is_opened_anew(
                 store.samples.setdefault(labels, {}).update(dict(samples))
             sock.sendall(b"HTTP/1.1 204 Y\r\n\r\n")
             if left:
-                from delivery_servers import _request
-
                 request = _request(sock)
                 if not request:
                     return

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import importlib
 import json
 import re
 from datetime import UTC, datetime, timedelta
@@ -252,7 +253,7 @@ name = "main"
     ("status", "state", "words", "fix"),
     [
         ("204 Y", "ok", "takes requests, and our login", ""),
-        ("400 No", "ok", "takes requests, and our login", ""),
+        ("400 No", "could not tell", "refuses a request without series", "and the login"),
         ("401 No", "wrong", "refuses us with 401", "T3PROBE_REMOTE_WRITE_MAIN_TOKEN"),
         ("404 No", "wrong", "answers 404", "name the URL that takes remote write"),
         ("503 No", "wrong", "answers 503", "start it there, or change its url"),
@@ -279,3 +280,44 @@ def test_a_receiver_that_is_away_or_lives_in_another_time(tmp_path: Path) -> Non
         (row,) = receiver_rows(tmp_path, f"{server.url}/w")
     assert row.state == "wrong"
     assert re.search(r"this clock is \d+ s ahead of that of main", row.words)
+
+
+@pytest.mark.parametrize(
+    ("url", "token", "said"),
+    [
+        ("http://192.0.2.1/w", True, True),
+        ("http://192.0.2.1/w", False, False),
+        ("https://192.0.2.1/w", True, False),
+        ("http://127.0.0.1:1/w", True, False),
+        ("http://[::1]:1/w", True, False),
+    ],
+)
+def test_a_login_over_plain_http_is_said(url: str, token: bool, said: bool) -> None:
+    # Threads that import at once confuse Python 3.11 where pytest rewrites what they import.
+    for one in ("delivery", "sinks.otlp", "sinks.receiver"):
+        importlib.import_module(f"t3probe.deliver.{one}")
+    names = ("REMOTE_WRITE", "OTLP", "GATEWAY")
+    env = {f"T3PROBE_{name}_TOKEN": "a-token-of-ours" for name in names} if token else {}
+    text = f'''name = "d"
+segments = ["a"]
+[[leg]]
+name = "x"
+kind = "tcp"
+address = "127.0.0.1:1"
+path = ["a"]
+[[delivery.remote_write]]
+url = "{url}"
+[delivery.otlp]
+endpoint = "{url}"
+'''
+    deployment = loads(text, environ={}, now=0.0)
+    found = [
+        (one.what, one.state) for one in network.ask(deployment, url, env)
+        if "goes over plain http" in one.words
+    ]  # fmt: skip
+    whole = {(one, "could not tell") for one in ("receiver", "traces", "gateway")}
+    assert {*found} == (whole if said else set())
+    if said:
+        header = {"T3PROBE_OTLP_HEADERS": "x-api-key=0123456789"}
+        rows = network.traces(deployment, header)
+        assert ["plain http" in one.words for one in rows] == [False, True]

@@ -33,6 +33,11 @@ class Aside(Generic[T]):
         except Exception as error:
             self._broken.append(error)
 
+    @property
+    def over(self) -> bool:
+        """Whether it came to its end."""
+        return bool(self._done or self._broken)
+
     def result(self, seconds: float) -> T | None:
         """What came of it; None when it lasts longer than `seconds`. Raises what it raised."""
         self._thread.join(seconds)

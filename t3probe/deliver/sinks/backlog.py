@@ -24,7 +24,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from t3probe.deliver.sinks.spool import SpoolError, locked
+from t3probe.deliver.sinks.spool import Number, SpoolError, locked
 from t3probe.exchange.bounds import REMOTE_ASIDE_FILES, SPOOL_FILE_BYTES, SPOOL_FILES
 from t3probe.exchange.client import Budget
 from t3probe.exchange.files import clear, read_regular, write_whole
@@ -59,16 +59,25 @@ class Waiting(NamedTuple):
 
 
 class _State(msgspec.Struct):
-    sent: dict[str, int] = {}
+    sent: dict[str, Number] = {}
     """Whose series -> the end of the newest run that was taken, Unix milliseconds."""
-    untold: int = 0
+    passed: dict[str, Number] = {}
+    """Whose series -> the end of the newest run that went by age or for room, Unix milliseconds,
+    while the clock went on as before."""
+    untold: Number = 0
     """Drops that were lost and of which no run has told."""
     going: list[str] = []
     """Files whose drops are in `untold`, and which may still be there."""
     telling: str = ""
     """The file that tells of `untold`, if it is there."""
-    sending: bool = False
-    """Whether the receiver may have the oldest file: nobody saw the answer."""
+    sending: str = ""
+    """The file that the receiver may have: nobody saw the answer."""
+
+
+def _newer(ends: dict[str, Number], run: Waiting) -> None:
+    ends[run.whose] = max(ends.pop(run.whose, 0), run.ended_ms)
+    for who in list(ends)[:-MOST_SERIES]:
+        del ends[who]
 
 
 class Backlog:
@@ -91,19 +100,19 @@ class Backlog:
     def opened(self) -> list[Waiting]:
         """What waits, oldest first, after whatever a killed process left was finished."""
         self._state = state = self._read()
-        for name in state.going:
+        for name in filter(_NAME.fullmatch, state.going):
             with suppress(OSError):
                 (self.folder / name).unlink(missing_ok=True)
         state.going = []
+        waiting = self.waiting()
         if state.telling:
             # It cannot have been sent: that comes after it was noted that it tells.
-            if (self.folder / state.telling).exists():
+            if state.telling in {one.name for one in waiting}:
                 state.untold = 0
             state.telling = ""
         clear(self.folder / STATE)
-        waiting = self.waiting()
-        if state.sending and waiting:
-            self.unsure = waiting[0].name
+        if state.sending in {one.name for one in waiting}:
+            self.unsure = state.sending
         return waiting
 
     def waiting(self) -> list[Waiting]:
@@ -128,17 +137,35 @@ class Backlog:
         """When the newest run of these series that was taken had ended; 0: nobody knows."""
         return self._state.sent.get(who, 0)
 
+    def passed_ms(self, who: str) -> int:
+        """Up to when our clock is known to have gone on as before: there the newest run had ended
+        that was taken, or that `pass_over` was told of."""
+        return max(self.sent_ms(who), self._state.passed.get(who, 0))
+
+    def pass_over(self, who: str, runs: Sequence[Waiting]) -> None:
+        """Before these are lost: those of `who` leave no gap in what is known of our clock."""
+        for one in runs:
+            if one.whose == who:
+                _newer(self._state.passed, one)
+
     def put(self, run: Waiting, body: bytes) -> None:
         """Write one run's request. Raises SpoolError."""
         self._write(self.folder / run.name, body)
 
     def tell(self, run: Waiting, body: bytes) -> None:
-        """The same for a request that tells of all that was untold. Raises SpoolError."""
-        self._state.telling = run.name
-        self._keep_state()
-        self.put(run, body)
-        self._state.untold, self._state.telling = 0, ""
-        self._keep_state()
+        """The same for a request that tells of all that was untold. Raises SpoolError; then it is
+        not there, and all is untold still."""
+        state, untold = self._state, self._state.untold
+        state.telling = run.name
+        try:
+            self._keep_state()
+            self.put(run, body)
+            state.untold, state.telling = 0, ""
+            self._keep_state()
+        except SpoolError:
+            state.untold, state.telling = untold, ""
+            self._unlink(run)
+            raise
 
     def body(self, run: Waiting) -> bytes:
         """The request. Raises OSError, with a `strerror`."""
@@ -146,27 +173,31 @@ class Backlog:
 
     def taken(self, run: Waiting) -> None:
         """The receiver has it."""
-        sent = self._state.sent
-        sent[run.whose] = max(sent.pop(run.whose, 0), run.ended_ms)
-        for who in list(sent)[:-MOST_SERIES]:
-            del sent[who]
+        _newer(self._state.sent, run)
         self._unlink(run)
 
-    def begin(self) -> None:
-        """From now on the receiver may have what is the oldest."""
-        self._state.sending = True
+    def begin(self, run: Waiting) -> None:
+        """From now on the receiver may have this one."""
+        self._state.sending = run.name
         self._save()
 
-    def close(self, *, unsure: bool) -> None:
-        """Keep what is known now. `unsure`: whether that is so still."""
-        self._state.sending = unsure
+    def settled(self, run: Waiting) -> None:
+        """It is known, or will never be, whether the receiver has it."""
+        if run.name == self.unsure:
+            self.unsure = ""
+
+    def close(self) -> None:
+        """Keep what is known now, `unsure` too."""
+        self._state.sending = self.unsure
         self._save()
 
     def _save(self) -> None:
         try:
             self._keep_state()
         except SpoolError as error:
-            self.problems.append(f"{self.folder / STATE} {error}")
+            problem = f"{self.folder / STATE} {error}"
+            if problem not in self.problems:
+                self.problems.append(problem)
 
     def lose(self, runs: Sequence[Waiting], *, aside: bool = False) -> None:
         """Take these out and count their drops as lost. `aside`: the newest of the files stay to be

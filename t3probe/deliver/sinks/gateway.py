@@ -486,7 +486,7 @@ def raise_for(answer: Answer) -> None:
     if 200 <= status < 300:
         return
     if 300 <= status < 400:
-        to = showable(answer.headers.get("Location", "nowhere"), 80)
+        to = showable(answer.headers.get("location", "nowhere"), 80)
         raise Trouble(f"redirects to {to} ({status}), which is not followed")
     text = showable(answer.body, 240, ascii=False)
     if status == 400:

@@ -89,7 +89,7 @@ def ask(receiver: Receiver, budget: Budget) -> tuple[bool, str, str]:
 
 
 def _is_page(answer: Answer) -> bool:
-    return answer.headers.get("Content-Type", "").lower().startswith("text/html")
+    return answer.headers.get("content-type", "").lower().startswith("text/html")
 
 
 def _backoff(attempt: int) -> float:
@@ -99,7 +99,7 @@ def _backoff(attempt: int) -> float:
 
 def _named(answer: Answer, clock: Clock) -> float:
     """The seconds that `Retry-After` names (RFC 9110, section 10.2.3); 0 where it names none."""
-    text = answer.headers.get("Retry-After", "").strip()
+    text = answer.headers.get("retry-after", "").strip()
     if text.isascii() and text.isdecimal():
         return float(text[:9])
     try:
@@ -112,14 +112,15 @@ def _refusal(answer: Answer) -> str:
     if 300 <= answer.status < 400:
         return f"answers {answer.status}, a redirect, which is not followed with a login"
     words = ""
-    if answer.headers.get("Content-Type", "").startswith(("text/plain", "application/json")):
+    kind = answer.headers.get("content-type", "").lower()
+    if kind.startswith(("text/plain", "application/json")):
         words = showable(answer.body, 120, ascii=False)
     return f"answers {answer.status}" + (f" ({words})" if words else "")
 
 
 def _taken(answer: Answer, trace: Trace, where: str) -> Receipt:
     """A 2xx is the whole of it, a part, or no receiver's answer at all."""
-    kind = answer.headers.get("Content-Type", "").partition(";")[0].strip().lower()
+    kind = answer.headers.get("content-type", "").partition(";")[0].strip().lower()
     told: PartialSuccess | None = PartialSuccess(0, "")
     if answer.body:
         told = said(answer.body) if kind == PROTOBUF else None

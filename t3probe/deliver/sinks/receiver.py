@@ -1,9 +1,13 @@
 """A receiver of remote write 1.0: one request after the other, and what its answers mean.
 
 - 2xx: the request is delivered.
-- 400, 409, 413, 422: it will never be taken.
+- 400, 409, 413, 422: it will never be taken, where the receiver itself says so.
 - all else, and no answer: later. That a gate refuses a login is an operator's mistake, and will be
   mended.
+
+Some gates say 400 to a wrong token (vmauth) or to http on a port of https (nginx). So what is
+refused for good has to come from a receiver: one that speaks of samples, took something before, or
+takes a request without series.
 
 Redirects are not followed: who sends us elsewhere does not get our token there.
 
@@ -14,7 +18,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from contextlib import suppress
 from email.utils import parsedate_to_datetime
 
 import msgspec
@@ -37,6 +40,9 @@ HEADERS = {
     "X-Prometheus-Remote-Write-Version": "0.1.0",
 }
 NEVER = frozenset({400, 409, 413, 422})
+_TIMES = re.compile(r"(?i)out.of.(order|bounds)|duplicate sample")
+"""What only a receiver says: it has looked at the samples."""
+_LOGIN = re.compile(rb"(?i)auth(orization|entication)?[ _-](token|header)|unauthori[sz]ed")
 
 
 class RemoteReceiver(msgspec.Struct, frozen=True):
@@ -77,6 +83,8 @@ class NeverTakenError(Exception):
 
     def __init__(self, what: str, said: str) -> None:
         super().__init__(what)
+        self.looked = _TIMES.search(said) is not None
+        """Whether a receiver has looked at the samples, and no gate answered in its place."""
         self.newer_there = re.search(r"(?i)out.of.order|duplicate", said) is not None
         """Whether it has these times, or newer ones, of the same series."""
 
@@ -91,8 +99,14 @@ class Sender:
         self.subject = f"the receiver{named} at {self.site.name}"
         self.theirs_ahead_ms: int | None = None
         """How far the receiver's clock is ahead of ours; None: it did not say."""
+        self.takes: bool | None = None
+        """Whether it took a request; false: it refused even one without series."""
         self._headers = {**receiver.headers, **HEADERS}
-        self._variable = f"T3PROBE_{site_of(receiver.name).upper()}"
+        variable = f"T3PROBE_{site_of(receiver.name).upper()}"
+        self._mend = (
+            f"set token_file or {variable}_TOKEN, or {variable}_USER and {variable}_PASSWORD, and "
+            "look at the URL"
+        )
         self._kept = Kept()
         self._again = True
         self._date = ""
@@ -105,6 +119,30 @@ class Sender:
         `unsure`: it may be there already. Prometheus then refuses it, as out of order: the times at
         its run's start are older than those at its end.
         """
+        try:
+            self._tried(body, budget, unsure)
+        except NeverTakenError as refused:
+            if not refused.looked:
+                self._prove(budget, refused)
+            raise
+
+    def _prove(self, budget: Budget, refused: NeverTakenError) -> None:
+        """That a receiver refused it, and not the gate before it. Raises Trouble."""
+        if self.takes is None:
+            try:
+                self._tried(EMPTY, budget, False)
+            except NeverTakenError:
+                self.takes = False
+            except Trouble as trouble:
+                trouble.sent = False  # what was to be sent has its answer
+                raise
+        if self.takes is False:
+            raise Trouble(
+                f"{refused}, and a request without series, too, as a gate does with a wrong login "
+                f"or path; {self._mend}"
+            )
+
+    def _tried(self, body: bytes, budget: Budget, unsure: bool) -> None:
         try:
             self._send(body, budget, unsure)
         except Trouble as trouble:
@@ -120,8 +158,10 @@ class Sender:
 
     def ask_time(self, budget: Budget, clock: Clock) -> None:
         """Learn the receiver's time. Raises Trouble when it takes nothing now."""
-        with suppress(NeverTakenError):  # one that wants no empty requests may want others
-            self.send(EMPTY, budget)
+        try:
+            self._tried(EMPTY, budget, False)
+        except NeverTakenError:  # one that wants no empty requests may want others
+            self.takes = False
         try:
             # It is whole seconds.
             there = parsedate_to_datetime(self._date).timestamp() + 0.5
@@ -138,8 +178,7 @@ class Sender:
         answer = exchange(
             self.site, "POST", None, part, body=body, headers=self._headers, kept=self._kept
         )
-        lines = {name.lower(): value for name, value in answer.headers.items()}
-        self._date = lines.get("date", "")
+        self._date = answer.headers.get("date", "")
         try:
             self._raise_for(answer)
         except NeverTakenError as refused:
@@ -149,22 +188,31 @@ class Sender:
     def _raise_for(self, answer: Answer) -> None:
         status = answer.status
         if 200 <= status < 300:
+            self.takes = True
             return
         said = showable(answer.body, 160, ascii=False)
         why = f" ({said})" if said else ""
         if status in NEVER:
+            if status != 413 and self._of_a_gate(answer):
+                raise Trouble(f"refuses our login with {status}, or is no receiver; {self._mend}")
             raise NeverTakenError(f"refuses it with {status}{why}", said)
         if 300 <= status < 400:
-            to = showable(answer.headers.get("Location", "nowhere"), 80)
+            to = showable(answer.headers.get("location", "nowhere"), 80)
             raise Trouble(f"redirects to {to} ({status}), which is not followed; name that URL")
         if status in {401, 403}:
-            raise Trouble(
-                f"refuses us with {status}; set token_file or {self._variable}_TOKEN, or "
-                f"{self._variable}_USER and {self._variable}_PASSWORD"
-            )
+            raise Trouble(f"refuses us with {status}; {self._mend}")
         if status in {404, 405}:
             raise Trouble(
                 f"answers {status}; name the URL that takes remote write, path and all, such as "
                 "http://HOST:8428/api/v1/write"
             )
         raise Trouble(f"answers {status}{why}", passing=status >= 500 or status == 408)
+
+    def _of_a_gate(self, answer: Answer) -> bool:
+        """Whether it is a page, speaks of the login, or quotes it: no receiver does."""
+        body = answer.body
+        shown = [one.encode() for one in self.site.login.headers().values()]
+        if len(self.site.login.token) >= 8:
+            shown.append(self.site.login.token.encode())
+        page = body.lstrip()[:1] == b"<"
+        return page or _LOGIN.search(body) is not None or any(one in body for one in shown)

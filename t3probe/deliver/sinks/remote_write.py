@@ -13,7 +13,8 @@ Two things would spoil what is there, and are not sent but kept: a run that bega
 one that was taken had ended (this machine's clock went back, or two runs ran at once), and one that
 ended in the receiver's future (its Date says so), after which every right sample would be out of
 order. The receiver is asked for its time, by a request without series, only when nothing says that
-our clock goes on as before.
+our clock goes on as before: from the last run that was taken over each one that waits to this one.
+Until it said so nothing that waits is too old.
 
 https://prometheus.io/docs/specs/prw/remote_write_spec/
 """
@@ -21,6 +22,7 @@ https://prometheus.io/docs/specs/prw/remote_write_spec/
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
@@ -40,7 +42,7 @@ from t3probe.timing import Clock, SystemClock
 END_SECONDS = 3.6
 READ_SECONDS = 0.5
 LATE_SECONDS = 0.3
-"""How much longer than its own deadline a thread may take, so that it can say what it met."""
+"""What a thread's deadline is before the delivery's own, so that it can say what it met."""
 DOUBT_MS = 600_000
 """After so long without a run nothing says that our clock was not set meanwhile."""
 FUTURE_MS = 120_000
@@ -91,7 +93,7 @@ class _Run:
         self._writers, self._labels, self._usual, self._gauges = writers, labels, usual, gauges
         self._tells, self._clock = tells, clock
         self._zeros: Group = {}
-        self._before: Group | None = None
+        self._reading: Aside[Group | None] | None = None
         self._ended_ms = 0
 
     def deliver(self, batch: Batch) -> Receipt:
@@ -99,22 +101,40 @@ class _Run:
         seconds = END_SECONDS if batch.seconds is None else min(END_SECONDS, batch.seconds)
         if batch.opening:
             self._zeros = batch.families
-            self._before = Aside(THREAD, self._usual.read).result(min(READ_SECONDS, seconds))
-            return Receipt(True, "", self._before if self._tells else None)
+            known = self._known(min(READ_SECONDS, seconds))
+            return Receipt(True, "", known if self._tells else None)
         budget = Budget(self._clock, seconds)
         if batch.correction:
             return self._at_once("correct", self._made(batch.families, self._ended_ms, 1), budget)
         own = going.filled(batch.families, self._zeros)
-        kept = self._usual.kept(self._before, own)
-        left = Aside(THREAD, partial(self._usual.write, kept))
-        for name in going.CARRIED:
-            if name in kept:
-                own[name] = kept[name]
+        left, problem = self._go_on(own, budget)
         began_ms, self._ended_ms = span_ms(own, self._clock)
         made = self._made(own, began_ms, self._ended_ms - began_ms, self._gauges)
         report = self._at_once("end", made, budget)
-        problem = left.result(READ_SECONDS)
+        if left is not None:
+            with suppress(Exception):
+                problem = left.result(min(READ_SECONDS, budget.left_seconds)) or ""
         return report._replace(sentence=f"{report.sentence}; {problem}") if problem else report
+
+    def _known(self, seconds: float) -> Group | None:
+        """What earlier runs left, once it was read."""
+        if self._reading is None:
+            self._reading = Aside(THREAD, self._usual.read)
+        with suppress(Exception):
+            return self._reading.result(seconds)
+        return None
+
+    def _go_on(self, own: Group, budget: Budget) -> tuple[Aside[str] | None, str]:
+        """Continue what is usual with this run, and leave it to the next one. Where the file was
+        not read it stays as it is: what earlier runs knew is more than what one does."""
+        self._known(min(READ_SECONDS, budget.left_seconds) / 2)
+        if self._reading is None or not self._reading.over:
+            return None, f"{self._usual.file} could not be read in time, and was left as it is"
+        kept = self._usual.kept(self._known(0.0), own)
+        for name in going.CARRIED:
+            if name in kept:
+                own[name] = kept[name]
+        return Aside(THREAD, partial(self._usual.write, kept)), ""
 
     def _made(
         self, own: Group, began_ms: int, lasted_ms: int, gauges: Group | None = None
@@ -122,12 +142,12 @@ class _Run:
         return _Made(own, self._labels, began_ms, began_ms + lasted_ms, gauges or {})
 
     def _at_once(self, what: str, made: _Made, budget: Budget) -> Receipt:
+        late = min(LATE_SECONDS, budget.left_seconds / 5)
+        part = budget.part(budget.left_seconds - late)
         work = [
-            (one, Aside(THREAD, partial(getattr(one, what), made, budget))) for one in self._writers
+            (one, Aside(THREAD, partial(getattr(one, what), made, part))) for one in self._writers
         ]
-        reports = [
-            thread.result(budget.left_seconds + LATE_SECONDS) or one.late for one, thread in work
-        ]
+        reports = [one.receipt(thread, budget.left_seconds) for one, thread in work]
         # What went wrong first, as everywhere.
         reports.sort(key=lambda one: one.ok)
         return Receipt(all(one.ok for one in reports), "; ".join(one.sentence for one in reports))
@@ -171,6 +191,8 @@ class _Writer:
         self._sender = Sender(receiver)
         self._backlog = Backlog(folder)
         self._notes: list[str] = []
+        self._settled: set[str] = set()
+        """Those that were taken, or are counted as lost."""
 
     @property
     def late(self) -> Receipt:
@@ -178,6 +200,14 @@ class _Writer:
         folder = self._backlog.folder
         words = f"{self._sender.subject} or the folder {folder} took too long"
         return Receipt(False, f"{words}; what is written there goes with the next run")
+
+    def receipt(self, work: Aside[Receipt], seconds: float) -> Receipt:
+        """What came of it within so many seconds. Never raises."""
+        try:
+            return work.result(seconds) or self.late
+        except Exception as error:
+            words = f"{self._sender.subject}: writing to it broke: {type(error).__name__}"
+            return Receipt(False, words)
 
     def correct(self, made: _Made, budget: Budget) -> Receipt:
         """The gauges anew, a millisecond after the run's end: at once, or not at all."""
@@ -230,26 +260,39 @@ class _Writer:
     def _with_backlog(self, made: _Made, budget: Budget) -> Receipt:
         backlog = self._backlog
         waiting = backlog.opened()
-        doubt = self._in_doubt(made.waiting(), waiting)
-        if not doubt:
-            waiting = self._without_old(waiting, self._now_ms())
+        who = made.waiting().whose
+        leapt = self._leapt(made.waiting(), waiting)
+        doubt = leapt or not backlog.sent_ms(who)
+        if not leapt:
+            waiting = self._without_old(waiting, self._now_ms(), who)
         room = self._receiver.max_bytes - len(made.request.body)
-        waiting = self._without(backlog.over(waiting, room), waiting, "for want of room")
+        gone = backlog.over(waiting, room)
+        if not leapt:
+            backlog.pass_over(who, gone)
+        waiting = self._without(gone, waiting, "for want of room")
+        made = self._put(made)
+        return self._sent([*waiting, made.waiting()], made.request, budget, doubt)
+
+    def _put(self, made: _Made) -> _Made:
+        """Write this run's file; what it is sent as. It tells of what was lost only where that is
+        noted: else each run would tell of it again."""
+        backlog = self._backlog
         if backlog.untold:
-            made = made.telling(backlog.untold)
-        request, fresh = made.request, made.waiting()
+            telling = made.telling(backlog.untold)
+            with suppress(SpoolError):
+                backlog.tell(telling.waiting(), telling.request.body)
+                return telling
         try:
-            (backlog.tell if backlog.untold else backlog.put)(fresh, request.body)
+            backlog.put(made.waiting(), made.request.body)
         except SpoolError as error:
             self._note(f"the folder {backlog.folder} {error}, so this run cannot be kept")
-        return self._sent([*waiting, fresh], request, budget, doubt)
+        return made
 
     def _sent(self, waits: list[Waiting], request: Written, budget: Budget, doubt: bool) -> Receipt:
         """Send what waits, this run last."""
         backlog, fresh = self._backlog, waits[-1]
         sent, behind, future = 0, 0, 0
-        tried = backlog.unsure
-        backlog.begin()
+        trying = ""
         try:
             if doubt:
                 self._sender.ask_time(budget, self._clock)
@@ -260,47 +303,57 @@ class _Writer:
                         backlog.taken(one)  # of which only the file was left
                     else:
                         behind += 1
+                    backlog.settled(one)
                     continue
                 if one.ended_ms > self._now_ms() + FUTURE_MS:
                     future += 1
                     continue
-                tried = one.name
                 try:
                     body = self._body(one, fresh, request)
+                except OSError as error:
+                    self._note(f"{backlog.folder / one.name} cannot be read ({error.strerror})")
+                    backlog.settled(one)
+                    continue
+                trying = one.name
+                backlog.begin(one)
+                try:
                     self._sender.send(body, budget, unsure=one.name == backlog.unsure)
                 except NeverTakenError as error:
                     self._refused(one, fresh, str(error))
-                    continue
-                except OSError as error:
-                    self._note(f"{backlog.folder / one.name} cannot be read ({error.strerror})")
-                    continue
-                backlog.taken(one)
-                sent += 1
+                else:
+                    backlog.taken(one)
+                    self._settled.add(one.name)
+                    sent += 1
+                backlog.settled(one)
         except Trouble as trouble:
-            unsure = trouble.sent or bool(tried and tried == backlog.unsure)
-            backlog.unsure = tried if unsure else ""
+            if trouble.sent and trying:
+                backlog.unsure = trying
             report = Receipt(False, f"{self._sender.subject} {trouble}; {self._left(fresh)}")
-            backlog.close(unsure=unsure)
-            return report
-        backlog.unsure = ""
-        report = self._over(fresh, request, sent, behind, future)
-        backlog.close(unsure=False)
+        else:
+            report = self._over(fresh, request, sent, behind, future)
+        backlog.close()
         return report
 
-    def _in_doubt(self, fresh: Waiting, waiting: list[Waiting]) -> bool:
-        """Whether nothing says that our clock goes on as it did in the last run."""
-        ends = [one.ended_ms for one in waiting if one.whose == fresh.whose]
-        newest = max([self._backlog.sent_ms(fresh.whose), *ends])
-        return not newest <= fresh.began_ms <= newest + DOUBT_MS
+    def _leapt(self, fresh: Waiting, waiting: list[Waiting]) -> bool:
+        """Whether our clock went back, or far ahead, since the last run that was taken: as each run
+        says that waits, or went, since then."""
+        newest = self._backlog.passed_ms(fresh.whose)
+        since = [one for one in waiting if one.whose == fresh.whose and one.began_ms > newest]
+        for one in sorted([*since, fresh]):
+            if newest and not newest <= one.began_ms <= newest + DOUBT_MS:
+                return True
+            newest = max(newest, one.ended_ms)
+        return False
 
     def _now_ms(self) -> int:
         """By the receiver's clock, where it told its time; else by ours."""
         return round(self._clock.wall() * 1000) + (self._sender.theirs_ahead_ms or 0)
 
-    def _without_old(self, waiting: list[Waiting], now_ms: int) -> list[Waiting]:
+    def _without_old(self, waiting: list[Waiting], now_ms: int, who: str = "") -> list[Waiting]:
         oldest = now_ms - round(self._receiver.max_age_seconds * 1000)
         unsure = self._backlog.unsure
         gone = [one for one in waiting if one.began_ms < oldest and one.name != unsure]
+        self._backlog.pass_over(who, gone)
         return self._without(gone, waiting, f"older than {span(self._receiver.max_age_seconds)}")
 
     def _without(self, gone: list[Waiting], waiting: list[Waiting], why: str) -> list[Waiting]:
@@ -326,6 +379,7 @@ class _Writer:
         except SpoolError as error:
             self._note(f"it {why}: {which}; the folder {self._backlog.folder} {error}")
         else:
+            self._settled.add(run.name)
             self._note(f"it {why}: {which}, which was put aside; {_drops([run])} counted as lost")
 
     def _over(
@@ -346,35 +400,40 @@ class _Writer:
                 f"{count(future, 'run')} ended in its future, so this machine's clock is, or was, "
                 "ahead: not sent but kept; set the clock"
             )
+        # What waits may have to go, whatever became of this run.
+        left = self._left(fresh) if behind or future else ""
         if backlog.sent_ms(fresh.whose) != fresh.ended_ms:
-            if behind or future:
-                return Receipt(False, f"{subject}: this run was not sent; {self._left(fresh)}")
+            if left and fresh.name not in self._settled:
+                return Receipt(False, f"{subject}: this run was not sent; {left}")
             return Receipt(False, f"{subject}: wrote nothing of this run")
-        if behind or future:
-            self._left(fresh)
         more = f" and {count(sent - 1, 'run')} that waited" if sent > 1 else ""
         return Receipt(True, f"{subject}: wrote {request.series} series{more}")
 
     def _left(self, fresh: Waiting) -> str:
-        """What becomes of what is still there."""
-        left = self._backlog.waiting()
-        if not self._keep:
-            unsure = self._backlog.unsure  # it may be there: so it is sent once more
-            try:
-                self._backlog.lose([one for one in left if one.name != unsure])
-            except SpoolError:
-                return self._lost(fresh)
-            if fresh.name == unsure:
-                return "whether it has this run is not known, and the next run asks again"
-            if not fresh.drops:
-                return "this run saw no drop, its other counts are lost"
-            next_run = f"the next run that finds {self._backlog.folder} says so"
-            return f"{_drops([fresh])} counted as lost, and {next_run}"
-        if fresh.name not in {one.name for one in left}:
+        """What becomes of what is still there, and of this run where it is neither there nor
+        settled."""
+        left, unsure = self._backlog.waiting(), self._backlog.unsure
+        kept = fresh.name in {one.name for one in left}
+        # One that it may have is sent once more, or was never kept: it is not counted as lost.
+        gone = [] if self._keep else [one for one in left if one.name != unsure]
+        if not kept and fresh.name not in {unsure, *self._settled}:
+            gone.append(fresh)
+        try:
+            self._backlog.lose(gone)
+        except SpoolError:
             return self._lost(fresh)
-        others = f" and {count(len(left) - 1, 'run')} before it" if len(left) > 1 else ""
-        verb = "wait" if len(left) > 1 else "waits"
-        return f"this run{others} {verb} in {self._backlog.folder}"
+        if fresh.name == unsure and not kept:
+            return "whether it has this run is not known, and it could not be kept"
+        if kept and self._keep:
+            others = f" and {count(len(left) - 1, 'run')} before it" if len(left) > 1 else ""
+            verb = "wait" if len(left) > 1 else "waits"
+            return f"this run{others} {verb} in {self._backlog.folder}"
+        if fresh.name == unsure:
+            return "whether it has this run is not known, and the next run asks again"
+        if not fresh.drops:
+            return "this run saw no drop, its other counts are lost"
+        next_run = f"the next run that finds {self._backlog.folder} says so"
+        return f"{_drops([fresh])} counted as lost, and {next_run}"
 
     def _lost(self, fresh: Waiting) -> str:
         return f"this run is lost, and its {count(fresh.drops, 'drop')} with it"

@@ -93,7 +93,7 @@ def locked(folder: Path, budget: Budget) -> Iterator[None]:
         os.close(handle)
 
 
-_Number = Annotated[int, msgspec.Meta(ge=0, lt=2**53)]
+Number = Annotated[int, msgspec.Meta(ge=0, lt=2**53)]
 """As a metric's value holds it."""
 
 
@@ -110,16 +110,16 @@ class SpooledSeries(msgspec.Struct, array_like=True):
 
 
 class _File(msgspec.Struct):
-    folder: _Number
-    number: _Number
+    folder: Number
+    number: Number
     series: list[SpooledSeries]
 
 
 class _State(msgspec.Struct):
-    folder: _Number
-    last: _Number
+    folder: Number
+    last: Number
     """The highest number that a file ever had."""
-    sent: _Number = 0
+    sent: Number = 0
     """The highest number that was ever sent with an end that may not have been seen."""
 
 
