@@ -28,6 +28,7 @@ def deployment(legs: int, upstreams: list[tuple[str, ...]], **delivery: str) -> 
                 Leg(
                     name=f"envoy-u{n}",
                     kind="tcp",
+                    upstream=True,
                     path=("host", one) if n % 2 else (one,),
                     vantages=upstreams[n],
                 )

@@ -189,6 +189,11 @@ def hostile_recording() -> Recording:
     walls = []
     for at, one in enumerate(_rich()):
         made = hostile(one, Observation, names)
-        # A wall is known by its kind, which is no peer's to choose.
-        walls.append(replace(made, kind="walled") if at == 3 else made)
+        # A wall is known by its kind and an upstream by how its name begins: neither is a peer's
+        # to choose.
+        if at == 3:
+            made = replace(made, kind="walled")
+        elif made.labels.keys() == {"route", "listen_port", "backend"}:
+            made = replace(made, leg=f"envoy-{made.leg}")
+        walls.append(made)
     return Recording(hostile(run, RunRecord, names), tuple(walls))
