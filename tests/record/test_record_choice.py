@@ -223,10 +223,10 @@ def test_a_record_says_which_shard_it_is_and_an_old_one_none() -> None:
         ([shard(0)], "shard 0 of 4: the upstreams of other shards are not in it"),
         (
             [shard(2), shard(1), shard(2)],
-            "shards 1, 2 of 4: the legs, which shard 0 runs, and the upstreams of other shards "
+            "shards 1 and 2 of 4: the legs, which shard 0 runs, and the upstreams of other shards "
             "are not in it",
         ),
-        ([shard(1, 2), shard(0, 2)], "shards 0, 1 of 2"),
+        ([shard(1, 2), shard(0, 2)], "shards 0 and 1 of 2"),
         ([shard(0, 1)], "shard 0 of 1"),
         ([shard(None, None), shard(1)], "shard 1 of 4"),
     ],
