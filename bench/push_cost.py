@@ -45,7 +45,7 @@ REPLAY = """
 import sys
 from pathlib import Path
 from t3probe.config.types import Delivery, Deployment, Leg
-from t3probe.record import read_junit
+from t3probe.record.junit import read_junit
 from t3probe.verdict import judge_run
 
 file, url, results = sys.argv[1:]
