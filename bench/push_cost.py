@@ -46,7 +46,7 @@ import sys
 from pathlib import Path
 from t3probe.config.types import Delivery, Deployment, Leg
 from t3probe.record.junit import read_junit
-from t3probe.verdict import judge_run
+from t3probe.verdict.incident.run import judge_run
 
 file, url, results = sys.argv[1:]
 recording = read_junit(file)
@@ -54,7 +54,7 @@ judged = judge_run(recording.run, recording.observations)
 judged.to_dict()  # as a run does for its verdict.json
 if url:
     from t3probe.deliver.delivery import end_of_run, gateway_of, start_of_run
-    from t3probe.deliver.metrics import families, zeros
+    from t3probe.deliver.metrics.build import families, zeros
 
     legs = tuple(Leg(name=o.leg, kind=o.kind, path=o.path) for o in recording.observations)
     deployment = Deployment(name="b", file="b", segments=recording.run.segments, legs=legs,
