@@ -20,7 +20,6 @@ from .check_legs import (
     check_upstream,
     check_walled,
 )
-from .check_otlp import check_otlp
 from .endpoints import check_header_name, check_host, parse_url
 from .errors import ConfigFile, KeyPath, Wrong, did_you_mean, key_text, quote
 from .expand import (
@@ -30,7 +29,7 @@ from .expand import (
     leg_names,
     own_segments,
 )
-from .receivers import check_receivers
+from .receivers import check_otlp, check_receivers
 from .types import NAME_PATTERN, DeploymentFile, Leg, Timing
 
 MOST_AT_ONCE = 1024

@@ -12,7 +12,6 @@ from dataclasses import dataclass, field
 from importlib import metadata
 from urllib.parse import unquote, urlsplit
 
-from t3probe.config.check_otlp import OWN_HEADERS
 from t3probe.exchange.client import Login, Site
 from t3probe.text import keep
 from t3probe.text.words import listed
@@ -20,6 +19,7 @@ from t3probe.text.words import listed
 from .durations import SHORTEST
 from .endpoints import check_header_name
 from .errors import DeploymentError, Wrong, is_secret_key
+from .receivers import OWN_HEADERS
 from .secrets import login_of, secret
 from .types import Deployment, Otlp
 

@@ -20,7 +20,7 @@ from dataclasses import replace
 from urllib.parse import urlsplit
 
 from t3probe.config.errors import DeploymentError
-from t3probe.config.ingest import token_of, token_variable
+from t3probe.config.secrets import token_of, token_variable
 from t3probe.config.types import Leg
 from t3probe.observation import Reason
 from t3probe.probes.base import Channel, Probing, check_route

@@ -74,8 +74,10 @@ class Attempts:
     def _asks_for_names(self) -> bool:
         """Whether somebody is asked where to dial: some legs have the address in the file."""
         leg = self.leg
-        if leg.kind == "doh" or leg.doh:
-            return leg.kind != "doh"
+        if leg.kind == "doh":
+            return False
+        if leg.doh:
+            return True
         if leg.url is not None:
             return leg.pin is None and not is_address(urlsplit(leg.url).hostname or "")
         return not all(is_address(host) for host, _ in named(leg))

@@ -96,7 +96,7 @@ def examined(
 def _tokens(deployment: Deployment, environ: Mapping[str, str]) -> Iterable[DoctorRow]:
     """Whether each ingest gate has its token here."""
     from t3probe.config import DeploymentError
-    from t3probe.config.ingest import token_of, token_variable
+    from t3probe.config.secrets import token_of, token_variable
     from t3probe.setup.machine import fine, wrong
 
     for leg in deployment.legs:

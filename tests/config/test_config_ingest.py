@@ -8,7 +8,7 @@ import pytest
 from config_helpers import NOW
 
 from t3probe.config import Deployment, DeploymentError, loads
-from t3probe.config.ingest import token_of, token_variable
+from t3probe.config.secrets import token_of, token_variable
 
 TEXT = """
 name = "x"
