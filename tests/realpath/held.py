@@ -11,7 +11,7 @@ import http.client
 import json
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -24,7 +24,7 @@ from realpath.runner import LATE_SECONDS, beside, fresh
 from realpath.stack import ASK_SECONDS, Stack
 from realpath.table_held import LEGS, HeldLine
 
-__all__ = ["HeldResult", "Shown", "differs", "judge_shown", "run_held"]
+__all__ = ["HeldResult", "Shown", "differs", "ended_at", "judge_shown", "run_held"]
 
 WINDOW_SECONDS = 4.0
 MINUTE_SECONDS = 60.0
@@ -63,6 +63,11 @@ class Shown:
     def up(self) -> bool:
         """Whether every leg is there and works on both strands."""
         return all(self.connected.get(leg) == self.accepting.get(leg) == 1 for leg in LEGS)
+
+    @property
+    def down(self) -> bool:
+        """Whether any leg shows 0; one that shows nothing is being asked again."""
+        return 0.0 in {*self.connected.values(), *self.accepting.values()}
 
     def __str__(self) -> str:
         states = ", ".join(
@@ -244,17 +249,23 @@ def _outage(
     if must_show and (missing := _guilty(line) - back.named):
         wrong.append(f"forgotten before its window is over: {' '.join(sorted(missing))}")
     clear = gauges.until(lambda one: one.clear and one.up, window + SHOWS_SECONDS)
-    ended = repaired
-    last = max((one.at for one in result.shown if not one.up and one.at < repaired), default=0.0)
-    if written.both:  # what works before the repair met the other machine: its outage is over
-        ended = last
-    elif all(fault.end is not None for fault in written.faults):  # over by itself, long before that
-        ended = max(last, began + max(fault.lasts for fault in written.faults))
+    ended = ended_at(line, result.shown, began, repaired)
     if clear is None:
         wrong.append("after the window not every segment is exonerated")
     elif must_show and clear.at < ended + window:
         wrong.append(f"forgotten {clear.at - ended:.1f} s after the outage")
     result.over = ended + window
+
+
+def ended_at(line: HeldLine, shown: Sequence[Shown], began: float, repaired: float) -> float:
+    """The Unix time from which the window after an outage counts, at the earliest."""
+    faults = line.written.faults
+    last = max((one.at for one in shown if one.down and one.at < repaired), default=0.0)
+    if line.written.both:  # what works before the repair met the other machine: its outage is over
+        return last
+    if all(fault.end is not None for fault in faults):  # over by itself, long before that
+        return max(last, began + max(fault.lasts for fault in faults))
+    return repaired
 
 
 def _watch_it_go_on(line: HeldLine, gauges: Gauges, result: HeldResult) -> None:

@@ -364,8 +364,13 @@ class Pool:
             yield one.result()
 
     def _first(self, what: Callable[[Stack, Path], T], folder: Path, told: Future[T]) -> None:
-        """Do it beside others, and again when they are through where that told nothing."""
+        """Do it beside others, and again when they are through where that told nothing.
+
+        `again.txt` names what is done again, with the Unix time.
+        """
         if not self._tried(what, folder, told):
+            with (self.folder / "again.txt").open("a") as file:
+                print(f"{time.time():.1f} {folder.name}", file=file)
             self._alone.submit(self._again, what, folder, told)
 
     def _again(self, what: Callable[[Stack, Path], T], folder: Path, told: Future[T]) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from realpath.configs import SEGMENTS
-from realpath.held import HeldResult, Shown, differs, judge_shown
+from realpath.held import HeldResult, Shown, differs, ended_at, judge_shown
 from realpath.table_held import HELD, LEGS, HeldLine
 
 BY_KEY = {one.key: one for one in HELD}
@@ -98,3 +98,14 @@ def test_a_blip_that_stands_alone_may_be_cleared() -> None:
     result = HeldResult(ROUTE, Path(), some, going=going, counted_at=103.0, over=110.0)
     judge_shown(result)
     assert (result.unjust, result.wrong) == ([], ["while it goes on: two"])
+
+
+def test_a_leg_that_is_asked_again_does_not_lengthen_the_outage() -> None:
+    brief = BY_KEY["kill-dispatch-and-start-it-after-1-s-1.5-s"]
+    asked_again = replace(CALM, at=104.0, connected={**CALM.connected})
+    del asked_again.connected["walloff-probe"]
+    snapshots = [shown(down="dispatch", at=103.0), asked_again]
+    assert not asked_again.up
+    assert ended_at(brief, snapshots, 101.0, 115.0) == 103.0
+    assert ended_at(brief, snapshots[1:], 101.0, 115.0) == 102.0
+    assert ended_at(SERVE, snapshots, 101.0, 115.0) == 115.0
