@@ -35,8 +35,13 @@ def begun(request: pytest.FixtureRequest) -> Iterator[dict[str, Future[Any]]]:
     needs_programs()
     folder = Path(os.environ.get("CI_ARTIFACTS", ROOT / "results"), "realpath")
     shutil.rmtree(folder, ignore_errors=True)
-    asked = [getattr(item, "callspec", None) for item in request.session.items]
-    wanted = [one for spec in asked if spec is not None for one in spec.params.values()]
+    wanted = [
+        one
+        for item in request.session.items
+        if isinstance(item, pytest.Function) and "begun" in item.fixturenames
+        for one in item.callspec.params.values()
+    ]
+    assert len({one.key for one in wanted}) == len(wanted), "two lines share a name and a folder"
     wanted.sort(key=lambda one: not (isinstance(one, HeldLine) and one.minute))
     pool = Pool(folder)
     try:

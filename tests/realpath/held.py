@@ -98,13 +98,16 @@ class HeldResult:
     """How snapshots differed from the line while the outage went on, with their times."""
     counted_at: float = math.inf
     """Unix time of the first drop that was counted."""
+    began: float = 0.0
+    """Unix time at which the outage began."""
     over: float = math.inf
     """Unix time at which the window after the outage is over."""
 
     @property
     def lag_seconds(self) -> float:
-        """How late the prober's own event loop was, at the worst."""
-        return max((one.lag_seconds for one in self.shown), default=0.0)
+        """How late the prober's own event loop was since the outage began, at the worst."""
+        since = [one.lag_seconds for one in self.shown if one.at > self.began]
+        return max(since, default=0.0)
 
     @property
     def says_nothing(self) -> bool:
@@ -225,7 +228,7 @@ def _outage(
     if gauges.until(lambda one: one.up and one.clear, SHOWS_SECONDS) is None:
         wrong.append("it does not show health before the outage")
         return
-    began = time.time()
+    began = result.began = time.time()
     for fault in written.faults:
         fault.begin(stack)
         if fault.end is not None:

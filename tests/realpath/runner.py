@@ -99,7 +99,9 @@ class Result:
     def says_nothing(self) -> bool:
         """See `Outcome`."""
         late = self.lag_seconds >= LATE_SECONDS or self.left_seconds < LEFT_SECONDS
-        return bool(self.wrong) and not self.unjust and (late or self.undecided)
+        # Of two attempts at one moment the longer one may have met the recovery: no verdict.
+        undecided = self.undecided or self.status == "inconsistent"
+        return bool(self.wrong) and not self.unjust and (late or undecided)
 
     @property
     def broken(self) -> frozenset[str]:
