@@ -56,7 +56,9 @@ if url:
     from t3probe.deliver.delivery import end_of_run, gateway_of, start_of_run
     from t3probe.deliver.metrics.build import families, zeros
 
-    legs = tuple(Leg(name=o.leg, kind=o.kind, path=o.path) for o in recording.observations)
+    legs = tuple(
+        Leg(name=o.leg, kind=o.kind, path=o.path) for o in recording.observations if not o.upstream
+    )
     deployment = Deployment(name="b", file="b", segments=recording.run.segments, legs=legs,
                             delivery=Delivery(gateway=url))
     gateway = gateway_of(deployment, vantage="bench", environ={})
