@@ -306,10 +306,11 @@ def test_a_leg_whose_evidence_was_withdrawn_is_not_named() -> None:
 
 
 @pytest.mark.parametrize("at", ["first", "second"])
-def test_an_open_gate_is_cleared_by_nobody_who_may_pass(at: str) -> None:
-    """Only the leg that asks as a stranger asks whether it is closed."""
-    told: dict[str, Any] = {"first": {"reason": "gate_open", "accused": "gate"},
-        "second": {"second_reason": "gate_open", "second_accused": "gate"}}[at]  # fmt: skip
+@pytest.mark.parametrize("reason", ["gate_open", "not_walled"])
+def test_an_open_gate_or_wall_is_cleared_by_nobody(at: str, reason: str) -> None:
+    """Legs that may pass ask nothing about strangers, and another path's rule is another rule."""
+    told: dict[str, Any] = {"first": {"reason": reason, "accused": "gate"},
+        "second": {"second_reason": reason, "second_accused": "gate"}}[at]  # fmt: skip
     told |= {"answered": True, "first_own": "wan", "own": "wan"}
     x = leg("x", "wan gate", usual(until=15), down(**told), ends_at="gate")
     app, senders = leg("app", "wan gate app", well()), leg("i", "wan gate store", well())

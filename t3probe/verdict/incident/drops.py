@@ -22,6 +22,8 @@ REQUESTS: frozenset[Reason] = frozenset(
     }
 )
 """How a request fails by an answer."""
+OPEN: frozenset[Reason | None] = frozenset({"gate_open", "not_walled"})
+"""What is found where a gate or a wall lets a stranger in."""
 SAME_AGE = 0.1
 """Two cuts came at about the same age when the ages differ by no more than this share."""
 
@@ -68,8 +70,8 @@ class JudgedDrop:
         )
         self.accused = drop.accused or (second.accused if second and not second.ok else "")
         said = (drop.reason, second.reason if second and not second.ok else None)
-        self.opened = seen.path[-1] if seen.path and "gate_open" in said else ""
-        """The gate that was found open: the last segment of the leg that looks."""
+        self.opened = seen.path[-1] if seen.path and OPEN.intersection(said) else ""
+        """The gate or wall that was found open: the last segment of the leg that looks."""
 
     @property
     def refused(self) -> frozenset[str]:
