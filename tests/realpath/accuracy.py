@@ -164,18 +164,22 @@ def rounds(
 ) -> Iterator[Result | str]:
     """Every line, `times` times, or why a run says nothing; from the middle on beside `many` busy
     processes. `probed`: blackbox_exporter beside each."""
-    pool = Pool(FOLDER, probed=probed)
-    try:
-        for at in range(times):
-            with busy(many if at >= (times + 1) // 2 else 0):
-                begun = [pool.submit(one, f"{at}-{one.key}") for one in lines]
-                for future in begun:
-                    try:
-                        yield future.result()
-                    except TooLateError as error:
-                        yield str(error)
-    finally:
-        pool.close()
+    quiet = (times + 1) // 2
+    for numbers, processes in ((range(quiet), 0), (range(quiet, times), many)):
+        if not numbers:
+            continue
+        with busy(processes):
+            pool = Pool(FOLDER, probed=probed)  # as many stacks as the machine bears now
+            try:
+                for at in numbers:
+                    begun = [pool.submit(one, f"{at}-{one.key}") for one in lines]
+                    for future in begun:
+                        try:
+                            yield future.result()
+                        except TooLateError as error:
+                            yield str(error)
+            finally:
+                pool.close()
 
 
 def main() -> int:

@@ -7,6 +7,7 @@ import os
 import queue
 import re
 import shutil
+import statistics
 import subprocess
 import sys
 import time
@@ -45,7 +46,10 @@ class Outcome(Protocol):
 T = TypeVar("T", bound=Outcome)
 
 ROOT = Path(__file__).resolve().parents[2]
-STACKS = int(os.environ.get("REALPATH_STACKS", "7"))
+MOST_STACKS = 7
+IMPORT_SECONDS = 0.25
+"""Where the imports of a run take no longer than this, as many stacks as that do not make each
+other late; where they take twice as long, half as many."""
 TRIES = 3
 """So often a run is made that says nothing about the verdict: it was over before the moment of its
 fault, or the prober itself stood on no firm ground. From the second time on it shares the machine
@@ -334,15 +338,29 @@ def held(written: dict[str, bytes]) -> bool:
     return sum(count >= ECHOES for count in counts.values()) >= 3
 
 
+def stacks_here() -> int:
+    """How many stacks this machine bears at this moment, slow or busy as it may be; or
+    REALPATH_STACKS."""
+    if asked := os.environ.get("REALPATH_STACKS"):
+        return int(asked)
+    took = []
+    for _ in range(5):
+        began = time.monotonic()
+        subprocess.run([sys.executable, "-c", "import pytest, websockets"], check=True)
+        took.append(time.monotonic() - began)
+    return max(2, min(MOST_STACKS, round(MOST_STACKS * IMPORT_SECONDS / statistics.median(took))))
+
+
 class Pool:
     """Several stacks, each of which does one thing after another."""
 
-    def __init__(self, folder: Path, stacks: int = STACKS, probed: bool = False) -> None:
+    def __init__(self, folder: Path, probed: bool = False) -> None:
         """`probed`: each stack has a blackbox_exporter, which probes it during the runs."""
         self.folder = folder
         self._probed = probed
         self._free: queue.SimpleQueue[Stack | None] = queue.SimpleQueue()
         self._all: list[Stack] = []
+        stacks = stacks_here()
         for _ in range(stacks):
             self._free.put(None)
         self._threads = ThreadPoolExecutor(stacks)
