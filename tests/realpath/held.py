@@ -264,7 +264,8 @@ def ended_at(line: HeldLine, shown: Sequence[Shown], began: float, repaired: flo
     """The Unix time from which the window after an outage counts, at the earliest."""
     faults = line.written.faults
     last = max((one.at for one in shown if one.down and one.at < repaired), default=0.0)
-    if line.written.both:  # what works before the repair met the other machine: its outage is over
+    # What works before the repair met the other machine, or resolver: its outage is over.
+    if line.written.both or line.written.or_clean:
         return last
     if all(fault.end is not None for fault in faults):  # over by itself, long before that
         return max(last, began + max(fault.lasts for fault in faults))

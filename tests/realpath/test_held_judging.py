@@ -109,3 +109,4 @@ def test_a_leg_that_is_asked_again_does_not_lengthen_the_outage() -> None:
     assert ended_at(brief, snapshots, 101.0, 115.0) == 103.0
     assert ended_at(brief, snapshots[1:], 101.0, 115.0) == 102.0
     assert ended_at(SERVE, snapshots, 101.0, 115.0) == 115.0
+    assert ended_at(BY_KEY["kill-dnsdist-1-1.5-s"], snapshots, 101.0, 115.0) == 103.0
