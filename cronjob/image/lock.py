@@ -25,7 +25,7 @@ ARCHITECTURES = ("x86_64", "aarch64")
 GLIBC = 36
 """Debian 12 has glibc 2.36; wheels for an older one (down to 2.5) work there."""
 INDEX = "https://pypi.org/simple"
-EXTRAS = ("otlp", "remote-write")
+EXTRAS = ("experiments", "otlp", "remote-write")
 """The extras that the image has: what a deployment file can ask a run for."""
 HEAD = """\
 # The wheels of the image, for Python {python} on Linux, {architectures}. Generated from

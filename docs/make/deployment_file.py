@@ -22,6 +22,7 @@ from t3probe.config.types import (
     DeploymentFile,
     Downtime,
     Duration,
+    Experiments,
     Ingest,
     LegTable,
     Otlp,
@@ -115,6 +116,13 @@ hosts = ["10.0.3.0/24", "*.rack-2.example.org"]
 name = "search"
 address = "10.0.3.8:8080"
 """,
+    "[experiments]": """\
+[experiments]
+relay = "https://app.example.org/tenant/relay"
+jump = "https://app.example.org/tenant/jump"
+book = "https://app.example.org/tenant/book"
+only = ["spin*"]
+""",
     "[[downtime]]": """\
 [[downtime]]
 segment = "app"
@@ -150,6 +158,7 @@ TABLES: dict[str, type[Table]] = {
     "[[upstream]]": Upstream,
     "[[upstream_source]]": UpstreamSource,
     "[[upstream_share]]": UpstreamShare,
+    "[experiments]": Experiments,
     "[[downtime]]": Downtime,
     "[delivery]": Delivery,
     "[[delivery.remote_write]]": RemoteWrite,
@@ -178,7 +187,7 @@ RULES = """\
 - A relative path starts at the file's own folder.
 - Secrets never stand in the file: `T3PROBE_GATEWAY_TOKEN`, or a file named by
   `T3PROBE_GATEWAY_TOKEN_FILE`; so for `T3PROBE_SOURCE_NAME_TOKEN`,
-  `T3PROBE_INGEST_NAME_TOKEN` and `T3PROBE_OTLP_TOKEN`, and for remote write
+  `T3PROBE_INGEST_NAME_TOKEN`, `T3PROBE_OTLP_TOKEN` and `T3PROBE_RELAY_SECRET`, and for remote write
   `T3PROBE_REMOTE_WRITE_TOKEN`, of a receiver with a name `T3PROBE_REMOTE_WRITE_NAME_TOKEN`.
 - Every value can be replaced from the environment, with `-` and `.` written `_`:
   `T3PROBE__TIMING__HOLD=5s`, `T3PROBE__LEG__PUBLIC__URL=wss://...`, `T3PROBE__TLS_CA=/ca.pem`. A

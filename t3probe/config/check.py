@@ -29,6 +29,7 @@ from .expand import (
     leg_names,
     own_segments,
 )
+from .experiments import check_experiments, made_by_rigs
 from .receivers import check_otlp, check_receivers
 from .types import NAME_PATTERN, DeploymentFile, Leg, Timing
 
@@ -75,6 +76,8 @@ def check(file: DeploymentFile, source: ConfigFile) -> tuple[Leg, ...]:
     _check_downtime(file, [*file.segments, *own], source)
     _check_sso(file, source)
     _check_delivery(file, source)
+    if file.experiments is not None:
+        check_experiments(file, file.experiments, source)
     if not 1 <= file.sweep.at_once <= MOST_AT_ONCE:
         expected = f"a number from 1 to {MOST_AT_ONCE}"
         raise source.error(("sweep", "at_once"), expected, file.sweep.at_once)
@@ -125,7 +128,7 @@ def _check_not_made(name: str, made: tuple[str, ...], path: KeyPath, source: Con
 
 
 def _check_segments(file: DeploymentFile, source: ConfigFile) -> None:
-    if not file.segments:
+    if not file.segments and file.experiments is None:
         raise source.error(("segments",), "at least one segment", [])
     seen: set[str] = set()
     for name in file.segments:
@@ -154,8 +157,8 @@ def _check_names(file: DeploymentFile, source: ConfigFile) -> None:
                 hint = f"it makes the leg {quote(leg.name)}, and so does {other}"
             raise source.error(path, "a name that is not taken", table.name, hint)
         taken[leg.name] = leg
-    if not taken:
-        hint = "add a [[leg]], [[public]], [[walled]], [[ingest]] or [[upstream]]"
+    if not taken and file.experiments is None:
+        hint = "add a [[leg]], [[public]], [[walled]], [[ingest]], [[upstream]] or [experiments]"
         raise source.error(("leg",), "at least one leg", hint=hint)
 
 
@@ -218,9 +221,11 @@ def _check_downtime(file: DeploymentFile, segments: list[str], source: ConfigFil
             raise source.error(path, "either leg or segment", shown=shown)
         # Upstreams that a source will name are not known yet.
         found = file.upstream_source and (entry.leg or "").startswith(UPSTREAM_LEG)
+        found = found or made_by_rigs(file, entry.leg, of_legs=True)
         if entry.leg is not None and not found:
             _check_known(entry.leg, legs, (*path, "leg"), "the name of a leg", source)
         found = file.upstream_source and (entry.segment or "").startswith(UPSTREAM_SEGMENT)
+        found = found or made_by_rigs(file, entry.segment, of_legs=False)
         if entry.segment is not None and not found:
             expected = "the name of a segment"
             _check_known(entry.segment, segments, (*path, "segment"), expected, source)

@@ -58,7 +58,7 @@ def _hint(text: str) -> str:
     """What to write in place of a duration of another form."""
     if re.fullmatch(r"[0-9]+(\.[0-9]+)?", text):
         return "add a unit: ms, s, m or h"
-    seconds = _meant(text.strip())
+    seconds = meant_seconds(text.strip())
     if seconds is None:
         return ""
     if not SHORTEST <= seconds <= LONGEST:
@@ -76,8 +76,9 @@ def written(seconds: float) -> str:
     return f"{seconds:.6f}".rstrip("0").rstrip(".") + "s"
 
 
-def _meant(text: str) -> float | None:
-    """The seconds of `1m30s`, `10 s`, `2 minutes`, `PT10S` and `1:30:00`."""
+def meant_seconds(text: str) -> float | None:
+    """The seconds of `1m30s`, `10 s`, `2 minutes`, `1d`, `PT10S` and `1:30:00`; None: of no form
+    that means a duration."""
     iso = _ISO.fullmatch(text)
     if iso and any(iso.groups()):
         return _sum(zip(iso.groups(), (604800.0, 86400.0, 3600.0, 60.0, 1.0), strict=True))

@@ -96,6 +96,7 @@ def loads(
         sweep=table.sweep,
         upstream_source=table.upstream_source,
         upstream_share=table.upstream_share,
+        experiments=table.experiments,
         warnings=(*stale(table.downtime, file, now), *_unused(table, crossed, file)),
     )
 

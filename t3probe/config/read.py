@@ -33,6 +33,12 @@ _UNSAFE = re.compile(
 )
 """Control characters, invisible ones, and those that turn the direction of text."""
 
+MAY_BE_ZERO: tuple[KeyPath, ...] = (
+    ("timing", "hold"),
+    ("experiments", "settle"),
+    ("experiments", "startup"),
+)
+
 _fields: dict[type[Table], tuple[dict[str, Any], tuple[str, ...]]] = {}
 
 
@@ -140,7 +146,7 @@ def _choice(choices: tuple[str, ...], value: Any, path: KeyPath, source: ConfigF
 
 
 def _duration(value: Any, path: KeyPath, source: ConfigFile) -> Duration:
-    zero = path == ("timing", "hold")
+    zero = path in MAY_BE_ZERO
     if not isinstance(value, str):
         hint = f'write "{show(value)}s"' if type(value) is int and value > 0 else ""
         raise source.error(path, _name_of(Duration), value, hint)

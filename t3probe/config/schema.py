@@ -16,7 +16,7 @@ from typing import Any, Literal, get_args, get_origin
 import msgspec
 
 from .durations import PATTERN
-from .read import field_types, required_fields
+from .read import MAY_BE_ZERO, field_types, required_fields
 from .types import EVERY_LEG, KIND_RULES, NAME_PATTERN, DeploymentFile, Duration, LegTable, Table
 
 _DURATION = {"type": "string", "pattern": f"^{PATTERN}$"}
@@ -51,7 +51,7 @@ def _table(table: type[Table], definitions: dict[str, Any]) -> dict[str, Any]:
     defaults = {field.name: field.default for field in msgspec.structs.fields(table)}
     for key, hint in field_types(table).items():
         value = _value(key, hint, definitions)
-        if key == "hold":
+        if key in {path[-1] for path in MAY_BE_ZERO}:
             value = {"type": "string", "pattern": f"^(0|{PATTERN})$"}
         default = defaults[key]
         extra: dict[str, Any] = {"description": said[key]} if key in said else {}

@@ -16,7 +16,21 @@ from typing import Any, Literal, NamedTuple
 
 import msgspec
 
-LegKind = Literal["ws_echo", "http", "doh", "tcp", "walloff", "walled", "ingest", "ingest_gate"]
+LegKind = Literal[
+    "ws_echo",
+    "http",
+    "doh",
+    "tcp",
+    "walloff",
+    "walled",
+    "ingest",
+    "ingest_gate",
+    "service",
+    "stream",
+    "jump",
+]
+REPORTED_KINDS = frozenset({"service", "stream", "jump"})
+"""Legs of remote rigs: nothing is dialled for them, others report what they see."""
 
 
 class Duration(float):
@@ -157,6 +171,39 @@ class Ingest(Route, frozen=True, kw_only=True):
     """The statuses of a closed path."""
 
 
+class Experiments(Table, frozen=True, kw_only=True):
+    """`[experiments]`: the rigs of a remote laboratory, as its booking system names them. A rig
+    sends streams through a relay, and keeps a log-in channel at a jump server. Tokens are made with
+    T3PROBE_RELAY_SECRET, _JUMP_SECRET and _BOOK_SECRET, each also with _FILE
+    (`pip install 't3probe[experiments]'`)."""
+
+    relay: str
+    """The relay's base URL, http:// or https://, as the relay itself knows it, path and all:
+    `https://app.example.org/tenant/relay`. It is the audience of the tokens."""
+    jump: str
+    """The same of the jump server."""
+    book: str
+    """The same of the booking system, without `/api/v1`."""
+    active: Duration = Duration(10)
+    """A stream must have sent something within this time before the report."""
+    reported: Duration = Duration(30)
+    """What was reported longer ago says nothing; a run listens for so long at most."""
+    startup: Duration = Duration(60)
+    """Held mode: a rig that is known for a shorter time makes no events, and nothing is written
+    about it."""
+    settle: Duration = Duration(20)
+    """Held mode: a change must last so long to be one."""
+    query_book: Duration = Duration(900)
+    """Held mode: how often book is asked for its rigs and their availability."""
+    manage: bool = False
+    """Held mode: whether book is told which rigs are available."""
+    max_unavailable: str = "1/3"
+    """Held mode: no more rigs than this are unavailable by us, a share or a number; beyond it there
+    is an alert."""
+    only: tuple[str, ...] = ()
+    """Which rigs, by the names of their topics, with `*` and `?`; default: all."""
+
+
 class UpstreamPlace(Table, frozen=True, kw_only=True):
     """Where one source found an upstream: behind this route, at this port of Envoy's."""
 
@@ -182,6 +229,12 @@ class Leg(LegFields, frozen=True, kw_only=True):
     """walled: the public prefixes from which ways out to this path are tried (filled in)."""
     ingest: Ingest | None = None
     """ingest, ingest_gate: the table they are made of, its defaults filled in."""
+    experiment: str = ""
+    """stream, jump: the rig."""
+    stream: str = ""
+    """stream: its name."""
+    required: bool = True
+    """stream: the rig cannot be used without it."""
     upstream: bool = False
     """It is one of Envoy's upstreams, of the file or found by a source."""
     route: str = ""
@@ -195,6 +248,11 @@ class Leg(LegFields, frozen=True, kw_only=True):
     hostless: str = ""
     """Upstream legs: a source's sentence about a route without a host. There is nothing to dial,
     and the leg fails."""
+
+    @property
+    def of_many(self) -> bool:
+        """Whether it is one of hundreds: an upstream, a rig's stream or log-in channel."""
+        return self.upstream or self.kind in ("stream", "jump")
 
 
 class Upstream(Table, frozen=True):
@@ -372,6 +430,7 @@ class Deployment(Table, frozen=True):
     sweep: SweepLimits = SweepLimits()
     upstream_source: tuple[UpstreamSource, ...] = ()
     upstream_share: tuple[UpstreamShare, ...] = ()
+    experiments: Experiments | None = None
     warnings: tuple[str, ...] = ()
     """Sentences about the file that are no errors, such as a stale planned downtime."""
 
@@ -458,6 +517,7 @@ class DeploymentFile(Table, frozen=True):
     upstream: tuple[Upstream, ...] = ()
     upstream_source: tuple[UpstreamSource, ...] = ()
     upstream_share: tuple[UpstreamShare, ...] = ()
+    experiments: Experiments | None = None
     downtime: tuple[Downtime, ...] = ()
     delivery: Delivery = Delivery()
     sweep: SweepLimits = SweepLimits()

@@ -108,7 +108,9 @@ def _check(raw: bytes | msgspec.Raw) -> None:
 class JsonStream:
     """One JSON text that comes in pieces. What its functions raise goes to its feeder."""
 
-    def __init__(self, root: Node) -> None:
+    def __init__(self, root: Node, *, several: bool = False) -> None:
+        """`several`: any number of texts one behind the other, each of them `root`."""
+        self._root, self._several = root, several
         self._stack: list[tuple[Into, bool]] = []
         """What is gone into by now, and whether it is an object."""
         self._node = root
@@ -142,7 +144,7 @@ class JsonStream:
         if self._within and self._is_scalar and not self._stack:
             self._ended()
         # What is taken may hold this stream: without these it goes at once.
-        self._node, self._parts = None, None
+        self._root, self._node, self._parts = None, None, None
         self._stack.clear()
         if self._next is not JsonStream._end or self._within:
             raise NotJsonError
@@ -203,7 +205,10 @@ class JsonStream:
         return at + 1
 
     def _end(self, piece: bytes, at: int, byte: int) -> int:
-        raise NotJsonError
+        if not self._several:
+            raise NotJsonError
+        self._node = self._root
+        return self._value(piece, at, byte)
 
     # -- inside one
 

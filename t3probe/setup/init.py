@@ -53,6 +53,10 @@ def add(commands: Any) -> None:
         help="what is in front of the load balancer; auto: looked for",
     )  # fmt: skip
     opt("--ca", default="", metavar="FILE", help="certificate authorities to trust, as PEM")
+    opt(
+        "--from-status-env", action="store_true",
+        help="write [experiments] from the STATUS_* variables of a status server, and nothing else",
+    )  # fmt: skip
     opt("--yes", action="store_true", help="ask nothing")
     opt("--no-probe", action="store_true", help="contact nothing")
     opt("--force", action="store_true", help="write over a file that is there")
@@ -71,6 +75,8 @@ def _init(arguments: argparse.Namespace) -> int:
     problem = "" if file == "-" else _unwritable(file)
     if problem:
         return say(f"init: {file}: cannot be written: {problem}; name another with -o")
+    if arguments.from_status_env:
+        return _from_status(arguments)
     person = sys.stdin is not None and sys.stdin.isatty() and not arguments.yes
     try:
         if person:
@@ -95,6 +101,34 @@ def _init(arguments: argparse.Namespace) -> int:
             raise
         return say(f"init: {file}: cannot be written: {error.strerror}; name another with -o")
     _tell_about(deployment, found, file)
+    return 0
+
+
+def _from_status(arguments: argparse.Namespace) -> int:
+    """The file that the variables of a status server say."""
+    from t3probe.config import DeploymentError, Wrong
+    from t3probe.setup.from_status import from_status
+
+    file = arguments.output
+    try:
+        text, notes = from_status(os.environ)
+        _loaded(text, file)
+        if file == "-":
+            print(text, end="")
+        else:
+            _put(Path(file), text, arguments.force)
+    except (Wrong, DeploymentError) as problem:
+        return say(f"init: {problem}")
+    except FileExistsError:
+        return say(f"init: {file}: there is one already; name another with -o, or add --force")
+    except OSError as error:
+        if file == "-":
+            raise
+        return say(f"init: {file}: cannot be written: {error.strerror}; name another with -o")
+    for one in notes:
+        _tell(one)
+    if file != "-":
+        _tell(f"wrote {file}; next: t3probe check {file}")
     return 0
 
 

@@ -12,6 +12,11 @@ SOURCE_LEG = "source-"
 """Of the check whether a source of upstreams could be read: no leg of the verdict."""
 JUMP_LEG = "jump-"
 STREAM_LEG = "stream-"
+SERVICE_LEGS = ("relay-api", "jump-api", "book")
+"""Of the services that know remote rigs: each crosses the segment of its name."""
+RELAY_API, JUMP_API, BOOK = SERVICE_LEGS
+RELAY, JUMP = "relay", "jump"
+SERVICE_SEGMENTS = (RELAY_API, RELAY, JUMP_API, JUMP, BOOK)
 CLIENT_LEG = "client-"
 INGEST_LEG = "ingest-"
 MADE_LEGS = (
