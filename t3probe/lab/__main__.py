@@ -16,6 +16,7 @@ from pathlib import Path
 
 from t3probe.lab.control import LabError
 from t3probe.lab.faults import FAULTS, KINDS
+from t3probe.lab.rig_faults import RIG_FAULT_KINDS, RIG_FAULTS
 from t3probe.lab.stack import Lab
 from t3probe.usage import Parser, room_for_files
 
@@ -44,7 +45,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = parser().parse_args(argv)
     try:
         timing = dict(_pair(text) for text in arguments.timing)
-        lab = Lab(arguments.fault, timing)
+        lab = Lab(arguments.fault, timing, experiments=arguments.experiments)
     except ValueError as error:
         print(f"t3probe lab: {error}", file=sys.stderr)
         return USAGE_ERROR
@@ -66,7 +67,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 def parser() -> Parser:
     """What it reads its words with."""
     faults = _list({segment: ", ".join(kinds) for segment, kinds in FAULTS.items()})
-    kinds = _list(KINDS)
+    faults += "\nwith --experiments:\n" + _list(
+        {segment: ", ".join(kinds) for segment, kinds in RIG_FAULTS.items()}
+    )
+    kinds = _list({**KINDS, **{f"{one} (rigs)": text for one, text in RIG_FAULT_KINDS.items()}})
     parser = Parser(
         prog="t3probe lab",
         description="Run the built-in lab on loopback until SIGTERM or Ctrl-C.",
@@ -90,6 +94,13 @@ def parser() -> Parser:
         default=[],
         metavar="KEY=DURATION",
         help="a timing of the deployment file, such as hold=2s; repeatable",
+    )
+    parser.add_argument(
+        "--experiments",
+        type=int,
+        default=0,
+        metavar="N",
+        help="N remote rigs beside it, with relay, jump and book",
     )
     parser.add_argument(
         "--with-parent", action="store_true", help="stop when standard input ends, too"
@@ -130,6 +141,11 @@ async def _run(lab: Lab, file: Path, *, with_parent: bool) -> None:
         faults = lab.status()["faults"]
         in_force = ", ".join(faults) if isinstance(faults, list) and faults else "none"
         print(f"lab ready: {file} (faults: {in_force})", flush=True)
+        if lab.has_rigs:
+            from t3probe.lab.rigs import environment
+
+            for name, value in environment().items():
+                print(f"export {name}={value}", flush=True)
         await told
         _remove(file, text)
     finally:

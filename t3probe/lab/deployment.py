@@ -13,6 +13,7 @@ from t3probe.lab.edge import TRACE
 from t3probe.lab.faults import SEGMENTS, UPSTREAMS, parse_duration
 from t3probe.lab.machine import ECHO_PATH, HEALTH_PATH, SESSION_PATH
 from t3probe.lab.traefik import LOGIN_MARKER
+from t3probe.text.names import BOOK, JUMP, RELAY
 
 __all__ = ["HOST", "PLACEHOLDER", "TIMING", "LabAddresses", "deployment_text", "merged_timing"]
 
@@ -47,6 +48,8 @@ class LabAddresses(msgspec.Struct, frozen=True, kw_only=True):
     serve: str
     upstreams: tuple[str, ...]
     """In the order of UPSTREAMS."""
+    rig_services: tuple[str, ...] = ()
+    """The base URLs of relay, jump and book; none without rigs."""
     control: str
     token: str
     """What an order to the control socket must hold."""
@@ -70,6 +73,18 @@ PLACEHOLDER = LabAddresses(
     ca=None,
 )
 """Small ports stand for those that are chosen when a lab starts."""
+RIG_SERVICES = (RELAY, JUMP, BOOK)
+PLACES_OF_RIGS = tuple(
+    f"http://127.0.0.1:{1 + at}/lab/{one}" for at, one in enumerate(RIG_SERVICES)
+)
+RIG_TIMING = {
+    "active": "1s",
+    "reported": "5s",
+    "startup": "1s",
+    "settle": "1s",
+    "query_book": "5s",
+}
+"""Of the lab's rigs, in keeping with TIMING."""
 
 
 def merged_timing(overrides: Mapping[str, str]) -> dict[str, str]:
@@ -128,9 +143,17 @@ def deployment_text(places: LabAddresses, timing: Mapping[str, str] = TIMING) ->
             ("[[upstream]]", {"name": name, "address": address, "shares": []})
             for name, address in zip(UPSTREAMS, places.upstreams, strict=True)
         ),
+        *_experiments(places),
         ("[lab]", {"control": places.control, "token": places.token, "pid": places.pid}),
     ]
     return "\n".join(_table(header, table) for header, table in tables)
+
+
+def _experiments(places: LabAddresses) -> list[tuple[str, Mapping[str, object]]]:
+    if not places.rig_services:
+        return []
+    named = dict(zip(RIG_SERVICES, places.rig_services, strict=True))
+    return [("[experiments]", {**named, **RIG_TIMING, "manage": True})]
 
 
 def _legs(

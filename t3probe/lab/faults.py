@@ -18,6 +18,7 @@ import re
 
 import msgspec
 
+from t3probe.lab.rig_faults import kinds_of
 from t3probe.text.names import UPSTREAM_SEGMENT
 
 SEGMENTS: tuple[str, ...] = (
@@ -205,6 +206,13 @@ def parse_fault(text: str) -> Fault:
 
 def _check_pair(text: str, segment: str, kind: str) -> None:
     """Raise FaultError when `kind` cannot befall `segment`, naming the nearest pairs."""
+    of_rigs = kinds_of(segment)
+    if kind in of_rigs:
+        return
+    if of_rigs:
+        raise FaultError(
+            text, f"{kind!r} cannot befall {segment}; these can: {', '.join(of_rigs)}."
+        )
     if segment not in FAULTS:
         near = difflib.get_close_matches(segment, FAULTS, n=1, cutoff=0.5)
         hint = f"did you mean {near[0]}? The" if near else "the"

@@ -26,9 +26,16 @@ STOP_SECONDS = 5
 class LabProcess:
     """One lab. Use it as a context manager, or call `start` and `stop`."""
 
-    def __init__(self, faults: Sequence[str] = (), timing: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        faults: Sequence[str] = (),
+        timing: Mapping[str, str] | None = None,
+        *,
+        experiments: int = 0,
+    ) -> None:
         """`faults` as text (`t3probe.lab.faults`); `timing` overrides the deployment's, such as
-        `{"hold": "2s"}`."""
+        `{"hold": "2s"}`; `experiments`: so many remote rigs."""
+        self._experiments = experiments
         self._faults = list(faults)
         self._timing = dict(timing or {})
         self._process: subprocess.Popen[bytes] | None = None
@@ -69,6 +76,8 @@ class LabProcess:
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115 - closed by stop
         command = [sys.executable, "-m", "t3probe.lab", "--write", self.deployment_path]
         command += ["--with-parent"]
+        if self._experiments:
+            command += ["--experiments", str(self._experiments)]
         command += [part for fault in self._faults for part in ("--fault", fault)]
         command += [part for key in self._timing for part in ("--timing", self._pair(key))]
         try:

@@ -28,10 +28,11 @@ from t3probe.lab.control_server import ControlServer
 from t3probe.lab.deployment import HOST, LabAddresses, deployment_text, merged_timing
 from t3probe.lab.doh import Provider
 from t3probe.lab.edge import Edge
-from t3probe.lab.faults import UPSTREAMS, Fault, parse_fault
+from t3probe.lab.faults import UPSTREAMS, Fault, FaultError, parse_fault
 from t3probe.lab.gate import Address, Gate, bind
 from t3probe.lab.machine import Dispatch, Page, Serve
 from t3probe.lab.ready import LabSite, wait_until_ready
+from t3probe.lab.rig_faults import MOST_RIGS, kinds_of, rig_in, rig_names
 from t3probe.lab.streams import Keeper
 from t3probe.lab.traefik import Traefik
 from t3probe.text.names import UPSTREAM_SEGMENT
@@ -55,13 +56,23 @@ class Lab:
     """One lab inside the running event loop. `start` and `stop` once each."""
 
     def __init__(
-        self, faults: Sequence[Fault | str] = (), timing: Mapping[str, str] | None = None
+        self,
+        faults: Sequence[Fault | str] = (),
+        timing: Mapping[str, str] | None = None,
+        *,
+        experiments: int = 0,
     ) -> None:
-        """`faults` are in force once the lab is ready; `timing` overrides the deployment's.
+        """`faults` are in force once the lab is ready; `timing` overrides the deployment's;
+        `experiments`: so many remote rigs, with the services that know them.
 
         Raises FaultError and ValueError, each with one sentence.
         """
-        self._first_faults = _parsed(faults)
+        if not 0 <= experiments <= MOST_RIGS:
+            raise ValueError(
+                f"--experiments {experiments}: expected a number of rigs from 0 to {MOST_RIGS}."
+            )
+        self._rig_number = experiments
+        self._first_faults = self._checked(faults)
         self._timing = merged_timing(timing or {})
         self._board = Board()
         self._keeper = Keeper()
@@ -108,6 +119,11 @@ class Lab:
         return deployment_text(self._places, self._timing)
 
     @property
+    def has_rigs(self) -> bool:
+        """Whether it has remote rigs: runs on it need `t3probe.lab.rigs.environment`."""
+        return self._rig_number > 0
+
+    @property
     def places(self) -> LabAddresses:
         """Where the lab listens. Only while it runs."""
         if not self._places:
@@ -116,11 +132,11 @@ class Lab:
 
     async def switch(self, faults: Sequence[Fault | str]) -> None:
         """Replace the faults in force. Returns when those without AFTER have begun."""
-        self._board.switch(_parsed(faults))
+        self._board.switch(self._checked(faults))
 
     async def add(self, faults: Sequence[Fault | str]) -> None:
         """Put more faults in force."""
-        self._board.add(_parsed(faults))
+        self._board.add(self._checked(faults))
 
     async def clear(self) -> None:
         """End every fault."""
@@ -162,6 +178,7 @@ class Lab:
             serve=serve,
             upstreams=upstreams,
         )
+        rig_services = await self._rigs() if self._rig_number else ()
         for gate in self._gates:
             gate.start()
         await wait_until_ready(site, certificates.client())
@@ -176,6 +193,7 @@ class Lab:
             dispatch=_text(dispatch),
             serve=_text(serve),
             upstreams=tuple(_text(one) for one in upstreams),
+            rig_services=rig_services,
             control=_text(control),
             token=self._control.token,
             pid=os.getpid(),
@@ -205,6 +223,35 @@ class Lab:
             ),
             self._gate(self._bound(LOCAL_HOST), serve, "devvm", "serve", silent=("devvm", "serve")),
         )
+
+    async def _rigs(self) -> tuple[str, ...]:
+        """The remote rigs and relay, jump and book; the base URLs of these three."""
+        from t3probe.lab.rigs import BookStandIn, JumpStandIn, RelayStandIn, Rigs
+
+        rigs = Rigs(self._board, self._rig_number)
+        bases = []
+        for kind in (RelayStandIn, JumpStandIn, BookStandIn):
+            app = kind(self._board, self._keeper, self._bound(LOCAL_HOST), rigs)
+            gate = self._gate(self._bound(LOCAL_HOST), await self._run(app), app.name)
+            app.base = f"http://{_text(gate)}{app.path}"
+            bases.append(app.base)
+        return tuple(bases)
+
+    def _checked(self, faults: Sequence[Fault | str]) -> list[Fault]:
+        """The faults, when they can befall this lab. Raises FaultError."""
+        found = _parsed(faults)
+        known = rig_names(self._rig_number)
+        for one in found:
+            if not kinds_of(one.segment):
+                continue
+            if not known:
+                problem = "this lab has no remote rigs; start it with --experiments 3."
+                raise FaultError(str(one), problem)
+            rig = rig_in(one.segment)
+            if rig and rig not in known:
+                problem = f"there is no rig {rig!r}; this lab has {known[0]} to {known[-1]}."
+                raise FaultError(str(one), problem)
+        return found
 
     async def _traefik(
         self, certificates: Certificates, front: socket.socket, dispatch: Address, serve: Address

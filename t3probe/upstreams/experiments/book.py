@@ -50,7 +50,7 @@ class BookingSystem:
     def write(self, resource: str, available: bool, reason: str) -> None:
         """Offer a resource, or no longer. Raises ServiceError."""
         query = f"available={'true' if available else 'false'}&reason={quote(reason, safe='')}"
-        self.service.ask("PUT", f"{self._path(resource)}?{query}", good=(204, 200))
+        self.service.ask("PUT", f"{self._path(resource)}?{query}", good=(204,))
 
     @staticmethod
     def _path(resource: str) -> str:
