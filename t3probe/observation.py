@@ -20,6 +20,7 @@ __all__ = [
     "OUTCOMES",
     "REASONS",
     "RECORD_VERSION",
+    "REPORTED_KINDS",
     "SYMPTOMS",
     "WORST_FIRST",
     "AddressTry",
@@ -71,6 +72,9 @@ Reason = Literal[
     "leg_collapsed",
     "prober_stalled",
     "protocol_error",
+    "stream_silent",
+    "stream_absent",
+    "jump_absent",
     "gate_open",
     "token_refused",
 ]
@@ -84,6 +88,8 @@ Stage = Literal["connect", "ask", "hold"]
 """How much of a leg something exercised: a TCP connect, a request and its answer, one
 connection held between two beats. Each includes those before it."""
 
+REPORTED_KINDS = frozenset({"stream", "jump"})
+"""Legs of which somebody else reports: nothing of ours goes there, and nothing is timed."""
 RECORD_VERSION = 2
 """Of the records that are written now. Those of 0.1 say no version, or 1."""
 OUTCOMES: tuple[str, ...] = get_args(Outcome)
@@ -369,7 +375,8 @@ class Observation(Fact, frozen=True):
     """What was usual before this run; None: not known, since nothing could be read."""
     labels: dict[str, str] = {}
     """From the deployment file, for the metrics: `path` and `expected` (public, walled) of a
-    wall; `gate` of an ingest gate; `route`, `listen_port` and `backend` of an upstream."""
+    wall; `gate` of an ingest gate; `route`, `listen_port` and `backend` of an upstream;
+    `experiment`, and of a stream `stream`, of a rig."""
     gate: dict[str, bool] = {}
     """Of an ingest gate: what was asked of it (`no_token`, `wrong_token`, `token`, `paths`,
     `method`, `health`, `plain`, `leak`), and whether it was as it must be. What could not be told
@@ -383,6 +390,11 @@ class Observation(Fact, frozen=True):
         return self.leg.startswith(UPSTREAM_LEG)
 
     @property
+    def of_many(self) -> bool:
+        """Whether it is one of hundreds: an upstream, a rig's stream or log-in channel."""
+        return self.upstream or self.kind in REPORTED_KINDS
+
+    @property
     def answered(self) -> tuple[int, int]:
         """(k, n): how many of the leg's tried addresses answered."""
         tried = [one for one in self.addresses if not one.skipped]
@@ -390,7 +402,9 @@ class Observation(Fact, frozen=True):
 
     @property
     def trips(self) -> list[float]:
-        """The round trips that count, in seconds (see `trips`)."""
+        """The round trips that count, in seconds (see `trips`); none where others report."""
+        if self.kind in REPORTED_KINDS:
+            return []
         return trips(self.beats, holds=bool(self.connections))
 
     @property

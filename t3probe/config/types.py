@@ -29,7 +29,7 @@ LegKind = Literal[
     "stream",
     "jump",
 ]
-REPORTED_KINDS = frozenset({"service", "stream", "jump"})
+RIG_KINDS = frozenset({"service", "stream", "jump"})
 """Legs of remote rigs: nothing is dialled for them, others report what they see."""
 
 

@@ -108,7 +108,7 @@ RIG_ENTRY_BYTES = 64 * KIB
 """What one connection says of itself in it. The connection is passed over and counted."""
 RIG_BOOK_BYTES = 16 * MIB
 """The list of all resources of a booking system. It could not be read."""
-RIG_EXCHANGE_SECONDS = 5.0
+RIG_EXCHANGE_SECONDS = 3.0
 """One request to a booking system, or for a listener's address, from its start to the end of the
 parse. The service did not answer."""
 SERVICE_ANSWER_BYTES = 64 * KIB

@@ -142,7 +142,7 @@ async def _run(lab: Lab, file: Path, *, with_parent: bool) -> None:
         in_force = ", ".join(faults) if isinstance(faults, list) and faults else "none"
         print(f"lab ready: {file} (faults: {in_force})", flush=True)
         if lab.has_rigs:
-            from t3probe.lab.rigs import environment
+            from t3probe.lab.rig_faults import environment
 
             for name, value in environment().items():
                 print(f"export {name}={value}", flush=True)

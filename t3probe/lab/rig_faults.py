@@ -14,6 +14,11 @@ STREAMS = ("data", "video")
 """The streams of each of the lab's rigs; book requires both."""
 MOST_RIGS = 500
 
+SECRETS: dict[str, str] = {
+    one: f"lab-{one}-secret-which-everybody-may-know" for one in (RELAY, JUMP, BOOK)
+}
+"""What the lab's services sign and check tokens with."""
+
 RIG_FAULT_KINDS: dict[str, str] = {
     "silent": "it opens its WebSocket and reports nothing",
     "bad-code": "the code in the address that it gives is not good: the WebSocket opens and stays"
@@ -59,6 +64,18 @@ _STREAM = re.compile(rf"{STREAM_SEGMENT}(spin[0-9]{{2,3}})-({'|'.join(STREAMS)})
 def rig_names(number: int) -> tuple[str, ...]:
     """The names of so many rigs: spin01, spin02, ..."""
     return tuple(f"spin{one:02}" for one in range(1, number + 1))
+
+
+def checked_number(number: int) -> int:
+    """How many rigs a lab has. Raises ValueError, one sentence."""
+    if not 0 <= number <= MOST_RIGS:
+        raise ValueError(f"--experiments {number}: expected a number from 0 to {MOST_RIGS}.")
+    return number
+
+
+def environment() -> dict[str, str]:
+    """The variables that a run on the lab's rigs needs."""
+    return {f"T3PROBE_{one.upper()}_SECRET": secret for one, secret in SECRETS.items()}
 
 
 def kinds_of(segment: str) -> tuple[str, ...]:

@@ -25,14 +25,11 @@ from websockets.server import ServerProtocol
 from t3probe.lab.board import Board
 from t3probe.lab.faults import Fault
 from t3probe.lab.http import Client, Head, HttpApp
-from t3probe.lab.rig_faults import STREAMS, rig_names
+from t3probe.lab.rig_faults import SECRETS, STREAMS, rig_names
 from t3probe.lab.streams import Keeper
 from t3probe.text.names import BOOK, JUMP, RELAY, RIG_SEGMENT, STREAM_SEGMENT
 from t3probe.timing import SystemClock
 
-SECRETS: dict[str, str] = {
-    one: f"lab-{one}-secret-which-everybody-may-know" for one in (RELAY, JUMP, BOOK)
-}
 REPORT_SECONDS = 0.5
 SILENT_SECONDS = 45.3
 """So long ago a stream that is silent sent something when its fault began."""
@@ -42,11 +39,6 @@ _CONNECTED = "2026-03-02T08:15:30.123456789Z"
 _EXPIRES = "2026-09-01T00:00:00Z"
 _CLOCK = SystemClock()
 _JSON = "application/json"
-
-
-def environment() -> dict[str, str]:
-    """The variables that a run on the lab's rigs needs."""
-    return {f"T3PROBE_{one.upper()}_SECRET": secret for one, secret in SECRETS.items()}
 
 
 class Rigs:

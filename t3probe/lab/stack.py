@@ -32,7 +32,7 @@ from t3probe.lab.faults import UPSTREAMS, Fault, FaultError, parse_fault
 from t3probe.lab.gate import Address, Gate, bind
 from t3probe.lab.machine import Dispatch, Page, Serve
 from t3probe.lab.ready import LabSite, wait_until_ready
-from t3probe.lab.rig_faults import MOST_RIGS, kinds_of, rig_in, rig_names
+from t3probe.lab.rig_faults import checked_number, kinds_of, rig_in, rig_names
 from t3probe.lab.streams import Keeper
 from t3probe.lab.traefik import Traefik
 from t3probe.text.names import UPSTREAM_SEGMENT
@@ -67,11 +67,7 @@ class Lab:
 
         Raises FaultError and ValueError, each with one sentence.
         """
-        if not 0 <= experiments <= MOST_RIGS:
-            raise ValueError(
-                f"--experiments {experiments}: expected a number of rigs from 0 to {MOST_RIGS}."
-            )
-        self._rig_number = experiments
+        self._rig_number = checked_number(experiments)
         self._first_faults = self._checked(faults)
         self._timing = merged_timing(timing or {})
         self._board = Board()
@@ -120,7 +116,7 @@ class Lab:
 
     @property
     def has_rigs(self) -> bool:
-        """Whether it has remote rigs: runs on it need `t3probe.lab.rigs.environment`."""
+        """Whether it has remote rigs: runs on it need `t3probe.lab.rig_faults.environment`."""
         return self._rig_number > 0
 
     @property

@@ -10,7 +10,7 @@ from __future__ import annotations
 import gc
 import os
 import sys
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -28,7 +28,7 @@ INTERRUPTS.install()  # before the imports that take long; given back where noth
 COLLECTED = gc.get_threshold()
 gc.set_threshold(20_000, 20, 20)
 
-from t3probe.config import DeploymentError, load  # noqa: E402
+from t3probe.config import Deployment, DeploymentError, load  # noqa: E402
 from t3probe.config.shard import shard_named, sharded  # noqa: E402
 from t3probe.deliver.delivery import Shipping  # noqa: E402
 from t3probe.exchange.terminal import sentence as shown  # noqa: E402
@@ -46,6 +46,7 @@ from t3probe.record.results import Results  # noqa: E402
 from t3probe.run.session import Session  # noqa: E402
 from t3probe.show.progress import progress_for  # noqa: E402
 from t3probe.timing import RunClock, SystemClock  # noqa: E402
+from t3probe.upstreams.experiments.in_run import RunExperiments, rigs_named  # noqa: E402
 from t3probe.upstreams.sources_run import RunSources  # noqa: E402
 from t3probe.usage import refused_by_system  # noqa: E402
 
@@ -115,8 +116,11 @@ class Checks:
             deployment = load(file, environ, now=SystemClock().wall())
             vantage = vantage or deployment.vantage
             self.sources = RunSources(deployment, vantage, environ)
-            deployment = sharded(self.sources.deployment, self.shard, vantage)
+            self.experiments = self._experiments(self.sources.deployment, environ)
+            deployment = sharded(self.experiments.deployment, self.shard, vantage)
             self.probing = Session(deployment, vantage=vantage, hold=hold, shard=self.shard)
+            if deployment.experiments is not None:
+                self.probing.reporting = self.experiments
             if self.lab is not None and option.fault:
                 from t3probe.lab.faults import parse_fault
 
@@ -161,8 +165,16 @@ class Checks:
             *([f"nothing falls to {self.shard}"] if self._idle_shard() else []),
             *(f"warning: {one}" for one in deployment.warnings),
             *self.sources.lines,
+            *self.experiments.lines,
             *self.probing.blind_spots(),
         ]
+
+    def _experiments(self, deployment: Deployment, environ: Mapping[str, str]) -> RunExperiments:
+        """The remote rigs. Those of the lab are known before it runs."""
+        if self.lab is None or not self.lab.rigs:
+            return RunExperiments(deployment, environ)
+        rigs = rigs_named(self.lab.rigs, self.lab.streams)
+        return RunExperiments(deployment, {**environ, **self.lab.environ}, rigs=rigs)
 
     def _idle_shard(self) -> bool:
         """Whether there are more shards than upstreams, and this is one too many."""
@@ -211,6 +223,7 @@ class Checks:
                     with INTERRUPTS.raising(1):
                         file = self._lab_started(self.lab)
                     real = load(file, os.environ, now=SystemClock().wall())
+                    real = self.experiments.begin(real)
                     self.probing.use(sharded(real, self.shard, self.probing.vantage))
             self.shipping.begin(set(names) == {leg.name for leg in self.probing.available})
             self.probing.measure(names, progress)
@@ -294,7 +307,7 @@ class Checks:
     def _write_property(self, seen: Observation) -> None:
         from t3probe.record.facts import leg_property
 
-        many = seen.upstream
+        many = seen.of_many
         (self._junit.add_one_of_many if many else self._junit.add)(*leg_property(seen))
 
     @pytest.hookimpl(wrapper=True, trylast=True)

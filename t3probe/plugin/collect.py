@@ -7,7 +7,7 @@ from collections.abc import Generator
 import pytest
 
 from t3probe.config.shard import Shard
-from t3probe.plugin.items import leg_of, own_body
+from t3probe.plugin.items import kind_of, leg_of, own_body
 from t3probe.plugin.own_checks import own_name, segments_of
 from t3probe.run.session import Session
 from t3probe.upstreams.sources_run import RunSources
@@ -25,11 +25,7 @@ class Collecting:
         marker = metafunc.definition.get_closest_marker("legs")
         if marker is None or "leg" not in metafunc.fixturenames:
             return
-        names = [
-            leg.name
-            for leg in self._probing.available
-            if ("upstream" if leg.upstream else leg.kind) in marker.args
-        ]
+        names = [leg.name for leg in self._probing.available if kind_of(leg) in marker.args]
         if "source" in marker.args:
             names += self._sources.observations
         metafunc.parametrize("leg", names, ids=names, indirect=True)

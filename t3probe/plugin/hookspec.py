@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 import pytest
@@ -13,6 +13,13 @@ class BuiltInLab(Protocol):
 
     template: str
     """A deployment file with the lab's legs; collecting reads it and opens no connection."""
+
+    rigs: Sequence[str]
+    """The names of its remote rigs; none: it has none."""
+    streams: Sequence[str]
+    """The streams of each."""
+    environ: Mapping[str, str]
+    """Variables with the secrets of the services that know them."""
 
     def start(self, faults: Sequence[str]) -> str:
         """Start it and return the deployment file with its real ports. Raises RuntimeError."""

@@ -1,7 +1,8 @@
-"""One result per upstream in pytest, at a fraction of what a parametrised test costs.
+"""One result per upstream, or rig's stream, in pytest, at a fraction of what a parametrised test
+costs.
 
-A check that asks for nothing but `leg` and has one mark, `legs("upstream")`, becomes one light
-item per upstream, with the ids that parametrising gives: names, `-k`, `-m`, deselecting and
+A check that asks for nothing but `leg` and has one mark, such as `legs("upstream")`, becomes one
+light item per upstream, with the ids that parametrising gives: names, `-k`, `-m`, deselecting and
 collecting are pytest's own; any other check is parametrised. Running one is only judging what the
 sweep saw, so the item's reports are made here and handed to `pytest_runtest_logreport`, without
 fixtures and phases: one report for an upstream that is well, two for any other. Plugins that wrap
@@ -28,11 +29,17 @@ if TYPE_CHECKING:
 
 LISTED = 20
 """How many upstreams that are not well the terminal shows."""
-KIND = "upstream"
+MANY = frozenset({"upstream", "stream", "jump"})
+"""The kinds of which there are hundreds."""
 _PYTESTS = {"skip", "skipif", "xfail", "usefixtures"}
 """Marks of a file or a class that pytest alone can heed."""
 _PROBLEMS = (Exception, pytest.fail.Exception, pytest.skip.Exception)
 When = Literal["setup", "call", "teardown"]
+
+
+def kind_of(leg: Leg) -> str:
+    """What a marker calls it."""
+    return "upstream" if leg.upstream else leg.kind
 
 
 class Check:
@@ -87,7 +94,10 @@ class UpstreamItems:
         if not isinstance(obj, FunctionType):
             return None
         marks = [one for one in getattr(obj, "pytestmark", ()) if isinstance(one, pytest.Mark)]
-        if [(one.name, one.args) for one in marks] != [("legs", (KIND,))]:
+        if len(marks) != 1 or marks[0].name != "legs" or len(marks[0].args) != 1:
+            return None
+        kind = marks[0].args[0]
+        if kind not in MANY:
             return None
         code = obj.__code__
         if code.co_varnames[: code.co_argcount] != ("leg",) or code.co_kwonlyargcount:
@@ -99,7 +109,7 @@ class UpstreamItems:
         return [
             self._item(collector, f"{name}[{leg.name}]", check, leg, wanted)
             for leg in self._session.available
-            if leg.upstream
+            if kind_of(leg) == kind
         ]
 
     def _item(

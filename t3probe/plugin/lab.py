@@ -6,11 +6,13 @@ gives the lab to a run without a file. So nobody else's pytest ever starts a lab
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import tempfile
+from collections.abc import Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import msgspec
 import pytest
 
 if TYPE_CHECKING:
@@ -22,14 +24,34 @@ class RunLab:
 
     template = str(Path(__file__).parents[1] / "lab" / "lab.toml")
 
-    def __init__(self) -> None:
+    def __init__(self, experiments: int = 0) -> None:
+        """`experiments`: so many remote rigs. Raises ValueError for a number that is none."""
         self._process: LabProcess | None = None
+        self._folder: tempfile.TemporaryDirectory[str] | None = None
+        self._experiments = experiments
+        self.rigs: Sequence[str] = ()
+        self.streams: Sequence[str] = ()
+        self.environ: Mapping[str, str] = {}
+        if experiments:
+            self._with_rigs(experiments)
+
+    def _with_rigs(self, number: int) -> None:
+        from t3probe.lab.deployment import PLACEHOLDER, PLACES_OF_RIGS, deployment_text
+        from t3probe.lab.rig_faults import STREAMS, checked_number, environment, rig_names
+
+        self.rigs, self.streams = rig_names(checked_number(number)), STREAMS
+        self.environ = environment()
+        self._folder = tempfile.TemporaryDirectory(prefix="t3probe-lab-rigs-")
+        places = msgspec.structs.replace(PLACEHOLDER, rig_services=PLACES_OF_RIGS)
+        file = Path(self._folder.name, "lab.toml")
+        file.write_text(deployment_text(places), encoding="utf-8")
+        self.template = str(file)
 
     def start(self, faults: Sequence[str]) -> str:
         """Start it; its deployment file. Raises LabError."""
         from t3probe.lab.process import LabProcess
 
-        self._process = LabProcess(faults=list(faults))
+        self._process = LabProcess(faults=list(faults), experiments=self._experiments)
         self._process.start()
         return str(self._process.deployment_path)
 
@@ -37,6 +59,8 @@ class RunLab:
         """Stop it; harmless when it never started."""
         if self._process is not None:
             self._process.stop()
+        if self._folder is not None:
+            self._folder.cleanup()
 
 
 def pytest_t3probe_lab(config: pytest.Config) -> RunLab:
@@ -47,4 +71,7 @@ def pytest_t3probe_lab(config: pytest.Config) -> RunLab:
             "not installed; name a file with --deployment FILE or T3PROBE_DEPLOYMENT, or "
             "pip install 't3probe[lab]'"
         )
-    return RunLab()
+    try:
+        return RunLab(config.option.experiments)
+    except ValueError as error:
+        raise pytest.UsageError(str(error)) from None

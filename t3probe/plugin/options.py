@@ -40,6 +40,10 @@ def add(parser: pytest.Parser) -> None:
         help="break a segment of the built-in lab; may be given several times; t3probe lab --help "
         "lists what there is",
     )  # fmt: skip
+    group.addoption(
+        "--experiments", metavar="N", type=int, default=0,
+        help="N remote rigs beside the built-in lab, with relay, jump and book",
+    )  # fmt: skip
 
 
 def deployment_file(option: Any, environ: Mapping[str, str]) -> str | None:
@@ -68,6 +72,7 @@ def demand(option: Any) -> str:
         "--exit-delivered": option.exit_delivered,
         "--record-line": option.record_line,
         "--fault": option.fault,
+        "--experiments": option.experiments or None,
     }
     return next((name for name, value in given.items() if value not in (None, False, [])), "")
 

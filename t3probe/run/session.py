@@ -7,7 +7,7 @@ hooks, and nothing here judges.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING
@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from t3probe.config import Deployment, Leg, legs_for, planned
+from t3probe.config.types import RIG_KINDS
 from t3probe.exchange.trace_ids import Parents, trace_id
 from t3probe.observation import RECORD_VERSION, Baseline, Observation, RunRecord
 from t3probe.probes import preload
@@ -28,6 +29,7 @@ from t3probe.timing import Clock, RunClock, SystemClock
 if TYPE_CHECKING:
     from t3probe.config.shard import Shard
     from t3probe.run.sweep.parent import Sweep
+    from t3probe.upstreams.experiments.in_run import RunExperiments
 
 STOP_SECONDS = 4.9
 """A run that is told to end has ended by then: a little less than the five promised."""
@@ -60,6 +62,8 @@ class Session:
         """What was usual before this run, by leg; set before `measure`, where it can be had."""
         self.own_checks: dict[str, tuple[str, ...]] = {}
         """Checks with their own body: name -> the segments their marker names."""
+        self.reporting: RunExperiments | None = None
+        """The remote rigs of the run; set before `measure`, where there are any."""
         self.traced = False
         """Whether the run's trace is to be delivered: its record then names it, and so do requests
         where the file wishes it. Set before `measure`."""
@@ -93,6 +97,8 @@ class Session:
         if not self.interrupted:
             sweep = begin_sweep(self.deployment, dialled)
             preload(dialled)
+            if self.reporting is not None and self._listens:
+                self.reporting.preload()
         self.clock = RunClock(self._system)
         otlp = self.deployment.delivery.otlp
         if self.traced and otlp is not None and otlp.traceparent != "off":
@@ -102,24 +108,38 @@ class Session:
         self.probed = True
         for leg in self.selected:
             if leg.hostless and not self.interrupted:
-                why = planned(self.deployment, leg, self.clock.started_at)
-                self.observations[leg.name] = undialled(leg, why)
-        if not self.interrupted and dialled:
+                self.observations[leg.name] = undialled(leg, self._planned(leg))
+        listens = self._listens
+        if not self.interrupted and (dialled or listens):
             for seen in asyncio.run(self._measure(self.hold_seconds, progress, sweep)):
                 if seen.leg in self.baselines:
                     seen = msgspec.structs.replace(seen, baseline=self.baselines[seen.leg])
                 self.observations[seen.leg] = seen
         elif sweep is not None:
             sweep.give_up()
+        if self.reporting is not None and listens:
+            names = [leg.name for leg in self.selected]
+            for seen in self.reporting.observations(names, self._planned):
+                self.observations[seen.leg] = seen
 
     def _trace_id(self, clock: RunClock) -> str:
         shard = None if self._shard is None else self._shard.index
         return trace_id(self.deployment.name, self.vantage, shard, clock.started_at)
 
+    def _planned(self, leg: Leg) -> str:
+        """Planned downtime of a leg, as a sentence."""
+        assert self.clock is not None
+        return planned(self.deployment, leg, self.clock.started_at)
+
+    @property
+    def _listens(self) -> bool:
+        """Whether a leg is selected of which others report."""
+        return any(leg.kind in RIG_KINDS for leg in self.selected)
+
     @property
     def _dialled(self) -> tuple[Leg, ...]:
         """The selected legs that have an address to dial."""
-        return tuple(leg for leg in self.selected if not leg.hostless)
+        return tuple(leg for leg in self.selected if not leg.hostless and leg.kind not in RIG_KINDS)
 
     def look_again(self, name: str) -> None:
         """One more beat of every leg: the common beat after this check of one's own failed, and its
@@ -146,11 +166,6 @@ class Session:
         call: int = 0,
     ) -> list[Observation]:
         assert self.clock is not None
-        started_at = self.clock.started_at
-
-        def downtime(leg: Leg) -> str:
-            return planned(self.deployment, leg, started_at)
-
         self._loop = asyncio.get_running_loop()
         self._run = run = Run(
             self.deployment,
@@ -158,9 +173,9 @@ class Session:
             hold=hold,
             call=call,
             clock=self.clock,
-            planned=downtime,
+            planned=self._planned,
             progress=progress,
-            beside=None if sweep is None else sweep.beside,
+            beside=self._beside(sweep, listens=not call),
         )
         run.probing.parents = self._parents
         if self.interrupted:
@@ -168,11 +183,29 @@ class Session:
         try:
             seen = await run.measure()
             # A blip of an upstream may lie beside one of a leg.
-            return seen if sweep is None else settled([*seen, *sweep.observations(run, downtime)])
+            return (
+                seen if sweep is None else settled([*seen, *sweep.observations(run, self._planned)])
+            )
         finally:
             self._stood(run.footing)
             self.calls = run.call_number
             self._run = None
+
+    def _beside(
+        self, sweep: Sweep | None, *, listens: bool
+    ) -> Callable[[Run], Coroutine[None, None, None]] | None:
+        """What runs beside the legs."""
+        reporting = self.reporting if listens and self._listens else None
+        if reporting is None:
+            return None if sweep is None else sweep.beside
+        assert self.clock is not None
+        clock = self.clock
+
+        async def beside(run: Run) -> None:
+            works = [] if sweep is None else [sweep.beside(run)]
+            await asyncio.gather(reporting.listen(clock, run.ends_at, run.footing), *works)
+
+        return beside
 
     def _stood(self, footing: Footing) -> None:
         """Note how firmly we stood in one run of the legs."""

@@ -13,8 +13,8 @@ from t3probe.config import loads
 from t3probe.config.types import Experiments
 from t3probe.exchange.client import Budget, Site, exchange
 from t3probe.lab.faults import FaultError, parse_fault
-from t3probe.lab.rig_faults import RIG_FAULT_KINDS, RIG_FAULTS
-from t3probe.lab.rigs import SECRETS, environment, go_duration
+from t3probe.lab.rig_faults import RIG_FAULT_KINDS, RIG_FAULTS, SECRETS, environment
+from t3probe.lab.rigs import go_duration
 from t3probe.lab.stack import Lab
 from t3probe.timing import SystemClock
 from t3probe.upstreams.experiments.ask import Rights, RigService, ServiceError

@@ -92,7 +92,7 @@ def run_seen(recording: Recording) -> RunSeen:
     judged = judge_run(run, recording.observations)
     legs = [one for one in recording.observations if not one.after_hold]
     if len(legs) > LEGS_LIMIT:
-        legs = [one for one in legs if one.outcome == "failed" or not one.upstream]
+        legs = [one for one in legs if one.outcome == "failed" or not one.of_many]
     return RunSeen(
         began=start,
         ended=start + run.duration_seconds,

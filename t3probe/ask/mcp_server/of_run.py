@@ -237,7 +237,7 @@ class OfRun:
     def legs(self, source: SourceInfo) -> LegsAnswer:
         """What is known of the other legs."""
         seen = self.recording.observations
-        rows = [_leg(self.recording.run.started_at, one) for one in seen if not one.upstream]
+        rows = [_leg(self.recording.run.started_at, one) for one in seen if not one.of_many]
         return legs_answer(source, rows, len(seen) - len(rows))
 
     def verdict(self, source: SourceInfo) -> VerdictAnswer:

@@ -7,6 +7,7 @@ Which leg says what:
   a pass or a covered second out of it.
 - An upstream (`envoy-NAME`) has the backend families and nothing else: ten thousand of them
   times nineteen reasons would be no metrics any more.
+- A rig's stream or log-in channel has its part in the verdict alone, for the same reason.
 - A source of upstreams, or a check with its own body, is no leg of the deployment: it has its
   success, its duration, and its part in the verdict.
 """
@@ -52,6 +53,7 @@ def families(
     for seen in observations:
         if seen.upstream:
             _upstream(sheet, seen)
+        if seen.of_many:
             continue
         if not seen.after_hold and seen.kind != SOURCE:
             _leg(sheet, run, seen)
@@ -72,7 +74,7 @@ def zeros(deployment: Deployment, vantage: str = "") -> Group:
     """
     sheet = Sheet()
     for leg in legs_for(deployment, vantage)[0]:
-        if not leg.upstream:
+        if not leg.of_many:
             _counts(sheet, leg.name, None)
     sheet.count("t3probe_counts_lost_total", (), 0)
     sheet.count("t3probe_runs_overlapped_total", (), 0)
@@ -88,6 +90,8 @@ def gauges(deployment: Deployment, vantage: str = "") -> Group:
     """
     sheet = Sheet()
     for leg in legs_for(deployment, vantage)[0]:
+        if leg.of_many and not leg.upstream:
+            continue
         known = labels_of(leg)
         sheet.gauge("t3probe_check_success", (leg.name,), 0)
         sheet.gauge("t3probe_check_duration_seconds", (leg.name,), 0)

@@ -55,7 +55,7 @@ def look_of(recording: Recording, judged: RunVerdict | None = None) -> Look:
     legs = [
         one
         for one in recording.observations
-        if not (one.after_hold or one.upstream or one.kind == "source")
+        if not (one.after_hold or one.of_many or one.kind == "source")
     ]
     ended = max((one.ended for one in recording.observations), default=run.duration_seconds)
     return Look(

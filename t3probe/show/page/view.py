@@ -73,7 +73,7 @@ class View:
         if len(names) != len(seen):  # two legs of one name, one of them with a number of its own
             names = [one.leg for one in seen]
         every = [LegView(name, one) for name, one in zip(names, seen, strict=True)]
-        self.legs = [one for one in every if not one.seen.upstream]
+        self.legs = [one for one in every if not one.seen.of_many]
         self.upstreams = [one for one in every if one.seen.upstream]
         self.every = every
 

@@ -78,6 +78,8 @@ class StatsListener:
         self.silence_seconds = silence_seconds
         self.notes: dict[str, int] = {}
         """Sentences about messages that were no reports, and how often each came."""
+        self.asked_seconds: float | None = None
+        """How long the newest answer with an address took."""
         self._now = now
 
     async def hear(self, heard: Callable[[ServiceReport], bool]) -> None:
@@ -101,7 +103,7 @@ class StatsListener:
             **tls,
             compression=None,
             proxy=None,
-            open_timeout=RIG_EXCHANGE_SECONDS,
+            open_timeout=min(RIG_EXCHANGE_SECONDS, self.silence_seconds),
             ping_interval=None,
             close_timeout=1,
             max_size=RIG_REPORT_BYTES,
@@ -182,7 +184,9 @@ class StatsListener:
     def _address(self) -> str:
         """Where to listen. Raises ServiceError."""
         path = STATS_PATHS[self.service]
-        answer = self.asked.ask("POST", path)
+        began = self._now()
+        answer = self.asked.ask("POST", path, seconds=self.silence_seconds)
+        self.asked_seconds = self._now() - began
         name = self.asked.name
         try:
             found = _ADDRESS.decode(answer.body)

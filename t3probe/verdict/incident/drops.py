@@ -24,6 +24,8 @@ REQUESTS: frozenset[Reason] = frozenset(
 """How a request fails by an answer."""
 OPEN: frozenset[Reason | None] = frozenset({"gate_open", "not_walled"})
 """What is found where a gate or a wall lets a stranger in."""
+REPORTED: frozenset[Reason] = frozenset({"stream_silent", "stream_absent", "jump_absent"})
+"""What somebody else reports, and no attempt of ours found."""
 SAME_AGE = 0.1
 """Two cuts came at about the same age when the ages differ by no more than this share."""
 
@@ -57,6 +59,8 @@ class JudgedDrop:
         silent = drop.reason == "rtt_timeout" and seen.kind != "ws_echo"
         self.asks = silent or drop.reason in REQUESTS
         """A request was answered wrongly, or not at all; the connection itself may have lived."""
+        self.report = (seen.kind, drop.asked) if drop.reason in REPORTED else None
+        """Where it was reported: by whom, and when; None: it was found by an attempt."""
         self.age = _age(drop, seen)
         self.host = host_of(drop.remote_address)
         end = seen.path.index(seen.tcp_ends_at) + 1 if seen.tcp_ends_at in seen.path else None

@@ -13,6 +13,9 @@ Each drop is judged by itself. Another leg clears the segments that it crosses
   and before the second look ended, and was answered soon: both looked at one moment, and only one
   was answered. What was good earlier may lie before the onset; what took long, or began late in a
   silent second look, may have been answered after the end.
+- of what a relay or a jump server reports of a rig, by what the same report says of others that
+  are well: a stream of which it is not said whether it sends clears only of streams that are not
+  there. Nothing else is like it, and it is like nothing else;
 - of a `blip` or an `unknown` drop, not at all: what was under way at the same moment may have been
   answered before the onset, or after the end.
 
@@ -41,10 +44,10 @@ from collections.abc import Iterable, Sequence
 from itertools import accumulate
 from typing import Literal, NamedTuple, get_args
 
-from t3probe.observation import Beat, Drop, Observation
+from t3probe.observation import REPORTED_KINDS, Beat, Drop, Observation
 from t3probe.verdict.incident.drops import ONE_EVENT_SECONDS, JudgedDrop, host_of
 
-How = Literal["held through", "fresh beat", "own answer", "beside"]
+How = Literal["held through", "fresh beat", "same report", "own answer", "beside"]
 HOW: tuple[How, ...] = get_args(How)
 """Ways to clear, the strongest first. `beside`: it passed, and no failed leg crosses these."""
 
@@ -124,6 +127,8 @@ class Evidence:
         """The last segment that a leg proved to work."""
         self._dialled: dict[str, list[float]] = {}
         self._refused: dict[str, list[tuple[float, str]]] = {}
+        self._reports: dict[tuple[str, float | None], dict[str, list[str]]] = {}
+        """Report → segment → the legs that are well by it."""
         for name, seen in legs:
             self._take(name, seen)
         for found in self._fresh.values():
@@ -139,6 +144,15 @@ class Evidence:
         cleared = [one for one in seen.path if seen.clears is None or one in seen.clears]
         if cleared:
             self._proved[name] = cleared[-1]
+        if seen.kind in REPORTED_KINDS:
+            # Others were told of it, and no attempt of ours was made: it is like nothing else.
+            self._clears[name] = tuple(one for one in cleared if one not in self._spread)
+            for beat in seen.beats:
+                if beat.ok:
+                    report = self._reports.setdefault((seen.kind, beat.sent), {})
+                    for segment in self._clears[name]:
+                        report.setdefault(segment, []).append(name)
+            return
         fresh = [one for one in seen.beats if one.strand == "fresh"]
         self._dialled[name] = sorted(one.sent for one in fresh)
         good = [_Good(one.sent, one.ended, name, one.refused) for one in fresh if one.ok]
@@ -181,6 +195,12 @@ class Evidence:
     def _clearing(
         self, fault: JudgedDrop, segment: str, firewalled: frozenset[str]
     ) -> Iterable[tuple[str, How]]:
+        if fault.report is not None:
+            well = self._reports.get(fault.report, {}).get(segment, ())
+            for leg in well[:MOST_ASKED]:
+                if fault.connects or leg not in self._connects:
+                    yield leg, "same report"
+            return
         if fault.symptom == "cut":
             for one in self._held.get(segment, ()):
                 if one.leg != fault.leg and self._held_through(one, fault, segment):

@@ -164,7 +164,7 @@ class Incident:
     def cleared_by(self) -> dict[str, How]:
         """The legs that clear, and how; of several ways the strongest."""
         found: dict[str, How] = dict.fromkeys(self._beside, "beside")
-        ways: tuple[How, ...] = ("own answer", "fresh beat", "held through")
+        ways: tuple[How, ...] = ("own answer", "same report", "fresh beat", "held through")
         for way in ways:
             for one in self._cleared:
                 found |= {leg: way for leg, how in one.by.items() if how == way}
@@ -179,7 +179,7 @@ class Incident:
         out = {fault.leg: True for fault, _ in real}
         if real:
             for leg, how in self.cleared_by.items():
-                if how in ("held through", "fresh beat") and leg not in self.failed:
+                if how in ("held through", "fresh beat", "same report") and leg not in self.failed:
                     mine = set(self._setting.cleared(leg))
                     shared = ((mine.intersection(one.path), found.each) for one, found in real)
                     if all(names <= each.get(leg, set()) for names, each in shared):
