@@ -95,22 +95,6 @@ AGGREGATE_LEVELS = 8
 """How deep Envoy's aggregate clusters lie in each other. What is deeper is not followed."""
 UPSTREAMS = 10_000
 """The upstreams of one source. It could not be read."""
-RIGS = 500
-"""The rigs of a deployment. Those beyond it, by name, are left out; a sentence says so."""
-RIG_STREAMS = 50
-"""The streams of one rig. The same."""
-RIG_REPORT_BYTES = 8 * MIB
-"""One report of a relay or a jump server, about 20,000 connections. It is no report, and the
-connection is closed with 1009."""
-RIG_REPORT_CONNECTIONS = 50_000
-"""The connections that one report names. It is no report; a sentence says so."""
-RIG_ENTRY_BYTES = 64 * KIB
-"""What one connection says of itself in it. The connection is passed over and counted."""
-RIG_BOOK_BYTES = 16 * MIB
-"""The list of all resources of a booking system. It could not be read."""
-RIG_EXCHANGE_SECONDS = 3.0
-"""One request to a booking system, or for a listener's address, from its start to the end of the
-parse. The service did not answer."""
 SERVICE_ANSWER_BYTES = 64 * KIB
 """The headers of such an answer, the body of one that is none, and any answer to what we send
 elsewhere. Of a body only its beginning is read; else a sentence says so."""
@@ -139,6 +123,25 @@ AVAILABILITY_SECONDS = 120.0
 """All questions of `availability` to a Prometheus together, the parse too. The same."""
 PROMETHEUS_SECONDS = 20.0
 """All questions to a Prometheus together, the parse too. The same."""
+
+# -- Remote rigs: relay, jump and book
+
+RIGS = 500
+"""The rigs of a deployment. Those beyond it, by name, are left out; a sentence says so."""
+RIG_STREAMS = 50
+"""The streams of one rig. The same."""
+RIG_REPORT_BYTES = 8 * MIB
+"""One report of a relay or a jump server, about 20,000 connections. It is no report, and the
+connection is closed with 1009."""
+RIG_REPORT_CONNECTIONS = 50_000
+"""The connections that one report names. It is no report; a sentence says so."""
+RIG_ENTRY_BYTES = 64 * KIB
+"""What one connection says of itself in it. The connection is passed over and counted."""
+RIG_BOOK_BYTES = 16 * MIB
+"""The list of all resources of a booking system. It could not be read."""
+RIG_EXCHANGE_SECONDS = 3.0
+"""One request to a booking system, or for a listener's address, from its start to the end of the
+parse. The service did not answer."""
 
 # -- Served pages
 

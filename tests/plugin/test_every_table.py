@@ -19,6 +19,9 @@ from plugin_runner import ROOT, Result, Runner
 from upstreams.sources_servers import ok, serving
 from upstreams.sweep_help import places
 
+from t3probe.lab.process import LabProcess
+from t3probe.lab.rig_faults import environment
+
 USERS_OWN = """
 import pytest
 
@@ -164,8 +167,16 @@ path = ["traefik", "serve"]
 TOKEN = "token-of-senders-0123"
 
 
+@pytest.fixture(scope="module")
+def rigs() -> Iterator[str]:
+    """The table of a lab's remote rigs."""
+    with LabProcess(experiments=2) as lab:
+        text = Path(lab.deployment_path).read_text()
+        yield text[text.index("[experiments]") : text.index("[lab]")]
+
+
 def everything(
-    checks: Runner, folder: Path, web: str, other: str, ingest: tuple[int, bytes]
+    checks: Runner, folder: Path, web: str, other: str, ingest: tuple[int, bytes], rigs: str
 ) -> Path:
     """A running lab's file, with one of each table that it lacks."""
     file, both = folder / "everything.toml", folder / "both.pem"
@@ -174,12 +185,18 @@ def everything(
     both.write_bytes(Path(ca).read_bytes() + ingest[1])
     (folder / "token").write_text(TOKEN)
     text = text.replace(ca, str(both))
-    file.write_text(text + MORE.format(web=web, other=other, folder=folder, ingest=ingest[0]))
+    more = MORE.format(web=web, other=other, folder=folder, ingest=ingest[0])
+    file.write_text(text + more + rigs)
     return file
 
 
 def test_the_reference_deployment_has_one_of_every_table(
-    checks: Runner, tmp_path: Path, web: str, backends: list[str], ingest: tuple[int, bytes]
+    checks: Runner,
+    tmp_path: Path,
+    web: str,
+    backends: list[str],
+    ingest: tuple[int, bytes],
+    rigs: str,
 ) -> None:
     schema = json.loads((ROOT / "deployments" / "schema.json").read_text())["properties"]
     tables = {
@@ -191,7 +208,8 @@ def test_the_reference_deployment_has_one_of_every_table(
         or "$ref" in value
     }
     assert {"leg", "upstream_source", "sweep", "lab"} <= tables
-    written = tomllib.loads(everything(checks, tmp_path, web, backends[1], ingest).read_text())
+    file = everything(checks, tmp_path, web, backends[1], ingest, rigs)
+    written = tomllib.loads(file.read_text())
     assert {name for name in written if isinstance(written[name], dict | list)} >= tables
 
 
@@ -202,15 +220,16 @@ def test_one_of_every_table_in_one_run(
     web: str,
     backends: list[str],
     ingest: tuple[int, bytes],
+    rigs: str,
     own: bool,
 ) -> None:
-    file = everything(checks, tmp_path, web, backends[1], ingest)
+    file = everything(checks, tmp_path, web, backends[1], ingest, rigs)
     words = ["checks"]
     if own:
         mine = tmp_path / "test_own.py"
         mine.write_text(USERS_OWN)
         words.append(str(mine))
-    done = checks("--hold", "0", *words, deployment=str(file))
+    done = checks("--hold", "0", *words, deployment=str(file), env=environment())
     assert done.code == 0, done.output
     found = numbers(done)
     assert (found["failures"], found["errors"], found["skipped"]) == (0, 0, 1), done.output
@@ -220,6 +239,7 @@ def test_one_of_every_table_in_one_run(
     assert any(name.startswith("envoy-orders-8443-") for name in seen)
     assert seen["envoy-api-planned"].planned
     assert seen["ingest-metrics"].gate == {"token": True}
+    assert {"relay-api", "jump-api", "book", "stream-spin02-video", "jump-spin02"} <= set(seen)
     gate = seen["ingest-metrics-gate"]
     assert gate.gate.keys() >= {"no_token", "paths", "method", "leak"}
     assert all(gate.gate.values())
