@@ -21,7 +21,7 @@ from t3probe.observation import (
     worst,
 )
 from t3probe.text import cut, distinct, fold, plain
-from t3probe.text.words import change, clock, glossed, listed, some, span
+from t3probe.text.words import change, clock, count, glossed, listed, some, span
 from t3probe.verdict.incident.evidence import HOW
 
 if TYPE_CHECKING:
@@ -57,6 +57,10 @@ def row(name: str, text: str, width: int = 80, whole: bool = False) -> Iterator[
         yield line
 
 
+_OF_MANY = {"tcp": "TCP leg", "stream": "stream", "jump": "log-in channel"}
+"""Kinds of which only those are listed that did not pass, where there are many legs."""
+
+
 def _lines(
     run: RunRecord, observations: Sequence[Observation], judged: RunVerdict, width: int
 ) -> Iterator[StyledLine]:
@@ -65,22 +69,25 @@ def _lines(
         "bold",
         (f"{'leg':<16}{'outcome':<13}{'beats':>5}{'median':>9}{'worst':>9}{'drops':>6}  address"),
     )
-    swept = [one for one in observations if one.kind == "tcp"]
+    swept = [one for one in observations if one.kind in _OF_MANY]
     if len(observations) <= _MANY_LEGS:
         swept = []
     bad = [one for one in swept if one.outcome != "passed" or _disagreements(one)]
     shown = worst(bad, _MANY_BAD, lambda one: badness(_shown_as(one)))
     left_out = {id(one) for one in swept} - {id(one) for one in shown}
-    listed = [one for one in observations if id(one) not in left_out]
-    names = distinct((one.leg for one in listed), 15)
-    for seen in listed:
+    rows = [one for one in observations if id(one) not in left_out]
+    names = distinct((one.leg for one in rows), 15)
+    for seen in rows:
         yield from _leg(run, seen, names[seen.leg], width)
     if len(bad) > len(shown):
         counts = Counter(_shown_as(one) for one in bad if id(one) in left_out)
         said = ", ".join(f"{counts[word]} {word}" for word in WORST_FIRST if counts[word])
         yield "", f"... and {len(bad) - len(shown)} more ({said}); the JUnit file has all"
     if len(swept) > len(bad):
-        yield "", f"... and {len(swept) - len(bad)} TCP legs that passed"
+        kinds = Counter(one.kind for one in swept)
+        kinds.subtract(one.kind for one in bad)
+        said = listed([count(kinds[kind], word) for kind, word in _OF_MANY.items() if kinds[kind]])
+        yield "", f"... and {said} that passed"
     yield from _notes(run, width)
     yield "", ""
     yield from _verdict(run, judged, width)

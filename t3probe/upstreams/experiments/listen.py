@@ -154,7 +154,7 @@ class StatsListener:
         try:
             async with asyncio.timeout(self.silence_seconds):
                 while True:
-                    frame = await connection.recv()
+                    frame = await connection.recv(decode=False)
                     report = await self._read(frame)
                     if report is not None:
                         return report
@@ -166,9 +166,8 @@ class StatsListener:
                 f"{self.asked.name} reported nothing for {span(self.silence_seconds)}{why}",
             ) from None
 
-    async def _read(self, frame: str | bytes) -> ServiceReport | None:
+    async def _read(self, data: bytes) -> ServiceReport | None:
         at = self._now()  # what is read below takes its time
-        data = frame.encode("utf-8", "replace") if isinstance(frame, str) else frame
         reader = ReportReader(self.service)
         try:
             for start in range(0, len(data), JSON_PIECE_BYTES):
