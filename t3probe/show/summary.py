@@ -57,6 +57,8 @@ def row(name: str, text: str, width: int = 80, whole: bool = False) -> Iterator[
         yield line
 
 
+_ONE_BY_ONE = 4
+"""So many legs whose own answers clear the same are named."""
 _OF_MANY = {"tcp": "TCP leg", "stream": "stream", "jump": "log-in channel"}
 """Kinds of which only those are listed that did not pass, where there are many legs."""
 
@@ -177,13 +179,10 @@ def _verdict(run: RunRecord, judged: RunVerdict, width: int) -> Iterator[StyledL
         more = len(verdict.at_least_one_of) - _MANY_SETS
         rows.append(("yellow", "", [f"... and {more} more such sets"]))
     if verdict.at_least_one_of and verdict.simplest:
-        rows.append(
-            (
-                "yellow",
-                "simplest explanation:",
-                glossed(some(verdict.simplest, _MANY_NAMES), run.gloss),
-            )
-        )
+        simplest = glossed(some(verdict.simplest, _MANY_NAMES), run.gloss)
+        # Before sets of which not all are shown: whoever explains them all is named first.
+        at = len(rows) if len(verdict.at_least_one_of) <= _MANY_SETS else 1
+        rows.insert(at, ("yellow", "simplest explanation:", simplest))
     if verdict.status == "inconsistent":
         rows.append(("yellow", "suspects", glossed(verdict.ambiguous, run.gloss)))
         rows.append(("yellow", "in conflict", list(verdict.contradictions)))
@@ -249,8 +248,14 @@ def _evidence(incident: Incident, width: int, indent: str = "") -> Iterator[Styl
     by: dict[str, list[str]] = {}
     for how in HOW:
         if how == "own answer":
+            same: dict[tuple[str, ...], list[str]] = {}
             for leg, path in incident.carried.items():
-                by[f"own answer of {leg} clears"] = list(path)
+                same.setdefault(path, []).append(leg)
+            for path, legs in same.items():
+                if len(legs) <= _ONE_BY_ONE:
+                    by |= {f"own answer of {leg} clears": list(path) for leg in legs}
+                else:
+                    by[f"own answers of {len(legs)} legs clear"] = list(path)
         else:
             legs = [leg for leg, way in incident.cleared_by.items() if way == how]
             by |= {how: legs} if legs else {}

@@ -7,6 +7,7 @@ from types import SimpleNamespace
 import msgspec
 import pytest
 
+from t3probe.config.types import Leg
 from t3probe.observation import (
     RECORD_VERSION,
     AddressTry,
@@ -22,6 +23,8 @@ from t3probe.observation import (
 from t3probe.show.markdown import run_markdown
 from t3probe.show.progress import lines
 from t3probe.show.summary import render
+from t3probe.upstreams.experiments.rigs import Rig, RigStream
+from t3probe.upstreams.experiments.seen import rig_legs
 from t3probe.verdict.incident.run import judge_run
 
 
@@ -286,3 +289,26 @@ def test_progress_shows_time_left_beats_and_drops() -> None:
     assert text[0] == "holding, 18 s left"
     assert "leg-0 2 1 drops" in text[1]
     assert max(map(len, text)) < 80
+
+
+def test_of_hundreds_of_rigs_only_those_are_listed_that_are_not_well() -> None:
+    rigs = [Rig(f"spin{n}", "r", (RigStream("data", "d"),)) for n in range(100)]
+
+    def seen(one: Leg, silent: bool) -> Observation:
+        drop = Drop(
+            began=1.0, noticed=2.0, reason="stream_silent", symptom="down", stage="ask", call=0,
+            strand="fresh", asked=2.0, carried=one.path[:1],
+        )  # fmt: skip
+        return Observation(
+            leg=one.name, kind=one.kind, path=one.path,
+            outcome="failed" if silent else "passed",
+            reason="stream_silent" if silent else None, drops=(drop,) if silent else (),
+        )  # fmt: skip
+
+    legs = rig_legs(rigs)
+    text = "\n".join(shown(RunRecord(), *(seen(one, False) for one in legs)))
+    assert "... and 100 streams and 100 log-in channels that passed" in text
+    text = "\n".join(shown(RunRecord(), *(seen(one, one.kind == "stream") for one in legs)))
+    verdict = text[text.index("VERDICT") :]
+    assert verdict.index("simplest explanation: relay") < verdict.index("one of")
+    assert "own answers of 100 legs clear: relay-api" in " ".join(verdict.split())
