@@ -135,10 +135,10 @@ RIG_REPORT_BYTES = 8 * MIB
 connection is closed with 1009."""
 RIG_REPORT_CONNECTIONS = 50_000
 """The connections that one report names. It is no report; a sentence says so."""
-RIG_ENTRY_BYTES = 64 * KIB
-"""What one connection says of itself in it. The connection is passed over and counted."""
 RIG_BOOK_BYTES = 16 * MIB
 """The list of all resources of a booking system. It could not be read."""
+RIG_ENTRY_BYTES = 64 * KIB
+"""What it says of one resource. The resource is left out; a sentence says so."""
 RIG_EXCHANGE_SECONDS = 3.0
 """One request to a booking system, or for a listener's address, from its start to the end of the
 parse. The service did not answer."""

@@ -239,6 +239,7 @@ class RunExperiments:
             sightings.all([one for one in self._rigs if one.name in asked], now),
             self._reports.get("relay"),
             self._reports.get("jump"),
+            legs,
             wanted,
             services,
             planned,

@@ -27,7 +27,13 @@ from t3probe.guard import LoopbackOnlyError
 from t3probe.text import keep_lent, showable
 from t3probe.text.words import span
 from t3probe.upstreams.experiments.ask import RigService, ServiceError
-from t3probe.upstreams.experiments.wire import NoReportError, ReportReader, Service, ServiceReport
+from t3probe.upstreams.experiments.wire import (
+    NoReportError,
+    ReportReader,
+    Service,
+    ServiceReport,
+    read_usual,
+)
 
 STATS_PATHS: dict[Service, str] = {
     "relay": "/session/stats",
@@ -168,6 +174,9 @@ class StatsListener:
 
     async def _read(self, data: bytes) -> ServiceReport | None:
         at = self._now()  # what is read below takes its time
+        usual = read_usual(self.service, data, at)
+        if usual is not None:
+            return usual
         reader = ReportReader(self.service)
         try:
             for start in range(0, len(data), JSON_PIECE_BYTES):

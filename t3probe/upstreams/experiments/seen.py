@@ -12,7 +12,7 @@ says why.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import msgspec
 
@@ -210,22 +210,24 @@ def rigs_seen(
     conditions: Sequence[RigCondition],
     relay: ServiceReport | None,
     jump: ServiceReport | None,
+    known: Mapping[str, Leg],
     wanted: Callable[[Leg], bool],
     services: dict[str, Observation],
     planned: Planned,
 ) -> list[Observation]:
-    """The legs of the rigs that are `wanted`. `conditions` are those of one report of each service;
-    None: it was not heard. `services`: the services' own legs, by name."""
+    """The legs of the rigs that are `wanted`; `known`: those that there are, by name. `conditions`
+    are those of one report of each service; None: it was not heard. `services`: their own legs."""
     found: list[Observation] = []
     for condition in conditions:
         for stream in condition.streams:
-            leg = stream_leg(condition.rig, stream.stream)
+            name = f"{STREAM_LEG}{condition.rig.name}-{stream.stream.name}"
+            leg = known.get(name) or stream_leg(condition.rig, stream.stream)
             if wanted(leg):
                 if relay is None:
                     found.append(unheard(leg, services[RELAY_API], planned(leg)))
                 else:
                     found.append(_stream(leg, stream, relay, planned(leg)))
-        leg = jump_leg(condition.rig)
+        leg = known.get(f"{JUMP_LEG}{condition.rig.name}") or jump_leg(condition.rig)
         if wanted(leg):
             if jump is None:
                 found.append(unheard(leg, services[JUMP_API], planned(leg)))

@@ -17,7 +17,7 @@ from typing import Literal
 
 import msgspec
 
-from t3probe.exchange.bounds import RIG_ENTRY_BYTES, RIG_REPORT_CONNECTIONS
+from t3probe.exchange.bounds import RIG_REPORT_CONNECTIONS
 from t3probe.exchange.json_stream import Into, JsonError, JsonStream, NotJsonError, typed
 
 Service = Literal["relay", "jump"]
@@ -79,14 +79,14 @@ class _Sides(msgspec.Struct):
 
 
 class _UsualEntry(msgspec.Struct):
-    """As most are written; any other is read bit by bit."""
+    """As most are written; a message with any other is read bit by bit."""
 
     topic: str
-    scopes: list[str] | None
-    stats: _Sides
+    scopes: list[str] | None = None
+    stats: _Sides | None = None
 
 
-_USUAL = msgspec.json.Decoder(_UsualEntry)
+_USUAL = msgspec.json.Decoder(list[_UsualEntry])
 _ENTRY = msgspec.json.Decoder(_Entry)
 _STATS = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _LAST = msgspec.json.Decoder(str | int | float | None)
@@ -202,28 +202,37 @@ class ReportReader:
         self._entries += 1
         if self._entries > RIG_REPORT_CONNECTIONS:
             raise NoReportError(f"reports more than {RIG_REPORT_CONNECTIONS:,} connections")
-        if len(raw) > RIG_ENTRY_BYTES:
-            self._unread += 1
-            return
-        if self._service == "relay":
-            try:
-                usual = _USUAL.decode(raw)
-            except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-                pass
-            else:
-                if self._scope in (usual.scopes or ()):
-                    sent = usual.stats.tx
-                    self._add(usual.topic, LastSent() if sent.never else _of_age(sent.last))
-                return
         entry = typed(raw, _ENTRY)
         if entry is None:
             self._unread += 1
         elif self._scope in (entry.scopes or ()):
-            self._add(entry.topic, _last_sent(entry.stats) if self._service == "relay" else _NONE)
+            last = _last_sent(entry.stats) if self._service == "relay" else _NONE
+            _add(self._rigs, entry.topic, last)
 
-    def _add(self, topic: str, last: LastSent) -> None:
-        known = self._rigs.get(topic)
-        self._rigs[topic] = last if known is None else known.fresher(last)
+
+def _add(rigs: dict[str, LastSent], topic: str, last: LastSent) -> None:
+    known = rigs.get(topic)
+    rigs[topic] = last if known is None else known.fresher(last)
+
+
+def read_usual(service: Service, frame: bytes, at: float) -> ServiceReport | None:
+    """A message that is one array of entries as most are written, eight times as fast as bit by
+    bit; None: it is another one."""
+    try:
+        entries = _USUAL.decode(frame)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None
+    if not 0 < len(entries) <= RIG_REPORT_CONNECTIONS:
+        return None
+    scope, rigs = RIG_SCOPE[service], dict[str, LastSent]()
+    for one in entries:
+        if scope in (one.scopes or ()):
+            last = _NONE
+            if service == "relay" and one.stats is not None:
+                sent = one.stats.tx
+                last = LastSent() if sent.never else _of_age(sent.last)
+            _add(rigs, one.topic, last)
+    return ServiceReport(service, at, rigs, len(entries))
 
 
 def _passed(key: str) -> None:
@@ -237,6 +246,9 @@ def _unread(error: JsonError) -> NoReportError:
 
 def read_frame(service: Service, frame: bytes, at: float) -> ServiceReport | None:
     """A whole message at once: as `ReportReader.close`."""
+    usual = read_usual(service, frame, at)
+    if usual is not None:
+        return usual
     reader = ReportReader(service)
     reader.feed(frame)
     return reader.close(at)
