@@ -53,4 +53,6 @@ def _legs(arguments: argparse.Namespace) -> int:
         return 0
     for line in draw(found):
         print(line)
+    if deployment.experiments is not None:
+        print(f"\nwith the rigs that {deployment.experiments.book} names when a run begins")
     return 0

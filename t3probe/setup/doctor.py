@@ -115,6 +115,29 @@ def _tokens(deployment: Deployment, environ: Mapping[str, str]) -> Iterable[Doct
             yield fine("ingest", f"{leg.ingest.name}: there is a token")
 
 
+def _of_rigs(deployment: Deployment, environ: Mapping[str, str]) -> Iterable[DoctorRow]:
+    """Whether relay, jump and book have their secrets here, and whether tokens can be made."""
+    from t3probe.config import DeploymentError, secret
+    from t3probe.setup.machine import fine, wrong
+
+    if deployment.experiments is None:
+        return
+    what = "experiments"
+    if find_spec("jwt") is None:
+        install = "pip install 't3probe[experiments]'"
+        yield wrong(what, "PyJWT, which makes the tokens, is not installed", install)
+    for service in ("relay", "jump", "book"):
+        variable = f"T3PROBE_{service.upper()}_SECRET"
+        fix = f"set {variable} or {variable}_FILE"
+        try:
+            known = secret(f"{service}_secret", environ) is not None
+        except DeploymentError as problem:
+            yield wrong(what, f"{service}: {problem}", fix)
+            continue
+        said = f"{service}: there is {'a' if known else 'no'} secret"
+        yield fine(what, said) if known else wrong(what, said, fix)
+
+
 def _read(file: str, environ: Mapping[str, str]) -> tuple[Deployment | None, Iterable[DoctorRow]]:
     from t3probe.config import DeploymentError, legs_for, load, loads
     from t3probe.setup.machine import fine, untold, wrong
@@ -145,6 +168,7 @@ def _read(file: str, environ: Mapping[str, str]) -> tuple[Deployment | None, Ite
     elif not rows:
         rows.append(fine(what, f"{deployment.name}: {len(deployment.legs)} legs"))
     rows += _tokens(deployment, environ)
+    rows += _of_rigs(deployment, environ)
     if any(not leg.fresh_every for leg in deployment.legs):
         from t3probe.show.coverage import CUTS_ONLY, cuts_only
 

@@ -31,11 +31,12 @@ LOGINS = frozenset(
     f"{site}_{what}"
     for site in ("GATEWAY", "PROMETHEUS", "OTLP", "REMOTE_WRITE")
     for what in ("TOKEN", "USER", "PASSWORD", "CA_FILE")
-) | {"OTLP_HEADERS"}
+) | {"OTLP_HEADERS", "RELAY_SECRET", "JUMP_SECRET", "BOOK_SECRET"}
 _LOGIN = re.compile(
     r"T3PROBE_((GATEWAY|PROMETHEUS|OTLP|REMOTE_WRITE(_[A-Z0-9_]+)?|SOURCE_[A-Z0-9_]+)"
     r"_(((TOKEN|USER|PASSWORD)(_FILE)?)|CA_FILE)"
-    r"|INGEST_[A-Z0-9_]+_TOKEN(_FILE)?|OTLP_HEADERS(_FILE)?)"
+    r"|INGEST_[A-Z0-9_]+_TOKEN(_FILE)?|OTLP_HEADERS(_FILE)?"
+    r"|(RELAY|JUMP|BOOK)_SECRET(_FILE)?)"
 )
 
 

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from config_helpers import NOW
 
+from t3probe.cli import main
 from t3probe.config import Deployment, DeploymentError, Wrong, loads
 from t3probe.config.experiments import most_unavailable
+from t3probe.setup.cluster.networkpolicy import dials
+from t3probe.setup.doctor import _of_rigs
+from t3probe.setup.machine import variables
 
 TABLE = """
 [experiments]
@@ -78,3 +84,22 @@ def test_how_many_may_be_out(text: str, rigs: int, most: int) -> None:
 def test_what_is_no_share(text: str) -> None:
     with pytest.raises(Wrong):
         most_unavailable(text, 9)
+
+
+def test_what_a_network_policy_lets_through() -> None:
+    targets = [(one.who, one.host, one.port) for one in dials(made())]
+    assert targets == [(name, "app.example", 443) for name in ("relay-api", "jump-api", "book")]
+
+
+def test_the_doctor_says_which_secret_is_missing(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "rigs.toml"
+    file.write_text(f'name = "x"\nsegments = []\n{TABLE}')
+    rows = list(_of_rigs(made(), {"T3PROBE_RELAY_SECRET": "s", "T3PROBE_BOOK_SECRET": " "}))
+    assert [one.state for one in rows] == ["ok", "wrong", "wrong"]
+    assert "set T3PROBE_JUMP_SECRET" in rows[1].fix
+    (known,) = variables({"T3PROBE_JUMP_SECRET_FILE": "x", "T3PROBE_BOOK_SECRET": "y"})
+    assert known.state == "ok"
+    assert main(["legs", str(file)]) == 0
+    assert "the rigs that https://app.example/book names" in capsys.readouterr().out

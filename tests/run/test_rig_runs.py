@@ -11,9 +11,10 @@ import pytest
 from t3probe.config import Deployment, Duration, load
 from t3probe.lab.process import LabProcess
 from t3probe.lab.rig_faults import RIG_FAULTS, environment
-from t3probe.observation import Observation
+from t3probe.observation import Observation, RunRecord
 from t3probe.run.session import Session
 from t3probe.upstreams.experiments.in_run import RunExperiments
+from t3probe.upstreams.experiments.seen import ServiceTry, service_legs, service_seen
 from t3probe.verdict.incident.run import RunVerdict, judge_run
 
 NUMBER = 3
@@ -226,3 +227,33 @@ def test_without_a_token_nothing_is_claimed(lab: LabProcess) -> None:
     }
     assert "T3PROBE_RELAY_SECRET" in session.observations[STREAMS[0]].detail
     assert {session.observations[one].outcome for one in JUMPS} == {"passed"}
+
+
+LEG = service_legs()[0]
+GOOD = ServiceTry(5.0, 6.0)
+BAD = ServiceTry(0.0, 1.0, "connect_refused", "relay refuses connections")
+FOREIGN = ServiceTry(0.0, 1.0, "token_refused", "relay answers 401", tells=False)
+
+
+@pytest.mark.parametrize(
+    ("tries", "outcome", "symptom"),
+    [
+        ([GOOD], "passed", None),
+        ([BAD, GOOD], "degraded", None),
+        ([BAD, BAD, GOOD], "failed", "down"),
+        ([BAD, BAD], "failed", "down"),
+        ([BAD], "failed", "unknown"),
+        ([], "inconclusive", None),
+        ([FOREIGN], "inconclusive", None),
+        ([BAD, FOREIGN], "inconclusive", None),
+        ([msgspec.structs.replace(BAD, stalled=True)], "inconclusive", None),
+        ([msgspec.structs.replace(BAD, stalled=True), GOOD], "degraded", None),
+    ],
+)
+def test_a_service_by_its_attempts(
+    tries: list[ServiceTry], outcome: str, symptom: str | None
+) -> None:
+    seen = service_seen(LEG, tries, "reported 3 connections")
+    assert (seen.outcome, seen.symptom) == (outcome, symptom)
+    judged = judge_run(RunRecord(), [seen])
+    assert judged.verdict.convicted == (LEG.path if outcome == "failed" else ())

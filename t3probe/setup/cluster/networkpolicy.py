@@ -22,7 +22,7 @@ from t3probe.setup.cluster.places import (
     Pods,
     one_address,
 )
-from t3probe.text.names import SOURCE_LEG
+from t3probe.text.names import BOOK, JUMP_API, RELAY_API, SOURCE_LEG
 
 DNS_PODS = Pods("kube-system", (("k8s-app", "kube-dns"),))
 """CoreDNS and kube-dns alike carry this label."""
@@ -203,7 +203,8 @@ class Dial:
 
 def dials(deployment: Deployment, vantage: str = "") -> list[Dial]:
     """All targets of the legs that run from `vantage` (empty: the deployment's own), and of the
-    delivery and the sources of upstreams, in order. What those will name is not known here."""
+    delivery, the sources of upstreams and the services of remote rigs, in order. What those will
+    name is not known here."""
     legs = legs_for(deployment, vantage)[0]
     found = [dial for leg in legs for dial in (*_leg(leg), *_plain(leg))]
     otlp = deployment.delivery.otlp
@@ -222,7 +223,11 @@ def dials(deployment: Deployment, vantage: str = "") -> list[Dial]:
         for one in deployment.upstream_source
         if not one.vantages or not at or at in one.vantages
     )
-    for who, url in (*named, *sources):
+    table = deployment.experiments
+    services = () if table is None else (
+        (RELAY_API, table.relay), (JUMP_API, table.jump), (BOOK, table.book)
+    )  # fmt: skip
+    for who, url in (*named, *sources, *services):
         if url is not None:
             parts = parse_url(url, ("http", "https"))
             found.append(_direct(parts.host, parts.port, who))

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 SILENCE_SHARE = 0.4
 """So much of `reported` a connection may be silent, so that a second one has its time, too."""
 AGAIN_SECONDS = 0.5
+"""The pause before the second attempt; each later one is twice as long."""
 
 
 class Stood(Protocol):
@@ -178,7 +179,7 @@ class RunExperiments:
             reports.append(report)
             return False
 
-        tries = self._tries[leg]
+        tries, pause = self._tries[leg], AGAIN_SECONDS
         while not reports and (left := until - clock.now()) > 0:
             started = clock.now()
             try:
@@ -192,7 +193,8 @@ class RunExperiments:
                 tries.append(_failed(started, ended, error, stalled=stalled))
                 if not error.tells:
                     break
-                await clock.clock.sleep(min(AGAIN_SECONDS, max(0.0, until - clock.now())))
+                await clock.clock.sleep(min(pause, max(0.0, until - clock.now())))
+                pause *= 2
             else:
                 tries.append(ServiceTry(started, clock.now(), asked_seconds=listener.asked_seconds))
         for report in reports:

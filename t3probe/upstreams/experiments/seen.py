@@ -136,7 +136,7 @@ def service_seen(
         strand="fresh",
         asked=first.started,
         answered=first.reason not in ("connect_timeout", "rtt_timeout"),
-        lone=bool(good),
+        lone=symptom == "blip",
         detail=first.detail,
         attempt=None
         if second is None
@@ -157,9 +157,10 @@ def service_seen(
         )
     if good:
         words = f"{said}; at first: {first.detail}"
-        return change(
-            base, outcome="degraded", detail=words, drops=(drop,), connected=True, accepting=True
-        )
+        found = change(base, detail=words, drops=(drop,), connected=True, accepting=True)
+        if drop.lone or drop.stalled:
+            return change(found, outcome="degraded")
+        return change(found, outcome="failed", reason=first.reason)
     last = own[-1]
     return change(
         base,
