@@ -20,6 +20,7 @@ DROPS_SHOWN = 12
 HOW_MEANS = {
     "held through": "one connection as old as the one that died beat before and after it",
     "fresh beat": "a new connection was answered while the failed one was not",
+    "same report": "is well by the same report",
     "beside": "passed, and proves no more: clears only what no failed leg crosses",
 }
 
