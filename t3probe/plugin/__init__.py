@@ -15,6 +15,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 import pytest
 
 from t3probe import guard
@@ -170,7 +171,9 @@ class Checks:
         ]
 
     def _experiments(self, deployment: Deployment, environ: Mapping[str, str]) -> RunExperiments:
-        """The remote rigs. Those of the lab are known before it runs."""
+        """The remote rigs, which shard 0 runs. Those of the lab are known before it does."""
+        if self.shard is not None and self.shard.index:
+            deployment = msgspec.structs.replace(deployment, experiments=None)
         if self.lab is None or not self.lab.rigs:
             return RunExperiments(deployment, environ)
         rigs = rigs_named(self.lab.rigs, self.lab.streams)
