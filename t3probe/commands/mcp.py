@@ -151,7 +151,7 @@ def _listening(arguments: argparse.Namespace) -> socket.socket | None:
                                "assistant start this, or serve with --transport http")  # fmt: skip
         return None
     from t3probe.guard import is_loopback
-    from t3probe.watch.http import parse_listen
+    from t3probe.watch.serving import parse_listen
 
     text = arguments.listen or DEFAULT_LISTEN
     try:

@@ -6,13 +6,15 @@ import argparse
 import os
 import signal
 import sys
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from t3probe.config.types import Deployment
-    from t3probe.watch.http import Server
     from t3probe.watch.log import Log
+    from t3probe.watch.rigs_api import RigsServer
     from t3probe.watch.service import Watch
+    from t3probe.watch.serving import ReadOnlyServer
 
 EXIT_USAGE = 4
 
@@ -34,7 +36,24 @@ def add(commands: Any) -> None:
     )
     parser.add_argument("--vantage", default="", metavar="NAME", help="where this runs from")
     parser.add_argument(
-        "--push", action="store_true", help="send a trace of each incident to [delivery.otlp]"
+        "--push",
+        action="store_true",
+        help="send a trace of each incident to [delivery.otlp]",
+    )
+    parser.add_argument(
+        "--api",
+        metavar="HOST:PORT",
+        help="[experiments]: serve the read-only interface about rigs there; default: nowhere",
+    )
+    parser.add_argument(
+        "--state",
+        metavar="FOLDER",
+        help="[experiments]: where what was told of each rig outlives a restart",
+    )
+    parser.add_argument(
+        "--dry-run",
+        action="store_true",
+        help="[experiments]: say what would be written to book, and write nothing",
     )
     parser.set_defaults(run=main)
 
@@ -70,8 +89,9 @@ def main(arguments: argparse.Namespace) -> int:
     from t3probe.config import DeploymentError, load
     from t3probe.timing import RunClock, SystemClock
     from t3probe.upstreams.nodes import with_names
-    from t3probe.watch.http import Server, SignsOfLife, parse_listen
+    from t3probe.watch.http import Server, SignsOfLife
     from t3probe.watch.log import Log
+    from t3probe.watch.serving import parse_listen
 
     clock = SystemClock()
 
@@ -84,6 +104,7 @@ def main(arguments: argparse.Namespace) -> int:
         if arguments.push:
             _check_receiver(deployment)
         health = SignsOfLife(clock)
+        api = _api(arguments, deployment)
         server = Server(listen, health)
     except (DeploymentError, ValueError) as error:
         return _say(error)
@@ -92,6 +113,24 @@ def main(arguments: argparse.Namespace) -> int:
         return _say(f"--listen {arguments.listen}: cannot listen there: {words}; name another")
 
     log = Log(clock.wall)
+    run_clock = RunClock(clock)
+    rigs = None
+    if deployment.experiments is not None:
+        from t3probe.watch.rigs_start import rig_watch
+
+        try:
+            rigs = rig_watch(
+                deployment,
+                run_clock,
+                log,
+                os.environ,
+                server=api,
+                state=arguments.state,
+                dry_run=arguments.dry_run,
+            )
+        except (DeploymentError, ValueError) as error:
+            log.end()
+            return _say(error)
 
     async def hold() -> None:
         from t3probe.watch.service import Watch
@@ -103,10 +142,11 @@ def main(arguments: argparse.Namespace) -> int:
             log=log,
             publish=server.publish,
             health=health,
-            clock=RunClock(clock),
+            clock=run_clock,
+            rigs=rigs,
             traced=os.environ if arguments.push else None,
         )
-        await _hold(watch, server, log, early)
+        await _hold(watch, [one for one in (server, api) if one is not None], log, early)
 
     stopped: list[BaseException] = []
     try:
@@ -115,8 +155,27 @@ def main(arguments: argparse.Namespace) -> int:
         stopped.append(group)
     finally:
         server.stop()
+        if api is not None:
+            api.stop()
         log.end()
     return _say(_first(stopped[0])) if stopped else 0
+
+
+def _api(arguments: argparse.Namespace, deployment: Deployment) -> RigsServer | None:
+    """The server of `--api`, which listens already. Raises ValueError, a sentence."""
+    if deployment.experiments is None:
+        for option in ("api", "state", "dry_run"):
+            if getattr(arguments, option):
+                name = "--" + option.replace("_", "-")
+                raise ValueError(
+                    f"watch {name}: expected [experiments] in {deployment.file}, found none"
+                )
+    if not arguments.api:
+        return None
+    from t3probe.watch.rigs_start import api_server
+    from t3probe.watch.serving import parse_listen
+
+    return api_server(parse_listen(arguments.api, "--api"))
 
 
 def _check_receiver(deployment: Deployment) -> None:
@@ -131,7 +190,7 @@ def _check_receiver(deployment: Deployment) -> None:
     receiver_named(deployment, os.environ)
 
 
-async def _hold(watch: Watch, server: Server, log: Log, early: _Early) -> None:
+async def _hold(watch: Watch, servers: Sequence[ReadOnlyServer], log: Log, early: _Early) -> None:
     import asyncio
     import gc
 
@@ -149,14 +208,16 @@ async def _hold(watch: Watch, server: Server, log: Log, early: _Early) -> None:
         file=watch.deployment.file,
         vantage=watch.vantage,
         legs=len(watch.held.legs),
-        listen=server.address,
+        listen=servers[0].address,
+        api=servers[1].address if servers[1:] else None,
     )
     # What is loaded by now stays for good: no collection needs to look at it again.
     gc.collect()
     gc.freeze()
     serving = asyncio.create_task(watch.serve())
     await asyncio.sleep(0)  # the first snapshot is there before the first scrape
-    server.start()
+    for server in servers:
+        server.start()
     try:
         await serving
     finally:

@@ -139,6 +139,8 @@ RIG_BOOK_BYTES = 16 * MIB
 """The list of all resources of a booking system. It could not be read."""
 RIG_ENTRY_BYTES = 64 * KIB
 """What it says of one resource. The resource is left out; a sentence says so."""
+RIG_STATE_BYTES = MIB
+"""The file of what was told last of each rig. It is as if there were none; a sentence says so."""
 RIG_EXCHANGE_SECONDS = 3.0
 """One request to a booking system, or for a listener's address, from its start to the end of the
 parse. The service did not answer."""

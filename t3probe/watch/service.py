@@ -21,6 +21,7 @@ from t3probe.observation import RECORD_VERSION, Drop, Observation, RunRecord
 from t3probe.probes import ONE_SHOT, preload
 from t3probe.probes.tls import small_buffers
 from t3probe.run.conclude import settled
+from t3probe.text.names import SERVICE_SEGMENTS
 from t3probe.text.words import some, utc
 from t3probe.timing import RunClock, next_beat
 from t3probe.verdict.incident.run import RunVerdict, judge_run
@@ -30,6 +31,7 @@ from t3probe.watch.log import Log, Pending, Reports, drop_facts, incident_of, ve
 from t3probe.watch.window import WindowBook
 
 if TYPE_CHECKING:
+    from t3probe.watch.rigs import RigWatch
     from t3probe.watch.traces import Traces
 
 TICK_SECONDS = 1.0
@@ -58,11 +60,16 @@ class Watch:
         publish: Callable[[Snapshot], None],
         health: SignsOfLife,
         clock: RunClock,
+        rigs: RigWatch | None = None,
         traced: Mapping[str, str] | None = None,
     ) -> None:
         """`load` reads the deployment file anew for a reload; `vantage` may be empty: the
-        deployment's own. `traced`: the environment, where traces of incidents are to be sent."""
+        deployment's own. `rigs`: those of `[experiments]`. `traced`: the environment, where traces
+        of incidents are to be sent."""
         self.deployment = deployment
+        self._rigs = rigs
+        if rigs is not None:
+            rigs.changed = self.changed
         self.clock = clock
         self._load = load
         self._vantage = vantage
@@ -154,6 +161,8 @@ class Watch:
         # An exception there is ours, and at the start it is better said than lived with.
         holding = asyncio.create_task(self.held.run())
         work: list[Coroutine[Any, Any, None]] = [self._tick(), self._tell(), self._reloads()]
+        if self._rigs is not None:
+            work.append(self._rigs.serve())
         side = [asyncio.create_task(one) for one in work]
         try:
             await asyncio.wait([holding, *side], return_when=asyncio.FIRST_COMPLETED)
@@ -225,12 +234,11 @@ class Watch:
         first of these drops on: what the newest one proves says nothing about an outage before."""
         oldest = min([since, *(drop.began for one in seen for drop in one.drops)])
         proved = {name: book.proved(oldest) for name, book in self.held.books.items()}
-        return settled(
-            [
-                one if (clears := proved.get(one.leg)) is None else replace(one, clears=clears)
-                for one in seen
-            ]
-        )
+        whole = [
+            one if (clears := proved.get(one.leg)) is None else replace(one, clears=clears)
+            for one in seen
+        ]
+        return [*settled(whole), *(self._rigs.seen() if self._rigs is not None else ())]
 
     def _book(self, leg: Leg) -> WindowBook:
         return self.held.books[leg.name]
@@ -243,17 +251,20 @@ class Watch:
         counts = Sheet()
         for tally in self.held.tallies.values():
             counts.absorb(tally.sheet)
+        if self._rigs is not None:
+            self._rigs.fill(counts)
         self._publish(Snapshot(record, tuple(seen), judged, counts))
 
     def _record(self) -> RunRecord:
         """What a run that ended now would know of itself. Its start is ours."""
         deployment, now = self.deployment, self.clock.now()
+        rigs = self._rigs
         here = {leg.leg.name for leg in self.held.legs}
         return RunRecord(
             version=RECORD_VERSION,
             deployment=deployment.name,
-            segments=deployment.segments,
-            own_segments=deployment.own_segments,
+            segments=(*deployment.segments, *(() if rigs is None else SERVICE_SEGMENTS)),
+            own_segments=(*deployment.own_segments, *(() if rigs is None else rigs.segments)),
             paths=deployment.paths,
             spread=deployment.spread,
             gloss=deployment.gloss,
@@ -367,6 +378,10 @@ class Watch:
                 # The last two: a new kind of leg, and no descriptor left to import its probe with.
                 self._log.say("reload", ok=False, error=str(error), text="the old file holds")
                 continue
+            if deployment.experiments != self.deployment.experiments:
+                self._log.say(
+                    "warning", text="[experiments] has changed: it holds from the next start on"
+                )
             before = set(self.held.tallies)
             self.deployment = deployment
             self._name_parents()

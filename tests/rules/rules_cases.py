@@ -36,6 +36,10 @@ def gate(check: str, values: str) -> dict[str, str]:
     return series("t3probe_ingest_gate", values, gate="metrics", check=check)
 
 
+def rig(metric: str, values: str) -> dict[str, str]:
+    return series(f"t3probe_{metric}", values, experiment="spin07")
+
+
 def backend(values: str, **labels: str) -> dict[str, str]:
     known = {"route": "api", "listen_port": "10001", "backend": "orders", **labels}
     return series("t3probe_backend_reachable", values, **known)
@@ -169,6 +173,24 @@ FIRES = [
         "from minute 10 to 40",
         gate("token", step(1, 10, 0, 40)),
         {12.5: [], 13: here(gate="metrics"), 39.5: here(gate="metrics"), 41: []},
+    ),
+    Case(
+        "T3ProbeRelaySilent",
+        "relay from minute 10 to 40, and jump reports",
+        connected("relay-api", step(1, 10, 0, 40)) | connected("jump-api", steady(1)),
+        {12.5: [], 13: here(leg="relay-api"), 39.5: here(leg="relay-api"), 40: []},
+    ),
+    Case(
+        "T3ProbeExperimentUnhealthy",
+        "from minute 10 to 40, and a report that was missed",
+        rig("experiment_healthy", "1+0x9 0+0x2 stale _ 0+0x25 1+0x60"),
+        {14.5: [], 15: here(experiment="spin07"), 38.5: here(experiment="spin07"), 41: []},
+    ),
+    Case(
+        "T3ProbeBookMismatch",
+        "from minute 10 to 40",
+        rig("book_mismatch", step(0, 10, 1, 40)),
+        {14.5: [], 15: here(experiment="spin07"), 39.5: here(experiment="spin07"), 40.5: []},
     ),
     Case(
         "T3ProbeBackendUnreachable",
@@ -338,6 +360,22 @@ QUIET = [
         "for two runs, while the token is changed, and an open gate",
         gate("token", step(1, 10, 0, 12)) | gate("paths", steady(0)),
     ),
+    Case(
+        "T3ProbeRelaySilent",
+        "two minutes, and another leg for long",
+        connected("relay-api", step(1, 10, 0, 12)) | connected("edge", steady(0)),
+    ),
+    Case(
+        "T3ProbeExperimentUnhealthy",
+        "for four minutes, and available or not does not matter",
+        rig("experiment_healthy", step(1, 10, 0, 14)) | rig("experiment_available", steady(0)),
+    ),
+    Case(
+        "T3ProbeExperimentUnhealthy",
+        "nothing can be told of it after a minute",
+        rig("experiment_healthy", "1+0x9 0 stale _x88"),
+    ),
+    Case("T3ProbeBookMismatch", "for four minutes", rig("book_mismatch", step(0, 10, 1, 14))),
     Case("T3ProbeBackendUnreachable", "down for four minutes", backend(step(1, 10, 0, 14))),
     Case(
         "T3ProbeBackendUnreachable",

@@ -52,7 +52,7 @@ def test_rules_are_well_formed() -> None:
 
 def test_every_alert_has_stories() -> None:
     names = set(alerts())
-    assert len(names) == 18
+    assert len(names) == 21
     assert {case.alert for case in FIRES} == names
     assert {case.alert for case in QUIET} == names - {"T3ProbeWatchdog"}
     assert all(case.at for case in FIRES)

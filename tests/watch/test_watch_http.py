@@ -18,12 +18,13 @@ from typing import Any
 import pytest
 
 from t3probe.deliver.metrics.exposition import Sheet
+from t3probe.exchange.bounds import SERVED_CONNECTIONS
 from t3probe.observation import RunRecord
 from t3probe.timing import FakeClock
 from t3probe.verdict.incident.run import judge_run
-from t3probe.watch import http
-from t3probe.watch.http import LOOP_LIMIT_SECONDS, Server, SignsOfLife, Snapshot, parse_listen
+from t3probe.watch.http import LOOP_LIMIT_SECONDS, Server, SignsOfLife, Snapshot
 from t3probe.watch.log import MAX_WAITING, Log
+from t3probe.watch.serving import parse_listen
 
 
 @pytest.fixture
@@ -96,10 +97,10 @@ async def test_healthz_is_answered_while_the_loop_stands_still(
 
 def test_silent_clients_use_up_no_answer(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     """More of them than there are places: they are let go, and an honest client is answered."""
-    monkeypatch.setattr(http, "SERVED_REQUEST_SECONDS", 0.2)
+    monkeypatch.setattr("t3probe.watch.serving.SERVED_REQUEST_SECONDS", 0.2)
     silent = [
         socket.create_connection(server._socket.getsockname()[:2])
-        for _ in range(http.SERVED_CONNECTIONS + 20)
+        for _ in range(SERVED_CONNECTIONS + 20)
     ]
     try:
         deadline = time.monotonic() + 20
@@ -136,7 +137,7 @@ def test_half_open_connections_shut_nobody_out(server: Server) -> None:
             time.sleep(0.0002)  # its thread gets its turn: what is not accepted is sent anew later
         for _ in range(3):
             assert get(server, "/healthz")[0] == 200
-        assert len(server._room._open) <= http.SERVED_CONNECTIONS
+        assert len(server._room._open) <= SERVED_CONNECTIONS
     finally:
         for one in half:
             one.close()

@@ -55,6 +55,7 @@ class Spec(NamedTuple):
     """A gauge whose last value stays true when a later run has nothing newer to say."""
 
 
+UNTOLD = "there was no fresh report of the rig"
 NO_PART = "the leg was inconclusive or under planned downtime"
 
 TABLE: tuple[Spec, ...] = (
@@ -206,6 +207,55 @@ TABLE: tuple[Spec, ...] = (
         ("route", "backend", "kind"),
         "Whether Envoy alone (envoy_only) or the probe alone (probe_only) can reach the upstream.",
         absent="Envoy's own view of the upstream was not compared with the probe's",
+    ),
+    Spec(
+        "t3probe_experiment_healthy",
+        "gauge",
+        ("experiment",),
+        "Whether all of a rig's streams are active and its log-in channel is there.",
+        absent=UNTOLD,
+    ),
+    Spec(
+        "t3probe_experiment_available",
+        "gauge",
+        ("experiment",),
+        "Whether each stream that a rig needs is active, so that it can be used.",
+        absent=UNTOLD,
+    ),
+    Spec(
+        "t3probe_stream_active",
+        "gauge",
+        ("experiment", "stream"),
+        "Whether a rig's stream was reported lately, and sent something lately.",
+        absent=UNTOLD,
+    ),
+    Spec(
+        "t3probe_stream_age_seconds",
+        "gauge",
+        ("experiment", "stream"),
+        "How long ago a rig's stream sent something.",
+        absent="it never did, as far as is known, or relay does not say when",
+    ),
+    Spec(
+        "t3probe_jump_connected",
+        "gauge",
+        ("experiment",),
+        "Whether a rig's log-in channel is there.",
+        absent=UNTOLD,
+    ),
+    Spec(
+        "t3probe_experiment_events_total",
+        "counter",
+        ("experiment", "to"),
+        "Changes of a rig that lasted, by what it then was: healthy or unhealthy.",
+        absent="always but in the held mode",
+    ),
+    Spec(
+        "t3probe_book_mismatch",
+        "gauge",
+        ("experiment",),
+        "Whether book says otherwise of a rig than was written to it.",
+        absent="always but in the held mode with `manage = true`",
     ),
     Spec(
         "t3probe_check_success",

@@ -17,6 +17,7 @@ from typing import Any, cast
 from urllib.parse import urlsplit
 
 import msgspec
+from msgspec.structs import replace
 
 from t3probe import AGENT
 from t3probe.config.endpoints import parse_url, plain_host
@@ -76,9 +77,11 @@ class StatsListener:
         now: Callable[[], float],
         *,
         silence_seconds: float,
+        keep: bool = False,
     ) -> None:
         """`now`: seconds of the clock by which reports are dated; `silence_seconds`: a connection
-        that brought no report for so long is given up."""
+        that brought no report for so long is given up; `keep`: reports keep their message."""
+        self._keep = keep
         self.asked = asked
         self.service = cast(Service, asked.service)
         self.silence_seconds = silence_seconds
@@ -163,7 +166,7 @@ class StatsListener:
                     frame = await connection.recv(decode=False)
                     report = await self._read(frame)
                     if report is not None:
-                        return report
+                        return replace(report, frame=frame) if self._keep else report
         except TimeoutError:
             said = next(iter(self.notes), "")
             why = f"; {said}" if said else ""

@@ -57,6 +57,8 @@ class ServiceReport(msgspec.Struct, frozen=True):
     """How many connections it names in all."""
     unread: int = 0
     """How many of them could not be read."""
+    frame: bytes = b""
+    """The message itself, where it is kept."""
 
 
 class NoReportError(Exception):
