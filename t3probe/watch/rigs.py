@@ -532,20 +532,11 @@ class RigWatch:
         return service_seen(leg, tries, "", planned_as)
 
     def fill(self, sheet: Sheet) -> None:
-        """Put the rigs' metrics into it."""
+        """Put what a run does not know into it: ages of streams that send, events, book."""
         sheet.absorb(self._counts)
         for one in self._conditions:
             rig = one.rig.name
-            for name, value in (
-                ("t3probe_experiment_healthy", one.healthy),
-                ("t3probe_experiment_available", one.available),
-                ("t3probe_jump_connected", one.jump),
-            ):
-                if value is not None:
-                    sheet.gauge(name, (rig,), value)
             for each in one.streams:
-                if each.active is not None:
-                    sheet.gauge("t3probe_stream_active", (rig, each.stream.name), each.active)
                 if each.age_seconds is not None:
                     labels = (rig, each.stream.name)
                     sheet.gauge("t3probe_stream_age_seconds", labels, each.age_seconds)

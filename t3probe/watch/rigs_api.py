@@ -13,7 +13,9 @@ Made of a snapshot that never changes, in the server's own thread.
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any
 
 import msgspec
@@ -37,6 +39,9 @@ VERDICT = f"{BASE}/verdict"
 JSON = "application/json"
 NEVER_SECONDS = 999 * 3600
 """What clients are told of a side that never sent anything, beside `never`."""
+MOST_ARRAYS = 16
+"""Of so many beginnings of an array, from the end on, one is tried after the other."""
+_ARRAY = re.compile(rb"\[\s*\{")
 _ANY = msgspec.json.Decoder(dict[str, Any])
 _ENTRIES = msgspec.json.Decoder(list[msgspec.Raw])
 
@@ -105,11 +110,7 @@ def experiments(shown: RigSnapshot) -> list[dict[str, Any]]:
 def _connections(service: Service, frame: bytes) -> dict[str, msgspec.Raw]:
     """The connections of rigs that a message names, by topic: of several the freshest."""
     found: dict[str, tuple[float, msgspec.Raw]] = {}
-    try:
-        entries = _ENTRIES.decode(frame)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return {}  # an unusual one, which holds several arrays
-    for raw in entries:
+    for raw in _entries(frame):
         one = typed(raw, _NAMED)
         if one is None or RIG_SCOPE[service] not in (one.scopes or ()):
             continue
@@ -117,6 +118,18 @@ def _connections(service: Service, frame: bytes) -> dict[str, msgspec.Raw]:
         if one.topic not in found or age < found[one.topic][0]:
             found[one.topic] = age, raw
     return {topic: raw for topic, (_, raw) in found.items()}
+
+
+def _entries(frame: bytes) -> list[msgspec.Raw]:
+    """Those of the last array of a message, which may hold several."""
+    try:
+        return _ENTRIES.decode(frame)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        pass
+    for start in (at.start() for at in reversed([*_ARRAY.finditer(frame)][-MOST_ARRAYS:])):
+        with suppress(msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            return _ENTRIES.decode(frame[start:])
+    return []
 
 
 def _rig(

@@ -19,6 +19,8 @@ from t3probe.deliver.metrics import TABLE, families, gauges, zeros
 from t3probe.deliver.metrics import remote_write_pb2 as generated
 from t3probe.deliver.metrics.carry import CARRIED, Family, Group, Histogram
 from t3probe.deliver.metrics.remote import written
+from t3probe.upstreams.experiments.rigs import Rig, RigStream
+from t3probe.upstreams.experiments.seen import rig_legs
 from t3probe.verdict.incident.run import judge_run
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -32,6 +34,7 @@ EACH_RUN = {
     "t3probe_loop_lag_seconds",
 }
 OF_THE_GATEWAY = {"t3probe_delivery_mark"}
+OF_THE_HELD_MODE = {"t3probe_book_mismatch"}
 
 
 def decoded(body: bytes) -> dict[tuple[tuple[str, str], ...], list[tuple[int, float]]]:
@@ -56,9 +59,10 @@ def test_every_gauge_is_one_of_each_run_or_gets_a_marker_where_it_is_missing() -
         replace(leg, places=(place,)) if leg.name.startswith("envoy-") else leg
         for leg in DEPLOYMENT.legs
     )
-    assert known == {*gauges(replace(DEPLOYMENT, legs=legs))} | EACH_RUN | OF_THE_GATEWAY | {
-        *CARRIED
-    }
+    rig = Rig("spin07", "r-spin07", (RigStream("video", "spin07-st-video"),))
+    legs = (*legs, *rig_legs([rig]))
+    found = {*gauges(replace(DEPLOYMENT, legs=legs))}
+    assert known == found | EACH_RUN | OF_THE_GATEWAY | OF_THE_HELD_MODE | {*CARRIED}
 
 
 def test_no_series_of_a_run_is_unknown_to_its_deployment() -> None:

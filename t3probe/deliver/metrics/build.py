@@ -7,7 +7,8 @@ Which leg says what:
   a pass or a covered second out of it.
 - An upstream (`envoy-NAME`) has the backend families and nothing else: ten thousand of them
   times nineteen reasons would be no metrics any more.
-- A rig's stream or log-in channel has its part in the verdict alone, for the same reason.
+- A rig's stream or log-in channel has the families of rigs and its part in the verdict, for the
+  same reason.
 - A source of upstreams, or a check with its own body, is no leg of the deployment: it has its
   success, its duration, and its part in the verdict.
 """
@@ -58,6 +59,7 @@ def families(
         if not seen.after_hold and seen.kind != SOURCE:
             _leg(sheet, run, seen)
         _check(sheet, seen)
+    _rigs(sheet, observations)
     _segments(sheet, run, judged)
     _slowness(sheet, run, judged)
     _run(sheet, run)
@@ -91,6 +93,13 @@ def gauges(deployment: Deployment, vantage: str = "") -> Group:
     sheet = Sheet()
     for leg in legs_for(deployment, vantage)[0]:
         if leg.of_many and not leg.upstream:
+            for name in ("t3probe_experiment_healthy", "t3probe_experiment_available"):
+                sheet.gauge(name, (leg.experiment,), 0)
+            if leg.kind == "jump":
+                sheet.gauge("t3probe_jump_connected", (leg.experiment,), 0)
+            else:
+                for name in ("t3probe_stream_active", "t3probe_stream_age_seconds"):
+                    sheet.gauge(name, (leg.experiment, leg.stream), 0)
             continue
         known = labels_of(leg)
         sheet.gauge("t3probe_check_success", (leg.name,), 0)
@@ -244,6 +253,36 @@ def _upstream(sheet: Sheet, seen: Observation) -> None:
             sheet.gauge("t3probe_backend_reachable", labels, float(seen.connected), min)
         if trips:
             sheet.gauge("t3probe_backend_connect_seconds", labels, median(trips))
+
+
+def _rigs(sheet: Sheet, observations: Sequence[Observation]) -> None:
+    """A rig is healthy when all that is known of it is well, and available when the streams that it
+    needs are; one of them that could not be told leaves open what no other one decides."""
+    streams: dict[str, list[bool | None]] = {}
+    needed: dict[str, list[bool | None]] = {}
+    for seen in observations:
+        if seen.kind not in ("stream", "jump"):
+            continue
+        rig, stream = seen.labels.get("experiment", ""), seen.labels.get("stream", "")
+        told = takes_part(seen)
+        well = seen.outcome == "passed" if told else None
+        streams.setdefault(rig, []).append(well)
+        if seen.kind == "jump":
+            if told:
+                sheet.gauge("t3probe_jump_connected", (rig,), float(seen.outcome == "passed"))
+            continue
+        # What is only degraded is a stream that nobody needs.
+        needed.setdefault(rig, []).append(None if well is None else seen.outcome != "failed")
+        if told:
+            sheet.gauge("t3probe_stream_active", (rig, stream), float(seen.outcome == "passed"))
+        for drop in seen.drops:
+            if drop.reason == "stream_silent":
+                age = drop.noticed - drop.began
+                sheet.gauge("t3probe_stream_age_seconds", (rig, stream), age)
+    for name, found in (("healthy", streams), ("available", needed)):
+        for rig, parts in found.items():
+            if False in parts or None not in parts:
+                sheet.gauge(f"t3probe_experiment_{name}", (rig,), float(False not in parts))
 
 
 def _check(sheet: Sheet, seen: Observation) -> None:

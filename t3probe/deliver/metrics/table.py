@@ -234,7 +234,8 @@ TABLE: tuple[Spec, ...] = (
         "gauge",
         ("experiment", "stream"),
         "How long ago a rig's stream sent something.",
-        absent="it never did, as far as is known, or relay does not say when",
+        absent="it never did, as far as is known, or relay does not say when; after a run, also "
+        "while the stream is active",
     ),
     Spec(
         "t3probe_jump_connected",
