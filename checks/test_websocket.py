@@ -1,4 +1,5 @@
-"""WebSocket echo: through the CDN, pinned to the load balancer, straight to dispatch."""
+"""WebSockets: echoes through the CDN, pinned to the load balancer and straight to dispatch; and the
+application's own."""
 
 import pytest
 
@@ -8,4 +9,9 @@ from t3probe.observation import Observation
 
 @pytest.mark.legs("ws_echo")
 def test_every_beat_comes_back(leg: Observation) -> None:
+    judge(leg)
+
+
+@pytest.mark.legs("ws", "ws_upgrade")
+def test_the_application_answers(leg: Observation) -> None:
     judge(leg)

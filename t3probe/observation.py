@@ -17,6 +17,7 @@ from t3probe.text.names import UPSTREAM_LEG
 from t3probe.text.words import listed
 
 __all__ = [
+    "OPEN_SOCKETS",
     "OUTCOMES",
     "REASONS",
     "RECORD_VERSION",
@@ -78,6 +79,8 @@ Reason = Literal[
     "gate_open",
     "token_refused",
 ]
+OPEN_SOCKETS = frozenset({"ws_echo", "ws"})
+"""Kinds of legs whose beats travel on an open WebSocket."""
 Symptom = Literal["down", "refusing", "cut", "unknown", "blip"]
 """What an immediate second look found, the worst first: see `Drop.symptom`."""
 Strand = Literal["held", "fresh"]

@@ -71,6 +71,17 @@ pin = "10.0.0.5"
 host_header = "unrouted.invalid"
 expect_status = [404]
 path = ["balancer"]
+
+[[leg]] # the application's own WebSocket, behind Cloudflare Access
+name = "application"
+kind = "ws"
+url = "wss://t3.example.org/ws"
+origin = "https://t3.example.org"
+send = '{"op":"ping","id":"{nonce}"}'
+expect = '{"op":"pong","id":"{nonce}"}'
+access_id_file = "access-id"
+access_secret_file = "access-secret"
+path = ["wan", "balancer", "app"]
 """,
     "[[public]]": """\
 [[public]]
@@ -85,6 +96,8 @@ name = "home"
 url = "https://t3.example.org/"
 pin = "10.0.0.5"
 path = ["balancer"]
+headers_file = "session" # `Cookie: session=...`
+served_with = true # without it the path is refused, with it served
 """,
     "[[ingest]]": """\
 [[ingest]]
@@ -189,6 +202,18 @@ RULES = """\
   `T3PROBE_GATEWAY_TOKEN_FILE`; so for `T3PROBE_SOURCE_NAME_TOKEN`,
   `T3PROBE_INGEST_NAME_TOKEN`, `T3PROBE_OTLP_TOKEN` and `T3PROBE_RELAY_SECRET`, and for remote write
   `T3PROBE_REMOTE_WRITE_TOKEN`, of a receiver with a name `T3PROBE_REMOTE_WRITE_NAME_TOKEN`.
+- What a leg shows to be let in (`headers_file`, `bearer_file`, `basic_file`, Cloudflare Access'
+  service token, a client certificate) stands in files that are read anew for every connection and
+  every request. It goes to the URL's own host, over verified TLS, along no redirect, and to no
+  resolver and no SSO. A file that cannot be read, and a credential that is refused (401, 403,
+  407, the SSO, an unexpected redirect), make the leg inconclusive with the reason
+  `token_refused`: it may have run out, or whoever asks for it may be broken. Keep a leg without
+  one beside it.
+- A `ws` leg clears what it exercised: with `{nonce}` in `send` and `expect` its whole path.
+  Without it, the same until the server is seen to send such a message by itself. By `ping`, and
+  by the upgrade alone (neither `ping` nor `send`), what lies before the mark of the upgrade's
+  answer or up to `tcp_ends_at`, and never the last segment; the upgrade alone holds no
+  connection, sees no cut, and is no evidence about what an open WebSocket carries.
 - Every value can be replaced from the environment, with `-` and `.` written `_`:
   `T3PROBE__TIMING__HOLD=5s`, `T3PROBE__LEG__PUBLIC__URL=wss://...`, `T3PROBE__TLS_CA=/ca.pem`. A
   list is separated by commas. An empty value takes the key out.

@@ -52,6 +52,11 @@ This page is written by `python docs/make/metrics.py`; a test holds that it is c
 - A **segment** has `t3probe_segment_excess_seconds` when it can be told what it adds to the usual
   round trip, alone of all; 0 says that a leg over it is as fast as usual. Two segments that no leg
   tells apart have none: the record and the summary name the group.
+- A **convicted** segment has `t3probe_verdict_info`, whose labels name the failed legs and who
+  cleared the rest, and `t3probe_segment_since_timestamp_seconds`. A run takes the moment over
+  from the group or file that it goes on from, as long as each run in between convicted; with
+  remote write alone it is of that run. The labels are a run's own, so ask for the newest:
+  `topk(1, timestamp(...))`.
 - A test of **another suite**, pushed from its JUnit file, has `t3probe_check_*` alone: at most
   CHECKS_LIMIT of them, those that failed first, and the last CHECK_NAME_LIMIT characters of each
   name. A test that did not run has neither; one whose file says no number of seconds has no

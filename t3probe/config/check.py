@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from urllib.parse import urlsplit
 
 from t3probe.text.names import MADE_LEGS, MADE_SEGMENTS, UPSTREAM_LEG, UPSTREAM_SEGMENT, made_prefix
 
@@ -19,8 +20,9 @@ from .check_legs import (
     check_source,
     check_upstream,
     check_walled,
+    has_credential,
 )
-from .endpoints import check_header_name, check_host, parse_url
+from .endpoints import check_header_name, check_host, parse_url, plain_host
 from .errors import ConfigFile, KeyPath, Wrong, did_you_mean, key_text, quote
 from .expand import (
     Origin,
@@ -75,6 +77,7 @@ def check(file: DeploymentFile, source: ConfigFile) -> tuple[Leg, ...]:
     _check_paths(file, [*file.segments, *own], source)
     _check_downtime(file, [*file.segments, *own], source)
     _check_sso(file, source)
+    _check_own_hosts(file, source)
     _check_delivery(file, source)
     if file.experiments is not None:
         check_experiments(file, file.experiments, source)
@@ -249,6 +252,17 @@ def _check_sso(file: DeploymentFile, source: ConfigFile) -> None:
         if not marker.strip():
             hint = "an empty text is in every page"
             raise source.error(("sso", "login_markers"), "text to look for", marker, hint)
+
+
+def _check_own_hosts(file: DeploymentFile, source: ConfigFile) -> None:
+    """No credential goes to the SSO."""
+    sso = {plain_host(one) for one in file.sso.hosts}
+    for table in ("leg", "walled"):
+        for i, one in enumerate(getattr(file, table)):
+            host = urlsplit(one.url or "").hostname or ""
+            if has_credential(one) and plain_host(host) in sso:
+                expected = "a host that is none of sso.hosts, since a credential goes there"
+                raise source.error((table, i, "url"), expected, one.url)
 
 
 def _check_delivery(file: DeploymentFile, source: ConfigFile) -> None:

@@ -22,9 +22,11 @@ from .endpoints import (
 )
 from .errors import ConfigFile, KeyPath, Wrong, did_you_mean, quote
 from .types import (
+    CREDENTIALS,
     EVERY_LEG,
     KIND_RULES,
     Ingest,
+    Keyed,
     LegTable,
     Public,
     Upstream,
@@ -51,6 +53,9 @@ def check_leg(leg: LegTable, path: KeyPath, declared: Declared, source: ConfigFi
     if leg.query is not None:
         _check(_query, leg.query, (*path, "query"), source)
     _check_statuses(leg, path, source)
+    _check_credential(leg, path, source)
+    if leg.kind == "ws":
+        _check_app(leg, path, source)
     if leg.fresh_every < 0:
         expected = "a number of heartbeats, or 0 for none"
         raise source.error((*path, "fresh_every"), expected, leg.fresh_every)
@@ -81,6 +86,87 @@ def check_walled(walled: Walled, path: KeyPath, declared: Declared, source: Conf
     _check_end(walled, path, source)
     _check_dialled(walled, path, _HTTP, source)
     _check_rule(walled, path, "wall", source)
+    _check_credential(walled, path, source)
+    named = has_credential(walled)
+    if walled.served_with and not named:
+        expected = "a credential beside served_with, such as bearer_file"
+        raise source.error((*path, "served_with"), expected, shown="none")
+    if named and not walled.served_with:
+        hint = "served_with = true asks both without it and with it"
+        key = next(one for one in CREDENTIALS if getattr(walled, one) is not None)
+        expected = f"no {key} on a path that must be refused"
+        raise source.error((*path, key), expected, shown="one", hint=hint)
+
+
+def has_credential(leg: Keyed) -> bool:
+    """Whether it shows anything to be let in."""
+    return any(getattr(leg, key) is not None for key in CREDENTIALS)
+
+
+_MOST_SENT = 4096
+_EXPECT_STARS = 32
+
+
+def _check_credential(leg: LegTable | Walled, path: KeyPath, source: ConfigFile) -> None:
+    """Files that are named, one Authorization, and nowhere to send them but over TLS."""
+    stated = [key for key in CREDENTIALS if getattr(leg, key) is not None]
+    if not stated:
+        return
+    for key in stated:
+        if not getattr(leg, key) or "\0" in getattr(leg, key):
+            raise source.error((*path, key), "the name of a file", getattr(leg, key))
+    if not (leg.url or "").startswith(("https:", "wss:")):
+        expected = f"https:// or wss:// beside {stated[0]}, which goes over verified TLS alone"
+        raise source.error((*path, "url"), expected, leg.url)
+    if getattr(leg, "host_header", None) is not None:
+        expected = f"no host_header beside {stated[0]}, which goes to the URL's own host alone"
+        raise source.error((*path, "host_header"), expected, shown="one")
+    for one, other in (
+        ("access_id_file", "access_secret_file"),
+        ("access_secret_file", "access_id_file"),
+        ("tls_key", "tls_cert"),
+    ):
+        if one in stated and other not in stated:
+            raise source.error((*path, other), f"{other} beside {one}")
+    if "bearer_file" in stated and "basic_file" in stated:
+        expected = "only one of bearer_file and basic_file"
+        raise source.error((*path, "basic_file"), expected, shown="both")
+
+
+def _check_app(leg: LegTable, path: KeyPath, source: ConfigFile) -> None:
+    """What a WebSocket is asked that does not echo."""
+    for key, other in (("send", "expect"), ("expect", "send")):
+        if getattr(leg, key) is not None and getattr(leg, other) is None:
+            raise source.error((*path, other), f"{other} beside {key}")
+    if leg.send is not None and leg.ping:
+        raise source.error((*path, "ping"), "only one of ping and send", shown="both")
+    for key in ("send", "expect"):
+        text = getattr(leg, key)
+        if text is not None and not 0 < len(text) <= _MOST_SENT:
+            expected = f"1 to {_MOST_SENT} characters"
+            raise source.error((*path, key), expected, shown=str(len(text)))
+    if leg.expect is not None:
+        if not leg.expect.replace("*", "").strip():
+            raise source.error((*path, "expect"), "text beside the *", leg.expect)
+        if leg.expect.count("*") > _EXPECT_STARS:
+            raise source.error((*path, "expect"), f"at most {_EXPECT_STARS} *", leg.expect)
+        if "{nonce}" in leg.expect and "{nonce}" not in (leg.send or ""):
+            raise source.error((*path, "send"), "{nonce} here, as expect has it", leg.send)
+    if leg.subprotocol is not None:
+        try:
+            check_header_name(leg.subprotocol)
+        except Wrong:
+            expected = "one word such as v1.app, as the browser's WebSocket takes it"
+            raise source.error((*path, "subprotocol"), expected, leg.subprotocol) from None
+    if leg.origin is not None:
+        _check(lambda text: parse_url(text, _HTTP), leg.origin, (*path, "origin"), source)
+        if leg.origin.count("/") != 2 or "?" in leg.origin:
+            expected = "an origin such as https://app.example.org, without a path"
+            raise source.error((*path, "origin"), expected, leg.origin)
+    if leg.send is None and not leg.ping and source.stated((*path, "fresh_every")):
+        hint = "each of its beats is an upgrade of its own; give it ping or send to hold one"
+        expected = "no fresh_every on a ws leg that only upgrades"
+        raise source.error((*path, "fresh_every"), expected, shown="one", hint=hint)
 
 
 _EFFECTS = (

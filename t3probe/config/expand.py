@@ -25,6 +25,7 @@ from .dialled import Ends, Shares, far_ends
 from .endpoints import is_address, parse_address, parse_url, plain_host
 from .errors import ConfigFile, KeyPath
 from .types import (
+    CREDENTIALS,
     DeploymentFile,
     Duration,
     Ingest,
@@ -143,6 +144,8 @@ def _leg(table: LegTable, query: str | None) -> Leg:
     values = {name: getattr(table, name) for name in table.__struct_fields__}
     if table.kind == "doh" and table.query is None:
         values["query"] = query
+    if table.kind == "ws" and table.send is None and not table.ping:
+        values["kind"] = "ws_upgrade"
     return Leg(**values)
 
 
@@ -153,7 +156,8 @@ def _walloff(table: Public) -> Leg:
 
 def _walled(table: Walled, prefixes: dict[str, tuple[str, ...]]) -> Leg:
     same = _dialled_as(table, "walled", WALLED_LEG, "wall")
-    return Leg(**same, public_prefixes=prefixes.get(_host(table), ()))
+    with_it = {key: getattr(table, key) for key in (*CREDENTIALS, "served_with")}
+    return Leg(**same, **with_it, public_prefixes=prefixes.get(_host(table), ()))
 
 
 def _dialled_as(table: Public | Walled, kind: str, prefix: str, rule: str) -> dict[str, Any]:

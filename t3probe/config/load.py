@@ -10,7 +10,7 @@ import os
 import re
 import tomllib
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -24,7 +24,9 @@ from .errors import ConfigFile, DeploymentError, quote
 from .expand import default_paths, own_segments, settle_timing
 from .read import read_table
 from .trust import check_ca, located
-from .types import Delivery, Deployment, DeploymentFile, Otlp, RemoteWrite
+from .types import CREDENTIALS, Delivery, Deployment, DeploymentFile, Otlp, RemoteWrite, Table
+
+_Named = TypeVar("_Named", bound=Table)
 
 
 def load(
@@ -158,15 +160,18 @@ def _receiver(table: RemoteWrite, source: ConfigFile) -> RemoteWrite:
 
 
 def _with_token_files(table: DeploymentFile, source: ConfigFile) -> DeploymentFile:
-    if not any(one.token_file for one in table.ingest):
-        return table
-    located_ones = tuple(
-        msgspec.structs.replace(one, token_file=located(one.token_file, source))
-        if one.token_file
-        else one
-        for one in table.ingest
+    """Files of tokens and credentials made whole, as in `_delivery`."""
+    return msgspec.structs.replace(
+        table,
+        ingest=tuple(_whole(one, ("token_file",), source) for one in table.ingest),
+        leg=tuple(_whole(one, CREDENTIALS, source) for one in table.leg),
+        walled=tuple(_whole(one, CREDENTIALS, source) for one in table.walled),
     )
-    return msgspec.structs.replace(table, ingest=located_ones)
+
+
+def _whole(one: _Named, keys: tuple[str, ...], source: ConfigFile) -> _Named:
+    found = {key: located(path, source) for key in keys if (path := getattr(one, key))}
+    return msgspec.structs.replace(one, **found) if found else one
 
 
 def _unused(table: DeploymentFile, crossed: set[str], file: str) -> list[str]:

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import base64
 import os
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from t3probe.exchange.bounds import SECRET_BYTES
 from t3probe.exchange.files import NotAFileError, TooLargeError, read_regular
-from t3probe.text import keep
+from t3probe.text import keep, keep_login
 
-from .errors import DeploymentError
+from .endpoints import check_header_name
+from .errors import DeploymentError, Wrong
+from .receivers import OWN_HEADERS
 from .types import Ingest
 
 if TYPE_CHECKING:
@@ -44,6 +48,60 @@ def secret_in(file: str, where: str) -> str | None:
     """The secret in a file that `where` names, a variable or a key: as in `secret`."""
     content = _content(file, where)
     return None if content is None else _checked(content, where)
+
+
+_NOT_FOR_FILES = (OWN_HEADERS - {"accept", "content-type"}) | {
+    *("cache-control", "origin", "t3probe-nonce", "traceparent", "transfer-encoding"),
+    *("sec-websocket-accept", "sec-websocket-extensions", "sec-websocket-key"),
+    *("sec-websocket-protocol", "sec-websocket-version"),
+}
+MOST_HEADERS = 32
+
+
+def headers_in(file: str, where: str) -> dict[str, str]:
+    """The request headers in a file, `Name: value` a line; empty lines and those that begin with
+    `#` are left out. Each value is a secret. Raises DeploymentError, whose sentence holds none."""
+    content = _content(file, where)
+    if content is None:
+        raise _error(where, "a file of headers", "no such file")
+    found: dict[str, str] = {}
+    for number, line in enumerate(content.split("\n"), start=1):
+        line = line.removesuffix("\r")
+        if not line.strip() or line.startswith("#"):
+            continue
+        name, colon, value = line.partition(":")
+        value = value.strip(" \t")
+        shown = f"line {number} is another one"
+        try:
+            check_header_name(name)
+        except Wrong:
+            raise _error(where, "`Name: value` in each line", shown) from None
+        if not colon or not value or not value.isascii() or not value.isprintable():
+            raise _error(where, "a value of printable ASCII characters in each line", shown)
+        lower = name.lower()
+        if lower in _NOT_FOR_FILES:
+            raise _error(where, "headers that t3probe does not set itself", shown)
+        if lower in {one.lower() for one in found}:
+            raise _error(where, "each header once", f"line {number} has one again")
+        if len(found) == MOST_HEADERS:
+            raise _error(where, f"at most {MOST_HEADERS} headers", "more")
+        found[name] = _kept(value)
+    if not found:
+        raise _error(where, "a header at least", "none")
+    return found
+
+
+def _kept(value: str) -> str:
+    """A header's value, masked from now on, and each part that a server may quote alone."""
+    keep_login(value, value)
+    for part in re.split(r"[\s;,=]+", value):
+        if len(part) >= 8 and not (part.isalpha() and part.islower()):
+            keep(part)
+    word, _, rest = value.partition(" ")
+    if word.lower() == "basic":
+        with suppress(ValueError):
+            keep_login("", *base64.b64decode(rest).decode().split(":", 1))
+    return value
 
 
 def _content(file: str, variable: str) -> str | None:

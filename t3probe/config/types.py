@@ -18,6 +18,8 @@ import msgspec
 
 LegKind = Literal[
     "ws_echo",
+    "ws",
+    "ws_upgrade",
     "http",
     "doh",
     "tcp",
@@ -105,11 +107,32 @@ class Route(Table, frozen=True, kw_only=True):
     """The vantages this leg can be run from; default: all."""
 
 
-class LegFields(Route, frozen=True, kw_only=True):
+class Keyed(Route, frozen=True, kw_only=True):
+    """What a route may show to be let in: files, relative to this one, read anew for every
+    connection and every request. They go to the URL's own host alone, over verified TLS, and along
+    no redirect. Without one that can be read the leg is inconclusive."""
+
+    headers_file: str | None = None
+    """A file of request headers, `Name: value` a line."""
+    bearer_file: str | None = None
+    """A file that holds a bearer token (`Authorization: Bearer`)."""
+    basic_file: str | None = None
+    """A file that holds `user:password` (`Authorization: Basic`)."""
+    access_id_file: str | None = None
+    """A file that holds the client id of a Cloudflare Access service token ..."""
+    access_secret_file: str | None = None
+    """... and one that holds its secret."""
+    tls_cert: str | None = None
+    """A PEM file of the client certificate, those that signed it behind it."""
+    tls_key: str | None = None
+    """A PEM file of its key, without a passphrase; default: it stands in `tls_cert`, too."""
+
+
+class LegFields(Keyed, frozen=True, kw_only=True):
     """A leg but for its kind."""
 
     url: str | None = None
-    """Where it goes: ws:// or wss:// for ws_echo, http:// or https:// for http."""
+    """Where it goes: ws:// or wss:// for ws_echo and ws, http:// or https:// for http."""
     address: str | None = None
     """host:port of a tcp leg with one target."""
     addresses: tuple[str, ...] = ()
@@ -132,6 +155,18 @@ class LegFields(Route, frozen=True, kw_only=True):
     must, and then it can only tell about connections that were cut."""
     rtt_limit: Duration | None = None
     """A median round trip over this makes the leg degraded."""
+    origin: str | None = None
+    """The Origin of the page that opens the WebSocket (ws), such as `https://app.example.org`."""
+    subprotocol: str | None = None
+    """The subprotocol that a ws leg asks for, and that the server must take."""
+    send: str | None = None
+    """What a ws leg sends at each beat, as text; `{nonce}` in it becomes 32 random hex digits."""
+    expect: str | None = None
+    """What must come back: text that a message is, with `*` for any text in it; or a JSON object or
+    array that a message holds, with `*` in its texts. `{nonce}` in it is the one that was sent:
+    only so nobody else's news is taken for the answer."""
+    ping: bool = False
+    """A ws leg beats by pings alone; without it and `send` it only asks for the upgrade."""
 
 
 class Ingest(Route, frozen=True, kw_only=True):
@@ -223,6 +258,8 @@ class Leg(LegFields, frozen=True, kw_only=True):
     from their own tables; all kinds share this one type once loaded."""
 
     kind: LegKind
+    served_with: bool = False
+    """walled: with its credential the path must be served."""
     prefix: str | None = None
     """walloff: the public path prefix of the carve-out, such as `/probe`."""
     public_prefixes: tuple[str, ...] = ()
@@ -446,15 +483,15 @@ NAME_PATTERN = r"[a-z0-9]([a-z0-9._-]{0,61}[a-z0-9])?"
 """Names of deployments, segments, legs and vantages: 1 to 63 characters that are safe in a
 metric label, a file name, an environment variable and a pytest id."""
 
-FileKind = Literal["ws_echo", "http", "doh", "tcp"]
+FileKind = Literal["ws_echo", "ws", "http", "doh", "tcp"]
 
 
 class LegTable(LegFields, frozen=True, kw_only=True):
     """One `[[leg]]`: an end-to-end route under test."""
 
     kind: FileKind
-    """ws_echo: WebSocket echo; http: GET on a kept-alive connection; doh: DNS over HTTPS; tcp:
-    connect only."""
+    """ws_echo: WebSocket echo; ws: a WebSocket that does not echo; http: GET on a kept-alive
+    connection; doh: DNS over HTTPS; tcp: connect only."""
 
 
 class Public(Route, frozen=True, kw_only=True):
@@ -474,7 +511,7 @@ class Public(Route, frozen=True, kw_only=True):
     `carve-out-NAME`."""
 
 
-class Walled(Route, frozen=True, kw_only=True):
+class Walled(Keyed, frozen=True, kw_only=True):
     """One `[[walled]]`: a path that must never be served without a session. Becomes the leg
     `walled-NAME`, which also tries the ways out of every public prefix on the same host."""
 
@@ -482,6 +519,9 @@ class Walled(Route, frozen=True, kw_only=True):
     """A URL behind the SSO: http:// or https://."""
     own_rule: bool = False
     """It has a rule of its own: `wall` in its path becomes the segment `wall-NAME`."""
+    served_with: bool = False
+    """It is asked once more with a credential, and must be served then. Without a session it must
+    be refused all the same."""
 
 
 class DeploymentFile(Table, frozen=True):
@@ -539,9 +579,22 @@ _DIALLED = (
     "fresh_every",
 )
 
+CREDENTIALS = (
+    *("headers_file", "bearer_file", "basic_file", "access_id_file", "access_secret_file"),
+    *("tls_cert", "tls_key"),
+)
+"""The keys of `Keyed`."""
+
 KIND_RULES: dict[str, KindRule] = {
-    "ws_echo": KindRule(("url",), _DIALLED, ("ws", "wss")),
-    "http": KindRule(("url",), (*_DIALLED, "expect_status", "refused_ok"), ("http", "https")),
+    "ws_echo": KindRule(("url",), (*_DIALLED, *CREDENTIALS), ("ws", "wss")),
+    "ws": KindRule(
+        ("url",),
+        (*_DIALLED, "origin", "subprotocol", "send", "expect", "ping", *CREDENTIALS),
+        ("ws", "wss"),
+    ),
+    "http": KindRule(
+        ("url",), (*_DIALLED, "expect_status", "refused_ok", *CREDENTIALS), ("http", "https")
+    ),
     "doh": KindRule(("doh",), ("query", "fresh_every")),
     "tcp": KindRule((), ("address", "addresses", "any_of", "refused_ok")),
 }

@@ -16,6 +16,8 @@ __all__ = ["KINDS", "ONE_SHOT", "opener", "preload"]
 
 KINDS = {
     "ws_echo": ("t3probe.probes.ws_echo", "open"),
+    "ws": ("t3probe.probes.ws", "open"),
+    "ws_upgrade": ("t3probe.probes.ws", "open_upgrade"),
     "http": ("t3probe.probes.http", "open"),
     "doh": ("t3probe.probes.doh", "open"),
     "tcp": ("t3probe.probes.tcp", "open"),
@@ -25,7 +27,7 @@ KINDS = {
     "ingest_gate": ("t3probe.probes.ingest", "open_gate"),
 }
 
-ONE_SHOT = frozenset({"tcp", "walloff", "walled", "ingest", "ingest_gate"})
+ONE_SHOT = frozenset({"tcp", "ws_upgrade", "walloff", "walled", "ingest", "ingest_gate"})
 """Kinds whose every beat is an attempt of its own: nothing is held."""
 
 

@@ -85,7 +85,7 @@ class Probing:
         """`TRACE-SPAN` for the next request of a leg, or for one attempt at all of its addresses;
         empty where requests name none. Those to resolvers, to paths behind or around the SSO and
         to the SSO itself never do."""
-        if self.parents is None or leg.kind not in ("ws_echo", "http"):
+        if self.parents is None or leg.kind not in ("ws_echo", "ws", "ws_upgrade", "http"):
             return ""
         host = plain_host(urlsplit(leg.url or "").hostname or "")
         return "" if host in map(plain_host, self.sso.hosts) else self.parents.new(leg.name)

@@ -10,6 +10,7 @@ from __future__ import annotations
 from t3probe.config.types import Leg
 from t3probe.observation import TcpSample
 from t3probe.probes.base import Channel, Probing, check_route
+from t3probe.probes.credential import certified, headers_of, refused
 from t3probe.probes.facts import Echo, ProbeError, Target, http_reason
 from t3probe.probes.http_client import HttpAnswer, HttpClient
 from t3probe.probes.marks import asked_apart, nearby, new_nonce, replayed
@@ -108,7 +109,7 @@ class HttpLine(Channel):
         """The one request of a beat."""
         headers = {"Host": self.leg.host_header} if self.leg.host_header else {}
         parent = self._parent or self.probing.parent(self.leg)
-        headers |= self.probing.naming(parent, self.facts)
+        headers |= self.probing.naming(parent, self.facts) | headers_of(self.leg)
         self._parent = ""
         nonce = new_nonce()
         url = asked_apart(self.leg.url or "", nonce)
@@ -128,6 +129,9 @@ class HttpLine(Channel):
         if status in self.leg.expect_status:
             return
         answer.check_busy()
+        said = refused(self.leg, status, answer.headers, answer.body, sso, self._asked)
+        if said:
+            raise answer.error("token_refused", said, conclusive=False)
         login = f": {asked}" if status == 401 and (asked := wants(answer.headers)) else ""
         if not self.leg.expect_status:
             wall = sso_answer(status, answer.headers, answer.body, sso, self._asked)
@@ -143,7 +147,7 @@ class HttpLine(Channel):
             if 200 <= status < 400:
                 answer.check_asked()
                 return
-        foreign = refusal(status, answer.body)
+        foreign = refusal(status, answer.body, self.leg.tls_cert is not None)
         if foreign is not None and not self.leg.refused_ok:
             detail = f"HTTP {status}: {self.target.host} {foreign.words}"
             raise answer.error(http_reason(status), detail, conclusive=foreign.conclusive)
@@ -158,4 +162,4 @@ class HttpLine(Channel):
 
 async def open(leg: Leg, target: Target, probing: Probing) -> Channel:
     """A kept-alive line to `target`; the first beat makes the connection."""
-    return HttpLine(leg, target, probing)
+    return HttpLine(leg, target, certified(leg, probing))

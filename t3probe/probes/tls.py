@@ -22,7 +22,8 @@ ENDED = frozenset({"connection_reset", "closed_by_peer", "io_error"})
 """Reasons for which `unanswered` is worth asking."""
 
 HTTP2_ONLY = "takes HTTP/2 only, which t3probe does not speak: name another"
-CLIENT_CERTIFICATE = "asks for a client certificate, which t3probe does not send"
+CLIENT_CERTIFICATE = "asks for a client certificate, which this leg does not send"
+NOT_OURS = "does not take our client certificate"
 
 _NO_CHECK_TIME = 0x200000
 """OpenSSL's X509_V_FLAG_NO_CHECK_TIME (X509_VERIFY_PARAM_set_flags(3))."""
@@ -60,6 +61,26 @@ class TlsStore:
     def __init__(self, ca_file: str | None) -> None:
         self._ca_file = ca_file
         self._context: ssl.SSLContext | None = None
+        self._own: tuple[str, str] | None = None
+        """The files of the client certificate that its context shows."""
+        self._certified: dict[tuple[str, str], tuple[bytes, TlsStore]] = {}
+
+    @property
+    def certificate_words(self) -> str:
+        """What is wrong with the client certificate of a peer that wants one."""
+        return NOT_OURS if self._own else CLIENT_CERTIFICATE
+
+    def certified(self, certificate: str, key: str, digest: bytes) -> TlsStore:
+        """One whose context shows the client certificate in these files; `digest`: of their
+        content, so that files that were changed are read again. Raises SSLError, OSError."""
+        known = self._certified.get((certificate, key))
+        if known is None or known[0] != digest:
+            store = TlsStore(self._ca_file)
+            # Without a word for it OpenSSL would ask at the terminal for a passphrase.
+            store.context().load_cert_chain(certificate, key, password=lambda: b"")
+            store._own = certificate, key
+            known = self._certified[certificate, key] = digest, store
+        return known[1]
 
     def _new(self) -> ssl.SSLContext:
         context = ssl.create_default_context(cafile=self._ca_file)
@@ -89,9 +110,15 @@ class TlsStore:
         return (await _look(_unverifying(), target, limit)).sent
 
     async def wants_certificate(self, target: Target, limit: float) -> bool:
-        """Whether the peer asks for a client certificate, and hangs up without one."""
+        """Whether the peer asks for a client certificate, and hangs up without one, or on ours."""
         asked: list[int] = []
         context = _unverifying()
+        if self._own is not None:
+            context, (certificate, key) = self._new(), self._own
+            try:
+                context.load_cert_chain(certificate, key, password=lambda: b"")
+            except (OSError, ValueError):
+                return False  # it is being changed
 
         def note(_: Any, way: str, __: Any, ___: Any, kind: Any, ____: bytes) -> None:
             if way == "read" and kind == _CERTIFICATE_REQUEST:
@@ -194,7 +221,7 @@ async def tls_error(
     if "no application protocol" in words:
         return _answered_badly(f"{target.host} {HTTP2_ONLY}", conclusive=False)
     if any(one in words for one in _ABOUT_OURS) and await store.wants_certificate(target, limit):
-        return _answered_badly(f"{target.host} {CLIENT_CERTIFICATE}", conclusive=False)
+        return _answered_badly(f"{target.host} {store.certificate_words}", conclusive=False)
     if "wrong version number" in words or "http request" in words:
         detail = f"what answers at {target} is no TLS: plain HTTP, or another protocol"
         return _answered_badly(detail)
@@ -208,7 +235,9 @@ async def unanswered(
     certificate, which in TLS 1.3 it says after the handshake. Else `failed` as it is."""
     if not await store.wants_certificate(target, limit):
         return failed
-    wants = ProbeError("tls_failed", "ask", f"{target.host} {CLIENT_CERTIFICATE}", conclusive=False)
+    wants = ProbeError(
+        "tls_failed", "ask", f"{target.host} {store.certificate_words}", conclusive=False
+    )
     wants.tcp = failed.tcp
     return wants
 
@@ -310,12 +339,13 @@ def spoken(first: bytes) -> Foreign | None:
     return None
 
 
-def refusal(status: int, body: bytes) -> Foreign | None:
-    """What a proxy means by a 400 that is about TLS; None: nothing of the kind."""
+def refusal(status: int, body: bytes, certified: bool = False) -> Foreign | None:
+    """What a proxy means by a 400 that is about TLS; None: nothing of the kind. `certified`: it was
+    shown a client certificate."""
     if status != 400:
         return None
     if any(one in body for one in _IN_PLAIN):
         return Foreign("speaks TLS at this port: ask it by https:// or wss://")
     if any(one in body for one in _NO_CERTIFICATE):
-        return Foreign(CLIENT_CERTIFICATE, conclusive=False)
+        return Foreign(NOT_OURS if certified else CLIENT_CERTIFICATE, conclusive=False)
     return None

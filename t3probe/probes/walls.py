@@ -15,7 +15,7 @@ from __future__ import annotations
 import asyncio
 import re
 import secrets
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import NamedTuple
 from urllib.parse import urlsplit
@@ -23,6 +23,7 @@ from urllib.parse import urlsplit
 from t3probe.config.types import Leg
 from t3probe.exchange.bounds import REDIRECTS
 from t3probe.probes.base import Channel, Probing, check_route
+from t3probe.probes.credential import certified, headers_of, refused
 from t3probe.probes.facts import Echo, Facts, ProbeError, Target, http_reason
 from t3probe.probes.http_client import BODY_SHARE, HttpAnswer, HttpClient, answer_of, beyond_us
 from t3probe.probes.http_wire import AnswerReader
@@ -60,12 +61,15 @@ class WallLine(Channel):
         upgrade: bool = False,
         apart: bool = False,
         cookie: str = "",
+        shown: Mapping[str, str] | None = None,
     ) -> HttpAnswer:
         """One request for a target in origin form, from the leg's own route; `apart`: with a
-        query of its own. Without cookies but those that the same chain of redirects set."""
+        query of its own. Without cookies but those that the same chain of redirects set; `shown`:
+        the credential's headers."""
         nonce = new_nonce()
         url = self.origin + target
         headers = {"Host": self.leg.host_header} if self.leg.host_header else {}
+        headers |= shown or {}
         if cookie:
             headers["Cookie"] = cookie
         if upgrade:
@@ -275,10 +279,33 @@ class WalledLine(WallLine):
                 words = f"ways out of {showable(prefix)} not all tried: {error.detail}"
                 self.facts.evidence.append(words)
             self.probing.once.add(tried)
+        if self.leg.served_with:
+            await self._check_served_with()
         # Neither served nor walled, or out of a cache: it need not have been the rule.
         sure = self._refused(last) and not replayed(last.headers, last.nonce)
         clears = None if sure else nearby(self.leg, last.marked)
         return Echo(sent=first.sent, ended=first.ended, clears=clears)
+
+    async def _check_served_with(self) -> None:
+        """With its credential the path must be served. Raises ProbeError, one that tells nothing:
+        the credential may have run out, or what lies behind the wall be down."""
+        shown = headers_of(self.leg)
+        client = HttpClient(self.target, certified(self.leg, self.probing), Facts())
+        try:
+            answer = await self.ask(client, self.path, shown=shown)
+        except ProbeError as error:
+            error.detail = f"with a credential: {error.detail}"
+            raise
+        finally:
+            await client.close()
+        answer.check_busy()
+        status, headers, sso = answer.status, answer.headers, self.probing.sso
+        said = refused(self.leg, status, headers, answer.body, sso, answer.url)
+        if said:
+            raise answer.error("token_refused", f"refused without a session; {said}")
+        if not self.served(answer):
+            words = f"with a credential: HTTP {status}, and nothing is served"
+            raise answer.error(http_reason(status), words)
 
     def ends_before(self, to: Url) -> bool:
         """A public path may serve what it likes."""

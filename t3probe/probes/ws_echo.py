@@ -25,6 +25,7 @@ from t3probe.exchange.bounds import WS_MESSAGE_BYTES as MAX_FRAME_BYTES
 from t3probe.observation import TcpSample
 from t3probe.probes import dial, tcpinfo
 from t3probe.probes.base import Channel, Probing, check_route, rest_a_turn
+from t3probe.probes.credential import certified, headers_of, refused
 from t3probe.probes.facts import Collapsed, Echo, ProbeError, Target, busy
 from t3probe.probes.http_client import BODY_SHARE, beyond_us, no_http
 from t3probe.probes.http_wire import AnswerReader, Headers, decoded
@@ -156,6 +157,9 @@ class WsLine(Channel):
     """One WebSocket; a reader task sees what comes between beats too."""
 
     holds = True
+    echoes = True
+    """What a beat sent is to come back as it was."""
+    awaited = "echo"
 
     def __init__(self, target: Target, probing: Probing) -> None:
         super().__init__(target, probing)
@@ -174,10 +178,20 @@ class WsLine(Channel):
         """The nonce of the upgrade request."""
         self._spoiled = False
         """A beat failed on it: not worth a polite close, which a silent peer would draw out."""
+        self.marked = ""
+        """The last segment of the leg's path whose mark the answer to the upgrade carried."""
+
+    def wishes(self, leg: Leg) -> dict[str, Any]:
+        """What else the upgrade asks for, as `websockets.connect` takes it."""
+        return {}
+
+    def check_upgrade(self, leg: Leg, ws: ClientConnection) -> None:
+        """Raises ProbeError when an answer of 101 is not what was asked for."""
 
     async def start(self, leg: Leg) -> None:
         """TCP, TLS and the upgrade. Raises ProbeError, Collapsed."""
         timing, facts = self.probing.timing, self.facts
+        shown = headers_of(leg)
         sock, _ = await dial.connect(self.target, self.probing, facts, timing.connect_timeout)
         # A failed handshake closes `sock` before the kernel can be asked what became of it.
         try:
@@ -216,8 +230,13 @@ class WsLine(Channel):
             max_size=MAX_FRAME_BYTES,
             max_queue=4,
             user_agent_header=AGENT,
-            additional_headers=asking(self._asked) | self.probing.naming(self.target.traced, facts),
+            additional_headers={
+                **asking(self._asked),
+                **self.probing.naming(self.target.traced, facts),
+                **shown,
+            },
             logger=_QUIET,
+            **self.wishes(leg),
         )
         try:
             async with self.probing.step(
@@ -271,8 +290,9 @@ class WsLine(Channel):
                 facts.step("tls", began_at, facts.steps.pop("upgrade").seconds, failed=True)
         assert self._ws is not None
         try:
-            self._check_route(leg, self._ws.answer.headers)
-        except Collapsed:
+            self.marked = self._check_route(leg, self._ws.answer.headers)
+            self.check_upgrade(leg, self._ws)
+        except (Collapsed, ProbeError):
             await self.close()
             raise
         self._reader = asyncio.create_task(self._read(self._ws))
@@ -323,8 +343,11 @@ class WsLine(Channel):
         body, _ = decoded(headers, bytes(answer.body))
         asked = parse(leg.url or "")
         wall = sso_answer(status, headers, body, sso, asked)
-        foreign = refusal(status, body)
-        if foreign is not None:
+        foreign = refusal(status, body, leg.tls_cert is not None)
+        said = "" if busy(status, headers) else refused(leg, status, headers, body, sso, asked)
+        if said:
+            failed = ProbeError("token_refused", "ask", f"upgrade: {said}", conclusive=False)
+        elif foreign is not None:
             words = f"HTTP {status} instead of 101: {self.target.host} {foreign.words}"
             failed = ProbeError("upgrade_rejected", "ask", words, conclusive=foreign.conclusive)
         elif wall is not None and not busy(status, headers):
@@ -348,12 +371,12 @@ class WsLine(Channel):
                     self._end(ProbeError("protocol_error", "hold", "a message without an end"))
                     return
                 if self._echo is not None and not self._echo.done():
-                    if answers(message, self._nonce):
+                    if self.is_answer(message, self._nonce):
                         self._echo.set_result(message)
                         continue
                     if message not in self._beats and self._in_place is None:
                         self._in_place = message
-                if not self._skip(message):
+                if not self.skip(message):
                     words = f"more than {WS_SKIPPED} messages that answer no beat, the last one"
                     detail = f"{words} {described(message)}"
                     self._end(ProbeError("protocol_error", "hold", detail))
@@ -362,7 +385,11 @@ class WsLine(Channel):
         except ConnectionClosed as error:
             self._end(_why_closed(error, ws))
 
-    def _skip(self, message: str | bytes) -> bool:
+    def is_answer(self, message: str | bytes, nonce: str) -> bool:
+        """Whether a message answers the beat that sent this nonce."""
+        return answers(message, nonce)
+
+    def skip(self, message: str | bytes) -> bool:
         """Note a message that answers no beat; False when there were too many."""
         if message in self._beats:
             note = "skipped a second echo of an earlier beat"
@@ -387,21 +414,32 @@ class WsLine(Channel):
             raise self.lost
         if not self._first:
             self.facts.traced = ""  # frames have no headers
-        clock, limit = self.probing.clock, self.probing.timing.watchdog
+        clock = self.probing.clock
         self._nonce = nonce = secrets.token_hex(16)
         self._beats.append(nonce)
         self._spoiled, self._in_place = True, None
-        before = self.tcp()
-        self._echo = asyncio.get_running_loop().create_future()
         sent = clock.now()
+        ended = await self._exchange(nonce)
+        self._skipped = 0
+        self._spoiled = self.lost is not None
+        if self._first:
+            self._first = False
+            self.facts.phases["first_echo"] = round(ended - sent, 6)
+        return Echo(sent=sent, ended=ended, nonce=nonce, clears=self.clears())
+
+    async def _exchange(self, nonce: str) -> float:
+        """Send, and wait for what answers it; when that came. Raises ProbeError."""
+        assert self._ws is not None
+        limit, before = self.probing.timing.watchdog, self.tcp()
+        self._echo = asyncio.get_running_loop().create_future()
         try:
             async with asyncio.timeout(limit):
-                await self._ws.send(nonce)
+                await self.send(self._ws, nonce)
                 frame = await self._echo
         except TimeoutError as error:
-            late = ProbeError("rtt_timeout", "ask", f"no echo within {span(limit)}")
+            late = ProbeError("rtt_timeout", "ask", f"no {self.awaited} within {span(limit)}")
             late.tcp = self.tcp()
-            if self._in_place is not None:
+            if self._in_place is not None and self.echoes:
                 # It may have been on its way before we asked: only their kernel's word counts.
                 late.reason = "wrong_echo"
                 late.detail += f"; in its place came {described(self._in_place)}"
@@ -413,17 +451,20 @@ class WsLine(Channel):
             if not self._echo.cancel() and not self._echo.cancelled():
                 self._echo.exception()  # seen, also when `send` was the first to fail
             self._echo = None
-        ended = clock.now()
-        if frame != nonce:
+        ended = self.probing.clock.now()
+        if self.echoes and frame != nonce:
             words = f"the echo differs from what was sent, a text of {len(nonce)} characters"
             detail = f"{words}: {described(frame)}"
             raise ProbeError("wrong_echo", "ask", detail, answered=True)
-        self._skipped = 0
-        self._spoiled = self.lost is not None
-        if self._first:
-            self._first = False
-            self.facts.phases["first_echo"] = round(ended - sent, 6)
-        return Echo(sent=sent, ended=ended, nonce=nonce)
+        return ended
+
+    async def send(self, ws: ClientConnection, nonce: str) -> None:
+        """What a beat sends."""
+        await ws.send(nonce)
+
+    def clears(self) -> tuple[str, ...] | None:
+        """What a good beat proves to work, as `Echo.clears`."""
+        return None
 
     def tcp(self) -> TcpSample | None:
         if self._ws is None or self._ws.transport is None:
@@ -500,7 +541,11 @@ def _why_closed(error: ConnectionClosed, ws: _Connection) -> ProbeError:
 
 async def open(leg: Leg, target: Target, probing: Probing) -> Channel:
     """A WebSocket to `target`, upgraded and proven to be on the leg's own route."""
-    line = WsLine(target, probing)
+    return await started(WsLine(target, certified(leg, probing)), leg)
+
+
+async def started(line: WsLine, leg: Leg) -> Channel:
+    """This line, upgraded. Raises ProbeError, Collapsed."""
     try:
         await line.start(leg)
     except ProbeError as error:

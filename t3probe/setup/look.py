@@ -21,6 +21,8 @@ DEADLINE_SECONDS = 12.0
 
 WORKS = {
     "ws_echo": "answers 101 and echoes",
+    "ws": "answers 101, and what is sent",
+    "ws_upgrade": "answers 101",
     "http": "answers as expected",
     "doh": "answers",
     "tcp": "accepts a connection",
@@ -44,6 +46,7 @@ BROKEN = {
     "rtt_timeout": "does not answer in time",
     "leg_collapsed": "takes another way than its own",
     "resolver_failed": "cannot be looked up",
+    "token_refused": "does not let us in",
 }
 
 ADVICE = {

@@ -26,6 +26,7 @@ from t3probe.config.types import RemoteWrite
 from t3probe.guard import LoopbackOnlyError, is_loopback
 from t3probe.observation import median
 from t3probe.probes.base import Probing
+from t3probe.probes.credential import has_credential
 from t3probe.probes.facts import Collapsed, Facts, ProbeError, Target
 from t3probe.probes.resolve import ResolveError, Resolver, split_address, targets
 from t3probe.run.controller import Run
@@ -118,6 +119,8 @@ async def _ask(deployment: Deployment, where: str, environ: Mapping[str, str]) -
     dated = [
         asyncio.create_task(_date(leg, probing, run.resolver)) for leg in _dated(deployment.legs)
     ]
+    shown = [one for one in deployment.legs if has_credential(one)][:MOST_ASKED]
+    let_in = [asyncio.create_task(_let_in(leg, probing, run.resolver)) for leg in shown]
     pushed = asyncio.create_task(asyncio.to_thread(gateway, where, deployment.tls_ca, environ))
     traced = asyncio.create_task(asyncio.to_thread(traces, deployment, environ))
     written = [
@@ -125,21 +128,31 @@ async def _ask(deployment: Deployment, where: str, environ: Mapping[str, str]) -
         for one in deployment.delivery.remote_write
     ]
     try:
-        await asyncio.wait([*asked, *dated, pushed, traced, *written], timeout=TOTAL_SECONDS)
+        await asyncio.wait(
+            [*asked, *dated, *let_in, pushed, traced, *written], timeout=TOTAL_SECONDS
+        )
         rows = [
             task.result() if task.done() else untold("resolver", f"{url}: too slow", "look again")
             for url, task in zip(providers, asked, strict=True)
         ]
         offsets = [task.result() for task in dated if task.done()]
         rows.append(clock([one for one in offsets if one is not None]))
+        rows += [
+            task.result()
+            if task.done()
+            else untold("credential", f"{leg.name}: too slow", "look again")
+            for leg, task in zip(shown, let_in, strict=True)
+        ]
         rows += pushed.result() if pushed.done() else []
         rows += [row for one in written if one.done() for row in one.result()]
         rows += traced.result() if traced.done() else []
         return rows
     finally:
-        for task in (*asked, *dated):
+        for task in (*asked, *dated, *let_in):
             task.cancel()
-        await asyncio.gather(*asked, *dated, pushed, traced, *written, return_exceptions=True)
+        await asyncio.gather(
+            *asked, *dated, *let_in, pushed, traced, *written, return_exceptions=True
+        )
         await run.resolver.aclose()
 
 
@@ -190,7 +203,7 @@ async def _date(leg: Leg, probing: Probing, resolver: Resolver) -> float | None:
     """How far this machine's clock is ahead of a server's, in seconds; None: it does not say."""
     from t3probe.probes.http_client import HttpClient
 
-    url = (leg.url or "").replace("ws", "http", 1) if leg.kind == "ws_echo" else leg.url or ""
+    url = (leg.url or "").replace("ws", "http", 1) if leg.kind.startswith("ws") else leg.url or ""
     try:
         found = await targets(leg, probing, resolver)
         client = HttpClient(found[0], probing, Facts())
@@ -205,6 +218,30 @@ async def _date(leg: Leg, probing: Probing, resolver: Resolver) -> float | None:
         return None
     except (KeyError, ValueError, TypeError, IndexError, OverflowError):
         return None
+
+
+async def _let_in(leg: Leg, probing: Probing, resolver: Resolver) -> DoctorRow:
+    """Whether what a leg shows to be let in can be read, and lets it in: one beat."""
+    from t3probe.probes import opener
+
+    what, fix = "credential", f"t3probe check FILE -k {leg.name}"
+    try:
+        found = await targets(leg, probing, resolver)
+        line = await opener(leg.kind)(leg, found[0], probing)
+        try:
+            await line.beat()
+        finally:
+            await line.close()
+    except ProbeError as error:
+        words = f"{leg.name}: {showable(error.detail)}"
+        if error.reason == "token_refused":
+            return wrong(what, words, "put the current one into the file, and let us read it")
+        return untold(what, f"{words}; it was not tried", fix)
+    except LoopbackOnlyError:
+        return untold(what, f"{leg.name} is beyond loopback", "unset T3PROBE_LOOPBACK_ONLY")
+    except (ResolveError, Collapsed, IndexError):
+        return untold(what, f"{leg.name}: nobody to show it to", fix)
+    return fine(what, f"{leg.name} is let in")
 
 
 def clock(ahead: list[float]) -> DoctorRow:

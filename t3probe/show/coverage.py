@@ -17,6 +17,7 @@ from t3probe.verdict.exact.case import Case
 from t3probe.verdict.exact.labels import solve
 
 CUTS_ONLY = "cannot see that new connections are refused, and clear only cuts (fresh_every = 0)"
+WAY_ONLY = "never clear their last segment (a ws leg that sends nothing)"
 WIDTH = 80
 NAME = 15
 COLUMN = 2
@@ -39,6 +40,8 @@ class Coverage:
     """Legs that cannot be run from the vantage."""
     cuts_only: tuple[str, ...]
     """Legs that make no fresh beats (`fresh_every = 0`)."""
+    way_only: tuple[str, ...]
+    """Legs whose answers never show that their last segment does its work."""
     uncovered: tuple[str, ...]
     """Segments that no leg crosses: nothing is ever known about them."""
     inseparable: tuple[tuple[str, ...], ...]
@@ -58,6 +61,7 @@ class Coverage:
             "legs": {name: list(path) for name, path in self.legs.items()},
             "left_out": list(self.left_out),
             "cuts_only": list(self.cuts_only),
+            "way_only": list(self.way_only),
             "uncovered": list(self.uncovered),
             "inseparable": [list(one) for one in self.inseparable],
             "extra_leg": None if self.extra_leg is None else list(self.extra_leg),
@@ -81,6 +85,7 @@ def coverage(deployment: Deployment, legs: Sequence[Leg], vantage: str = "") -> 
         legs=paths,
         left_out=tuple(leg.name for leg in deployment.legs if leg.name not in paths),
         cuts_only=cuts_only(legs),
+        way_only=way_only(legs),
         uncovered=verdict.unobserved,
         inseparable=tuple(
             group for group in verdict.structural_classes if any(one in crossed for one in group)
@@ -93,6 +98,15 @@ def coverage(deployment: Deployment, legs: Sequence[Leg], vantage: str = "") -> 
 def cuts_only(legs: Iterable[Leg]) -> tuple[str, ...]:
     """The legs that hold a connection and make no fresh beats beside it."""
     return tuple(leg.name for leg in legs if not leg.fresh_every and leg.kind not in ONE_SHOT)
+
+
+def way_only(legs: Iterable[Leg]) -> tuple[str, ...]:
+    """The legs whose answers never show that their last segment does its work."""
+    return tuple(
+        leg.name
+        for leg in legs
+        if leg.kind == "ws_upgrade" or (leg.kind == "ws" and leg.send is None)
+    )
 
 
 def untold(found: Coverage) -> list[str]:
@@ -123,6 +137,8 @@ def draw(found: Coverage) -> Iterator[str]:
         yield from _wrap("cannot be run from here", some(found.left_out, 20))
     if found.cuts_only:
         yield from _wrap(CUTS_ONLY, some(found.cuts_only, 20))
+    if found.way_only:
+        yield from _wrap(WAY_ONLY, some(found.way_only, 20))
     if found.uncovered:
         yield from _wrap("crossed by no leg", glossed(some(found.uncovered, 20), found.gloss))
     for group in found.inseparable:

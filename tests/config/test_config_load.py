@@ -223,7 +223,8 @@ def test_a_segment_on_no_path_is_a_warning() -> None:
 
 def test_what_a_leg_of_the_file_may_set_is_what_a_leg_has() -> None:
     generated = {"prefix", "public_prefixes", "route", "listen_port", "backend", "places"}
-    generated |= {"hostless", "ingest", "upstream", "experiment", "stream", "required"}
+    generated |= {"hostless", "ingest", "upstream", "served_with"}
+    generated |= {"experiment", "stream", "required"}
     assert {*LegTable.__struct_fields__} == {*Leg.__struct_fields__} - generated
     legs = {"leg", "public", "walled", "ingest", "upstream", "trust_refusals"}
     whole = {*DeploymentFile.__struct_fields__} - {*legs, "lab"}

@@ -154,6 +154,26 @@ def lines(before: Any, after: Any, *gate: str) -> str:
     return "\n".join(to_lines(compare(before, after, gate)))
 
 
+@pytest.mark.parametrize(
+    ("first", "second", "said"),
+    [
+        ("FRA", "AMS", "colo FRA -> AMS"),
+        ("FRA", "FRA", ""),
+        ("FRA", "", ""),
+        ("", "AMS", ""),
+        ("FRA", "\x1b[31m" + "x" * 60, "colo FRA -> "),
+    ],
+)
+def test_another_place_of_the_cdn_is_said(first: str, second: str, said: str) -> None:
+    here, there = (msgspec.structs.replace(leg("edge"), colo=one) for one in (first, second))
+    shown = lines(run(edge=here), run(edge=there, at=LATER))
+    assert ("colo" in shown) == bool(said)
+    assert said in shown
+    assert "\x1b" not in shown
+    assert max(map(len, shown.splitlines())) <= 80
+    assert "no regression in any segment" in shown, "it is nobody's fault"
+
+
 def test_the_lines_of_legs_that_changed() -> None:
     shown = lines(run(without=("edge",)), run("cloudflare", at=LATER))
     assert "legs that changed" in shown

@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import msgspec
 from steady_lab import SteadyLab
 
-from t3probe.config import Deployment
+from t3probe.config import Deployment, Leg
 from t3probe.observation import Observation
 from t3probe.verdict.incident.run import judge_run
 
@@ -42,9 +43,15 @@ class Seen:
 class Field:
     """Runs every leg against the lab under given faults."""
 
-    def __init__(self, lab: SteadyLab) -> None:
+    def __init__(self, lab: SteadyLab, legs: Sequence[Leg] = ()) -> None:
         self.lab = lab
         self.deployment: Deployment = lab.deployment()
+        if legs:
+            self.deployment = msgspec.structs.replace(self.deployment, legs=tuple(legs))
+
+    def with_legs(self, legs: Sequence[Leg]) -> Field:
+        """The same lab, probed by other legs."""
+        return Field(self.lab, legs)
 
     def run(self, faults: Sequence[str] = (), hold: float = 0.0, legs: Sequence[str] = ()) -> Seen:
         """Every leg, or only these, once."""

@@ -64,6 +64,27 @@ def test_the_last_disconnect_outlives_runs_without_one_but_not_the_leg() -> None
     assert LAST not in after(text_of(later), recorded(RUN, (CALM,)))
 
 
+SINCE = carry.SINCE
+
+
+def since(**segments: float) -> Group:
+    made = {(("segment", name),): at for name, at in segments.items()}
+    return {SINCE: Family("gauge", series=dict(made))}
+
+
+def test_a_conviction_that_goes_on_keeps_its_beginning() -> None:
+    """Only from run to run: one that was over begins anew."""
+    before, now = (
+        since(tunnel=100.0, wan=100.0, dispatch=200.0),
+        since(tunnel=160.0, dispatch=160.0),
+    )
+    found = carry.continued(before, now)[SINCE].series
+    assert found == {(("segment", "tunnel"),): 100.0, (("segment", "dispatch"),): 160.0}
+    assert SINCE not in carry.continued(before, {})
+    assert carry.continued(since(tunnel=float("nan")), now)[SINCE].series == now[SINCE].series
+    assert now == since(tunnel=160.0, dispatch=160.0), "no group is changed"
+
+
 def test_what_is_written_is_in_the_order_of_the_table() -> None:
     kept = carry.continued(recorded(), recorded(RUN, (CALM,)))
     assert list(kept)[-1] == LAST.partition(" ")[0]

@@ -80,9 +80,10 @@ ELSEWHERE = {
     *("t3probe_experiment_healthy", "t3probe_experiment_available", "t3probe_jump_connected"),
     *("t3probe_stream_active", "t3probe_stream_age_seconds"),
     *("t3probe_experiment_events_total", "t3probe_book_mismatch"),
+    *("t3probe_verdict_info", "t3probe_segment_since_timestamp_seconds"),
 }
-"""What the recorded run cannot say: it needs Envoy's own view, a delivery, rigs, or the held
-mode."""
+"""What the recorded run cannot say: it needs Envoy's own view, a delivery, a conviction, rigs, or
+the held mode."""
 
 
 def test_every_family_is_in_the_recorded_run_and_in_the_tables_order() -> None:
@@ -365,6 +366,21 @@ def test_the_first_run_leaves_its_median() -> None:
 def test_own_segments_have_no_excess() -> None:
     slow = replace(INTERNAL, path=("upstream-a",), baseline=USUAL)
     assert not [name for name in said(slow) if name.startswith(SLOW)]
+
+
+def test_a_conviction_says_why_and_since_when() -> None:
+    """`wan` alone is left: what else the failed leg crosses, another one crossed meanwhile."""
+    alone = replace(CLOUDFLARE, path=("wan",), clears=None)
+    found = values(metrics.families(RUN, (alone,), judge_run(RUN, (alone,))))
+    why = [name for name in found if name.startswith("t3probe_verdict_info")]
+    assert why == ["t3probe_verdict_info cleared_by= legs=cloudflare segment=wan"]
+    began = min(one.began for one in alone.drops if not one.stalled)
+    since = "t3probe_segment_since_timestamp_seconds segment=wan"
+    assert found[since] == RUN.started_at + began
+    upstream = replace(alone, path=("upstream-a",))
+    nobody = values(metrics.families(RUN, (upstream,), judge_run(RUN, (upstream,))))
+    assert since not in nobody
+    assert not [one for one in nobody if "verdict_info" in one], "it is no declared segment"
 
 
 def test_a_probability_is_said_only_where_segments_share_a_suspicion() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -25,6 +26,7 @@ from t3probe.observation import (
     Observation,
     RunRecord,
 )
+from t3probe.verdict.incident.evidence import HOW
 from t3probe.verdict.incident.run import judge_run
 
 NAMES = ("edge", "internal", "walloff-a", "envoy-a", "envoy-b", 'q"u\\o\nte', "é\u2028\r", "")
@@ -124,7 +126,12 @@ def test_any_run_is_valid_and_true(run: RunRecord, seen: list[Observation]) -> N
     for sample in samples:
         assert math.isfinite(sample.value)
         for name, value in sample.labels.items():
-            if name != "le":
+            if name in ("legs", "cleared_by"):
+                for piece in re.split(", | and ", value):
+                    one, _, how = piece.rstrip(")").partition(" (")
+                    assert one in (*NAMES, "") or re.fullmatch(r"[0-9]+ more", one)
+                    assert how in (*HOW, "")
+            elif name != "le":
                 assert value in ALLOWED[name] or value.removeprefix("envoy-") in ALLOWED[name]
                 assert value not in STRANGE[:1]
 

@@ -245,7 +245,7 @@ async def test_a_server_that_asks_for_a_client_certificate(
         async with serve(web, tls=context) as server:
             seen = await probe(leg(kind, server.port), ca=authority.file, hold=0)
     assert (seen.outcome, seen.reason) == ("inconclusive", "tls_failed")
-    assert seen.detail == f"{HOST} asks for a client certificate, which t3probe does not send"
+    assert seen.detail == f"{HOST} asks for a client certificate, which this leg does not send"
 
 
 async def test_a_server_that_would_like_one_and_goes_on_without(authority: Authority) -> None:

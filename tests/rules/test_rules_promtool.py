@@ -218,15 +218,21 @@ def test_old_names_of_upstreams(tmp_path: Path) -> None:
     )
 
 
+WHY = re.compile(r"\{\{ with .*\{\{ end \}\}")
+"""The part of a text that is asked for."""
+
+
 def spoken(
-    alert: str, minute: int, severity: str, summary: str, **labels: str
+    alert: str, minute: int, severity: str, summary: str, why: str = "", **labels: str
 ) -> dict[str, object]:
-    """The check of an alert's text: the summary is pinned, the rest is as the file has it."""
+    """The check of an alert's text: the summary is pinned, the rest is as the file has it, `why` in
+    place of what it asks for."""
     annotations = dict(alerts()[alert].annotations, summary=summary)
     for name, value in labels.items():
         annotations["description"] = annotations["description"].replace(
             "{{ $labels." + name + " }}", value
         )
+    annotations["description"] = WHY.sub(why, annotations["description"])
     return {
         "eval_time": f"{minute}m",
         "alertname": alert,
@@ -241,6 +247,30 @@ def test_the_page_names_the_segment(tmp_path: Path) -> None:
     summary = "tunnel is broken (seen from cluster)"
     text = spoken("T3ProbeSegmentConvicted", 15, "critical", summary, **labels)
     tell(tmp_path, "text", broken_tunnel("down"), texts=[text])
+
+
+@pytest.mark.parametrize(
+    ("cleared_by", "rest"),
+    [
+        ("edge (fresh beat)", " The rest of their paths was cleared by edge (fresh beat)."),
+        ("", ""),
+    ],
+)
+def test_the_page_says_why_and_since_when(cleared_by: str, rest: str, tmp_path: Path) -> None:
+    labels = {**HOME, "segment": "tunnel"}
+    summary = "tunnel is broken (seen from cluster)"
+    why = f" Since 1970-01-01 00:09:30 +0000 UTC. Failed: cloudflare and page.{rest}"
+    text = spoken("T3ProbeSegmentConvicted", 15, "critical", summary, why, **labels)
+    seen = broken_tunnel("down")
+    seen |= series("t3probe_segment_since_timestamp_seconds", steady(570), segment="tunnel")
+    seen |= series(
+        "t3probe_verdict_info",
+        steady(1),
+        segment="tunnel",
+        legs="cloudflare and page",
+        **({"cleared_by": cleared_by} if cleared_by else {}),
+    )
+    tell(tmp_path, "text", seen, texts=[text])
 
 
 @pytest.mark.parametrize("vantage", ["cluster", ""])

@@ -20,6 +20,8 @@ from t3probe.config.types import Ingest
 
 OTHERS = {
     "ws_echo": dict(url=f"ws://{HOST}/"),
+    "ws": dict(url=f"ws://{HOST}/", send="{nonce}", expect="{nonce}"),
+    "ws_upgrade": dict(url=f"ws://{HOST}/"),
     "http": dict(url=f"https://{HOST}/"),
     "doh": dict(query=HOST),
     "tcp": dict(address="PIN"),
@@ -31,7 +33,7 @@ OTHERS = {
 
 
 async def main(kind: str, found: str) -> None:
-    handler = echo if kind == "ws_echo" else answering(response())
+    handler = echo if kind.startswith("ws") else answering(response())
     async with serve(handler) as server:
         values = {key: server.pin if one == "PIN" else one for key, one in OTHERS[kind].items()}
         if found == "doh" or kind == "doh":

@@ -55,6 +55,28 @@ def test_all_is_well_with_the_lab(lab: LabProcess, tmp_path: Path) -> None:
     assert "gateway" not in found
 
 
+@pytest.mark.parametrize(
+    ("content", "state", "words"),
+    [
+        ("Cookie: lab_session=valid\n", "ok", "walled-home is let in"),
+        ("Cookie: lab_session=expired\n", "wrong", "our credential is refused"),
+        ("no header\n", "wrong", "expected `Name: value` in each line"),
+    ],
+)
+def test_a_credential_is_tried(
+    content: str, state: str, words: str, lab: LabProcess, tmp_path: Path
+) -> None:
+    (tmp_path / "headers").write_text(content)
+    text = Path(lab.deployment_path).read_text()
+    shown = '[[walled]]\nheaders_file = "headers"\nserved_with = true\n'
+    assert text.count("[[walled]]\n") == 1
+    (tmp_path / "shown.toml").write_text(text.replace("[[walled]]\n", shown))
+    found = rows(tmp_path, "shown.toml", code=0 if state == "ok" else 1)
+    (row,) = found["credential"]
+    assert row[0] == state
+    assert words in row[1]
+
+
 def test_without_a_file_the_lab_is_named(tmp_path: Path) -> None:
     found = rows(tmp_path, code=0)
     assert found["deployment"] == [("ok", "none is named: a run starts the built-in lab")]

@@ -136,6 +136,21 @@ def test_any_deployment_fits_eighty_columns(legs: dict[str, list[str]], vantage:
     assert [one for one in lines if len(one) > 80] == []
 
 
+@pytest.mark.parametrize("more", ["", "ping = true\n"])
+def test_a_websocket_that_sends_nothing_says_what_it_never_clears(
+    more: str, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    text = (ROOT / "deployments" / "t3.toml").read_text()
+    leg = 'name = "internal"\nkind = "ws_echo"\n'
+    assert text.count(leg) == 1
+    file = tmp_path / "t3.toml"
+    file.write_text(text.replace(leg, f'name = "internal"\nkind = "ws"\n{more}'))
+    said = " ".join(" ".join(told(capsys, str(file))).split())
+    assert "never clear their last segment (a ws leg that sends nothing): internal" in said
+    assert main(["legs", str(file), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["way_only"] == ["internal"]
+
+
 def test_a_leg_without_fresh_beats_says_what_it_cannot_see(
     capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:

@@ -8,6 +8,7 @@ import hashlib
 import json
 import re
 import socket
+import ssl
 import threading
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -117,7 +118,9 @@ def _close(head: str, reason: str) -> bytes:
 
 
 @contextmanager
-def quoting(cookie: str, kind: bool = False) -> Iterator[Quoting]:
+def quoting(
+    cookie: str, kind: bool = False, tls: ssl.SSLContext | None = None
+) -> Iterator[Quoting]:
     """Such a server on a free loopback port."""
     server = Quoting(cookie, kind)
     listener = socket.create_server(("127.0.0.1", 0))
@@ -127,6 +130,8 @@ def quoting(cookie: str, kind: bool = False) -> Iterator[Quoting]:
     def one(sock: socket.socket) -> None:
         with contextlib.suppress(OSError), contextlib.closing(sock):
             sock.settimeout(20)
+            if tls is not None:
+                sock = tls.wrap_socket(sock, server_side=True)
             data = b""
             while b"\r\n\r\n" not in data and (chunk := sock.recv(65536)):
                 data += chunk
@@ -136,6 +141,9 @@ def quoting(cookie: str, kind: bool = False) -> Iterator[Quoting]:
                 body += sock.recv(65536)
             server.asked.append(head)
             sock.sendall(server.answer(data))
+            if tls is not None:
+                sock.close()  # what is to be read has its length
+                return
             sock.shutdown(socket.SHUT_WR)
             while sock.recv(65536):
                 pass

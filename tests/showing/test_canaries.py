@@ -8,6 +8,7 @@ import json
 import os
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 import threading
@@ -16,6 +17,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+import trustme
 from mcp import Client
 from mcp.client.stdio import StdioServerParameters, stdio_client
 from showing.showing_canaries import (
@@ -39,14 +41,21 @@ TOKEN = canary("gateway-token")
 PASSWORD = canary("gateway-password")
 PROMETHEUS = canary("prometheus-token")
 SOURCE = canary("source-token")
+BEARER = canary("leg-bearer")
+HEADER = canary("leg-header")
+BASIC = canary("leg-basic")
+ACCESS = canary("leg-access")
+SHOWN = (BEARER, HEADER, BASIC, ACCESS)
+"""What legs show to be let in."""
 HEARTBEAT = "heartbeat-7f3a9cKeyZ"
 IN_URL = "pa/ss#7f3a9c?in@url"
 PRINTED = canary("printed-by-a-check")
-ALL = (COOKIE, TOKEN, PASSWORD, PROMETHEUS, SOURCE, HEARTBEAT, IN_URL)
+ALL = (COOKIE, TOKEN, PASSWORD, PROMETHEUS, SOURCE, *SHOWN, HEARTBEAT, IN_URL)
 
 DEPLOYMENT = """
 name = "quoted"
 segments = ["app", "side"]
+tls_ca = "ca.pem"
 [timing]
 hold = "400ms"
 heartbeat = "200ms"
@@ -74,6 +83,27 @@ path = ["app"]
 name = "upgrade"
 kind = "ws_echo"
 url = "ws://127.0.0.1:{peer}/go"
+path = ["side"]
+[[leg]]
+name = "let-in"
+kind = "http"
+url = "https://127.0.0.1:{safe}/beat"
+bearer_file = "bearer"
+headers_file = "headers"
+access_id_file = "access"
+access_secret_file = "access"
+path = ["side"]
+[[leg]]
+name = "let-in-and-closed"
+kind = "ws_echo"
+url = "wss://127.0.0.1:{safe}/close"
+basic_file = "basic"
+path = ["side"]
+[[leg]]
+name = "let-in-and-sent-on"
+kind = "ws"
+url = "wss://127.0.0.1:{safe}/go"
+headers_file = "headers"
 path = ["side"]
 [[public]]
 name = "page"
@@ -109,20 +139,41 @@ def peer() -> Iterator[Quoting]:
 
 
 @pytest.fixture(scope="module")
+def authority() -> trustme.CA:
+    return trustme.CA()
+
+
+@pytest.fixture(scope="module")
+def safe(authority: trustme.CA) -> Iterator[Quoting]:
+    """The same over TLS, where a leg's credential goes."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("127.0.0.1").configure_cert(context)
+    with quoting(COOKIE, tls=context) as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
 def good_gateway() -> Iterator[Quoting]:
     with quoting(COOKIE, kind=True) as server:
         yield server
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory, peer: Quoting) -> Path:
+def folder(
+    tmp_path_factory: pytest.TempPathFactory, peer: Quoting, safe: Quoting, authority: trustme.CA
+) -> Path:
     """A deployment, its secrets as files, a check of one's own, and a run of all."""
     home = tmp_path_factory.mktemp("quoted")
     for name, secret in (("token", TOKEN), ("source", SOURCE), ("prometheus", PROMETHEUS)):
         (home / name).write_text(secret + "\n")
+    authority.cert_pem.write_to_path(home / "ca.pem")
+    (home / "bearer").write_text(BEARER)
+    (home / "headers").write_text(f"X-Api-Key: {HEADER}\n")
+    (home / "basic").write_text(f"me:{BASIC}")
+    (home / "access").write_text(ACCESS)
     (home / "test_own.py").write_text(OWN_CHECK)
     text = DEPLOYMENT.format(
-        gateway=peer.port, peer=peer.port, heartbeat=HEARTBEAT, spool=home / "spool"
+        gateway=peer.port, peer=peer.port, safe=safe.port, heartbeat=HEARTBEAT, spool=home / "spool"
     )
     (home / "quoted.toml").write_text(text)
     (home / "run.txt").write_bytes(run(home, home / "results", home / "test_own.py"))
@@ -167,6 +218,20 @@ def clean(output: bytes, *more: str) -> None:
     """Neither a secret nor a command."""
     assert escaped(output, (*ALL, *more)) == []
     assert obeyed(output) == []
+
+
+def test_what_legs_show_is_quoted_where_it_goes_and_nowhere_else(
+    safe: Quoting, peer: Quoting, folder: Path
+) -> None:
+    asked = b"\n".join(safe.asked)
+    told = b"\n".join(safe.answer(one + b"\r\n\r\n") for one in safe.asked)
+    assert escaped(asked, SHOWN) == list(SHOWN)
+    assert escaped(told, SHOWN) == list(SHOWN)
+    assert escaped(b"\n".join(peer.asked), SHOWN) == []
+    assert not any(b"/round" in one.split(b"\r\n")[0] for one in safe.asked), "no redirect"
+    output = (folder / "run.txt").read_text()
+    assert "our credential is refused" in output
+    assert "let-in-and-closed" in output
 
 
 def test_the_canaries_can_be_seen(peer: Quoting, folder: Path) -> None:

@@ -41,6 +41,11 @@ def test_the_reference_deployment() -> None:
     )
 
 
+def test_answers_of_a_part_of_the_path_are_not_compared() -> None:
+    pinged = paced("internal", REFERENCE["internal"], 0.001, clears=("traefik",))
+    assert told(run("cloudflare", internal=pinged)) == told(run("cloudflare"))
+
+
 def test_the_same_url_by_two_ways_is_a_sum() -> None:
     found = told(run("cloudflare", "internal"))
     assert found.segments == {}

@@ -193,6 +193,17 @@ def test_a_handshake_clears_nothing_of_a_delay_that_answers_have() -> None:
     assert slow_segments(slowness([seen[0], other])) == ["cf-edge"]
 
 
+@pytest.mark.parametrize("clears", [None, ("traefik",), ()])
+def test_a_fast_leg_clears_what_its_answers_prove(clears: tuple[str, ...] | None) -> None:
+    """A pong that is as fast as ever says nothing of the application behind it."""
+    slow = paced("internal", "traefik dispatch", 0.3)
+    pinged = paced("pinged", "traefik dispatch", 0.01, clears=clears)
+    told = slowness([slow, pinged])
+    assert set(told.cleared) == {*(("traefik", "dispatch") if clears is None else clears)}
+    if clears == ("traefik",):
+        assert told.segments["dispatch"] == pytest.approx(0.29)
+
+
 def test_a_slow_wall_names_nobody_and_a_fast_one_clears() -> None:
     found = slowness(
         [*reference({"dispatch": 0.1}), paced("w", "traefik wall", 0.3, kind="walled")]

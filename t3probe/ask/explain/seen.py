@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 import msgspec
 
 from t3probe.config.types import Deployment
-from t3probe.observation import Stage
+from t3probe.observation import OPEN_SOCKETS, Stage
 
 Names = tuple[str, ...]
 
@@ -137,11 +137,11 @@ def way_of(
     if deployment is not None:
         known = {one.name: one.path for one in deployment.legs}
         paths = deployment.paths
-        public = [one.name for one in deployment.legs if one.kind == "ws_echo" and one.doh]
+        public = [one.name for one in deployment.legs if one.kind in OPEN_SOCKETS and one.doh]
     else:
         known = {one.name: one.path for run in runs for one in run.legs if one.path}
         public = sorted(
-            {one.name for run in runs for one in run.legs if one.kind == "ws_echo" and one.path},
+            {one.name for run in runs for one in run.legs if one.kind in OPEN_SOCKETS and one.path},
             key=lambda name: (-len(known[name]), name),
         )
     if leg is not None:

@@ -20,12 +20,13 @@ from collections.abc import Iterable, Sequence
 from t3probe import __version__
 from t3probe.config import legs_for
 from t3probe.config.types import Deployment
-from t3probe.deliver.metrics.carry import BASELINE, Group
+from t3probe.deliver.metrics.carry import BASELINE, SINCE, Group
 from t3probe.deliver.metrics.exposition import Sheet
 from t3probe.deliver.metrics.table import DISAGREEMENTS, EXPECTED, GATE_CHECKS, PHASES, STATES
 from t3probe.observation import REASONS, Observation, RunRecord, median
 from t3probe.run.conclude import labels_of
 from t3probe.text.names import UPSTREAM_LEG
+from t3probe.text.words import listed
 from t3probe.verdict.incident.evidence import takes_part
 from t3probe.verdict.incident.run import RunVerdict
 from t3probe.verdict.slow.baseline import judged_trips, moved
@@ -87,8 +88,8 @@ def gauges(deployment: Deployment, vantage: str = "") -> Group:
     """Every gauge that a full run from this vantage may have or lack; their values say nothing.
 
     Without those that each run has (`t3probe_run_*`, `t3probe_build_info`,
-    `t3probe_segment_state`), those that outlive a run, and those of checks with a body of their
-    own, which no file names.
+    `t3probe_segment_state`), those that outlive a run, those of checks with a body of their
+    own, which no file names, and `t3probe_verdict_info`, whose labels only a run knows.
     """
     sheet = Sheet()
     for leg in legs_for(deployment, vantage)[0]:
@@ -135,6 +136,7 @@ OF_LEGS = (
     "t3probe_tls_cert_expiry_timestamp_seconds",
 )
 OF_SEGMENTS = (
+    SINCE,
     "t3probe_segment_posterior",
     "t3probe_segment_excess_seconds",
     "t3probe_segment_latency_seconds",
@@ -300,6 +302,12 @@ def _segments(sheet: Sheet, run: RunRecord, judged: RunVerdict) -> None:
         state = found.get(segment, "unobserved")
         for one in STATES:
             sheet.gauge("t3probe_segment_state", (segment, one), float(one == state))
+    for segment, why in judged.convictions.items():
+        if segment in run.segments:
+            cleared_by = [f"{leg} ({how})" for leg, how in why.cleared_by.items()]
+            labels = segment, listed(sorted(why.legs)), listed(sorted(cleared_by))
+            sheet.gauge("t3probe_verdict_info", labels, 1.0)
+            sheet.gauge(SINCE, (segment,), run.started_at + why.began)
     if not judged.verdict.ambiguous:
         return  # nobody has to be told from another
     likely = judged.posterior

@@ -35,6 +35,7 @@ DISCONNECTS = "t3probe_disconnects_total"
 LOST = "t3probe_counts_lost_total"
 OVERLAPPED = "t3probe_runs_overlapped_total"
 RTT = "t3probe_rtt_seconds"
+SINCE = "t3probe_segment_since_timestamp_seconds"
 RUN_TIMESTAMP = "t3probe_run_timestamp_seconds"
 
 CARRIED = tuple(spec.name for spec in TABLE if spec.outlives)
@@ -307,6 +308,8 @@ def continued(base: Group, own: Group, increments: Group | None = None) -> Group
         old_series = old.series if old.kind == family.kind and old is not family else {}
         if family.kind == "gauge":
             result[name] = Family("gauge", family.help, dict(family.series))
+            if name == SINCE:
+                result[name].series |= _earlier(family.series, old_series)
             continue
         more = family if increments is None else increments.get(name, Family(family.kind))
         into: dict[Labels, float | Histogram] = {}
@@ -331,6 +334,17 @@ def continued(base: Group, own: Group, increments: Group | None = None) -> Group
             into_family = result.setdefault(name, Family("gauge", there.help))
             into_family.series = {**kept, **into_family.series}
     return result
+
+
+def _earlier(
+    new: Mapping[Labels, float | Histogram], old: Mapping[Labels, float | Histogram]
+) -> dict[Labels, float | Histogram]:
+    """Of moments since when something is so, those that stood there before and are earlier."""
+    return {
+        key: before
+        for key, now in new.items()
+        if isinstance(before := old.get(key), float) and isinstance(now, float) and 0 < before < now
+    }
 
 
 def _leg_of(key: Labels) -> Labels:

@@ -146,6 +146,22 @@ TABLE: tuple[Spec, ...] = (
         "The verdict on each declared segment: 1 for its state, 0 for the four others.",
     ),
     Spec(
+        "t3probe_verdict_info",
+        "gauge",
+        ("segment", "legs", "cleared_by"),
+        "Why a declared segment is convicted: the failed legs that accuse it, and the legs that "
+        "cleared the others on their paths, each with how; always 1.",
+        absent="the segment is not convicted",
+    ),
+    Spec(
+        "t3probe_segment_since_timestamp_seconds",
+        "gauge",
+        ("segment",),
+        "Since when a convicted segment has been so from run to run, in Unix seconds: the earliest "
+        "last sign of life of the legs that accuse it.",
+        absent="the segment is not convicted",
+    ),
+    Spec(
         "t3probe_segment_posterior",
         "gauge",
         ("segment",),

@@ -48,7 +48,7 @@ LONGEST = 300
 """Characters of a sentence in an attribute."""
 FEW_TRIPS = 3
 """From fewer round trips nobody knows what is usual."""
-PROTOCOLS = {"ws_echo": "websocket", "tcp": ""}
+PROTOCOLS = {"ws_echo": "websocket", "ws": "websocket", "ws_upgrade": "websocket", "tcp": ""}
 """`network.protocol.name` by a leg's kind; all others speak HTTP."""
 RESULTS = {"passed": "pass", "failed": "fail"}
 """`test.case.result.status`; the convention knows no other values and allows more."""

@@ -21,6 +21,7 @@ import msgspec
 
 from t3probe.observation import Observation, median, of_old
 from t3probe.record.facts import Recording
+from t3probe.text import showable
 from t3probe.text.words import listed
 from t3probe.verdict.gate import label_of
 from t3probe.verdict.incident.run import RunVerdict, judge_run
@@ -29,6 +30,8 @@ FLOOR_SECONDS = 0.001
 """Less than this is never called a change."""
 ERRORS = 3.0
 """How many standard errors the noise is."""
+COLO_CHARACTERS = 12
+"""A place has three."""
 FEWEST = 4
 """With fewer round trips in a run its noise is not known."""
 MAD_TO_SIGMA = 1.4826
@@ -78,7 +81,15 @@ class LegChange(msgspec.Struct, frozen=True, kw_only=True):
     after: str
     drops_before: int
     drops_after: int
+    colo_before: str = ""
+    """The CDN's place that answered last; empty where none was named."""
+    colo_after: str = ""
     paces: tuple[TimeChange, ...]
+
+    @property
+    def moved(self) -> bool:
+        """Whether another place of the CDN answered: what differs may be that place's."""
+        return bool(self.colo_before and self.colo_after) and self.colo_before != self.colo_after
 
 
 class Comparison(msgspec.Struct, frozen=True, kw_only=True):
@@ -171,6 +182,8 @@ def _legs(before: Sequence[Observation], after: Sequence[Observation]) -> Iterab
             after=_outcome(b),
             drops_before=_drops(a),
             drops_after=_drops(b),
+            colo_before="" if a is None else showable(a.colo, COLO_CHARACTERS),
+            colo_after="" if b is None else showable(b.colo, COLO_CHARACTERS),
             paces=tuple(_paces(a, b)) if a is not None and b is not None else (),
         )
 

@@ -147,7 +147,7 @@ def _mark(one: SegmentChange) -> str:
 
 def _told(leg: LegChange) -> bool:
     """Whether a leg has anything to say."""
-    return leg.before != leg.after or any(one.exceeds_noise for one in leg.paces)
+    return leg.before != leg.after or leg.moved or any(one.exceeds_noise for one in leg.paces)
 
 
 def _rank(leg: LegChange) -> tuple[float, ...]:
@@ -161,6 +161,8 @@ def _outcomes(leg: LegChange) -> str:
     words = f"{leg.before or 'not run'} -> {leg.after or 'not run'}"
     if leg.drops_before or leg.drops_after:
         words += f", drops {leg.drops_before} -> {leg.drops_after}"
+    if leg.moved:
+        words += f", colo {leg.colo_before} -> {leg.colo_after}"
     return words
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from t3probe.config.endpoints import plain_host
-from t3probe.observation import Attempt, Drop, Observation, Reason, Symptom
+from t3probe.observation import OPEN_SOCKETS, Attempt, Drop, Observation, Reason, Symptom
 
 WORSE: dict[Symptom, int] = {"down": 0, "refusing": 1, "cut": 2, "unknown": 3, "blip": 4}
 ONE_EVENT_SECONDS = 1.0
@@ -56,11 +56,16 @@ class JudgedDrop:
                 self.longest = RESENT_SECONDS  # it was sent again, and not answered then either
         self.connects = (second.stage if second and not second.ok else drop.stage) == "connect"
         """Not even a TCP connection could be opened."""
-        silent = drop.reason == "rtt_timeout" and seen.kind != "ws_echo"
+        silent = drop.reason == "rtt_timeout" and seen.kind not in OPEN_SOCKETS
         self.asks = silent or drop.reason in REQUESTS
         """A request was answered wrongly, or not at all; the connection itself may have lived."""
         self.report = (seen.kind, drop.asked) if drop.reason in REPORTED else None
         """Where it was reported: by whom, and when; None: it was found by an attempt."""
+        last = drop.reason if second is None or second.ok else second.reason
+        self.speaks = seen.kind in OPEN_SOCKETS and not (
+            self.connects or last in REQUESTS or last == "tls_failed"
+        )
+        """What travels on an open WebSocket did not come through, or may not have."""
         self.age = _age(drop, seen)
         self.host = host_of(drop.remote_address)
         end = seen.path.index(seen.tcp_ends_at) + 1 if seen.tcp_ends_at in seen.path else None

@@ -21,7 +21,8 @@ Each drop is judged by itself. Another leg clears the segments that it crosses
 
 Segments that are `spread` over machines are cleared by none of these: the other leg's beat, or its
 connection, may have met another machine. A leg that only connects clears only failed connects, and
-so does a good beat that was a refusal: it exercised no more. A leg clears nothing of a drop that
+so does a good beat that was a refusal: it exercised no more. One that only asks for the upgrade
+clears nothing of what travels on an open WebSocket. A leg clears nothing of a drop that
 overlaps a drop of its own, or was noticed within a second of one.
 
 The failed leg's own answers clear what lies before the one that answered. An HTTP answer that is no
@@ -44,7 +45,7 @@ from collections.abc import Iterable, Sequence
 from itertools import accumulate
 from typing import Literal, NamedTuple, get_args
 
-from t3probe.observation import REPORTED_KINDS, Beat, Drop, Observation
+from t3probe.observation import OPEN_SOCKETS, REPORTED_KINDS, Beat, Drop, Observation
 from t3probe.verdict.incident.drops import ONE_EVENT_SECONDS, JudgedDrop, host_of
 
 How = Literal["held through", "fresh beat", "same report", "own answer", "beside"]
@@ -116,6 +117,7 @@ class Evidence:
         self._spread = frozenset(spread)
         self._falls: dict[str, _Falls] = {}
         self._connects: set[str] = set()
+        self._upgrades: set[str] = set()
         self._crossing: dict[str, list[str]] = {}
         self._held: dict[str, list[_Stretch]] = {}
         self._stretches: dict[str, list[_Stretch]] = {}
@@ -140,6 +142,8 @@ class Evidence:
             self._falls[name] = _Falls(falls)
         if seen.level == "connect":
             self._connects.add(name)
+        if seen.kind == "ws_upgrade":
+            self._upgrades.add(name)
         self._paths[name] = seen.path
         cleared = [one for one in seen.path if seen.clears is None or one in seen.clears]
         if cleared:
@@ -210,6 +214,8 @@ class Evidence:
             if good.leg == fault.leg or self._falls_with(good.leg, fault):
                 continue
             if (good.refused or good.leg in self._connects) and not fault.connects:
+                continue
+            if good.leg in self._upgrades and fault.speaks:
                 continue
             if good.refused and segment in firewalled:
                 continue
@@ -306,7 +312,7 @@ def _stretches(name: str, seen: Observation) -> list[_Stretch]:
             where = known[conn].remote_address if conn in known else seen.address
             began = min(known[conn].opened, opened[conn]) if conn in known else opened[conn]
             times = run[0].ended, run[-1].sent, began
-            out.append(_Stretch(name, *times, host_of(where), seen.kind != "ws_echo"))
+            out.append(_Stretch(name, *times, host_of(where), seen.kind not in OPEN_SOCKETS))
         run.clear()
 
     for beat in sorted(seen.beats, key=lambda one: one.sent):

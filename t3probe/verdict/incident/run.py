@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
@@ -195,6 +195,15 @@ class Incident:
                 out.setdefault(fault.leg, {}).update(dict.fromkeys(found.own))
         return {leg: tuple(names) for leg, names in out.items()}
 
+    def accusing(self) -> Iterator[tuple[JudgedDrop, Names, dict[str, How]]]:
+        """Its drops, each with its suspects and the legs that cleared the others; none where it
+        contradicts itself."""
+        if not self.contradicts:
+            for fault, names, found in zip(
+                self.faults, self.suspect_sets, self._cleared, strict=True
+            ):
+                yield fault, names, found.by
+
     @cached_property
     def verdict(self) -> Verdict:
         """From its drops and those that clear; all other legs count as not run."""
@@ -256,6 +265,17 @@ class Incident:
         }
 
 
+class Conviction(NamedTuple):
+    """Why a segment is convicted."""
+
+    began: float
+    """The earliest last sign of life among the legs that accuse it, in seconds since the start."""
+    legs: Names
+    """The failed legs that it is a suspect of."""
+    cleared_by: Mapping[str, How]
+    """Who cleared the others on their paths, and how; of several ways the first."""
+
+
 class RunVerdict:
     """The verdict of a run, and its incidents, the worst first."""
 
@@ -287,6 +307,22 @@ class RunVerdict:
         """The incidents that `to_dict` lists."""
         room = NAMES_LIMIT // max(1, len(self.segments))
         return self.incidents[: max(1, min(INCIDENTS_LIMIT, room))]
+
+    @cached_property
+    def convictions(self) -> dict[str, Conviction]:
+        """Why each convicted segment is."""
+        found: dict[str, Conviction] = {}
+        convicted = {*self.verdict.convicted}
+        for incident in self.incidents:
+            for fault, suspects, by in incident.accusing():
+                for name in convicted.intersection(suspects):
+                    known = found.get(name, Conviction(fault.began, (), {}))
+                    found[name] = Conviction(
+                        min(known.began, fault.began),
+                        tuple(dict.fromkeys((*known.legs, fault.leg))),
+                        {**by, **known.cleared_by},
+                    )
+        return found
 
     @cached_property
     def posterior(self) -> Posterior:

@@ -100,6 +100,8 @@ def latency(segments: Sequence[str], seen: Mapping[str, Observation]) -> Latency
         path = set(one.path)
         if one.outcome != "passed" or not takes_part(one) or not path <= known:
             continue
+        if one.clears is not None:
+            continue  # its round trips are of a part of its path
         trips = one.trips
         if (
             path

@@ -18,7 +18,8 @@ whatever is slow besides. The rules:
   only bounds what a segment on it can add. A leg that is faster than usual by more than noise
   has a baseline that is too high: it says nothing while others are slow.
 - A wall's answer may come from what lies behind the rule, or from the sign-on, over connections
-  made for it alone: a wall that is slow names no segment. One that is not slow clears its path.
+  made for it alone: a wall that is slow names no segment. One that is not slow clears its path; a
+  leg whose answers prove a part of its path alone, such as a pong, clears no more than that.
 - The smallest sets of segments that explain all slow legs are the answer
   (`t3probe.verdict.slow.excess`). When every judged leg is slow and our own loop was late by half
   of that, it may be us: then no segment is named.
@@ -348,13 +349,18 @@ def _pace(seen: Observation, floor: float, since: float = -math.inf) -> LegPace 
     now = median(trips)
     excess = now - high
     noise = floor / 2, TOLERANCE * excess, CALM_TOLERANCE * high, spread(trips)
+    slow, path = over(excess, high, floor), seen.path
+    if not slow and seen.clears is not None:
+        path = tuple(one for one in path if one in seen.clears)  # what answered lies no further
+    if not path:
+        return None
     return LegPace(
-        path=seen.path,
+        path=path,
         usual_low=low,
         usual_high=high,
         median=now,
         tolerance=max(noise),
-        slow=over(excess, high, floor),
+        slow=slow,
         degraded=seen.outcome == "degraded",
         handshake=seen.level == "connect",
         wall=seen.kind in WALLS,
