@@ -68,6 +68,7 @@ def main(arguments: argparse.Namespace) -> int:
     import asyncio
 
     from t3probe.config import DeploymentError, load
+    from t3probe.deliver.delivery import messenger_of
     from t3probe.timing import RunClock, SystemClock
     from t3probe.upstreams.nodes import with_names
     from t3probe.watch.http import Server, SignsOfLife, parse_listen
@@ -83,6 +84,7 @@ def main(arguments: argparse.Namespace) -> int:
         deployment = read()
         if arguments.push:
             _check_receiver(deployment)
+        messenger_of(deployment, os.environ, clock)
         health = SignsOfLife(clock)
         server = Server(listen, health)
     except (DeploymentError, ValueError) as error:
@@ -105,6 +107,7 @@ def main(arguments: argparse.Namespace) -> int:
             health=health,
             clock=RunClock(clock),
             traced=os.environ if arguments.push else None,
+            told=os.environ,
         )
         await _hold(watch, server, log, early)
 

@@ -10,7 +10,7 @@ import os
 import re
 import tomllib
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -24,7 +24,9 @@ from .errors import ConfigFile, DeploymentError, quote
 from .expand import default_paths, own_segments, settle_timing
 from .read import read_table
 from .trust import check_ca, located
-from .types import Delivery, Deployment, DeploymentFile, Otlp, RemoteWrite
+from .types import Delivery, Deployment, DeploymentFile, Mail, Otlp, RemoteWrite, Webhook
+
+_Told = TypeVar("_Told", Mail, Webhook)
 
 
 def load(
@@ -137,7 +139,16 @@ def _delivery(table: Delivery, source: ConfigFile) -> Delivery:
         remote_write=tuple(_receiver(one, source) for one in table.remote_write),
         heartbeat_url=table.heartbeat_url,
         otlp=None if table.otlp is None else _traces(table.otlp, source),
+        settle=table.settle,
+        mail=None if table.mail is None else _trusting(table.mail, source),
+        webhook=tuple(_trusting(one, source) for one in table.webhook),
     )
+
+
+def _trusting(table: _Told, source: ConfigFile) -> _Told:
+    if table.tls_ca is None:
+        return table
+    return msgspec.structs.replace(table, tls_ca=located(table.tls_ca, source))
 
 
 def _traces(table: Otlp, source: ConfigFile) -> Otlp:

@@ -140,7 +140,7 @@ def _choice(choices: tuple[str, ...], value: Any, path: KeyPath, source: ConfigF
 
 
 def _duration(value: Any, path: KeyPath, source: ConfigFile) -> Duration:
-    zero = path == ("timing", "hold")
+    zero = path in {("timing", "hold"), ("delivery", "settle")}
     if not isinstance(value, str):
         hint = f'write "{show(value)}s"' if type(value) is int and value > 0 else ""
         raise source.error(path, _name_of(Duration), value, hint)

@@ -51,7 +51,7 @@ def _table(table: type[Table], definitions: dict[str, Any]) -> dict[str, Any]:
     defaults = {field.name: field.default for field in msgspec.structs.fields(table)}
     for key, hint in field_types(table).items():
         value = _value(key, hint, definitions)
-        if key == "hold":
+        if key in {"hold", "settle"}:
             value = {"type": "string", "pattern": f"^(0|{PATTERN})$"}
         default = defaults[key]
         extra: dict[str, Any] = {"description": said[key]} if key in said else {}
