@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from t3probe.config.types import Deployment
-    from t3probe.watch.http import Server
+    from t3probe.timing import Clock
+    from t3probe.watch.http import Server, SignsOfLife
     from t3probe.watch.log import Log
     from t3probe.watch.service import Watch
+    from t3probe.watch.systemd import Supervisor
 
 EXIT_USAGE = 4
 
@@ -109,7 +111,7 @@ def main(arguments: argparse.Namespace) -> int:
             traced=os.environ if arguments.push else None,
             told=os.environ,
         )
-        await _hold(watch, server, log, early)
+        await _hold(watch, server, log, early, health)
 
     stopped: list[BaseException] = []
     try:
@@ -134,9 +136,11 @@ def _check_receiver(deployment: Deployment) -> None:
     receiver_named(deployment, os.environ)
 
 
-async def _hold(watch: Watch, server: Server, log: Log, early: _Early) -> None:
+async def _hold(watch: Watch, server: Server, log: Log, early: _Early, health: SignsOfLife) -> None:
     import asyncio
     import gc
+
+    from t3probe.watch.systemd import Supervisor
 
     loop = asyncio.get_running_loop()
     for one in (signal.SIGTERM, signal.SIGINT):
@@ -160,11 +164,25 @@ async def _hold(watch: Watch, server: Server, log: Log, early: _Early) -> None:
     serving = asyncio.create_task(watch.serve())
     await asyncio.sleep(0)  # the first snapshot is there before the first scrape
     server.start()
+    supervisor = Supervisor(os.environ, os.getpid())
+    supervisor.ready()
+    signs = asyncio.create_task(_signs(supervisor, health, watch.clock.clock))
     try:
         await serving
     finally:
+        supervisor.stopping()
+        signs.cancel()
         drops = sum(one.drops for one in watch.held.tallies.values())
         log.say("stop", seconds=round(watch.clock.now(), 3), drops=drops)
+
+
+async def _signs(supervisor: Supervisor, health: SignsOfLife, clock: Clock) -> None:
+    """Signs of life for systemd, from the loop that probes: one that stands still gives none, and
+    neither do legs that do not beat any more."""
+    while supervisor.period_seconds is not None:
+        if health.check()[0]:
+            supervisor.alive()
+        await clock.sleep(supervisor.period_seconds / 4)
 
 
 def _first(error: BaseException) -> BaseException:

@@ -215,6 +215,7 @@ def dials(deployment: Deployment, vantage: str = "") -> list[Dial]:
         ),
         ("heartbeat_url", deployment.delivery.heartbeat_url),
         ("otlp", None if otlp is None else otlp.endpoint),
+        *((f"webhook {one.name}".strip(), one.url) for one in deployment.delivery.webhook),
     )
     at = vantage or deployment.vantage
     sources = (
