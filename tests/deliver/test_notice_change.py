@@ -53,6 +53,13 @@ def test_a_thousand_slow_flaps_make_at_most_one_a_settle() -> None:
     assert all(b - a >= SETTLE for a, b in pairwise(times))
 
 
+def test_what_breaks_soon_after_a_message_waits_for_its_turn() -> None:
+    looks = [look(t, "tunnel" if t < 10 else "tunnel,serve") for t in range(0, 300, 5)]
+    (first, one), (second, two) = told(looks)
+    assert (first, list(one.broken)) == (60, ["tunnel"])
+    assert (second, list(two.begun)) == (120, ["serve"])
+
+
 def test_what_cannot_be_told_neither_begins_nor_ends() -> None:
     broken = [look(t, "tunnel") for t in range(0, 100, 10)]
     assert len(told([*broken, *(look(t) for t in range(100, 9000, 10))])) == 1
