@@ -306,6 +306,10 @@ class Mail(Table, frozen=True, kw_only=True):
     """A PEM file of the certificate authorities to trust; default: the file's `tls_ca`."""
 
 
+MAIL_PORTS = {"starttls": 587, "implicit": 465, "none": 25}
+"""What `port` is where `[delivery.mail]` does not say (RFC 6409, RFC 8314, RFC 5321)."""
+
+
 class Webhook(Table, frozen=True, kw_only=True):
     """One `[[delivery.webhook]]`: the same messages by HTTP. T3PROBE_WEBHOOK_SECRET signs them,
     T3PROBE_WEBHOOK_TOKEN, or _USER and _PASSWORD, logs in; of one with a name

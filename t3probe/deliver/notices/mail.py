@@ -20,7 +20,7 @@ from typing import Any
 import msgspec
 
 from t3probe.config.secrets import secret
-from t3probe.config.types import Mail
+from t3probe.config.types import MAIL_PORTS, Mail
 from t3probe.deliver.notices import Posted
 from t3probe.deliver.notices.outbox import Message
 from t3probe.exchange.bounds import SERVICE_ANSWER_BYTES
@@ -28,7 +28,6 @@ from t3probe.exchange.client import Budget, Login, Site, Trouble, connected
 from t3probe.guard import LoopbackOnlyError
 from t3probe.text import cut, plain, showable
 
-PORTS = {"starttls": 587, "implicit": 465, "none": 25}
 MEND_LOGIN = "look at user in [delivery.mail] and at T3PROBE_MAIL_PASSWORD"
 
 
@@ -61,7 +60,7 @@ def mailbox_of(table: Mail, environ: Mapping[str, str], ca_file: str | None = No
         )
     return Mailbox(
         host=table.host,
-        port=table.port or PORTS[table.tls],
+        port=table.port or MAIL_PORTS[table.tls],
         tls=table.tls,
         sender=table.sender,
         to=table.to,
