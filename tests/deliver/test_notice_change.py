@@ -53,6 +53,15 @@ def test_a_thousand_slow_flaps_make_at_most_one_a_settle() -> None:
     assert all(b - a >= SETTLE for a, b in pairwise(times))
 
 
+def test_a_verdict_that_outlives_its_drop_makes_no_flap_last() -> None:
+    def after(at: float, last: float) -> ConvictedLook:
+        return ConvictedLook(at, {"tunnel": 0.0}, frozenset(), newest={"tunnel": last})
+
+    assert told([after(t, 1.0) for t in range(1, 300, 10)]) == []
+    cut_again_and_again = [after(t, t // 30 * 30) for t in range(1, 300, 10)]
+    assert [at for at, _ in told(cut_again_and_again)] == [61]
+
+
 def test_what_breaks_soon_after_a_message_waits_for_its_turn() -> None:
     looks = [look(t, "tunnel" if t < 10 else "tunnel,serve") for t in range(0, 300, 5)]
     (first, one), (second, two) = told(looks)

@@ -45,6 +45,9 @@ class ConvictedLook(NamedTuple):
     """Segments."""
     stalled: bool = False
     """Whether the prober itself stood still: then nothing else here counts."""
+    newest: Mapping[str, float] = {}
+    """Of what is broken -> when it was so last, in Unix seconds; what is not here is so at `at`. A
+    verdict convicts for a while after a drop is over: that does not make a flap last."""
 
 
 class Standing(msgspec.Struct):
@@ -85,17 +88,20 @@ def look_of(
     )
     if stalled or verdict.status == "inconsistent":
         return ConvictedLook(at, {}, frozenset(), stalled)
-    broken = {}
+    broken, newest = {}, {}
     for names in [*((one,) for one in verdict.convicted), *verdict.at_least_one_of]:
-        began = [
-            one.began
+        name = _OR.join(names)
+        its = [
+            one
             for one in judged.incidents
             if any(set(names) & set(suspects) for suspects in one.suspect_sets)
         ]
-        since = record.started_at + min(began) if began else at
-        broken[_OR.join(names)] = min(at, since)
+        broken[name] = min([at, *(record.started_at + one.began for one in its)])
+        ends = [one.recovered for one in its if one.recovered is not None]
+        if its and len(ends) == len(its):
+            newest[name] = min(at, record.started_at + max(ends))
     few = dict(list(broken.items())[:MOST_NAMED])
-    return ConvictedLook(at, few, frozenset(verdict.exonerated))
+    return ConvictedLook(at, few, frozenset(verdict.exonerated), newest=newest)
 
 
 def step(standing: Standing, look: ConvictedLook, settle: float) -> Turn | None:
@@ -110,7 +116,8 @@ def step(standing: Standing, look: ConvictedLook, settle: float) -> Turn | None:
         standing.cleared.pop(name, None)
         if name in standing.broken or (_OR in name and alone & set(name.split(_OR))):
             continue
-        if now - standing.seen.setdefault(name, now) >= settle:
+        newest = look.newest.get(name, now)
+        if newest - standing.seen.setdefault(name, newest) >= settle:
             standing.broken[name] = since
     for name in list(standing.seen):
         if name in standing.broken or _well(name, look):
