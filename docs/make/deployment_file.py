@@ -25,6 +25,7 @@ from t3probe.config.types import (
     Experiments,
     Ingest,
     LegTable,
+    Mail,
     Otlp,
     Public,
     RemoteWrite,
@@ -36,6 +37,7 @@ from t3probe.config.types import (
     UpstreamShare,
     UpstreamSource,
     Walled,
+    Webhook,
 )
 
 __all__ = ["EXAMPLES", "SMALLEST", "text"]
@@ -157,6 +159,18 @@ url = "https://metrics.example.org/api/v1/write"
 token_file = "/etc/t3probe/receiver.token"
 headers = { X-Scope-OrgID = "team-a" }
 """,
+    "[delivery.mail]": """\
+[delivery.mail]
+host = "smtp.example.org"
+user = "t3probe@example.org"
+sender = "t3probe@example.org"
+to = ["ops@example.org"]
+""",
+    "[[delivery.webhook]]": """\
+[[delivery.webhook]]
+url = "https://ntfy.example.org/t3probe"
+template = "ntfy"
+""",
     "[sweep]": '[sweep]\npace = "sequential"\n',
 }
 """Heading -> an example, which can stand below `SMALLEST`."""
@@ -176,6 +190,8 @@ TABLES: dict[str, type[Table]] = {
     "[delivery]": Delivery,
     "[[delivery.remote_write]]": RemoteWrite,
     "[delivery.otlp]": Otlp,
+    "[delivery.mail]": Mail,
+    "[[delivery.webhook]]": Webhook,
     "[sweep]": SweepLimits,
 }
 
@@ -201,7 +217,9 @@ RULES = """\
 - Secrets never stand in the file: `T3PROBE_GATEWAY_TOKEN`, or a file named by
   `T3PROBE_GATEWAY_TOKEN_FILE`; so for `T3PROBE_SOURCE_NAME_TOKEN`,
   `T3PROBE_INGEST_NAME_TOKEN`, `T3PROBE_OTLP_TOKEN` and `T3PROBE_RELAY_SECRET`, and for remote write
-  `T3PROBE_REMOTE_WRITE_TOKEN`, of a receiver with a name `T3PROBE_REMOTE_WRITE_NAME_TOKEN`.
+  `T3PROBE_REMOTE_WRITE_TOKEN`, of a receiver with a name `T3PROBE_REMOTE_WRITE_NAME_TOKEN`;
+  `T3PROBE_MAIL_PASSWORD`; and of webhooks `T3PROBE_WEBHOOK_URL`, `_TOKEN` and `_SECRET`, with a
+  name `T3PROBE_WEBHOOK_NAME_URL` and so on.
 - What a leg shows to be let in (`headers_file`, `bearer_file`, `basic_file`, Cloudflare Access'
   service token, a client certificate) stands in files that are read anew for every connection and
   every request. It goes to the URL's own host, over verified TLS, along no redirect, and to no

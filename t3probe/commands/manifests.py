@@ -1,4 +1,4 @@
-"""The command `t3probe manifests`: Kubernetes objects on the standard output."""
+"""The command `t3probe manifests`: what runs t3probe, on the standard output."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from collections.abc import Sequence
 
 from t3probe.exchange.bounds import RULES_BYTES
 from t3probe.exchange.files import read_regular
+from t3probe.setup.box import PROGRAMS, compose, systemd
 from t3probe.setup.cluster.networkpolicy import policy, rendered
 from t3probe.setup.cluster.places import (
     PUBLIC,
@@ -30,7 +31,11 @@ RULES = "cronjob/rules/t3probe.rules.yml"
 
 def parser() -> Parser:
     """What it reads its words with."""
-    parser = Parser(prog="t3probe manifests", description="Print Kubernetes objects.")
+    parser = Parser(
+        prog="t3probe manifests",
+        description="Print what runs t3probe: objects of Kubernetes, units of systemd, a compose "
+        "file.",
+    )
     parser.example = "t3probe manifests networkpolicy deployments/t3.toml"
     kinds = parser.add_subparsers(dest="kind", required=True, metavar="KIND")
     network = kinds.add_parser(
@@ -62,6 +67,20 @@ def parser() -> Parser:
         epilog="example: t3probe manifests prometheusrule > prometheusrule.yaml",
     )
     rules.add_argument("rules", nargs="?", default=RULES, help="default: %(default)s")
+    units = kinds.add_parser(
+        "systemd",
+        help="a service and a timer every minute, and a service that holds the legs",
+        epilog="example: t3probe manifests systemd /etc/t3probe/my.toml",
+    )
+    units.add_argument("deployment", metavar="DEPLOYMENT")
+    units.add_argument("--programs", default=PROGRAMS, metavar="FOLDER",
+                       help="where t3probe and t3probe-job are; default: %(default)s")  # fmt: skip
+    one_box = kinds.add_parser(
+        "compose",
+        help="the job by an interval and the held mode, for docker compose",
+        epilog="example: t3probe manifests compose /etc/t3probe/my.toml > compose.yaml",
+    )
+    one_box.add_argument("deployment", metavar="DEPLOYMENT")
     return parser
 
 
@@ -71,14 +90,28 @@ def main(words: Sequence[str]) -> int:
 
     arguments = parser().parse_args(list(words))
     command = " ".join(shlex.join(["t3probe", "manifests", *words]).split())  # for a comment
-    make = _network if arguments.kind == "networkpolicy" else _rules
+    kinds = {"networkpolicy": _network, "prometheusrule": _rules}
+    make = kinds.get(arguments.kind, _box)
     try:
         text = make(arguments, command)
-    except (ClusterError, DeploymentError) as error:
+    except (ClusterError, DeploymentError, ValueError) as error:
         print(f"t3probe: {error}", file=sys.stderr)
         return EXIT_USAGE
     sys.stdout.write(text)
     return 0
+
+
+def _box(arguments: argparse.Namespace, command: str) -> str:
+    from t3probe.config import load
+    from t3probe.timing import SystemClock
+
+    deployment = load(arguments.deployment, os.environ, now=SystemClock().wall())
+    file = os.path.abspath(arguments.deployment)
+    if arguments.kind == "compose":
+        text = compose(file)
+    else:
+        text = systemd(deployment, file, os.path.abspath(arguments.programs))
+    return f"# {command}\n{text}"
 
 
 def _network(arguments: argparse.Namespace, command: str) -> str:

@@ -11,10 +11,13 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from t3probe.config.types import Deployment
+    from t3probe.timing import Clock
+    from t3probe.watch.http import SignsOfLife
     from t3probe.watch.log import Log
     from t3probe.watch.rigs_api import RigsServer
     from t3probe.watch.service import Watch
     from t3probe.watch.serving import ReadOnlyServer
+    from t3probe.watch.systemd import Supervisor
 
 EXIT_USAGE = 4
 
@@ -87,6 +90,7 @@ def main(arguments: argparse.Namespace) -> int:
     import asyncio
 
     from t3probe.config import DeploymentError, load
+    from t3probe.deliver.delivery import messenger_of
     from t3probe.timing import RunClock, SystemClock
     from t3probe.upstreams.nodes import with_names
     from t3probe.watch.http import Server, SignsOfLife
@@ -103,6 +107,7 @@ def main(arguments: argparse.Namespace) -> int:
         deployment = read()
         if arguments.push:
             _check_receiver(deployment)
+        messenger_of(deployment, os.environ, clock)
         health = SignsOfLife(clock)
         api = _api(arguments, deployment)
         server = Server(listen, health)
@@ -145,8 +150,10 @@ def main(arguments: argparse.Namespace) -> int:
             clock=run_clock,
             rigs=rigs,
             traced=os.environ if arguments.push else None,
+            told=os.environ,
         )
-        await _hold(watch, [one for one in (server, api) if one is not None], log, early)
+        listening = [one for one in (server, api) if one is not None]
+        await _hold(watch, listening, log, early, health)
 
     stopped: list[BaseException] = []
     try:
@@ -190,9 +197,17 @@ def _check_receiver(deployment: Deployment) -> None:
     receiver_named(deployment, os.environ)
 
 
-async def _hold(watch: Watch, servers: Sequence[ReadOnlyServer], log: Log, early: _Early) -> None:
+async def _hold(
+    watch: Watch,
+    servers: Sequence[ReadOnlyServer],
+    log: Log,
+    early: _Early,
+    health: SignsOfLife,
+) -> None:
     import asyncio
     import gc
+
+    from t3probe.watch.systemd import Supervisor
 
     loop = asyncio.get_running_loop()
     for one in (signal.SIGTERM, signal.SIGINT):
@@ -218,11 +233,25 @@ async def _hold(watch: Watch, servers: Sequence[ReadOnlyServer], log: Log, early
     await asyncio.sleep(0)  # the first snapshot is there before the first scrape
     for server in servers:
         server.start()
+    supervisor = Supervisor(os.environ, os.getpid())
+    supervisor.ready()
+    signs = asyncio.create_task(_signs(supervisor, health, watch.clock.clock))
     try:
         await serving
     finally:
+        supervisor.stopping()
+        signs.cancel()
         drops = sum(one.drops for one in watch.held.tallies.values())
         log.say("stop", seconds=round(watch.clock.now(), 3), drops=drops)
+
+
+async def _signs(supervisor: Supervisor, health: SignsOfLife, clock: Clock) -> None:
+    """Signs of life for systemd, from the loop that probes: one that stands still gives none, and
+    neither do legs that do not beat any more."""
+    while supervisor.period_seconds is not None:
+        if health.check()[0]:
+            supervisor.alive()
+        await clock.sleep(supervisor.period_seconds / 4)
 
 
 def _first(error: BaseException) -> BaseException:

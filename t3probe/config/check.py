@@ -32,7 +32,7 @@ from .expand import (
     own_segments,
 )
 from .experiments import check_experiments, made_by_rigs
-from .receivers import check_otlp, check_receivers
+from .receivers import check_mail, check_otlp, check_receivers, check_webhooks
 from .types import NAME_PATTERN, DeploymentFile, Leg, Timing
 
 MOST_AT_ONCE = 1024
@@ -279,6 +279,9 @@ def _check_delivery(file: DeploymentFile, source: ConfigFile) -> None:
     if file.delivery.otlp is not None:
         check_otlp(file.delivery.otlp, source)
     check_receivers(file.delivery.remote_write, source)
+    if file.delivery.mail is not None:
+        check_mail(file.delivery.mail, source)
+    check_webhooks(file.delivery.webhook, source)
     if not _JOB.fullmatch(file.delivery.job):
         expected = "1 to 63 letters, digits, dots, - and _, with a letter or digit first"
         raise source.error(("delivery", "job"), expected, file.delivery.job)

@@ -24,9 +24,20 @@ from .errors import ConfigFile, DeploymentError, quote
 from .expand import default_paths, own_segments, settle_timing
 from .read import read_table
 from .trust import check_ca, located
-from .types import CREDENTIALS, Delivery, Deployment, DeploymentFile, Otlp, RemoteWrite, Table
+from .types import (
+    CREDENTIALS,
+    Delivery,
+    Deployment,
+    DeploymentFile,
+    Mail,
+    Otlp,
+    RemoteWrite,
+    Table,
+    Webhook,
+)
 
 _Named = TypeVar("_Named", bound=Table)
+_Told = TypeVar("_Told", Mail, Webhook)
 
 
 def load(
@@ -140,7 +151,16 @@ def _delivery(table: Delivery, source: ConfigFile) -> Delivery:
         remote_write=tuple(_receiver(one, source) for one in table.remote_write),
         heartbeat_url=table.heartbeat_url,
         otlp=None if table.otlp is None else _traces(table.otlp, source),
+        settle=table.settle,
+        mail=None if table.mail is None else _trusting(table.mail, source),
+        webhook=tuple(_trusting(one, source) for one in table.webhook),
     )
+
+
+def _trusting(table: _Told, source: ConfigFile) -> _Told:
+    if table.tls_ca is None:
+        return table
+    return msgspec.structs.replace(table, tls_ca=located(table.tls_ca, source))
 
 
 def _traces(table: Otlp, source: ConfigFile) -> Otlp:

@@ -34,6 +34,7 @@ _UNSAFE = re.compile(
 """Control characters, invisible ones, and those that turn the direction of text."""
 
 MAY_BE_ZERO: tuple[KeyPath, ...] = (
+    ("delivery", "settle"),
     ("timing", "hold"),
     ("experiments", "settle"),
     ("experiments", "startup"),

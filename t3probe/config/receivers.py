@@ -1,17 +1,23 @@
-"""What types cannot say about receivers: `[[delivery.remote_write]]` and `[delivery.otlp]`."""
+"""What types cannot say about receivers: `[[delivery.remote_write]]`, `[delivery.otlp]`,
+`[delivery.mail]` and `[[delivery.webhook]]`."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
 
-from .endpoints import check_header_name, parse_url
+from .endpoints import check_header_name, check_host, parse_url
 from .errors import NO_SECRETS, ConfigFile, KeyPath, Wrong, is_secret_key
 from .trust import check_ca
-from .types import NAME_PATTERN, Otlp, RemoteWrite
+from .types import NAME_PATTERN, Mail, Otlp, RemoteWrite, Webhook
 
 MOST_RECEIVERS = 8
 LEAST_BYTES = 1 << 16
+MOST_RECIPIENTS = 20
+_MAIL = re.compile(
+    r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~.-]{1,64}@[A-Za-z0-9]([A-Za-z0-9.-]{0,250}[A-Za-z0-9])?"
+)
+"""RFC 5321, section 4.1.2, without what is quoted: no character here begins another header."""
 OWN_HEADERS = frozenset(
     {
         *("accept", "accept-encoding", "connection", "content-encoding", "content-length"),
@@ -25,8 +31,17 @@ read (RFC 9110; remote write 1.0, "Protocol")."""
 
 def site_of(name: str) -> str:
     """The site whose login a receiver has, as `login_of` calls it."""
+    return _site("remote_write", name)
+
+
+def webhook_site_of(name: str) -> str:
+    """The same of a webhook."""
+    return _site("webhook", name)
+
+
+def _site(kind: str, name: str) -> str:
     word = re.sub(r"[-.]", "_", name).lower()
-    return f"remote_write_{word}" if word else "remote_write"
+    return f"{kind}_{word}" if word else kind
 
 
 def check_receivers(receivers: Sequence[RemoteWrite], source: ConfigFile) -> None:
@@ -35,16 +50,10 @@ def check_receivers(receivers: Sequence[RemoteWrite], source: ConfigFile) -> Non
     if len(receivers) > MOST_RECEIVERS:
         shown = str(len(receivers))
         raise source.error(start, f"at most {MOST_RECEIVERS} receivers", shown=shown)
-    sites: dict[str, str] = {}
+    sites: set[str] = set()
     for number, one in enumerate(receivers):
         path = (*start, number)
-        if one.name and not re.fullmatch(NAME_PATTERN, one.name):
-            expected = "1 to 63 of a-z, 0-9, dot, - and _, with a letter or digit at both ends"
-            raise source.error((*path, "name"), expected, one.name)
-        if site_of(one.name) in sites:
-            hint = "" if one.name else "where there are several, each has one"
-            raise source.error((*path, "name"), "a name that is not taken", one.name, hint)
-        sites[site_of(one.name)] = one.name
+        _check_name(one.name, site_of(one.name), sites, path, source)
         try:
             parse_url(one.url, ("http", "https"))
         except Wrong as problem:
@@ -58,6 +67,62 @@ def check_receivers(receivers: Sequence[RemoteWrite], source: ConfigFile) -> Non
             raise source.error((*path, "max_bytes"), expected, one.max_bytes)
         hint = f"{NO_SECRETS}; a token is token_file, or T3PROBE_{site_of('').upper()}_TOKEN"
         _check_headers(one.headers, path, hint, source)
+
+
+def _check_name(name: str, site: str, taken: set[str], path: KeyPath, source: ConfigFile) -> None:
+    """`site` is whose login it has; `taken` are those of the ones before."""
+    if name and not re.fullmatch(NAME_PATTERN, name):
+        expected = "1 to 63 of a-z, 0-9, dot, - and _, with a letter or digit at both ends"
+        raise source.error((*path, "name"), expected, name)
+    if site in taken:
+        hint = "" if name else "where there are several, each has one"
+        raise source.error((*path, "name"), "a name that is not taken", name, hint)
+    taken.add(site)
+
+
+def check_mail(mail: Mail, source: ConfigFile) -> None:
+    """Raise DeploymentError for the first mistake in it."""
+    path: KeyPath = ("delivery", "mail")
+    try:
+        check_host(mail.host)
+    except Wrong as problem:
+        source.wrong((*path, "host"), problem, mail.host)
+    if not 0 <= mail.port <= 65535:
+        raise source.error((*path, "port"), "a port from 1 to 65535", mail.port)
+    for key, addresses in (("sender", (mail.sender,)), ("to", mail.to)):
+        for one in addresses:
+            if not _MAIL.fullmatch(one):
+                expected = "an address such as ops@example.org, without a name and brackets"
+                raise source.error((*path, key), expected, one)
+    if not 1 <= len(mail.to) <= MOST_RECIPIENTS:
+        expected = f"1 to {MOST_RECIPIENTS} addresses"
+        raise source.error((*path, "to"), expected, shown=str(len(mail.to)))
+    if mail.user and not (mail.user.isprintable() and mail.user.isascii()):
+        raise source.error((*path, "user"), "printable ASCII characters", mail.user)
+    if mail.user and mail.tls == "none":
+        expected = "starttls or implicit where user is set"
+        raise source.error((*path, "tls"), expected, "none", "a password goes over TLS only")
+    if mail.tls_ca is not None:
+        check_ca(mail.tls_ca, source, (*path, "tls_ca"))
+
+
+def check_webhooks(webhooks: Sequence[Webhook], source: ConfigFile) -> None:
+    """Raise DeploymentError for the first mistake in them."""
+    start: KeyPath = ("delivery", "webhook")
+    if len(webhooks) > MOST_RECEIVERS:
+        shown = str(len(webhooks))
+        raise source.error(start, f"at most {MOST_RECEIVERS} webhooks", shown=shown)
+    sites: set[str] = set()
+    for number, one in enumerate(webhooks):
+        path = (*start, number)
+        _check_name(one.name, webhook_site_of(one.name), sites, path, source)
+        if one.url is not None:
+            try:
+                parse_url(one.url, ("http", "https"))
+            except Wrong as problem:
+                source.wrong((*path, "url"), problem, one.url)
+        if one.tls_ca is not None:
+            check_ca(one.tls_ca, source, (*path, "tls_ca"))
 
 
 def check_otlp(otlp: Otlp, source: ConfigFile) -> None:

@@ -379,6 +379,49 @@ class RemoteWrite(Table, frozen=True, kw_only=True):
     """What may wait for this receiver, in bytes. Beyond it the oldest run goes, in the same way."""
 
 
+class Mail(Table, frozen=True, kw_only=True):
+    """`[delivery.mail]`: a message when what is convicted changes, from the held mode, or from the
+    job with a `spool` folder. The password comes from T3PROBE_MAIL_PASSWORD, and goes over TLS with
+    a verified certificate only."""
+
+    host: str
+    """The mail server, such as `smtp.example.org`."""
+    sender: str
+    """The address that it comes from."""
+    to: tuple[str, ...]
+    """The addresses that it goes to."""
+    tls: Literal["starttls", "implicit", "none"] = "starttls"
+    """starttls: TLS after a greeting in the clear, as on port 587; implicit: TLS from the first
+    byte, as on 465; none: no TLS, and no login."""
+    port: int = 0
+    """Default: 587 with starttls, 465 with implicit, 25 with none."""
+    user: str = ""
+    """Who logs in; default: nobody."""
+    tls_ca: str | None = None
+    """A PEM file of the certificate authorities to trust; default: the file's `tls_ca`."""
+
+
+MAIL_PORTS = {"starttls": 587, "implicit": 465, "none": 25}
+"""What `port` is where `[delivery.mail]` does not say (RFC 6409, RFC 8314, RFC 5321)."""
+
+
+class Webhook(Table, frozen=True, kw_only=True):
+    """One `[[delivery.webhook]]`: the same messages by HTTP. T3PROBE_WEBHOOK_SECRET signs them,
+    T3PROBE_WEBHOOK_TOKEN, or _USER and _PASSWORD, logs in; of one with a name
+    T3PROBE_WEBHOOK_NAME_SECRET and so on."""
+
+    url: str | None = None
+    """What takes them, http:// or https://. One that holds a key, such as Slack's, belongs into
+    T3PROBE_WEBHOOK_URL, of one with a name T3PROBE_WEBHOOK_NAME_URL. Matrix:
+    `https://HOST/_matrix/client/v3/rooms/ROOM/send/m.room.message`."""
+    name: str = ""
+    """What it is called where there are several: made of the same characters as a leg's name."""
+    template: Literal["json", "slack", "ntfy", "matrix"] = "json"
+    """The form of the request: our own JSON, or what these read."""
+    tls_ca: str | None = None
+    """A PEM file of the certificate authorities to trust; default: the file's `tls_ca`."""
+
+
 class Delivery(Table, frozen=True):
     """Where results go. Secrets come from the environment or a file, never from here."""
 
@@ -396,6 +439,13 @@ class Delivery(Table, frozen=True):
     """Requested after each delivered run: a dead man's switch outside this Prometheus."""
     otlp: Otlp | None = None
     """A receiver of traces."""
+    settle: Duration = Duration(60)
+    """How long a change of what is convicted has to last before mail and webhooks tell of it, and
+    how far apart their messages are."""
+    mail: Mail | None = None
+    """Who is told by mail."""
+    webhook: tuple[Webhook, ...] = ()
+    """Who is told by HTTP."""
 
 
 class Otlp(Table, frozen=True):

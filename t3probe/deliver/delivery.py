@@ -5,10 +5,10 @@ leg. Any other run delivers only when told (`--push`), under a job of its own, s
 hand, of a part, or in CI never overwrites what the alerts read.
 
 At the start zeros go where series are missing: at most two seconds. At the end, within five: the
-textfile, then the gateway, then all receivers of remote write at once, then the trace, then
-Kuberhealthy, and the heartbeat last and only when the results are where they were to go. Nothing
-here raises for what a server or a disk may do, and nothing changes what the checks found; it is all
-said in sentences. A sink is imported where a deployment names it.
+textfile, then the gateway, then all receivers of remote write at once, then the trace, then mail
+and webhooks, then Kuberhealthy, and the heartbeat last and only when the results are where they
+were to go. Nothing here raises for what a server or a disk may do, and nothing changes what the
+checks found; it is all said in sentences. A sink is imported where a deployment names it.
 """
 
 from __future__ import annotations
@@ -31,6 +31,7 @@ from t3probe.timing import Clock, SystemClock
 
 if TYPE_CHECKING:
     from t3probe.deliver.metrics.carry import Group
+    from t3probe.deliver.notices.messenger import Messenger
     from t3probe.deliver.sinks.remote_write import RemoteWrites
 from t3probe.config.shard import Shard
 from t3probe.observation import Observation, RunRecord
@@ -45,6 +46,7 @@ START_SECONDS = 2.0
 END_SECONDS = 4.8
 GATEWAY_END_SECONDS = 3.6
 SMALL_SECONDS = 1.0
+TOLD_SECONDS = 3.0
 NOTE_FOLDER = ".undelivered"
 """In the results folder: how many drops were lost, until a push says so."""
 
@@ -217,8 +219,10 @@ def end_of_run(
     errors: Sequence[str] = (),
     seconds: float = END_SECONDS,
     traces: Callable[[Budget], Receipt] | None = None,
+    notices: Callable[[Budget], list[Receipt]] | None = None,
 ) -> Ended:
-    """Deliver what the run measured. At most `seconds`. `traces` sends the run's trace.
+    """Deliver what the run measured. At most `seconds`. `traces` sends the run's trace, `notices`
+    tells people: what they were not told waits, so that the results are delivered all the same.
 
     `families` is `metrics.families(run, observations, judged)`. `ok` and `errors` are what
     Kuberhealthy is told: whether all checks passed, and a sentence for each that did not.
@@ -243,6 +247,10 @@ def end_of_run(
         part = budget.part(max(kept, budget.left_seconds - kept))
         reports.append(_whole("the run's trace", traces, part))
     delivered = all(one.ok for one in reports)
+    if notices is not None:
+        kept = SMALL_SECONDS if kuberhealthy_url or heartbeat_url else 0.0
+        part = budget.part(min(TOLD_SECONDS, max(kept, budget.left_seconds - kept)))
+        reports += notices(part)
     if kuberhealthy_url:
         from t3probe.deliver.sinks import kuberhealthy
 
@@ -323,9 +331,42 @@ def _send_trace(
     return send(run_trace(run, observations, judged), receiver, budget)
 
 
+def messenger_of(
+    deployment: Deployment, environ: Mapping[str, str], clock: Clock
+) -> Messenger | None:
+    """Who tells people of this deployment; None where nobody is named.
+
+    Raises DeploymentError or ValueError, each one sentence: call it before the run begins.
+    """
+    delivery = deployment.delivery
+    if delivery.mail is None and not delivery.webhook:
+        return None
+    from t3probe.deliver.notices.messenger import Messenger, posters
+
+    who = posters(deployment, environ)
+    return Messenger(who, settle=delivery.settle, spool=delivery.spool, clock=clock)
+
+
 RUN_COMPLETE = "t3probe_run_complete"
 OF_SEGMENTS = "t3probe_segment_"
+UNTOLD = "nobody is told by mail or webhook: a run remembers by a folder; name spool in [delivery]"
 NOWHERE = "nothing is delivered: no place is named; add --gateway URL, or a [delivery]"
+
+
+def _tell(
+    messenger: Messenger,
+    run: RunRecord,
+    observations: Sequence[Observation],
+    judged: RunVerdict,
+    clock: Clock,
+    budget: Budget,
+) -> list[Receipt]:
+    from t3probe.deliver.notices.messenger import after_run
+
+    try:
+        return after_run(messenger, run, observations, judged, budget, clock)
+    except Exception as error:
+        return [Receipt(False, f"telling people broke: {type(error).__name__}")]
 
 
 class Shipping:
@@ -353,6 +394,8 @@ class Shipping:
         self._gateway = None
         self._receiver: Receiver | None = None
         self._remote: RemoteWrites | None = None
+        self._messenger: Messenger | None = None
+        self._untold = False
         self._label = "" if shard is None else shard.label
         if self.wanted:
             self._receiver = receiver_named(session.deployment, environ)
@@ -364,6 +407,10 @@ class Shipping:
                 job=None if scheduled and not told else self._own_job(),
                 shard=self._label,
             )
+            if scheduled and not told and (shard is None or shard.index == 0):
+                self._messenger = messenger_of(session.deployment, environ, SystemClock())
+                if session.deployment.delivery.spool is None:
+                    self._untold, self._messenger = self._messenger is not None, None
             job = session.deployment.delivery.job if scheduled and not told else self._own_job()
             # Counts that continue and counts of one run must not meet under one job.
             self._remote = remote_of(
@@ -417,12 +464,23 @@ class Shipping:
         traces = None
         if self._receiver is not None:
             traces = partial(_send_trace, self._receiver, run, observations, judged)
+        notices = None
+        if self._messenger is not None:
+            notices = partial(_tell, self._messenger, run, observations, judged, self._begun.clock)
         ended = end_of_run(
-            self._begun, measured, ok=not errors, errors=errors, seconds=seconds, traces=traces
+            self._begun,
+            measured,
+            ok=not errors,
+            errors=errors,
+            seconds=seconds,
+            traces=traces,
+            notices=notices,
         )
         self.delivered, self.sentences = ended.delivered, ended.sentences
         if self._told and not self._begun.sinks and traces is None:
             self.sentences = (NOWHERE, *self.sentences)
+        if self._untold:
+            self.sentences = (*self.sentences, UNTOLD)
         if self._receiver is None and self._session.deployment.delivery.otlp is not None:
             self.sentences = (*self.sentences, "no trace is sent: OTEL_SDK_DISABLED is set")
 

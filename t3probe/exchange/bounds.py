@@ -219,6 +219,15 @@ SPOOL_LOCK_SECONDS = 0.5
 REMOTE_ASIDE_FILES = 100
 """Requests that a receiver of remote write refused for good, which stay in the spool folder. The
 oldest are deleted."""
+NOTICES_KEPT_BYTES = 8 * MIB
+"""The messages that wait for one receiver of mail or a webhook. The oldest go, and the next message
+says how many."""
+NOTICE_MESSAGE_BYTES = 256 * KIB
+"""What one such message holds of those that waited, the newest first. The rest goes with the next
+one, a `settle` later."""
+NOTICE_SECONDS = 20.0
+"""Sending one message, look-up, TLS and login too; after a run 3 s at most. It waits and is tried
+again."""
 TEXTFILE_BYTES = 64 * MIB
 """The textfile when it is read back; ten thousand upstreams make 2 MB. It is not ours: its
 counters begin again at 0, and a sentence says so."""

@@ -266,7 +266,7 @@ def _exchange(
     try:
         if sock is None:
             stage[0] = BEFORE_CONNECT
-            sock = _connected(site, budget)
+            sock = connected(site.host, site.port, budget)
             if site.parts.scheme == "https":
                 stage[0] = BEFORE_REQUEST
                 sock.settimeout(max(0.001, budget.left_seconds))
@@ -380,8 +380,9 @@ def _answer(
         response.close()
 
 
-def _connected(site: Site, budget: Budget) -> socket.socket:
-    addresses = _addresses(site.host, site.port, budget)
+def connected(host: str, port: int, budget: Budget) -> socket.socket:
+    """A TCP connection, the look-up of the name within the budget, too. Raises Trouble, OSError."""
+    addresses = _addresses(host, port, budget)
     last: OSError = OSError("no address")
     for number, (family, address) in enumerate(addresses):
         sock = socket.socket(family, socket.SOCK_STREAM)

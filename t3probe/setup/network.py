@@ -127,9 +127,10 @@ async def _ask(deployment: Deployment, where: str, environ: Mapping[str, str]) -
         asyncio.create_task(asyncio.to_thread(receiver, one, deployment.tls_ca, environ))
         for one in deployment.delivery.remote_write
     ]
+    told = asyncio.create_task(asyncio.to_thread(people, deployment, environ))
     try:
         await asyncio.wait(
-            [*asked, *dated, *let_in, pushed, traced, *written], timeout=TOTAL_SECONDS
+            [*asked, *dated, *let_in, pushed, traced, told, *written], timeout=TOTAL_SECONDS
         )
         rows = [
             task.result() if task.done() else untold("resolver", f"{url}: too slow", "look again")
@@ -146,12 +147,13 @@ async def _ask(deployment: Deployment, where: str, environ: Mapping[str, str]) -
         rows += pushed.result() if pushed.done() else []
         rows += [row for one in written if one.done() for row in one.result()]
         rows += traced.result() if traced.done() else []
+        rows += told.result() if told.done() else []
         return rows
     finally:
         for task in (*asked, *dated, *let_in):
             task.cancel()
         await asyncio.gather(
-            *asked, *dated, *let_in, pushed, traced, *written, return_exceptions=True
+            *asked, *dated, *let_in, pushed, traced, told, *written, return_exceptions=True
         )
         await run.resolver.aclose()
 
@@ -371,3 +373,55 @@ def traces(deployment: Deployment, environ: Mapping[str, str]) -> list[DoctorRow
         where = f"{receiver.site.name} is beyond loopback"
         return [untold("traces", where, "unset T3PROBE_LOOPBACK_ONLY"), *plain]
     return [fine("traces", words) if taken else wrong("traces", words, fix), *plain]
+
+
+def people(deployment: Deployment, environ: Mapping[str, str]) -> list[DoctorRow]:
+    """Whether the mail server takes our login, and webhooks answer. Nothing is sent that anybody
+    would read; no row where nobody is told."""
+    from t3probe.exchange.client import Budget, Login, Site, Trouble, exchange
+    from t3probe.timing import SystemClock
+
+    rows: list[DoctorRow] = []
+    delivery, ca, clock = deployment.delivery, deployment.tls_ca, SystemClock()
+    if delivery.mail is not None:
+        from t3probe.deliver.notices import mail
+
+        fix = "change it in [delivery.mail], or T3PROBE_MAIL_PASSWORD"
+        try:
+            box = mail.mailbox_of(delivery.mail, environ, ca)
+        except (ValueError, DeploymentError) as problem:
+            rows.append(wrong("mail", str(problem), fix))
+        else:
+            what = mail.ask(box, Budget(clock, STEP_SECONDS))
+            if "T3PROBE_LOOPBACK_ONLY" in what:
+                rows.append(untold("mail", f"{box.name} is beyond loopback", "unset the variable"))
+            elif what:
+                rows.append(wrong("mail", f"{box.name} {what}", fix))
+            else:
+                login = ", and our login" if box.user else ""
+                rows.append(fine("mail", f"{box.name} answers{login}"))
+    for one in delivery.webhook:
+        from t3probe.deliver.notices import webhook
+
+        try:
+            hook = webhook.hook_of(one, environ, ca)
+        except (ValueError, DeploymentError) as problem:
+            fix = "change it in [[delivery.webhook]], or T3PROBE_WEBHOOK_"
+            rows.append(wrong("webhook", str(problem), fix))
+            continue
+        site = Site(hook.url, hook.login)
+        try:
+            # Without the path and the login: whether they are right only a message tells.
+            exchange(Site(f"{site.parts.scheme}://{site.name}", Login(ca_file=hook.login.ca_file)),
+                     "HEAD", None, Budget(clock, STEP_SECONDS))  # fmt: skip
+        except Trouble as problem:
+            if "T3PROBE_LOOPBACK_ONLY" in problem.what:
+                words = f"{site.name} is beyond loopback"
+                rows.append(untold("webhook", words, "unset the variable"))
+            else:
+                fix = "start it there, or change its url"
+                rows.append(wrong("webhook", f"{site.name} {problem.what}", fix))
+        else:
+            rows.append(fine("webhook", f"{site.name} answers"))
+        rows += _in_the_clear("webhook", site)
+    return rows

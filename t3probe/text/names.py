@@ -46,3 +46,8 @@ def made_prefix(name: str, made: tuple[str, ...]) -> str:
 def segment_of_upstream(leg: str) -> str:
     """The segment of its own that an upstream's leg crosses last."""
     return UPSTREAM_SEGMENT + leg.removeprefix(UPSTREAM_LEG)
+
+
+def of_rigs(segment: str) -> bool:
+    """Whether a segment is one that `[experiments]` makes."""
+    return segment in SERVICE_SEGMENTS or segment.startswith((RIG_SEGMENT, STREAM_SEGMENT))

@@ -100,7 +100,6 @@ class RigWatch:
         clock: RunClock,
         log: Log,
         memory: RigMemory | None = None,
-        tell: Tell | None = None,
         publish: Callable[[RigSnapshot], None] | None = None,
         dry_run: bool = False,
     ) -> None:
@@ -109,7 +108,9 @@ class RigWatch:
         write nothing."""
         self.deployment, self.table = deployment, table
         self._services, self._clock, self._log = services, clock, log
-        self._memory, self._tell, self._publish = memory, tell, publish
+        self._memory, self._publish = memory, publish
+        self.tell: Tell = lambda subject, text: None
+        """Is given each message."""
         self._dry_run = dry_run
         self._manage = table.manage or dry_run
         remembered, sentence = memory.read() if memory is not None else ({}, "")
@@ -268,8 +269,7 @@ class RigWatch:
         )
         self._told_at = now
         self._new_events, self._begun, self._ended = [], [], []
-        if self._tell is not None:
-            self._tell(told.subject, told.text)
+        self.tell(told.subject, told.text)
 
     @property
     def _names(self) -> frozenset[str]:

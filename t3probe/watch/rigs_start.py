@@ -13,7 +13,7 @@ from t3probe.upstreams.experiments.listen import StatsListener
 from t3probe.upstreams.experiments.memory import RigMemory
 from t3probe.upstreams.experiments.tokens import NoTokensError
 from t3probe.watch.log import Log
-from t3probe.watch.rigs import RigServices, RigWatch, Tell
+from t3probe.watch.rigs import RigServices, RigWatch
 from t3probe.watch.rigs_api import RigsServer
 from t3probe.watch.serving import Listen
 
@@ -26,7 +26,6 @@ def rig_watch(
     *,
     server: RigsServer | None = None,
     state: str | None = None,
-    tell: Tell | None = None,
     dry_run: bool = False,
 ) -> RigWatch:
     """The rigs of a deployment that has some. Raises DeploymentError or ValueError, a sentence."""
@@ -71,7 +70,6 @@ def rig_watch(
         clock=clock,
         log=log,
         memory=memory,
-        tell=tell,
         publish=None if server is None else server.publish,
         dry_run=dry_run,
     )

@@ -15,13 +15,14 @@ from msgspec.structs import replace
 from t3probe import verdict
 from t3probe.config import DeploymentError, legs_for
 from t3probe.config.types import Deployment, Leg
+from t3probe.deliver.delivery import messenger_of
 from t3probe.deliver.metrics.exposition import Sheet
 from t3probe.exchange.trace_ids import Parents, trace_id
 from t3probe.observation import RECORD_VERSION, Drop, Observation, RunRecord
 from t3probe.probes import ONE_SHOT, preload
 from t3probe.probes.tls import small_buffers
 from t3probe.run.conclude import settled
-from t3probe.text.names import SERVICE_SEGMENTS
+from t3probe.text.names import SERVICE_SEGMENTS, of_rigs
 from t3probe.text.words import some, utc
 from t3probe.timing import RunClock, next_beat
 from t3probe.verdict.incident.run import RunVerdict, judge_run
@@ -31,6 +32,7 @@ from t3probe.watch.log import Log, Pending, Reports, drop_facts, incident_of, ve
 from t3probe.watch.window import WindowBook
 
 if TYPE_CHECKING:
+    from t3probe.watch.notices import Words
     from t3probe.watch.rigs import RigWatch
     from t3probe.watch.traces import Traces
 
@@ -62,10 +64,12 @@ class Watch:
         clock: RunClock,
         rigs: RigWatch | None = None,
         traced: Mapping[str, str] | None = None,
+        told: Mapping[str, str] | None = None,
     ) -> None:
         """`load` reads the deployment file anew for a reload; `vantage` may be empty: the
         deployment's own. `rigs`: those of `[experiments]`. `traced`: the environment, where traces
-        of incidents are to be sent."""
+        of incidents are to be sent; `told`: the same, where people are to be told by mail and
+        webhooks."""
         self.deployment = deployment
         self._rigs = rigs
         if rigs is not None:
@@ -90,6 +94,29 @@ class Watch:
 
             self._traces = Traces(traced, log, clock.clock, lambda: self.held.books)
             self._name_parents()
+        self._told_by = told
+        self._words = self._people(deployment, None)
+        if rigs is not None:
+            rigs.tell = self._tell_people
+
+    def _tell_people(self, subject: str, text: str) -> None:
+        if self._words is not None:
+            self._words.tell(subject, text)
+
+    def _people(self, deployment: Deployment, words: Words | None) -> Words | None:
+        """Who tells people from now on. Raises DeploymentError or ValueError."""
+        if self._told_by is None:
+            return None
+        messenger = messenger_of(deployment, self._told_by, self.clock.clock)
+        if messenger is not None and self._rigs is not None:
+            messenger.told_elsewhere = of_rigs
+        if words is not None:
+            words.change(messenger)
+        elif messenger is not None:
+            from t3probe.watch.notices import Words
+
+            words = Words(messenger, self._log, self.clock.clock)
+        return words
 
     @property
     def vantage(self) -> str:
@@ -174,6 +201,8 @@ class Watch:
                 task.cancel()
             await asyncio.gather(*side, return_exceptions=True)
             self._tell_all()
+            if self._words is not None:
+                await asyncio.to_thread(self._words.end)
             if self._traces is not None:
                 # In a thread: what its own one still logs is written by another.
                 record = self._record()
@@ -254,6 +283,8 @@ class Watch:
         if self._rigs is not None:
             self._rigs.fill(counts)
         self._publish(Snapshot(record, tuple(seen), judged, counts))
+        if self._words is not None:
+            self._words.look(record, seen, judged)
 
     def _record(self) -> RunRecord:
         """What a run that ended now would know of itself. Its start is ours."""
@@ -374,7 +405,8 @@ class Watch:
             try:
                 deployment = self._load()
                 legs = self._legs(deployment)
-            except (DeploymentError, ImportError, OSError) as error:
+                self._words = self._people(deployment, self._words)
+            except (DeploymentError, ValueError, ImportError, OSError) as error:
                 # The last two: a new kind of leg, and no descriptor left to import its probe with.
                 self._log.say("reload", ok=False, error=str(error), text="the old file holds")
                 continue

@@ -257,5 +257,18 @@ def test_the_job_gets_out_to_the_receivers_of_remote_write() -> None:
     assert "# remote_write\n" in rules
 
 
+def test_the_job_gets_out_to_whom_it_tells() -> None:
+    text = (ROOT / "deployments" / "t3.toml").read_text()
+    text += '\n[delivery.mail]\nhost = "10.7.7.7"\nsender = "a@b"\nto = ["c@d"]\n'
+    text += '[[delivery.webhook]]\nurl = "https://10.7.7.8:8443/hook"\n'
+    deployment = loads(text, file="x.toml", environ={}, now=0.0)
+    places = {host: NetworkPlace((), public=True) for host in _cluster_hosts(deployment)}
+    rules = rendered(policy(deployment, at=places), name="t3", component="job", command="x")
+    spec_ = yaml.safe_load(rules)["spec"]
+    assert allowed(spec_, "egress", Target("10.7.7.7", 587))
+    assert allowed(spec_, "egress", Target("10.7.7.8", 8443))
+    assert not allowed(spec_, "egress", Target("10.7.7.7", 25))
+
+
 def _cluster_hosts(deployment: Deployment) -> list[str]:
     return [one.host for one in dials(deployment) if one.found == "cluster"]

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from deliver.delivery_servers import answering, serving
 from watch.watch_process import Watching, ask, watching
 
 from t3probe.config import loads
@@ -20,6 +21,7 @@ from t3probe.timing import SystemClock
 from t3probe.upstreams.experiments.ask import Rights, RigService
 from t3probe.upstreams.experiments.book import BookingSystem
 
+TAKES = answering("204 No Content")
 SECONDS = 40.0
 """Everything here is over much sooner."""
 
@@ -127,6 +129,33 @@ async def test_a_rig_that_stands_still_is_taken_out_told_and_put_back(tmp_path: 
         assert await here.get("/events/spin02") == []
         assert (await ask(here.api, "/api/v1/experiments/events/spin99"))[0] == 404
         assert (await ask(here.api, "/api/v1/experiments", "POST"))[0] == 405
+
+
+async def test_a_change_is_one_message(tmp_path: Path) -> None:
+    """And so is the outage of a service, however many rigs there are."""
+    with serving(TAKES) as server:
+        more = f'\n[delivery]\nsettle = "1s"\n[[delivery.webhook]]\nurl = "{server.url}/hook"\n'
+
+        async def subjects(number: int) -> list[str]:
+            async with asyncio.timeout(SECONDS):
+                while len(server.requests) < number:  # noqa: ASYNC110 - another thread's list
+                    await asyncio.sleep(0.1)
+            bodies = [one.partition(b"\r\n\r\n")[2] for one in server.requests]
+            return [json.loads(one)["subject"] for one in bodies]
+
+        async with rigs(tmp_path, more=more) as here:
+            await here.until("spin02", healthy)
+            await here.lab.switch(["stream-spin02-data:stale"])
+            assert await subjects(1) == ["lab: 1 rig unhealthy: spin02"]
+            await here.lab.clear()
+            assert (await subjects(2))[1:] == ["lab: 1 rig healthy again: spin02"]
+            await here.lab.switch(["relay:silent"])
+            (outage,) = (await subjects(3))[2:]
+            assert outage.startswith("lab: relay reports nothing since ")
+            await here.lab.clear()
+            (over,) = (await subjects(4))[3:]
+            assert over.startswith("lab: over: relay reports nothing since ")
+        assert len(server.requests) == 4
 
 
 async def test_a_relay_that_is_silent_makes_no_event_and_writes_nothing(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from typing import Literal
 
 from t3probe.config import Deployment, Leg, legs_for, parse_address, parse_pin, parse_url
 from t3probe.config.endpoints import is_address, plain_host
+from t3probe.config.types import MAIL_PORTS, Mail
 from t3probe.setup.cluster.places import (
     PUBLIC,
     Block,
@@ -207,7 +208,7 @@ def dials(deployment: Deployment, vantage: str = "") -> list[Dial]:
     name is not known here."""
     legs = legs_for(deployment, vantage)[0]
     found = [dial for leg in legs for dial in (*_leg(leg), *_plain(leg))]
-    otlp = deployment.delivery.otlp
+    otlp, mail = deployment.delivery.otlp, deployment.delivery.mail
     named = (
         ("gateway", deployment.delivery.gateway),
         *(
@@ -216,6 +217,8 @@ def dials(deployment: Deployment, vantage: str = "") -> list[Dial]:
         ),
         ("heartbeat_url", deployment.delivery.heartbeat_url),
         ("otlp", None if otlp is None else otlp.endpoint),
+        ("mail", None if mail is None else _mail_url(mail)),
+        *((f"webhook {one.name}".strip(), one.url) for one in deployment.delivery.webhook),
     )
     at = vantage or deployment.vantage
     sources = (
@@ -232,6 +235,12 @@ def dials(deployment: Deployment, vantage: str = "") -> list[Dial]:
             parts = parse_url(url, ("http", "https"))
             found.append(_direct(parts.host, parts.port, who))
     return found
+
+
+def _mail_url(mail: Mail) -> str:
+    """Where the mail server is, in the form of the others."""
+    port = mail.port or MAIL_PORTS[mail.tls]
+    return f"https://[{mail.host}]:{port}/" if ":" in mail.host else f"https://{mail.host}:{port}/"
 
 
 def _leg(leg: Leg) -> Iterator[Dial]:
