@@ -44,7 +44,8 @@ DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 REPLAY = """
 import sys
 from pathlib import Path
-from t3probe.config.types import Delivery, Deployment, Leg
+from t3probe.config.types import Deployment, Leg
+from t3probe.config.delivery import Delivery
 from t3probe.record.junit import read_junit
 from t3probe.verdict.incident.run import judge_run
 

@@ -160,7 +160,8 @@ def clock(where: list[str]) -> None:
 
 
 def _deployment(where: list[str], heartbeat: float = 1.0, **more: Any) -> Any:
-    from t3probe.config.types import Deployment, Duration, Leg, Timing
+    from t3probe.config.table import Duration
+    from t3probe.config.types import Deployment, Leg, Timing
 
     legs = tuple(
         Leg(name=f"envoy-{n}", kind="tcp", path=("net", f"upstream-{n}"), address=one)

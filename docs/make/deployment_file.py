@@ -13,31 +13,26 @@ from typing import Any, Literal, get_args, get_origin
 
 import msgspec
 
+from t3probe.config.delivery import Delivery, Mail, Otlp, RemoteWrite, Webhook
 from t3probe.config.read import field_types, required_fields
 from t3probe.config.schema import descriptions
+from t3probe.config.table import Duration, Table
 from t3probe.config.types import (
     EVERY_LEG,
     KIND_RULES,
-    Delivery,
     DeploymentFile,
     Downtime,
-    Duration,
     Experiments,
     Ingest,
     LegTable,
-    Mail,
-    Otlp,
     Public,
-    RemoteWrite,
     Sso,
     SweepLimits,
-    Table,
     Timing,
     Upstream,
     UpstreamShare,
     UpstreamSource,
     Walled,
-    Webhook,
 )
 
 __all__ = ["EXAMPLES", "SMALLEST", "text"]

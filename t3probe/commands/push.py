@@ -74,8 +74,8 @@ def _reports(arguments: argparse.Namespace) -> Iterator[Receipt]:
 
 def _receiver(url: str) -> Receiver:
     """The receiver at `url`. Raises DeploymentError or ValueError, one sentence."""
+    from t3probe.config.delivery import Otlp
     from t3probe.config.otel import receiver_of
-    from t3probe.config.types import Otlp
     from t3probe.deliver.traces.wire import MISSING, installed
     from t3probe.exchange.client import Site
 

@@ -8,17 +8,17 @@ from __future__ import annotations
 
 from t3probe.config.shard import legs_for
 
+from .delivery import Delivery
 from .downtime import planned
 from .durations import parse_duration
 from .endpoints import parse_address, parse_pin, parse_url
 from .errors import DeploymentError, Wrong
 from .load import load, loads
 from .secrets import secret
+from .table import Duration
 from .types import (
-    Delivery,
     Deployment,
     Downtime,
-    Duration,
     Ingest,
     Leg,
     LegKind,

@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterable
 
 from .errors import Wrong
-from .types import Duration
+from .table import Duration
 
 SHORTEST = Duration(0.0001)
 LONGEST = Duration(24 * 3600)

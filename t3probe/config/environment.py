@@ -19,7 +19,8 @@ from typing import Any, TypeGuard, get_args, get_origin
 
 from .errors import NO_SECRETS, ConfigFile, DeploymentError, KeyPath, is_secret_key, nearest, quote
 from .read import field_types
-from .types import DeploymentFile, Table
+from .table import Table
+from .types import DeploymentFile
 
 PREFIX = "T3PROBE__"
 

@@ -24,10 +24,10 @@ from t3probe.text.names import (
 from .dialled import Ends, Shares, far_ends
 from .endpoints import is_address, parse_address, parse_url, plain_host
 from .errors import ConfigFile, KeyPath
+from .table import Duration
 from .types import (
     CREDENTIALS,
     DeploymentFile,
-    Duration,
     Ingest,
     Leg,
     LegTable,

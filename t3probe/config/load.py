@@ -18,23 +18,15 @@ from t3probe.exchange.bounds import DEPLOYMENT_BYTES
 from t3probe.exchange.files import NotAFileError, TooLargeError, read_regular
 
 from .check import check, check_timing
+from .delivery import Delivery, Mail, Otlp, RemoteWrite, Webhook
 from .downtime import stale
 from .environment import override
 from .errors import ConfigFile, DeploymentError, quote
 from .expand import default_paths, own_segments, settle_timing
 from .read import read_table
+from .table import Table
 from .trust import check_ca, located
-from .types import (
-    CREDENTIALS,
-    Delivery,
-    Deployment,
-    DeploymentFile,
-    Mail,
-    Otlp,
-    RemoteWrite,
-    Table,
-    Webhook,
-)
+from .types import CREDENTIALS, Deployment, DeploymentFile
 
 _Named = TypeVar("_Named", bound=Table)
 _Told = TypeVar("_Told", Mail, Webhook)

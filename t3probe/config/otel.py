@@ -16,12 +16,13 @@ from t3probe.exchange.client import Login, Site
 from t3probe.text import keep
 from t3probe.text.words import listed
 
+from .delivery import Otlp
 from .durations import SHORTEST
 from .endpoints import check_header_name
 from .errors import DeploymentError, Wrong, is_secret_key
 from .receivers import OWN_HEADERS
 from .secrets import login_of, secret
-from .types import Deployment, Otlp
+from .types import Deployment
 
 PATH = "/v1/traces"
 SECONDS = 2.0

@@ -24,7 +24,7 @@ from .errors import (
     quote,
     show,
 )
-from .types import Duration, Table
+from .table import Duration, Table
 
 T = TypeVar("T", bound=Table)
 

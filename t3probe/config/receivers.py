@@ -6,10 +6,11 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 
+from .delivery import Mail, Otlp, RemoteWrite, Webhook
 from .endpoints import check_header_name, check_host, parse_url
 from .errors import NO_SECRETS, ConfigFile, KeyPath, Wrong, is_secret_key
 from .trust import check_ca
-from .types import NAME_PATTERN, Mail, Otlp, RemoteWrite, Webhook
+from .types import NAME_PATTERN
 
 MOST_RECEIVERS = 8
 LEAST_BYTES = 1 << 16

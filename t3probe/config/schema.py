@@ -17,7 +17,8 @@ import msgspec
 
 from .durations import PATTERN
 from .read import MAY_BE_ZERO, field_types, required_fields
-from .types import EVERY_LEG, KIND_RULES, NAME_PATTERN, DeploymentFile, Duration, LegTable, Table
+from .table import Duration, Table
+from .types import EVERY_LEG, KIND_RULES, NAME_PATTERN, DeploymentFile, LegTable
 
 _DURATION = {"type": "string", "pattern": f"^{PATTERN}$"}
 _NAMES = {"name", "vantage", "vantages", "segments"}

@@ -19,10 +19,10 @@ from urllib.parse import urlsplit
 import msgspec
 
 from t3probe.config import Deployment, DeploymentError, Duration, Leg
+from t3probe.config.delivery import RemoteWrite
 from t3probe.config.endpoints import plain_host
 from t3probe.config.errors import is_secret_key
 from t3probe.config.secrets import login_of
-from t3probe.config.types import RemoteWrite
 from t3probe.guard import LoopbackOnlyError, is_loopback
 from t3probe.observation import median
 from t3probe.probes.base import Probing

@@ -266,7 +266,7 @@ def test_a_login_for_another_receiver_is_not_passed_on(
 
 
 def test_nor_to_a_receiver_of_the_command_line() -> None:
-    from t3probe.config.types import Otlp
+    from t3probe.config.delivery import Otlp
 
     environ = {f"{E}ENDPOINT": "https://api.vendor", f"{E}HEADERS": f"x-team={SECRET}"}
     assert dict(receiver_of(None, Otlp(endpoint="http://127.0.0.1:1"), environ).headers) == {}

@@ -14,7 +14,8 @@ from delivery_programs import RealGateway
 from delivery_runs import DEAD, LEGS, REASONS, run_families
 from delivery_servers import answering, serving
 
-from t3probe.config.types import Delivery, Deployment
+from t3probe.config.delivery import Delivery
+from t3probe.config.types import Deployment
 from t3probe.deliver.delivery import Ended, correct, end_of_run, gateway_of, retire, start_of_run
 from t3probe.deliver.sinks import Batch, Deliver, Receipt, kuberhealthy
 from t3probe.deliver.sinks.gateway import Gateway
@@ -25,7 +26,8 @@ DROP = (LEGS[0], REASONS[0])
 DELIVERS = """
 import sys
 from pathlib import Path
-from t3probe.config.types import Delivery, Deployment, Leg
+from t3probe.config.types import Deployment, Leg
+from t3probe.config.delivery import Delivery
 from t3probe.deliver.delivery import end_of_run, gateway_of, start_of_run
 from t3probe.deliver.metrics import families, zeros
 from t3probe.deliver.metrics.exposition import Sheet

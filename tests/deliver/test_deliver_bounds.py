@@ -10,7 +10,8 @@ import pytest
 from delivery_runs import DEAD, run_families
 from delivery_servers import answering, serving
 
-from t3probe.config.types import Delivery, Deployment
+from t3probe.config.delivery import Delivery
+from t3probe.config.types import Deployment
 from t3probe.deliver import delivery as deliver
 from t3probe.deliver.delivery import (
     Delivering,

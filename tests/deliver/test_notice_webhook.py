@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 import trustme
 
-from t3probe.config.types import Webhook
+from t3probe.config.delivery import Webhook
 from t3probe.deliver.notices import Notice
 from t3probe.deliver.notices.outbox import message_of
 from t3probe.deliver.notices.webhook import SIGNATURE, Hook, hook_of, post

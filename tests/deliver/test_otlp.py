@@ -16,8 +16,9 @@ from hypothesis import strategies as st
 from test_traces import RUN, SEEN, ZERO, made
 from trace_receiver import attributes, free_port, receiving
 
+from t3probe.config.delivery import Otlp
 from t3probe.config.otel import receiver_of
-from t3probe.config.types import Duration, Otlp
+from t3probe.config.table import Duration
 from t3probe.deliver.sinks import Receipt
 from t3probe.deliver.sinks.otlp import ask, send, send_recorded
 from t3probe.deliver.traces.wire import said

@@ -15,8 +15,8 @@ from msgspec.structs import replace
 from remote_parts import DROPS, Store, decoded
 from test_shipping import FAILED, OneRun
 
+from t3probe.config.delivery import RemoteWrite
 from t3probe.config.shard import Shard
-from t3probe.config.types import RemoteWrite
 from t3probe.deliver.delivery import with_extra
 from t3probe.observation import Beat, Observation
 

@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 from delivery_runs import DEAD
 
+from t3probe.config.delivery import Delivery, Otlp
 from t3probe.config.shard import Shard
-from t3probe.config.types import Delivery, Deployment, Leg, Otlp
+from t3probe.config.types import Deployment, Leg
 from t3probe.deliver import delivery as shipping
 from t3probe.deliver.delivery import NOWHERE, Shipping
 from t3probe.deliver.sinks import Batch, Receipt

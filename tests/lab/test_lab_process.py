@@ -21,7 +21,7 @@ import pytest
 from labclient import LONG, Site, outcome
 
 from t3probe.config.load import load
-from t3probe.config.types import Duration
+from t3probe.config.table import Duration
 from t3probe.lab import control, gate, stack
 from t3probe.lab.control import ControlError, LabError
 from t3probe.lab.faults import SEGMENTS, FaultError

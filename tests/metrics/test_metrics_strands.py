@@ -8,7 +8,8 @@ import msgspec
 import pytest
 from metrics_record import CLOUDFLARE, DEPLOYMENT, EGRESS, INTERNAL, RUN, beats, recorded, values
 
-from t3probe.config.types import Duration, Leg
+from t3probe.config.table import Duration
+from t3probe.config.types import Leg
 from t3probe.deliver import metrics
 from t3probe.deliver.metrics import carry
 from t3probe.observation import Beat, Connection, Drop, Observation, trips

@@ -11,7 +11,8 @@ import sys
 
 import msgspec
 
-from t3probe.config.types import Deployment, Duration, Leg, Sso, Timing
+from t3probe.config.table import Duration
+from t3probe.config.types import Deployment, Leg, Sso, Timing
 from t3probe.guard import install_from_environment
 from t3probe.run.controller import Run
 from t3probe.run.leg import LegRun

@@ -6,7 +6,8 @@ import asyncio
 
 from probes.servers import HOST, SSO
 
-from t3probe.config.types import Duration, Timing
+from t3probe.config.table import Duration
+from t3probe.config.types import Timing
 from t3probe.probes.base import Probing
 from t3probe.probes.facts import Target
 from t3probe.probes.http_client import HttpAnswer

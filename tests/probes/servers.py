@@ -15,7 +15,8 @@ from typing import Any
 
 from steady_loop import running_clock
 
-from t3probe.config.types import Deployment, Duration, Leg, Sso, Timing
+from t3probe.config.table import Duration
+from t3probe.config.types import Deployment, Leg, Sso, Timing
 from t3probe.observation import Beat, Observation
 from t3probe.run.book import Book
 from t3probe.run.controller import Run

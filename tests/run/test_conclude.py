@@ -7,7 +7,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from t3probe.config.types import Duration, Leg, Timing
+from t3probe.config.table import Duration
+from t3probe.config.types import Leg, Timing
 from t3probe.observation import AddressTry, Beat, Drop, Observation
 from t3probe.run.conclude import conclude, settled
 from t3probe.run.footing import Footing, stall_threshold

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from t3probe.config.types import Duration, Leg
+from t3probe.config.table import Duration
+from t3probe.config.types import Leg
 from t3probe.observation import AddressTry, Beat, Drop
 from t3probe.run.conclude import conclude
 

@@ -9,7 +9,8 @@ import pytest
 from probes.servers import deployment, echo, made_run, serve, ws_leg
 from steady_loop import stand_still
 
-from t3probe.config.types import Duration, Timing
+from t3probe.config.table import Duration
+from t3probe.config.types import Timing
 from t3probe.run.footing import (
     CLOCK_STEP_SECONDS,
     LATE_SHARE,

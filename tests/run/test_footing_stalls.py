@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from t3probe.config.types import Duration, Leg, Timing
+from t3probe.config.table import Duration
+from t3probe.config.types import Leg, Timing
 from t3probe.observation import Reason
 from t3probe.probes.facts import Echo, Facts, ProbeError
 from t3probe.run.book import Book

@@ -13,7 +13,8 @@ from typing import Any, cast
 
 import msgspec
 
-from t3probe.config.types import Deployment, Duration, Leg, Timing
+from t3probe.config.table import Duration
+from t3probe.config.types import Deployment, Leg, Timing
 from t3probe.config.types import SweepLimits as Pace
 from t3probe.observation import Observation
 from t3probe.run.controller import Run

@@ -11,7 +11,7 @@ from probes.ingest_programs import TOKEN
 from probes.test_ingest import TAKEN, deployment, gate, gated, is_write
 from watch_helpers import Kept, disconnects
 
-from t3probe.config.types import Duration
+from t3probe.config.table import Duration
 
 __all__ = ["authority", "no_stalls"]
 

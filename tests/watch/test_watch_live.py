@@ -14,7 +14,8 @@ import pytest
 from steady_lab import SteadyLab
 from watch_helpers import Kept, disconnects
 
-from t3probe.config.types import Deployment, Duration
+from t3probe.config.table import Duration
+from t3probe.config.types import Deployment
 from t3probe.run.controller import Run
 from t3probe.timing import RunClock
 

@@ -13,7 +13,9 @@ from verdict.verdict_script import both, down, judge, leg, opening, well
 from watch_helpers import Paper
 from watch_process import toml, watching, ws
 
-from t3probe.config.types import Delivery, Deployment, Duration, Webhook
+from t3probe.config.delivery import Delivery, Webhook
+from t3probe.config.table import Duration
+from t3probe.config.types import Deployment
 from t3probe.deliver.delivery import messenger_of
 from t3probe.deliver.notices.messenger import after_run, runbook
 from t3probe.exchange.client import Budget

@@ -19,8 +19,8 @@ from typing import Any
 
 import msgspec
 
+from t3probe.config.delivery import MAIL_PORTS, Mail
 from t3probe.config.secrets import secret
-from t3probe.config.types import MAIL_PORTS, Mail
 from t3probe.deliver.notices import Posted
 from t3probe.deliver.notices.outbox import Message
 from t3probe.exchange.bounds import SERVICE_ANSWER_BYTES

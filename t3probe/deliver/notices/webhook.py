@@ -17,9 +17,9 @@ from typing import Any
 import msgspec
 
 from t3probe import AGENT
+from t3probe.config.delivery import Webhook
 from t3probe.config.receivers import webhook_site_of
 from t3probe.config.secrets import login_of, secret
-from t3probe.config.types import Webhook
 from t3probe.deliver.notices import Posted
 from t3probe.deliver.notices.outbox import Message
 from t3probe.exchange.client import Budget, Login, Site, Trouble, exchange

@@ -22,9 +22,9 @@ from email.utils import parsedate_to_datetime
 
 import msgspec
 
+from t3probe.config.delivery import RemoteWrite
 from t3probe.config.receivers import site_of
 from t3probe.config.secrets import login_of
-from t3probe.config.types import RemoteWrite
 from t3probe.exchange.bounds import REMOTE_EXCHANGE_SECONDS
 from t3probe.exchange.client import Answer, Budget, Kept, Login, Site, Trouble, exchange
 from t3probe.text import showable

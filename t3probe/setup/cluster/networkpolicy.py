@@ -12,8 +12,8 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from t3probe.config import Deployment, Leg, legs_for, parse_address, parse_pin, parse_url
+from t3probe.config.delivery import MAIL_PORTS, Mail
 from t3probe.config.endpoints import is_address, plain_host
-from t3probe.config.types import MAIL_PORTS, Mail
 from t3probe.setup.cluster.places import (
     PUBLIC,
     Block,
