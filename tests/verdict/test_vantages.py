@@ -18,7 +18,7 @@ import msgspec
 import pytest
 from simulated import Simulation, record
 from simulated_world import HOLD, ROUTES, RULES, Breaks, Kind, random_breaks
-from verdict_script import both, cut, down, fresh, leg, opening, usual, well
+from verdict_script import blip, both, cut, down, fresh, leg, opening, usual, well
 
 from t3probe.cli import main
 from t3probe.observation import Connection, Observation, RunRecord
@@ -145,9 +145,7 @@ def two(here: Sequence[Observation], there: Sequence[Observation], **more: Any) 
         "local": ("wan",),
         "version": 2,
     }
-    run = RunRecord(
-        **known, local=("wan",), vantage="home", started_at=1000.0, duration_seconds=35.0
-    )
+    run = RunRecord(**known, vantage="home", started_at=1000.0, duration_seconds=35.0)
     other = msgspec.structs.replace(run, **({"vantage": "cloud"} | more))
     return judge_together([(run, here), (other, there)])
 
@@ -177,6 +175,20 @@ def test_another_edge_clears_nothing(more: dict[str, Any]) -> None:
     (told,) = found.contrasts
     assert told.segment == "cf-edge"
     assert told.text.startswith("from home (192.0.2.1:443, colo AMS), not from cloud (")
+
+
+def test_a_connection_that_was_opened_after_the_last_sign_of_life_held_through_nothing() -> None:
+    """Cloud's run began 12 s after home's, and the last good beat there was at 10.1 s."""
+    found = cut_at_home(edge_well(), started_at=1012.0)
+    assert found.cleared_by == {}
+    assert found.contrasts == ()
+
+
+def test_a_leg_with_a_blip_of_its_own_clears_nothing_elsewhere() -> None:
+    once = blip(24.0, 25.0, lone=True)
+    there = leg("edge", "wan cf-edge", well(), once, colo="AMS")
+    assert there.outcome == "degraded"
+    assert cut_at_home(there).cleared_by == {}
 
 
 def down_at_home(there: Observation, **more: Any) -> Together:
