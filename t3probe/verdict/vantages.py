@@ -364,8 +364,11 @@ def _found_well(
     for leg, segments in there.evidence.of(moved).each.items():
         theirs = there.held(leg) if cut else there.dialled(leg)
         same = bool(theirs) and theirs <= hosts and colo == there.met(leg).colo
+        seen = there.seen[leg]
+        end = seen.path.index(seen.tcp_ends_at) + 1 if seen.tcp_ends_at in seen.path else None
         for segment in suspects:
-            if segment in segments:
+            # Who dials a machine is not compared with who comes to it through others.
+            if segment in segments and (same or segment not in near or segment in seen.path[:end]):
                 yield segment, leg, same or segment not in near
 
 
