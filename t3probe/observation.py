@@ -440,6 +440,8 @@ class RunRecord(Fact, frozen=True):
     paths: tuple[tuple[str, ...], ...] = ()
     spread: tuple[str, ...] = ()
     """Segments that are several machines, of which one may be broken."""
+    local: tuple[str, ...] = ()
+    """Segments that each vantage has for itself."""
     gloss: dict[str, str] = {}
     """What to add wherever a segment is named that broke or may have."""
     started_at: float = 0.0

@@ -125,7 +125,7 @@ def test_a_recorded_run_as_text(tmp_path: Path, capsys) -> None:
         (["verdict", "/dev/null"], "/dev/null: expected a JUnit file written by this suite"),
         (
             ["verdict", "--all", "--case", "x.json"],
-            "--all, --repeat, --gate, --text and --format are for recorded runs",
+            "--all, --repeat, --within, --gate, --text and --format are for recorded runs",
         ),
         (
             ["verdict", "--repeat"],
@@ -151,7 +151,7 @@ def code_of(words: list[str]) -> int | str | None:
         return end.code
 
 
-@pytest.mark.parametrize("words", [[], ["verdct"], ["verdict", "--cas"], ["verdict", "a", "b"]])
+@pytest.mark.parametrize("words", [[], ["verdct"], ["verdict", "--cas"], ["verdict", "--within"]])
 def test_wrong_usage_is_one_line_and_exit_code_four(words: list[str], capsys) -> None:
     assert code_of(words) == 4
     said = capsys.readouterr().err

@@ -30,6 +30,12 @@ def add(commands: Any) -> None:
         "job's summary",
     )
     opt("--gate", metavar="SEGMENT,...", help="exit 1 if one of these cannot be cleared")
+    opt(
+        "--within",
+        metavar="DURATION",
+        help="several RUNs are vantages, judged together: of each the newest run that overlaps the "
+        "newest of all, or begins at most so long before it; default: 90s",
+    )
     opt("--all", action="store_true", help="every run of a log, in order, not only the newest")
     opt(
         "--repeat",
@@ -49,10 +55,11 @@ def _verdict(arguments: argparse.Namespace) -> int:
             "name results/junit.xml, say"
         )
     for_runs = arguments.all or arguments.repeat or arguments.gate is not None
+    for_runs = for_runs or arguments.within is not None
     if arguments.case is not None and (for_runs or arguments.format != "json"):
         return say(
-            "verdict: --all, --repeat, --gate, --text and --format are for recorded runs, not for "
-            "--case; leave it out"
+            "verdict: --all, --repeat, --within, --gate, --text and --format are for recorded "
+            "runs, not for --case; leave it out"
         )
     if arguments.repeat and (arguments.gate is not None or arguments.format not in FORMATS[:2]):
         return say("verdict: --repeat answers in JSON or --text, without a gate; leave those out")
@@ -60,8 +67,10 @@ def _verdict(arguments: argparse.Namespace) -> int:
         return _case(arguments.case)
     if arguments.repeat:
         return _repeated(arguments)
-    if len(arguments.record) > 1:
-        arguments.usage(f"expected one RUN, found {len(arguments.record)}; add --repeat")
+    if len(arguments.record) > 1 or os.path.isdir(arguments.record[0]):
+        return _vantages(arguments)
+    if arguments.within is not None:
+        return say("verdict: --within is for several vantages; name a run of each, or a folder")
     return _recorded(arguments)
 
 
@@ -173,6 +182,45 @@ class _RunOutput:
             from t3probe.show.annotations import of_run
 
             self.lines = list(of_run(seen, judged, said))
+
+
+def _vantages(arguments: argparse.Namespace) -> int:
+    from t3probe.config.durations import parse_duration
+    from t3probe.config.errors import Wrong
+    from t3probe.record.facts import RecordError
+    from t3probe.record.vantages import at_one_time
+    from t3probe.verdict import gate
+    from t3probe.verdict.vantages import judge_together
+
+    if arguments.all or arguments.format not in FORMATS[:2]:
+        return say(
+            "verdict: several vantages are answered in JSON or --text, without --all; leave those "
+            "out, or name one run"
+        )
+    if "-" in arguments.record:
+        return say("verdict: expected files for several vantages, found standard input; save it")
+    notes: list[object] = []
+    try:
+        within_seconds = float(parse_duration(arguments.within or "90s", allow_zero=True))
+    except Wrong as wrong:
+        shown = f"verdict: --within: expected {wrong.expected}, found {arguments.within!r}"
+        return say("; ".join(one for one in (shown, wrong.hint) if one))
+    try:
+        chosen = at_one_time(arguments.record, notes, within_seconds)
+        found = judge_together([(one.run, one.observations) for one in chosen])
+        names = gate.named(arguments.gate, found.segments, "the runs")
+    except (RecordError, ValueError) as error:
+        return say(f"verdict: {error}")
+    for note in notes:
+        say(note)
+    said = gate.sentences(found.verdict, names, found.gloss) if names else []
+    if arguments.text:
+        from t3probe.show.vantages import lines
+
+        print("\n".join(lines(found, said)))
+    else:
+        put_json(found.to_dict())
+    return int(bool(gate.blocked(found.verdict, names)))
 
 
 def _repeated(arguments: argparse.Namespace) -> int:

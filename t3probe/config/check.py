@@ -166,11 +166,12 @@ def _check_names(file: DeploymentFile, source: ConfigFile) -> None:
 
 
 def _check_named(file: DeploymentFile, known: list[str], source: ConfigFile) -> None:
-    """Segments that spread, marks and gloss name."""
-    for name in file.spread:
-        if name not in known:
-            hint = did_you_mean(name, known)
-            raise source.error(("spread",), "a declared segment", name, hint)
+    """Segments that spread, local, marks and gloss name."""
+    for key, names in (("spread", file.spread), ("local", file.local)):
+        for name in names:
+            if name not in known:
+                hint = did_you_mean(name, known)
+                raise source.error((key,), "a declared segment", name, hint)
     seen: set[str] = set()
     for header, name in file.marks.items():
         if header.lower() in seen:

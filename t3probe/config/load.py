@@ -90,6 +90,7 @@ def loads(
         own_segments=tuple(one.name for one in own_segments(table) if one.name in crossed),
         paths=table.paths or default_paths(legs),
         spread=table.spread,
+        local=table.local,
         marks={header.lower(): segment for header, segment in table.marks.items()},
         gloss=table.gloss,
         timing=timing,

@@ -373,6 +373,8 @@ class Deployment(Table, frozen=True):
     """Real end-to-end paths, candidates for an extra leg; default: the legs' own paths."""
     spread: tuple[str, ...] = ()
     """Segments that are several machines, of which one may be broken."""
+    local: tuple[str, ...] = ()
+    """Segments that each vantage has for itself."""
     marks: dict[str, str] = {}
     """Response header, in lower case, to the segment that adds it."""
     gloss: dict[str, str] = {}
@@ -461,6 +463,9 @@ class DeploymentFile(Table, frozen=True):
     spread: tuple[str, ...] = ()
     """Segments that are several machines, of which one may be broken: no connection of another
     leg clears them, since it may have met another machine; the failing leg's own answers do."""
+    local: tuple[str, ...] = ()
+    """Segments that each vantage has for itself, such as its way out: in a verdict of several
+    vantages they are one for each, and all others are shared."""
     trust_refusals: bool = True
     """Whether a refused connect is the far machine's own answer; false where addresses are no
     machines, such as those of Kubernetes Services."""

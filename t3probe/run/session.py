@@ -261,6 +261,7 @@ class Session:
             ),
             paths=deployment.paths,
             spread=deployment.spread,
+            local=deployment.local,
             gloss=deployment.gloss,
             started_at=clock.started_at,
             duration_seconds=clock.now(),

@@ -298,6 +298,7 @@ class Watch:
             own_segments=(*deployment.own_segments, *(() if rigs is None else rigs.segments)),
             paths=deployment.paths,
             spread=deployment.spread,
+            local=deployment.local,
             gloss=deployment.gloss,
             started_at=self.clock.wall_at(0.0),
             duration_seconds=now,

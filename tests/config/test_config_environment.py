@@ -177,7 +177,7 @@ def test_other_variables_are_none_of_ours() -> None:
             "5s",
             "T3PROBE__ZEBRA: expected a variable that addresses the deployment file, found "
             '"ZEBRA"; known after T3PROBE__: NAME, SEGMENTS, PATHS, TLS_CA, VANTAGE, SPREAD, '
-            "TRUST_REFUSALS, MARKS, GLOSS, TIMING, SSO, LEG",
+            "LOCAL, TRUST_REFUSALS, MARKS, GLOSS, TIMING, SSO",
         ),
         (
             "T3PROBE__TIMING__HOLT",

@@ -73,6 +73,10 @@ class _Setting:
         """What the legs that passed clear."""
         return frozenset(name for leg in self.passed for name in self.cleared(leg))
 
+    def cleared_in(self, incidents: Iterable[Incident]) -> frozenset[str]:
+        """What some incident cleared, or a leg that passed."""
+        return self.by_passing.union(*(one.exonerated for one in incidents))
+
     def verdict(
         self, incidents: Sequence[Incident], cleared: Iterable[str], legs: Iterable[str]
     ) -> Verdict:
@@ -290,7 +294,19 @@ class RunVerdict:
         """The legs that take part and passed, degraded or not."""
         self.untold: tuple[str, ...] = setting.untold
         """The legs that could not tell; planned downtime is none."""
+        self.took_part: tuple[str, ...] = tuple(name for name, _ in setting.judged)
+        """The legs that are evidence at all."""
         self._setting = setting
+
+    @property
+    def seen(self) -> Mapping[str, Observation]:
+        """What was seen on each leg."""
+        return self._setting.seen
+
+    @property
+    def cleared(self) -> frozenset[str]:
+        """What some incident cleared, or a leg that passed."""
+        return self._setting.cleared_in(self.incidents)
 
     @property
     def evidence(self) -> Evidence:
@@ -363,7 +379,7 @@ def judge_run(record: RunRecord, observations: Sequence[Observation]) -> RunVerd
     faults = [fault for name, one in setting.judged for fault in faults_of(name, one)]
     incidents = [Incident(one, setting) for one in together(faults)]
     incidents.sort(key=lambda one: one.severity)
-    cleared = setting.by_passing.union(*(one.exonerated for one in incidents))
+    cleared = setting.cleared_in(incidents)
     verdict = setting.verdict(incidents, cleared, (name for name, _ in setting.judged))
     if verdict.status == "clean" and set(verdict.unobserved) & set(record.segments):
         verdict = msgspec.structs.replace(verdict, status="incomplete")

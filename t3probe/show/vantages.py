@@ -1,0 +1,39 @@
+"""Several vantages in one verdict, for the terminal. Pure; ASCII, 80 columns."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from t3probe.show.summary import row
+from t3probe.text.words import clock, glossed, listed, some
+from t3probe.verdict.vantages import Together
+
+_MANY = 40
+_MANY_SETS = 8
+
+
+def lines(found: Together, gate: Sequence[str] = ()) -> Iterator[str]:
+    """The lines. `gate`: its sentences."""
+    verdict, gloss = found.verdict, found.gloss
+    for at in found.vantages:
+        bad = [leg for leg in at.judged.took_part if leg not in at.judged.passed]
+        said = f"failed: {listed(bad)}" if bad else "nothing failed"
+        yield from row(at.name, f"{clock(at.started_at)} to {clock(at.ended_at)} UTC, {said}")
+    yield ""
+    yield from row("VERDICT", found.text)
+    rows = [("convicted", verdict.convicted)]
+    rows += [("one of", group) for group in verdict.at_least_one_of[:_MANY_SETS]]
+    rows += [("masked", verdict.masked), ("not observed", verdict.unobserved)]
+    for label, names in rows:
+        if names:
+            yield from row(label, ", ".join(glossed(some(names, _MANY), gloss)))
+    if verdict.exonerated:
+        yield from row("cleared", ", ".join(some(verdict.exonerated, _MANY)))
+    for leg, segments in found.cleared_by.items():
+        yield from row("by another", f"{leg} clears {listed(segments)}")
+    for one in found.contrasts:
+        yield from row("from here", f"{one.segment}: {one.text}")
+    for each in found.uncompared:
+        yield from row("not compared", each.text)
+    for sentence in gate:
+        yield from row("gate", sentence)

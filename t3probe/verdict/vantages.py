@@ -1,0 +1,463 @@
+"""Several vantages in one verdict: runs that looked at one deployment from different places. Pure.
+
+Segments that the file calls `local` are one for each vantage (`wan@home`), all others are shared;
+legs are called `VANTAGE/LEG`. Each vantage judges its own drops first, by the rules of
+`t3probe.verdict.incident`. Of what is left suspect then another vantage clears the shared segments
+that it found well at the same time:
+
+- of a `cut`, by a connection that it held through, as one leg does for another;
+- of `down` and `refusing`, by a good fresh beat while the outage went on: after the first failed
+  attempt, and before the start of a later one that failed, too. No common beat joins two runs.
+
+Clocks of two machines differ, so `CLOCKS_SECONDS` are kept on both sides, and a leg that dropped in
+its own run clears nothing elsewhere: by another clock it may be the same event. A run whose clock
+was stepped is not compared. Up to where the connection ends there may be one machine for each place
+(anycast, several addresses): there only the same address in the same colo counts.
+
+Where another vantage found well all that is left of a drop, or met the same segment at another
+address or colo, nobody is wrong: it is broken from here, and not from there (`Contrast`).
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterable, Iterator, Sequence
+from functools import cached_property
+from typing import Any, NamedTuple
+
+import msgspec
+
+from t3probe.observation import Attempt, Drop, Observation, RunRecord
+from t3probe.text.words import glossed, listed, offset, utc
+from t3probe.verdict.exact.case import Case
+from t3probe.verdict.exact.labels import Verdict, solve_together
+from t3probe.verdict.incident.drops import TOGETHER_SECONDS, JudgedDrop, host_of
+from t3probe.verdict.incident.evidence import Evidence
+from t3probe.verdict.incident.run import Incident, RunVerdict, judge_run
+
+CLOCKS_SECONDS = 1.0
+"""By how much the clocks of two vantages may differ."""
+
+Names = tuple[str, ...]
+
+
+class Met(NamedTuple):
+    """Where a leg of a vantage met a segment."""
+
+    vantage: str
+    leg: str
+    address: str
+    colo: str
+
+    def __str__(self) -> str:
+        where = ", ".join(
+            one for one in (self.address, f"colo {self.colo}" if self.colo else "") if one
+        )
+        return f"{self.vantage} ({where})" if where else self.vantage
+
+
+class Contrast(NamedTuple):
+    """A shared segment that is suspect from one vantage and worked from another meanwhile."""
+
+    segment: str
+    broken: tuple[Met, ...]
+    works: tuple[Met, ...]
+
+    @property
+    def text(self) -> str:
+        """From where it is broken, and from where not."""
+        return f"from {_each(self.broken)}, not from {_each(self.works)}"
+
+    def to_dict(self) -> dict[str, Any]:
+        """The JSON form."""
+        return {
+            "segment": self.segment,
+            "broken_from": [one._asdict() for one in self.broken],
+            "works_from": [one._asdict() for one in self.works],
+            "text": f"{self.segment}: {self.text}",
+        }
+
+
+class Uncompared(NamedTuple):
+    """Drops of a vantage that another one could not be compared with, and why."""
+
+    vantage: str
+    other: str
+    legs: Names
+    why: str
+
+    @property
+    def text(self) -> str:
+        """One sentence."""
+        legs = listed(f"{self.vantage}/{one}" for one in self.legs)
+        return f"{legs} could not be compared with {self.other}: {self.why}"
+
+
+class Vantage:
+    """One run among several, under the names that the whole knows."""
+
+    def __init__(self, record: RunRecord, observations: Sequence[Observation]) -> None:
+        self.name = record.vantage
+        self.started_at = record.started_at
+        self.ended_at = record.started_at + record.duration_seconds
+        self.stepped = abs(record.clock_step_seconds) > CLOCKS_SECONDS
+        local = frozenset(record.local)
+        self.record = _run_at(record, local)
+        self.judged: RunVerdict = judge_run(
+            self.record, [_seen_at(one, record.vantage, local) for one in observations]
+        )
+        self.seen = self.judged.seen
+        """Of each leg, by its name in this run."""
+
+    @property
+    def suspicions(self) -> Iterator[tuple[JudgedDrop, Names]]:
+        """Each drop that has suspects, with these; those that contradict themselves are left
+        out."""
+        for incident in self.sound:
+            yield from zip(incident.faults, incident.suspect_sets, strict=True)
+
+    @cached_property
+    def sound(self) -> list[Incident]:
+        return [one for one in self.judged.incidents if not one.contradicts]
+
+    @cached_property
+    def unsound(self) -> list[Incident]:
+        return [one for one in self.judged.incidents if one.contradicts]
+
+    @cached_property
+    def dropped(self) -> frozenset[str]:
+        """The legs that dropped in this run, blips and our own stalls counted."""
+        return frozenset(name for name, one in self.seen.items() if one.drops)
+
+    @cached_property
+    def evidence(self) -> Evidence:
+        """What this vantage can say to others: by the legs that took part and never dropped."""
+        legs = [(one, self.seen[one]) for one in self.judged.passed if one not in self.dropped]
+        return Evidence(legs, self.record.spread)
+
+    def met(self, leg: str, drop: Drop | None = None) -> Met:
+        """Where this leg went; with a drop, what the drop says comes first."""
+        seen = self.seen[leg]
+        address, colo = seen.address, seen.colo
+        if drop is not None:
+            address, colo = drop.remote_address or address, drop.colo or colo
+        return Met(self.name, leg, address, colo)
+
+    def dialled(self, leg: str, drop: Drop | None = None) -> frozenset[str]:
+        """The hosts that this leg's fresh beats dial, all at once."""
+        seen = self.seen[leg]
+        found = [seen.address, *(one.address for one in seen.addresses if not one.skipped)]
+        found += [one.remote_address for one in (drop, drop and drop.attempt) if one]
+        return frozenset(host_of(one) for one in found if one)
+
+    def held(self, leg: str) -> frozenset[str]:
+        """The hosts to which it held its connections."""
+        return frozenset(host_of(one.remote_address) for one in self.seen[leg].connections)
+
+
+class Together:
+    """The verdict of several vantages."""
+
+    def __init__(self, vantages: Sequence[Vantage]) -> None:
+        self.vantages = tuple(vantages)
+        self.segments: Names = tuple(dict.fromkeys(_in_order(self.vantages)))
+        self._contrasts: dict[str, tuple[dict[Met, None], dict[Met, None]]] = {}
+        self._untold: dict[tuple[str, str, str], dict[str, None]] = {}
+        self.cleared_by: dict[str, dict[str, None]] = {}
+        """Legs, as `VANTAGE/LEG`, with the segments that they clear for other vantages."""
+        self.sets: dict[Names, None] = {}
+        """What is left suspect of each drop."""
+        for here in self.vantages:
+            for fault, suspects in here.suspicions:
+                self.sets[self._left(here, fault, suspects)] = None
+            for incident in here.sound:
+                self.sets |= dict.fromkeys(incident.later_sets)
+        self.verdict: Verdict = self._verdict()
+
+    def _left(self, here: Vantage, fault: JudgedDrop, suspects: Names) -> Names:
+        """A drop's suspects without those that other vantages clear; all of them where nothing
+        would be left."""
+        cleared: dict[str, list[str]] = {}
+        elsewhere: dict[str, dict[Met, None]] = {}
+        for there in self.vantages:
+            if there is here:
+                continue
+            found = list(_found_well(here, fault, suspects, there))
+            for segment, leg, same_place in found:
+                elsewhere.setdefault(segment, {})[there.met(leg)] = None
+                if same_place:
+                    cleared.setdefault(segment, []).append(f"{there.name}/{leg}")
+            why = "" if found else _why_not(here, fault, suspects, there)
+            if why:
+                untold = self._untold.setdefault((here.name, there.name, why), {})
+                untold[fault.leg] = None
+        left = tuple(one for one in suspects if one not in cleared)
+        if not left:
+            left = suspects
+        for segment in left:
+            if segment in elsewhere:
+                broken, works = self._contrasts.setdefault(segment, ({}, {}))
+                broken[here.met(fault.leg, fault.drop)] = None
+                works.update(elsewhere[segment])
+        for segment, legs in cleared.items():
+            if segment not in left:
+                for leg in legs:
+                    self.cleared_by.setdefault(leg, {})[segment] = None
+        return left
+
+    def _verdict(self) -> Verdict:
+        legs = {f"{at.name}/{leg}": path for at in self.vantages
+                for leg, path in at.judged.legs.items()}  # fmt: skip
+        ran = tuple(f"{at.name}/{leg}" for at in self.vantages for leg in at.judged.took_part)
+        cleared = {name for at in self.vantages for name in at.judged.cleared}
+        cleared.update(name for names in self.cleared_by.values() for name in names)
+        rest = [(at, one) for at in self.vantages for one in at.unsound]
+        paths = dict.fromkeys(path for at in self.vantages for path in at.record.paths)
+        verdict = solve_together(
+            Case(segments=self.segments, legs=legs, paths=tuple(paths), passed=ran),
+            sets=self.sets,
+            cleared=cleared,
+            doubtful={name for _, one in rest for names in one.suspect_sets for name in names},
+            contradictions=tuple(
+                dict.fromkeys(f"{at.name}/{leg}" for at, one in rest for leg in one.failed)
+            ),
+            repairs=rest[0][1].repairs if rest and not self.sets else None,
+        )
+        declared = {name for at in self.vantages for name in at.record.segments}
+        if verdict.status == "clean" and declared.intersection(verdict.unobserved):
+            verdict = msgspec.structs.replace(verdict, status="incomplete")
+        return verdict
+
+    @property
+    def contrasts(self) -> tuple[Contrast, ...]:
+        """Broken from here and not from there: of the segments that are convicted, or may be."""
+        told = {*self.verdict.convicted, *self.verdict.ambiguous}
+        return tuple(
+            Contrast(name, tuple(broken), tuple(works))
+            for name, (broken, works) in sorted(
+                self._contrasts.items(), key=lambda one: self.segments.index(one[0])
+            )
+            if name in told
+        )
+
+    @property
+    def uncompared(self) -> tuple[Uncompared, ...]:
+        """The comparisons that could not be made."""
+        return tuple(
+            Uncompared(here, there, tuple(legs), why)
+            for (here, there, why), legs in self._untold.items()
+        )
+
+    @property
+    def gloss(self) -> dict[str, str]:
+        """What the files add to the names of segments."""
+        return {name: words for at in self.vantages for name, words in at.record.gloss.items()}
+
+    @property
+    def text(self) -> str:
+        """What broke, in a sentence."""
+        verdict, gloss = self.verdict, self.gloss
+        names = listed(one.name for one in self.vantages)
+        if verdict.status == "inconsistent":
+            return f"From {names}: the outcomes contradict each other, so nobody is convicted."
+        where = {one.segment: f"{one.segment}, {one.text}," for one in self.contrasts}
+
+        def said(some: Iterable[str]) -> list[str]:
+            return [where.get(name) or glossed([name], gloss)[0] for name in some]
+
+        parts = []
+        if verdict.convicted:
+            verb = "is" if len(verdict.convicted) == 1 else "are"
+            parts.append(f"{listed(said(verdict.convicted))} {verb} convicted")
+        parts += [f"one of {listed(said(one), word='or')} broke"
+                  for one in verdict.at_least_one_of[:5]]  # fmt: skip
+        if verdict.ambiguous and verdict.simplest:
+            parts.append(f"simplest explanation: {listed(said(verdict.simplest))}")
+        nothing = "nothing failed"
+        if verdict.status == "incomplete":
+            nothing += f"; nobody looked at {listed(verdict.unobserved)}"
+        return f"From {names}: {'; '.join(parts) or nothing}."
+
+    def to_dict(self) -> dict[str, Any]:
+        """The verdict's keys, then those of several vantages."""
+        return {
+            **self.verdict.to_dict(),
+            "vantages": [
+                {
+                    "vantage": one.name,
+                    "started": utc(one.started_at),
+                    "ended": utc(one.ended_at),
+                    "incidents": [each.to_dict() for each in one.judged.listed],
+                }
+                for one in self.vantages
+            ],
+            "cleared_across": {leg: list(names) for leg, names in self.cleared_by.items()},
+            "contrasts": [one.to_dict() for one in self.contrasts],
+            "uncompared": [one.text for one in self.uncompared],
+            "text": self.text,
+        }
+
+
+def judge_together(runs: Sequence[tuple[RunRecord, Sequence[Observation]]]) -> Together:
+    """Judge one run of each vantage together.
+
+    Raises ValueError, one sentence, when they are not of one deployment, or not of vantages that
+    differ.
+    """
+    first = runs[0][0]
+    seen: set[str] = set()
+    for record, _ in runs:
+        if not record.vantage or record.vantage in seen:
+            found = "two of the same name" if record.vantage else "one without a name"
+            raise ValueError(
+                f"expected runs of different vantages, found {found} ({record.vantage!r}); "
+                "run each with --vantage NAME"
+            )
+        if set("@/").intersection(record.vantage):
+            raise ValueError(
+                f"expected the name of a vantage without @ and /, found {record.vantage!r}; "
+                "rename it"
+            )
+        seen.add(record.vantage)
+        for what, one, other in (
+            ("deployment name", first.deployment, record.deployment),
+            ("segments", first.segments, record.segments),
+            ("paths", first.paths, record.paths),
+            ("local segments", set(first.local), set(record.local)),
+        ):
+            if one != other:
+                raise ValueError(
+                    f"expected runs of one deployment, found another {what} from "
+                    f"{record.vantage} than from {first.vantage}; run both with the same file"
+                )
+    return Together([Vantage(*one) for one in runs])
+
+
+def _in_order(vantages: Sequence[Vantage]) -> Iterator[str]:
+    """Each declared segment in the file's order, local ones for each vantage; then all others."""
+    for names in zip(*(one.record.segments for one in vantages), strict=True):
+        yield from names
+    for one in vantages:
+        yield from one.judged.segments
+
+
+def _found_well(
+    here: Vantage, fault: JudgedDrop, suspects: Names, there: Vantage
+) -> Iterator[tuple[str, str, bool]]:
+    """Suspects that another vantage found well at that time, by which leg, and whether at the same
+    place."""
+    span = _outage(here, fault)
+    if span is None or here.stepped or there.stepped:
+        return
+    shift = here.started_at - there.started_at
+    moved = copy.copy(fault)
+    moved.leg = f"{here.name}/{fault.leg}"  # there may be a leg of that name, too
+    moved.since = fault.since + shift - CLOCKS_SECONDS
+    moved.noticed = span[0] + shift + CLOCKS_SECONDS
+    moved.until = span[1] + shift - CLOCKS_SECONDS
+    moved.longest = TOGETHER_SECONDS
+    near = moved.near
+    moved.near = frozenset()  # places are compared below
+    cut = fault.symptom == "cut"
+    hosts = frozenset((fault.host,)) if cut else here.dialled(fault.leg, fault.drop)
+    colo = here.met(fault.leg, fault.drop).colo
+    for leg, segments in there.evidence.of(moved).each.items():
+        theirs = there.held(leg) if cut else there.dialled(leg)
+        same = bool(theirs) and theirs <= hosts and colo == there.met(leg).colo
+        seen = there.seen[leg]
+        end = seen.path.index(seen.tcp_ends_at) + 1 if seen.tcp_ends_at in seen.path else None
+        for segment in suspects:
+            # Who dials a machine is not compared with who comes to it through others.
+            if segment in segments and (same or segment not in near or segment in seen.path[:end]):
+                yield segment, leg, same or segment not in near
+
+
+def _outage(here: Vantage, fault: JudgedDrop) -> tuple[float, float] | None:
+    """In which interval a drop's segment was broken for sure. Of `down` and `refusing` from the
+    end of the first failed attempt to the start of the last one that failed in this outage."""
+    if fault.symptom == "cut":
+        return fault.noticed, fault.noticed
+    if fault.symptom not in ("down", "refusing") or fault.drop.fell_silent:
+        return None
+    over = float("inf") if fault.recovered is None else fault.recovered
+    failed = [
+        one.sent
+        for one in here.seen[fault.leg].beats
+        if one.strand == "fresh" and not one.ok and one.conclusive
+        and fault.noticed <= one.sent and one.ended <= over
+    ]  # fmt: skip
+    second: Attempt | None = fault.drop.attempt
+    if second is not None and not second.ok:
+        failed.append(second.started)
+    return (fault.noticed, max(failed)) if failed else None
+
+
+def _why_not(here: Vantage, fault: JudgedDrop, suspects: Names, there: Vantage) -> str:
+    """Why nothing was found well there; empty where there was nothing to compare, or it met the
+    same."""
+    shared = set(suspects)
+    crossing = [leg for leg, path in there.judged.legs.items() if shared.intersection(path)]
+    crossing = [leg for leg in crossing if leg in there.judged.took_part]
+    if not crossing:
+        return ""
+    if here.stepped or there.stepped:
+        return f"the clock of {(here if here.stepped else there).name} was stepped"
+    began = here.started_at + fault.began
+    ended = here.started_at + max(fault.noticed, fault.recovered or fault.noticed)
+    if there.ended_at < began or there.started_at > ended:
+        return "its run did not overlap"
+    if all(leg in there.dropped for leg in crossing):
+        return ""
+    return f"nothing that it did fell into this for sure (at {offset(fault.noticed)})"
+
+
+def _each(some: Sequence[Met]) -> str:
+    """Each vantage once."""
+    found: dict[str, Met] = {}
+    for one in some:
+        if one.vantage not in found or (one.colo and not found[one.vantage].colo):
+            found[one.vantage] = one
+    return listed(map(str, found.values()))
+
+
+def _run_at(record: RunRecord, local: frozenset[str]) -> RunRecord:
+    def here(names: Iterable[str]) -> Names:
+        return _names_at(names, record.vantage, local)
+
+    return msgspec.structs.replace(
+        record,
+        segments=here(record.segments),
+        own_segments=here(record.own_segments),
+        paths=tuple(map(here, record.paths)),
+        spread=here(record.spread),
+        gloss=dict(zip(here(record.gloss), record.gloss.values(), strict=True)),
+    )
+
+
+def _seen_at(seen: Observation, vantage: str, local: frozenset[str]) -> Observation:
+    def here(names: Iterable[str]) -> Names:
+        return _names_at(names, vantage, local)
+
+    def one(name: str) -> str:
+        return here((name,))[0]
+
+    def drop(found: Drop) -> Drop:
+        attempt = found.attempt
+        if attempt is not None:
+            told = here(attempt.carried), one(attempt.accused)
+            attempt = msgspec.structs.replace(attempt, carried=told[0], accused=told[1])
+        return msgspec.structs.replace(
+            found, carried=here(found.carried), accused=one(found.accused), attempt=attempt
+        )
+
+    return msgspec.structs.replace(
+        seen,
+        path=here(seen.path),
+        tcp_ends_at=one(seen.tcp_ends_at),
+        clears=None if seen.clears is None else here(seen.clears),
+        drops=tuple(map(drop, seen.drops)),
+    )
+
+
+def _names_at(names: Iterable[str], vantage: str, local: frozenset[str]) -> Names:
+    return tuple(f"{name}@{vantage}" if name in local else name for name in names)
