@@ -16,42 +16,6 @@ import msgspec
 from t3probe.text.names import UPSTREAM_LEG
 from t3probe.text.words import listed
 
-__all__ = [
-    "OPEN_SOCKETS",
-    "OUTCOMES",
-    "REASONS",
-    "RECORD_VERSION",
-    "REPORTED_KINDS",
-    "SYMPTOMS",
-    "WORST_FIRST",
-    "AddressTry",
-    "Attempt",
-    "AttemptPhase",
-    "Baseline",
-    "Beat",
-    "Connection",
-    "Disagreement",
-    "Drop",
-    "EnvoyView",
-    "Observation",
-    "Outcome",
-    "Reason",
-    "RunRecord",
-    "Stage",
-    "Strand",
-    "Symptom",
-    "TcpSample",
-    "badness",
-    "counting_beats",
-    "median",
-    "of_any_version",
-    "of_old",
-    "parts_said",
-    "sentence",
-    "trips",
-    "worst",
-]
-
 Outcome = Literal["passed", "degraded", "failed", "inconclusive"]
 Reason = Literal[
     "connect_refused",
