@@ -44,7 +44,8 @@ async def test_what_a_client_sees(tmp_path: Path) -> None:
     async with Client(server) as client:
         listed = (await client.list_tools()).tools
         assert [one.name for one in listed] == [
-            "query_backend_health", "query_legs", "query_verdict", "explain_drop",
+            "query_backend_health", "query_legs", "query_verdict", "query_experiments",
+            "explain_drop",
         ]  # fmt: skip
         for one in listed:
             assert one.annotations is not None
@@ -57,7 +58,7 @@ async def test_what_a_client_sees(tmp_path: Path) -> None:
                 jsonschema.Draft202012Validator.check_schema(schema)
                 assert schema["type"] == "object"
             assert one.input_schema["additionalProperties"] is False
-        assert listed[3].input_schema["required"] == ["at"]
+        assert listed[-1].input_schema["required"] == ["at"]
         with pytest.raises(MCPError, match="expected one of query_backend_health"):
             await client.call_tool("rm", {})
 

@@ -163,6 +163,36 @@ class LegsAnswer(AnswerPart, kw_only=True):
     left_out: dict[str, int] = {}
 
 
+class RigRow(AnswerPart, kw_only=True):
+    """One rig of a remote laboratory."""
+
+    name: str
+    available: bool | None = None
+    """Whether every stream that it needs is active. Absent: not known."""
+    healthy: bool | None = None
+    """The same of all its streams, and its log-in channel is there. Absent: not known."""
+    jump: bool | None = None
+    """Whether its log-in channel is there. Absent: not known."""
+    streams: dict[str, bool] = {}
+    """Whether each stream that is known is active."""
+    details: tuple[str, ...] = ()
+    """What is wrong, in words."""
+
+
+class ExperimentsAnswer(AnswerPart, kw_only=True):
+    """Rigs, the unhealthy ones first, then those of which nothing is known."""
+
+    source: SourceInfo
+    sentence: str
+    total: int
+    healthy: int
+    unhealthy: int
+    unknown: int
+    rigs: tuple[RigRow, ...]
+    not_listed: int
+    left_out: dict[str, int] = {}
+
+
 class IncidentRow(AnswerPart, kw_only=True):
     """Drops that overlap, judged together."""
 
@@ -284,7 +314,7 @@ TEXT_LIMIT = 2_000
 SHORTEST_TEXT = 20
 KEYS = 32
 """A table with no more keys than this is never cut: it may be a row, whose keys are promised."""
-ROWS = ("upstreams", "legs")
+ROWS = ("upstreams", "legs", "rigs")
 
 
 def fitted(answer: dict[str, Any], rows: int) -> dict[str, Any]:

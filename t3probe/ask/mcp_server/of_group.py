@@ -11,6 +11,7 @@ from typing import Any
 from t3probe.ask.mcp_server.answers import (
     AHEAD_SECONDS,
     LATEST,
+    ExperimentsAnswer,
     HealthAnswer,
     LegRow,
     LegsAnswer,
@@ -22,6 +23,7 @@ from t3probe.ask.mcp_server.answers import (
     source_info,
 )
 from t3probe.ask.mcp_server.of_run import health_answer, legs_answer
+from t3probe.ask.mcp_server.rigs import of_metrics
 from t3probe.deliver.metrics.carry import RUN_TIMESTAMP, Family, Group, Histogram, Labels
 from t3probe.deliver.metrics.table import STATES
 from t3probe.deliver.sinks.gateway import Gateway, GroupHead, Groups, NotMetricsError, raise_for
@@ -167,6 +169,10 @@ class OfGroup:
             )
         backends = {_place(labels) for labels, _ in self._both("t3probe_backend_reachable")}
         return legs_answer(source, rows, len(backends))
+
+    def experiments(self, source: SourceInfo) -> ExperimentsAnswer:
+        """What is known of remote rigs."""
+        return of_metrics(source, self.own)
 
     def _by_leg(self, name: str) -> dict[str, float]:
         return {labels.get("leg", ""): value for labels, value in _numbers(self.own, name)}

@@ -17,6 +17,7 @@ from pathlib import Path
 from t3probe.ask.mcp_server.answers import (
     LATEST,
     EnvoyOpinion,
+    ExperimentsAnswer,
     HealthAnswer,
     IncidentRow,
     LegRow,
@@ -29,6 +30,7 @@ from t3probe.ask.mcp_server.answers import (
     short,
     source_info,
 )
+from t3probe.ask.mcp_server.rigs import of_observations
 from t3probe.exchange.bounds import RUN_FILES as FILES_LIMIT
 from t3probe.exchange.client import Budget
 from t3probe.observation import (
@@ -239,6 +241,10 @@ class OfRun:
         seen = self.recording.observations
         rows = [_leg(self.recording.run.started_at, one) for one in seen if not one.of_many]
         return legs_answer(source, rows, len(seen) - len(rows))
+
+    def experiments(self, source: SourceInfo) -> ExperimentsAnswer:
+        """What is known of remote rigs."""
+        return of_observations(source, self.recording.observations)
 
     def verdict(self, source: SourceInfo) -> VerdictAnswer:
         """The run's verdict and its worst incidents."""

@@ -15,6 +15,7 @@ import msgspec
 from t3probe.ask.mcp_server.answers import (
     AnswerPart,
     DropAnswer,
+    ExperimentsAnswer,
     HealthAnswer,
     LegsAnswer,
     NothingToTellError,
@@ -120,6 +121,14 @@ TOOLS = (
         "its incidents. Only a convicted segment is known to be broken. Check source.age_seconds.",
         _Nothing,
         VerdictAnswer,
+    ),
+    Tool(
+        "query_experiments",
+        "Experiments",
+        "The rigs of a remote laboratory as the last run found them: whether each can be used, its "
+        "streams and its log-in channel; the unhealthy ones first. Check source.age_seconds.",
+        _Nothing,
+        ExperimentsAnswer,
     ),
     Tool(
         "explain_drop",
@@ -253,6 +262,8 @@ class Toolbox:
             source = newest.source(self._clock.wall(), notes)
         if isinstance(asked, _Health):
             return newest.health(source, asked.unreachable_only)
+        if tool.answer is ExperimentsAnswer:
+            return newest.experiments(source)
         return newest.legs(source) if tool.answer is LegsAnswer else newest.verdict(source)
 
 
