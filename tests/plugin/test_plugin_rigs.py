@@ -56,7 +56,12 @@ def test_a_rig_that_stalls_is_convicted_and_relay_and_jump_are_cleared(tmp_path:
     ).decode()
     assert 'leg="relay-api"' in text
     assert 't3probe_segment_state{segment="relay",state="exonerated"} 1.0' in text
-    assert "spin01" not in text
+    # A rig has families of its own, and no part in those by leg or segment.
+    named = {line.partition("{")[0] for line in text.splitlines() if "spin01" in line}
+    assert named == {
+        *("t3probe_experiment_healthy", "t3probe_experiment_available", "t3probe_jump_connected"),
+        *("t3probe_stream_active", "t3probe_stream_age_seconds"),
+    }
 
 
 def test_one_rig_by_name(tmp_path: Path) -> None:
