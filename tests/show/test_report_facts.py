@@ -102,6 +102,27 @@ def test_walls_say_what_must_be() -> None:
     assert re.search(r"walloff-probe<td>.*?/probe/healthz.*?public: past the SSO.*?passed", text)
 
 
+def test_rigs_are_rows_the_broken_ones_first() -> None:
+    clean = lab("clean")
+    other = {"tcp_ends_at": "", "views": (), "drops": ()}
+    rig = [
+        replace(clean.observations[0], leg=leg, kind=kind, outcome=outcome, labels=labels,
+                detail=detail, path=(f"rig-{labels['experiment']}",), **other)
+        for leg, kind, outcome, labels, detail in (
+            ("stream-a-data", "stream", "passed", {"experiment": "a", "stream": "data"}, "fine"),
+            ("jump-a", "jump", "passed", {"experiment": "a"}, "fine"),
+            ("stream-b-data", "stream", "failed", {"experiment": "b", "stream": "data"}, "silent"),
+            ("jump-b", "jump", "inconclusive", {"experiment": "b"}, "no <report>"),
+        )
+    ]  # fmt: skip
+    page = page_of(Recording(clean.run, (*clean.observations, *rig)))
+    text = part(page, "rigs")
+    assert "1 of 2 rigs are well." in text
+    assert re.search(r">b<.*?failed.*?data .*?failed.*?inconclusive.*?silent.*?no &lt;report", text)
+    assert text.index(">b<") < text.index(">a<")
+    assert b'id="rigs"' not in page_of(clean)
+
+
 def test_gates_say_what_was_asked() -> None:
     page = page_of(
         changed(

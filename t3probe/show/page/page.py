@@ -31,6 +31,7 @@ from t3probe.show.page.markup import (
 )
 from t3probe.show.page.markup import status as badge
 from t3probe.show.page.path import path_section
+from t3probe.show.page.rigs import rigs_section
 from t3probe.show.page.timeline import timeline_section
 from t3probe.show.page.view import View
 from t3probe.show.summary import headline
@@ -196,6 +197,7 @@ _SECTIONS = (
     ("walls", "Walls"),
     ("gates", "Gates"),
     ("upstreams", "Upstreams"),
+    ("rigs", "Remote rigs"),
     ("certificates", "Certificates"),
     ("slow", "Slow"),
     ("blind", "Not observed"),
@@ -223,6 +225,7 @@ def render_page(history: History) -> bytes:
         "walls": walls_section(view),
         "gates": gates_section(view),
         "upstreams": upstreams_section(view),
+        "rigs": rigs_section(view),
         "certificates": certificates_section(view),
         "slow": slow_section(view),
         "blind": blind_section(view),
