@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 from typing import NamedTuple
 
 from msgspec.structs import replace
@@ -45,7 +44,7 @@ from t3probe.watch.log import Log
 
 SERVICES: tuple[Service, ...] = ("relay", "jump")
 TICK_SECONDS = 1.0
-"""Ages grow without a report, too: so often everything is looked at."""
+"""So often everything is looked at."""
 PAUSE_SECONDS = 10.0
 PAUSE_GROWS_TO_SECONDS = 600.0
 """Between tries to write to book what did not succeed, or to read it."""
@@ -72,16 +71,33 @@ class RigSnapshot(NamedTuple):
     conditions: Sequence[RigCondition]
     events: Mapping[str, Sequence[RigEvent]]
     """By rig, the oldest first."""
-    frames: Mapping[Service, bytes]
-    """The newest message of each service."""
+    newest: Mapping[Service, ServiceReport | None]
+    """The newest report of each service; None: it is too old to say anything."""
     first_seen: Mapping[str, float]
     """Unix times, by rig."""
     last_seen: Mapping[Service, Mapping[str, float]]
     """By rig, in Unix seconds, when a service last reported anything of it."""
     in_book: float | None
     """Unix time at which book last named its rigs."""
-    seen: Sequence[Observation]
-    """The services and the rigs as observations, as a run would have them."""
+    services: Mapping[str, Observation]
+    """The services' own legs, by name."""
+    legs: Mapping[str, Leg]
+    """Of the rigs, by name."""
+    planned: Callable[[Leg], str]
+    """Planned downtime of a leg, as a sentence; empty: none."""
+
+    def seen(self) -> list[Observation]:
+        """The services and the rigs as observations, as a run would have them."""
+        rigs = rigs_seen(
+            self.conditions,
+            self.newest["relay"],
+            self.newest["jump"],
+            self.legs,
+            lambda leg: True,
+            dict(self.services),
+            self.planned,
+        )
+        return [*self.services.values(), *rigs]
 
 
 Tell = Callable[[str, str], None]
@@ -149,7 +165,6 @@ class RigWatch:
         self.changed: Callable[[], None] = lambda: None
         """Is called when what is shown has changed beyond the ages."""
         self._counts = Sheet()
-        self._news = asyncio.Event()
         self._broken = ""
         self._said: set[str] = set()
 
@@ -172,9 +187,7 @@ class RigWatch:
                 if self._broken != (what := type(error).__name__):
                     self._broken = what
                     self._log.say("error", doing="judging rigs", text=f"judging rigs broke: {what}")
-            with suppress(TimeoutError):
-                await asyncio.wait_for(self._news.wait(), TICK_SECONDS)
-            self._news.clear()
+            await self._clock.clock.sleep(TICK_SECONDS)
 
     # -- what is heard -----------------------------------------------------------------------
 
@@ -189,7 +202,6 @@ class RigWatch:
             if rig in names:
                 seen[rig] = at
         self._recovered(service)
-        self._news.set()
         return True
 
     def _failure(self, service: str) -> Callable[[ServiceError], None]:
@@ -202,7 +214,6 @@ class RigWatch:
             self._failed[service] = error
             if before is None or str(before) != str(error):
                 self._log.say("service", service=service, ok=False, text=str(error))
-            self._news.set()
 
         return failed
 
@@ -357,7 +368,6 @@ class RigWatch:
             for rig in self.rigs:
                 for to in ("healthy", "unhealthy"):
                     self._counts.count("t3probe_experiment_events_total", (rig.name, to), 0)
-        self._news.set()
         self.offered, untold = await asyncio.to_thread(self._offered)
         for seen in self._last_seen.values():
             for name in [one for one in seen if one not in self._names]:
@@ -385,7 +395,7 @@ class RigWatch:
     async def _reconcile(self) -> None:
         now = self._clock.now()
         todo = reconciled(
-            self.sightings.all(self.rigs, now),
+            self._conditions,
             self.events,
             self.offered,
             now,
@@ -473,18 +483,31 @@ class RigWatch:
 
     def shown(self) -> RigSnapshot:
         """What is known now, for other threads."""
-        wall = self._clock.wall_at
+        wall, now = self._clock.wall_at, self._clock.now()
+        at = wall(now)
         names = [one.name for one in self.rigs]
         firsts = {name: self.events.first_seen(name) for name in names}
+        deployment = self.deployment
+
+        def planned_now(leg: Leg) -> str:
+            return planned(deployment, leg, at)
+
         return RigSnapshot(
-            at_unix=wall(self._clock.now()),
+            at_unix=at,
             conditions=tuple(self._conditions),
             events={name: self.events.events(name) for name in names},
-            frames={service: report.frame for service, report in self._newest.items()},
+            newest={
+                one: self._newest[one] if self.sightings.fresh(one, now) else None
+                for one in SERVICES
+            },
             first_seen={name: wall(at) for name, at in firsts.items() if at is not None},
             last_seen={service: dict(found) for service, found in self._last_seen.items()},
             in_book=self._in_book,
-            seen=self.seen(),
+            services={
+                leg.name: self._service_seen(leg, planned_now(leg)) for leg in service_legs()
+            },
+            legs=self._legs,
+            planned=planned_now,
         )
 
     @property
@@ -496,25 +519,7 @@ class RigWatch:
     def seen(self) -> list[Observation]:
         """The services' own legs and the rigs', by what is known now. Times are seconds of the
         clock."""
-        now = self._clock.now()
-        at = self._clock.wall_at(now)
-        services = {
-            leg.name: self._service_seen(leg, planned(self.deployment, leg, at))
-            for leg in service_legs()
-        }
-        relay, jump = (
-            self._newest[one] if self.sightings.fresh(one, now) else None for one in SERVICES
-        )
-        rigs = rigs_seen(
-            self._conditions,
-            relay,
-            jump,
-            self._legs,
-            lambda leg: True,
-            services,
-            lambda leg: planned(self.deployment, leg, at),
-        )
-        return [*services.values(), *rigs]
+        return self.shown().seen()
 
     def _service_seen(self, leg: Leg, planned_as: str) -> Observation:
         name = leg.name.removesuffix("-api")

@@ -28,7 +28,7 @@ from t3probe.text.words import utc
 from t3probe.upstreams.experiments.condition import RigCondition
 from t3probe.upstreams.experiments.events import RigEvent
 from t3probe.upstreams.experiments.rigs import STREAM_MARK
-from t3probe.upstreams.experiments.wire import RIG_SCOPE, Service, age_of
+from t3probe.upstreams.experiments.wire import RIG_SCOPE, Service, ServiceReport, age_of
 from t3probe.verdict.incident.run import judge_run
 from t3probe.watch.rigs import SERVICES, RigSnapshot
 from t3probe.watch.serving import PLAIN, Listen, ReadOnlyServer, response
@@ -94,21 +94,23 @@ def _json(found: object) -> bytes:
 
 def verdict(shown: RigSnapshot) -> dict[str, Any]:
     """Who broke, by what is known now: a verdict's keys, and `at`."""
-    own = [name for one in shown.seen for name in one.path if name not in SERVICE_SEGMENTS]
+    seen = shown.seen()
+    own = [name for one in seen for name in one.path if name not in SERVICE_SEGMENTS]
     record = RunRecord(
         deployment="", segments=SERVICE_SEGMENTS, own_segments=tuple(dict.fromkeys(own))
     )
-    return {"at": utc(shown.at_unix), **judge_run(record, shown.seen).verdict.to_dict()}
+    return {"at": utc(shown.at_unix), **judge_run(record, seen).verdict.to_dict()}
 
 
 def experiments(shown: RigSnapshot) -> list[dict[str, Any]]:
     """Every rig. What could not be told is null: `healthy`, `available`, `jump_ok`, streams."""
-    relay, jump = (_connections(one, shown.frames.get(one, b"")) for one in SERVICES)
+    relay, jump = (_connections(one, shown.newest[one]) for one in SERVICES)
     return [_rig(shown, one, relay, jump) for one in shown.conditions]
 
 
-def _connections(service: Service, frame: bytes) -> dict[str, msgspec.Raw]:
-    """The connections of rigs that a message names, by topic: of several the freshest."""
+def _connections(service: Service, report: ServiceReport | None) -> dict[str, msgspec.Raw]:
+    """The connections of rigs that a report names, by topic: of several the freshest."""
+    frame = b"" if report is None else report.frame
     found: dict[str, tuple[float, msgspec.Raw]] = {}
     for raw in _entries(frame):
         one = typed(raw, _NAMED)
