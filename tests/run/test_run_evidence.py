@@ -258,6 +258,9 @@ def every_kind(server: Server, secure: bool) -> list[Leg]:
     return [
         ws_leg(server, url=f"ws{s}://{HOST}/"),
         ws_leg(server, name="route", url=f"ws{s}://{HOST}/", headers_present=("cf-ray",)),
+        ws_leg(server, name="app", kind="ws", url=f"ws{s}://{HOST}/", send="{nonce}", expect="*"),
+        ws_leg(server, name="pings", kind="ws", url=f"ws{s}://{HOST}/", ping=True),
+        ws_leg(server, name="asks", kind="ws_upgrade", url=f"ws{s}://{HOST}/"),
         http_leg(server, url=web),
         http_leg(server, name="collapses", url=web, headers_present=("cf-ray",)),
         Leg(name="doh", kind="doh", path=("d",), doh=(f"https://{server.pin}/",), query=HOST),
