@@ -186,6 +186,12 @@ DIFFERENCES = (
         "in a vantage's first half hour only Prometheus calls it low; `for: 30m` outlasts that",
         "Prometheus divides by the whole window, VictoriaMetrics by the time between its samples",
     ),
+    (
+        "Rigs: the oldest streams",
+        "VictoriaMetrics ends a stream's line sooner once it is active again",
+        "a run says the age of silent streams alone, and a gauge that ends is seen for longer by "
+        "Prometheus",
+    ),
 )
 """Alert or panel, how the two engines differ about it, and why. A test holds that it is whole."""
 

@@ -153,12 +153,30 @@ def _upstream(name: str, run: Run) -> Observation:
     )  # fmt: skip
 
 
+SILENT_SECONDS = 45.0
+"""For so long the rig's stream was silent in a run of the outage."""
+
+
+def _rig(run: Run) -> Observation:
+    labels = {"experiment": "spin01", "stream": "video"}
+    drop = Drop(
+        began=1.0, noticed=1.0 + SILENT_SECONDS, reason="stream_silent", symptom="down",
+        stage="ask", call=0,
+    )  # fmt: skip
+    return Observation(
+        leg="stream-spin01-video", kind="stream", path=("stream-spin01-video",),
+        outcome="failed" if run.broken else "passed",
+        reason="stream_silent" if run.broken else None, started=30.0, ended=30.0,
+        connected=not run.broken, labels=labels, drops=(drop,) if run.broken else (),
+    )  # fmt: skip
+
+
 def record(run: Run) -> RunRecord:
     """What a run knows of itself."""
     return RunRecord(
         deployment="made-up",
         segments=SEGMENTS,
-        own_segments=("upstream-a", "upstream-b"),
+        own_segments=("upstream-a", "upstream-b", "stream-spin01-video"),
         paths=(PATHS["cloudflare"],),
         started_at=run.started,
         duration_seconds=DURATION,
@@ -174,6 +192,7 @@ def observations(run: Run) -> list[Observation]:
         _wall("public"),
         _wall("walled"),
         *(_upstream(name, run) for name in CONNECTS),
+        _rig(run),
     ]
 
 

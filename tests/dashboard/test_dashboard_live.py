@@ -20,6 +20,7 @@ from dashboard_history import (
     RUNS,
     SCRAPE_SECONDS,
     SEGMENTS,
+    SILENT_SECONDS,
     START,
     TRIPS,
     TROUBLE,
@@ -275,6 +276,17 @@ def test_ingest_gates(server: Prometheus) -> None:
         "metrics: token": expected(one, lambda _run, _at: 1),
         "metrics: paths": expected(one, lambda run, _at: not run.broken),
     }
+
+
+@pytest.mark.parametrize("title", ["Rigs", "Rigs: can be used"])
+def test_rigs(server: Prometheus, title: str) -> None:
+    one = target(title)
+    assert ask(server, one) == {"spin01": expected(one, lambda run, _at: not run.broken)}
+
+
+def test_the_age_of_streams(server: Prometheus) -> None:
+    found = ask(server, target("Rigs: the oldest streams"))
+    assert set(found["spin01 video"].values()) == {SILENT_SECONDS}
 
 
 def test_rate_and_errors(server: Prometheus) -> None:

@@ -51,6 +51,7 @@ def plain(text: str) -> str:
     # Who beats in time with a second look, and who only passes, depends on the machine.
     text = re.sub(r"(?ms)^( *evidence) .*?(?=^ *$|\Z)", r"\1", text)
     text = re.sub(r"\d+(\.\d+)? (us|ms|s)\b", "SPAN", text)
+    text = re.sub(r">?\d[\d.:]*%", "SHARE", text)  # all of the time, or all but a little of it
     text = re.sub(r"\d[\d.:]*", "#", text)
     return " ".join(text.split())
 

@@ -64,7 +64,7 @@ OFFERED: list[tuple[str, list[str]]] = [
     ("init --cdn cl", ["cloudflare"]),
     ("init --host ", []),
     ("init --host x --up", ["--upstream"]),
-    ("manifests ", ["networkpolicy", "prometheusrule"]),
+    ("manifests ", ["compose", "networkpolicy", "prometheusrule", "systemd"]),
     ("manifests networkpolicy mi", FILES),
     ("manifests networkpolicy --publ", ["--public"]),
     ("manifests prometheusrule mi", FILES),

@@ -240,7 +240,8 @@ def _client(box: Mailbox, budget: Budget, context: ssl.SSLContext) -> smtplib.SM
                     raise
             return Plain(fileno=sock.detach())
 
-    return Client(local_hostname="t3probe.invalid" if "." not in box.sender else None)
+    # Without a name smtplib asks resolvers for this machine's.
+    return Client(local_hostname=box.sender.rpartition("@")[2] or "t3probe.invalid")
 
 
 def _what(error: Exception, budget: Budget) -> str | None:
