@@ -128,9 +128,11 @@ def test_any_run_is_valid_and_true(run: RunRecord, seen: list[Observation]) -> N
         for name, value in sample.labels.items():
             if name in ("legs", "cleared_by"):
                 for piece in re.split(", | and ", value):
-                    one, _, how = piece.rstrip(")").partition(" (")
-                    assert one in (*NAMES, "") or re.fullmatch(r"[0-9]+ more", one)
-                    assert how in (*HOW, "")
+                    # Of two legs of one name the second one has a number: `x (2) (beside)`.
+                    found = re.fullmatch(r"(.*?)(?: \(\d+\))?(?: \(([a-z ]+)\))?", piece)
+                    assert found is not None
+                    assert found[1] in (*NAMES, "") or re.fullmatch(r"[0-9]+ more", found[1])
+                    assert found[2] in (*HOW, None)
             elif name != "le":
                 assert value in ALLOWED[name] or value.removeprefix("envoy-") in ALLOWED[name]
                 assert value not in STRANGE[:1]
