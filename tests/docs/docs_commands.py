@@ -37,7 +37,7 @@ NO_RUN = {"toml", "yaml", "json", "python", "text", "promql", "javascript", "mer
 SUBSTITUTES: list[tuple[str, str]] = [
     # The services that it listens to are not there; tests/watch/test_watch_rigs.py has the lab's.
     (r"^t3probe watch rigs\.toml .*&$", "true"),
-    (r"^curl -s http://127\.0\.0\.1:3007/.*$", "true"),
+    (r"^curl -s http://127\.0\.0\.1:3007/.*$", "test -s rigs.toml"),
     # Started by the test already: a lab, a Pushgateway.
     (r"^t3probe lab --write lab\.toml &$", "true"),
     (r"^prometheus-pushgateway .*&$", "true"),

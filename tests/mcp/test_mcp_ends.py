@@ -63,7 +63,7 @@ async def test_a_signal_ends_it_while_a_client_stays(tmp_path: Path) -> None:
             seen.append(await asyncio.to_thread(process.wait, 10))
             await one.call_tool("query_legs")
             seen.append("it answers after its end")
-    assert seen == [4, 0]
+    assert seen == [5, 0]
 
 
 SIGNALLED_WHILE_LOADING = """
