@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 import re
 import shutil
 import socket
 import subprocess
+import time
 from pathlib import Path
 
 import pytest
@@ -53,6 +55,43 @@ def test_the_files_of_the_repository_are_current() -> None:
     spec.loader.exec_module(module)
     files = module.files()
     assert {file: file.read_text() for file in files} == files
+
+
+def systemd_runs() -> bool:
+    """Whether it is the first process of this machine, and would do what we say."""
+    if shutil.which("systemctl") is None or os.geteuid() != 0:
+        return False
+    asked = subprocess.run(["systemctl", "is-system-running"], capture_output=True, text=True)
+    return asked.stdout.strip() in {"running", "degraded"}
+
+
+@pytest.mark.skipif(not systemd_runs(), reason="no systemd runs here that would start a timer")
+def test_the_real_timer_starts_a_run_and_another() -> None:
+    name, folder = "t3probe-test", Path("/run/systemd/system")
+    made = units(None, "/etc/t3probe/my.toml", "/opt/t3probe/bin")
+    service = made["t3probe.service"].replace("/run/t3probe", f"/run/{name}")
+    service = service.replace("RuntimeDirectory=t3probe\n", f"RuntimeDirectory={name}\n")
+    service = service.replace("StateDirectory=t3probe-job\n", f"StateDirectory={name}\n")
+    ran = Path(f"/run/{name}/ran")
+    line = f"ExecStart=/bin/sh -c 'echo ran >> {ran}'"
+    service = re.sub(r"(?m)^ExecStart=.*$", line, service)
+    timer = made["t3probe.timer"].replace("OnCalendar=minutely", "OnCalendar=*:*:0/2")
+    files = {folder / f"{name}.service": service, folder / f"{name}.timer": timer}
+    try:
+        for file, text in files.items():
+            file.write_text(text)
+        subprocess.run(["systemctl", "daemon-reload"], check=True)
+        subprocess.run(["systemctl", "start", f"{name}.timer"], check=True)
+        for _ in range(300):
+            if ran.exists() and ran.read_text().count("ran") > 1:
+                break
+            time.sleep(0.1)
+        assert ran.read_text().count("ran") > 1
+    finally:
+        subprocess.run(["systemctl", "stop", f"{name}.timer", f"{name}.service"])
+        for file in files:
+            file.unlink(missing_ok=True)
+        subprocess.run(["systemctl", "daemon-reload"])
 
 
 @analyze
