@@ -162,6 +162,7 @@ class RigWatch:
         self._ended: list[str] = []
         self._told_at = -float(table.settle)
         self._conditions: list[RigCondition] = []
+        self._evaluated_at = 0.0
         self.changed: Callable[[], None] = lambda: None
         """Is called when what is shown has changed beyond the ages."""
         self._counts = Sheet()
@@ -230,7 +231,7 @@ class RigWatch:
         now = self._clock.now()
         now_unix = self._clock.wall_at(now)
         before = [(one.rig.name, one.available, one.healthy) for one in self._conditions]
-        self._conditions = self.sightings.all(self.rigs, now)
+        self._conditions, self._evaluated_at = self.sightings.all(self.rigs, now), now
         if before != [(one.rig.name, one.available, one.healthy) for one in self._conditions]:
             self.changed()
         for event in self.events.take(self._conditions, now, now_unix):
@@ -393,7 +394,7 @@ class RigWatch:
         return found, failed[0] if failed else None
 
     async def _reconcile(self) -> None:
-        now = self._clock.now()
+        now = self._evaluated_at  # later than that nobody has looked
         todo = reconciled(
             self._conditions,
             self.events,
@@ -415,7 +416,7 @@ class RigWatch:
             return
         for write in todo.writes:
             not_before, _ = self._later.get(write.rig, (0.0, 0.0))
-            if now >= not_before:
+            if self._clock.now() >= not_before:
                 await self._write(write)
 
     def _planned(self, now: float) -> dict[str, str]:

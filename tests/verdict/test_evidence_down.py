@@ -322,6 +322,13 @@ def test_an_open_gate_or_wall_is_cleared_by_nobody(at: str, reason: str) -> None
     assert (run.verdict.status, only(run).verdict.status) == ("localised", "localised")
 
 
+def test_a_wall_is_known_by_its_name_wherever_it_stands() -> None:
+    told: dict[str, Any] = {"reason": "not_walled", "answered": True, "first_own": "wan"}
+    x = leg("x", "wan wall app", usual(until=15), down(**told, own="wan"), ends_at="wan")
+    run = judge(x, leg("app", "wan wall app", well()), segments="wan wall app")
+    assert run.verdict.convicted == ("wall",)
+
+
 # Drops of the witness.
 
 

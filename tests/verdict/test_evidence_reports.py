@@ -14,10 +14,12 @@ RIGS = [Rig(name, name, (RigStream("data", "d"), RigStream("video", "v"))) for n
 LEGS = {one.name: one for one in rig_legs(RIGS)}
 
 
-def well(leg: str, at: float = 5.0, *, active: bool = True) -> Observation:
+def well(leg: str, at: float = 5.0, *, active: bool = True, age: float = 0.1) -> Observation:
     one = LEGS[leg]
     return Observation(
         leg=leg,
+        started=at - age,
+        ended=at,
         kind=one.kind,
         path=one.path,
         outcome="passed",
@@ -56,6 +58,22 @@ def test_one_silent_stream_convicts_its_camera() -> None:
     (incident,) = found.incidents
     assert incident.cleared_by["stream-a-data"] == "same report"
     assert incident.cleared_by["stream-a-video"] == "own answer"
+
+
+def test_what_falls_silent_with_all_others_accuses_no_rig() -> None:
+    """Relay stands still: for one report some streams are just silent, and some not yet."""
+    found = judged(
+        bad("stream-a-video", age=10.1),
+        bad("stream-a-data", age=10.2),
+        well("stream-b-data", age=9.9),
+        well("stream-b-video", age=9.8),
+    )
+    assert found.verdict.convicted == ()
+    assert "relay" not in found.verdict.exonerated
+    assert all("relay" in one for one in found.verdict.at_least_one_of)
+    # What was heard long after the silence began was heard through relay.
+    found = judged(bad("stream-a-video", age=10.1), well("stream-a-data", age=3.0))
+    assert found.verdict.convicted == ("stream-a-video",)
 
 
 def test_what_is_well_in_another_report_clears_nothing() -> None:

@@ -90,6 +90,25 @@ async def test_a_thousand_flaps_are_no_message() -> None:
     assert day.book.writes == 0
 
 
+async def test_what_nobody_looked_at_does_not_last() -> None:
+    """The prober stood still behind a flap: the rig is neither told nor taken out for it."""
+    day = Day()
+    await day.watch._read_book()
+    for _ in range(100):
+        await day.second(set())
+    await day.second({"spin03"})
+    day.clock.advance(25.0)  # longer than `settle`
+    await day.watch._reconcile()
+    await day.second({"spin03"})
+    assert (day.told, day.book.writes) == ([], 0)
+    for _ in range(30):
+        await day.second(set())
+    assert (day.told, day.book.writes) == ([], 0)
+    for _ in range(30):
+        await day.second({"spin03"})
+    assert (len(day.told), day.book.writes) == (1, 1)
+
+
 async def test_messages_are_at_least_settle_apart_whoever_changes() -> None:
     day, random_ = Day(), random.Random(7)
     await day.watch._read_book()

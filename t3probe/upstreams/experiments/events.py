@@ -18,6 +18,9 @@ import msgspec
 
 from t3probe.upstreams.experiments.condition import RigCondition
 
+GAP_SECONDS = 5.0
+"""Between two looks that are further apart than this, or than half of `settle`, nobody looked: what
+is found then lasts from then on."""
 EVENTS_KEPT = 100
 """The events that are kept of one rig; the oldest go."""
 
@@ -79,6 +82,8 @@ class RigEvents:
     ) -> None:
         """`settle` and `startup` in seconds; `remembered`: of the state file, by rig."""
         self.settle_seconds, self.startup_seconds = settle, startup
+        self._gap_seconds = max(GAP_SECONDS, settle / 2)
+        self._looked_at: float | None = None
         self._remembered = dict(remembered or {})
         self._courses: dict[str, _Course] = {}
 
@@ -86,6 +91,10 @@ class RigEvents:
         self, conditions: Iterable[RigCondition], now: float, now_unix: float
     ) -> list[RigEvent]:
         """The events of this evaluation. Call it at least as often as something is reported."""
+        if self._looked_at is not None and now - self._looked_at > self._gap_seconds:
+            for course in self._courses.values():  # nobody saw what was in between
+                course.since = course.available_since = now
+        self._looked_at = now
         return [
             event for one in conditions if (event := self._taken(one, now, now_unix)) is not None
         ]

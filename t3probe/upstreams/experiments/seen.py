@@ -243,7 +243,8 @@ def _stream(leg: Leg, seen: StreamCondition, report: ServiceReport, planned: str
     if seen.state == "unknown":
         return _untold(leg, at, f"{topic} is not there, {_unread(report)}", planned)
     if seen.state == "active":
-        return _good(leg, at, f"sent {span(age)} before the report", planned)
+        found = _good(leg, at, f"sent {span(age)} before the report", planned)
+        return msgspec.structs.replace(found, started=at - (age or 0.0))
     if seen.state == "connected":
         # Whether it sends nobody says: it clears those before it of streams that are not there.
         words = "connected; this relay does not say when it last sent something"

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable
 from typing import Literal
 
 import msgspec
@@ -254,7 +253,3 @@ def read_frame(service: Service, frame: bytes, at: float) -> ServiceReport | Non
     reader = ReportReader(service)
     reader.feed(frame)
     return reader.close(at)
-
-
-Reported = Callable[[ServiceReport], None]
-"""Is given each report as it comes."""

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from t3probe.config.endpoints import plain_host
 from t3probe.observation import OPEN_SOCKETS, Attempt, Drop, Observation, Reason, Symptom
+from t3probe.text.names import WALL_SEGMENT
 
 WORSE: dict[Symptom, int] = {"down": 0, "refusing": 1, "cut": 2, "unknown": 3, "blip": 4}
 ONE_EVENT_SECONDS = 1.0
@@ -26,6 +27,7 @@ OPEN: frozenset[Reason | None] = frozenset({"gate_open", "not_walled"})
 """What is found where a gate or a wall lets a stranger in."""
 REPORTED: frozenset[Reason] = frozenset({"stream_silent", "stream_absent", "jump_absent"})
 """What somebody else reports, and no attempt of ours found."""
+WALL = "wall"
 SAME_AGE = 0.1
 """Two cuts came at about the same age when the ages differ by no more than this share."""
 
@@ -79,8 +81,8 @@ class JudgedDrop:
         )
         self.accused = drop.accused or (second.accused if second and not second.ok else "")
         said = (drop.reason, second.reason if second and not second.ok else None)
-        self.opened = seen.path[-1] if seen.path and OPEN.intersection(said) else ""
-        """The gate or wall that was found open: the last segment of the leg that looks."""
+        self.opened = _door(seen.path) if OPEN.intersection(said) else ""
+        """The gate or wall that was found open."""
 
     @property
     def refused(self) -> frozenset[str]:
@@ -109,6 +111,12 @@ class JudgedDrop:
         if second is not None and self.symptom in ("down", "refusing"):
             found.update(dict.fromkeys(second.carried))
         return tuple(one for one in found if one in self.path)  # a record may say anything
+
+
+def _door(path: Sequence[str]) -> str:
+    """The gate or wall that a leg tries: the wall by its name, or the last segment."""
+    walls = [one for one in path if one == WALL or one.startswith(WALL_SEGMENT)]
+    return walls[-1] if walls else path[-1] if path else ""
 
 
 def host_of(address: str) -> str:

@@ -39,6 +39,7 @@ stood still, and blips that stand alone.
 
 from __future__ import annotations
 
+import math
 from bisect import bisect_left, bisect_right
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -129,8 +130,8 @@ class Evidence:
         """The last segment that a leg proved to work."""
         self._dialled: dict[str, list[float]] = {}
         self._refused: dict[str, list[tuple[float, str]]] = {}
-        self._reports: dict[tuple[str, float | None], dict[str, list[str]]] = {}
-        """Report → segment → the legs that are well by it."""
+        self._reports: dict[tuple[str, float | None], dict[str, list[tuple[float, str]]]] = {}
+        """Report → segment → the legs that are well by it, and when each last sent something."""
         for name, seen in legs:
             self._take(name, seen)
         for found in self._fresh.values():
@@ -155,7 +156,7 @@ class Evidence:
                 if beat.ok:
                     report = self._reports.setdefault((seen.kind, beat.sent), {})
                     for segment in self._clears[name]:
-                        report.setdefault(segment, []).append(name)
+                        report.setdefault(segment, []).append((seen.started, name))
             return
         fresh = [one for one in seen.beats if one.strand == "fresh"]
         self._dialled[name] = sorted(one.sent for one in fresh)
@@ -201,8 +202,12 @@ class Evidence:
     ) -> Iterable[tuple[str, How]]:
         if fault.report is not None:
             well = self._reports.get(fault.report, {}).get(segment, ())
-            for leg in well[:MOST_ASKED]:
-                if fault.connects or leg not in self._connects:
+            # When what all cross falls silent, one is called silent a little before the other: only
+            # what was heard long after the silence began was heard through it.
+            at = fault.drop.asked if fault.drop.asked is not None else fault.noticed
+            heard = (fault.began + at) / 2 if fault.began < at else -math.inf
+            for last, leg in well[:MOST_ASKED]:
+                if (fault.connects or leg not in self._connects) and last >= heard:
                     yield leg, "same report"
             return
         if fault.symptom == "cut":
