@@ -30,6 +30,7 @@ ENDED: frozenset[Reason] = frozenset({"closed_by_peer", "connection_reset"})
 SILENCE_SECONDS = 60.0
 """A page whose timers came late kept its connections, but for those that a limit on silence ends;
 usual ones are no shorter than this."""
+APART_SECONDS = 1.0
 SOON_SECONDS = 1.0
 """A browser may say that it is offline so long after it closed its connections."""
 
@@ -252,24 +253,35 @@ def _last_failure(client: ClientThen) -> float | None:
 def _answered(
     legs: Sequence[Observation], client: ClientThen, start: float, edge: str, allowed: set[str]
 ) -> frozenset[str]:
-    """The segments of legs that had no drop in the time of the person's, and a good fresh beat
-    while the person's attempts failed, as far as the clocks tell."""
+    """The segments of legs that had no drop in the time of the person's, and two good fresh beats,
+    not of one moment, between two attempts of the person's that failed, by what the clocks say.
+
+    What comes and goes may be met by them and missed by us: one good beat is not enough.
+    """
     drop = client.drop
     if drop is None:
         return frozenset()
     failed = _last_failure(client)
-    first = drop.noticed - client.within - start
-    last = (drop.noticed if failed is None else failed) + client.within - start
+    if failed is None:
+        return frozenset()
+    first, last = drop.noticed - start, failed - start
     began, ended = client.began - start, client.ended - start
-    found: set[str] = set()
+    found: dict[str, list[float]] = {}
     for one in legs:
         if one.level == "connect" or one.kind == "ws_upgrade":
             continue
         falls = (fall for fall in one.counted if fall.began <= ended)
         if any(fall.recovered is None or fall.recovered >= began for fall in falls):
             continue
-        fresh = (beat for beat in one.beats if beat.strand == "fresh" and not beat.refused)
-        if any(beat.ok and first <= beat.sent <= last for beat in fresh):
-            clears = one.path if one.clears is None else one.clears
-            found.update(name for name in clears if name != edge or one.leg in allowed)
-    return frozenset(found)
+        good = [
+            beat.sent
+            for beat in one.beats
+            if beat.strand == "fresh" and beat.ok and not beat.refused
+            and first <= beat.sent <= last
+        ]  # fmt: skip
+        for name in one.path if one.clears is None else one.clears:
+            if name != edge or one.leg in allowed:
+                found.setdefault(name, []).extend(good)
+    return frozenset(
+        name for name, sent in found.items() if sent and max(sent) - min(sent) >= APART_SECONDS
+    )
