@@ -435,7 +435,7 @@ class Book:
             addresses=self.addresses,
             address=self.address,
             cert_not_after=self.cert_not_after,
-            server_began=self.server_began,
+            server_began=self.server_began or (),
             cf_ray=self.facts.cf_ray,
             colo=self.facts.colo,
             evidence=(*([self.note] if self.note else ()), *self.facts.evidence),

@@ -43,7 +43,7 @@ def apart(
         if other is None or not (_shared(seen, names) and _shared(other, names)):
             continue
         mine, theirs = seen.server_began, other.server_began
-        if mine is None or theirs is None or seen.server != other.server:
+        if len(mine) != 2 or len(theirs) != 2 or seen.server != other.server:
             continue
         low, high = max(low, mine[0] - theirs[1]), min(high, mine[1] - theirs[0])
     if not float("-inf") < low <= high < float("inf"):

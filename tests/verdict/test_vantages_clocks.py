@@ -21,7 +21,7 @@ from t3probe.verdict.clocks import LEAST_SECONDS, apart
 from t3probe.verdict.vantages import Together, judge_together
 
 BEGAN = 1_700_000_000.0
-Known = tuple[float, float] | None
+Known = tuple[float, ...]
 
 
 def dated(seen: Observation, began: Known, **more: Any) -> Observation:
@@ -103,16 +103,16 @@ def test_a_few_good_beats_clear_nothing_and_are_said(sent: tuple[float, ...]) ->
 
 
 def test_without_a_server_that_told_both_nothing_is_compared_unless_vouched_for() -> None:
-    for here, there in ((None, None), (exactly(0.0), None), (None, exactly(0.0))):
+    for here, there in (((), ()), (exactly(0.0), ()), ((), exactly(0.0))):
         found = together([through(there)], here=here)
         assert found.cleared_by == {}
         assert found.contrasts == ()
         assert "no server told both how far their clocks differ; see --clocks" in (
             found.uncompared[0].text
         )
-    vouched = together([through(None)], here=None, vouched=1.0)
+    vouched = together([through(())], here=(), vouched=1.0)
     assert vouched.cleared_by == {"cloud/edge": {"cf-edge": None}}
-    stepped = together([through(None)], here=None, vouched=1.0, clock_step_seconds=-5.0)
+    stepped = together([through(())], here=(), vouched=1.0, clock_step_seconds=-5.0)
     assert stepped.cleared_by == {}
     assert "the clock of cloud was set during its run" in stepped.uncompared[0].text
 
