@@ -38,7 +38,7 @@ def add(commands: Any) -> None:
 
 def _legs(arguments: argparse.Namespace) -> int:
     from t3probe.config import DeploymentError, legs_for, load, loads
-    from t3probe.config.errors import quote
+    from t3probe.config.shard import check_vantage
     from t3probe.show.coverage import coverage, draw
     from t3probe.show.coverage_together import coverage_together, draw_together, named_vantages
     from t3probe.timing import SystemClock
@@ -68,8 +68,10 @@ def _legs(arguments: argparse.Namespace) -> int:
             )
     if arguments.all_vantages or len(vantages) > 1:
         for name in vantages:
-            if set("@/").intersection(name):
-                return say(f"legs: --vantage: expected a name without @ and /, found {quote(name)}")
+            try:
+                check_vantage(name)
+            except ValueError as error:
+                return say(f"legs: --vantage: {error}")
             if warning := legs_for(deployment, name)[1]:
                 say(f"legs: {warning}")
         together = coverage_together(deployment, vantages)

@@ -32,6 +32,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from t3probe.config.shard import check_vantage
 from t3probe.observation import Attempt, Drop, Observation, RunRecord
 from t3probe.text.words import glossed, listed, offset, utc
 from t3probe.verdict.clocks import Apart, apart
@@ -403,11 +404,7 @@ def judge_together(
                 f"expected runs of different vantages, found {found} ({record.vantage!r}); "
                 "run each with --vantage NAME"
             )
-        if set("@/").intersection(record.vantage):
-            raise ValueError(
-                f"expected the name of a vantage without @ and /, found {record.vantage!r}; "
-                "rename it"
-            )
+        check_vantage(record.vantage)
         seen.add(record.vantage)
         for what, one, other in (
             ("deployment name", first.deployment, record.deployment),

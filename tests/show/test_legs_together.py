@@ -193,7 +193,7 @@ def test_each_segment_is_told_in_one_way_and_more_vantages_see_no_less(
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["--vantage", "a/b,c"], "expected a name without @ and /, found 'a/b'"),
+        (["--vantage", "a/b,c"], "expected the name of a vantage without @ and /, found 'a/b'"),
         (["--vantage", "home", "--all-vantages"], "found both; leave one out"),
     ],
 )
