@@ -84,7 +84,7 @@ def test_a_clock_that_makes_two_times_look_like_one_convicts_nobody(late: float)
 def test_beats_within_what_the_dates_leave_open_do_not_count() -> None:
     """Known within 1 s each, home's outage from 15.2 to 30 s is broken for sure from 17.2 to 28."""
     known = exactly(0.0)[0] - 0.5, exactly(0.0)[1] + 0.5
-    beats = (*opening(0.0), *fresh(15.5, 16.5, 17.0, 28.5, 29.0))
+    beats = (*opening(0.0), *fresh(15.4, 16.2, 17.0, 28.3, 29.0, 29.6))
     near = dated(leg("edge", "wan cf-edge", beats), known)
     assert together([near], here=known).cleared_by == {}
     beats = (*opening(0.0), *fresh(17.5, 20.0, 27.0))

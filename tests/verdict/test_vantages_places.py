@@ -60,11 +60,15 @@ def test_another_colo_has_a_way_on_of_its_own() -> None:
 
 def test_a_colo_that_any_leg_met_at_an_address_counts_for_all_that_go_there() -> None:
     """A leg that says no colo went to the address of one that does."""
+    early = opening(0.0)
     trace = {"home": "AMS", "cloud": "FRA"}
-    pages = {name: seen("page", "wan edge", well(), colo=colo) for name, colo in trace.items()}
+    pages = {name: seen("page", "wan edge", early, colo=colo) for name, colo in trace.items()}
     found = judged([broken("wan edge"), pages["home"]], [good("wan edge"), pages["cloud"]])
-    assert "edge" not in found.verdict.exonerated or found.cleared_by == {}
     assert found.cleared_by == {}
+    assert {*found.verdict.ambiguous} == {"wan@home", "edge"}
+    pages["cloud"] = seen("page", "wan edge", early, colo="AMS")
+    found = judged([broken("wan edge"), pages["home"]], [good("wan edge"), pages["cloud"]])
+    assert found.verdict.convicted == ("wan@home",)
 
 
 def test_a_public_resolver_is_as_many_machines_as_there_are_places() -> None:
@@ -79,9 +83,15 @@ def test_a_public_resolver_is_as_many_machines_as_there_are_places() -> None:
 
 def test_a_refusal_elsewhere_clears_nothing() -> None:
     """A firewall of that place may refuse everything."""
-    refused = (*opening(0.0, refused=True), *fresh(*map(float, range(4, 35, 4)), refused=True))
-    here = broken("wan edge", level="connect", kind="tcp")
-    assert judged([here], [good("wan edge", refused, level="connect", kind="tcp")]).cleared_by == {}
+    tcp: dict[str, Any] = {"level": "connect", "kind": "tcp"}
+    beats = (*usual(until=15), *fresh(20, 25, 30, ok=False))
+    here = seen("app", "wan edge", beats, down(stage="connect"), **tcp)
+    assert judged([here], [good("wan edge", **tcp)]).cleared_by
+    sent = tuple(float(at) for at in range(4, 35, 4))
+    refused = (*opening(0.0, refused=True), *fresh(*sent, refused=True))
+    found = judged([here], [good("wan edge", refused, **tcp)])
+    assert found.cleared_by == {}
+    assert found.contrasts == ()
 
 
 def test_a_connection_to_an_unknown_address_is_compared_with_none() -> None:
