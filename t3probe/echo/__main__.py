@@ -19,7 +19,7 @@ from t3probe.echo.responder import Responder
 from t3probe.usage import Parser
 
 if TYPE_CHECKING:
-    from t3probe.echo.site import Site
+    from t3probe.echo.site import PageSite
 
 USAGE_ERROR = 4
 START_ERROR = 1
@@ -137,7 +137,7 @@ def parser() -> Parser:
     return parser
 
 
-def _site(arguments: argparse.Namespace) -> Site | None:
+def _site(arguments: argparse.Namespace) -> PageSite | None:
     """What there is beside the echo. Raises ValueError with a sentence."""
     if arguments.records_token_file is not None and not arguments.accept_records:
         raise ValueError("--records-token-file: expected --accept-records beside it; add it")
@@ -153,16 +153,16 @@ def _site(arguments: argparse.Namespace) -> Site | None:
     # Not before: without the page none of this is needed.
     from t3probe.echo.page import page
     from t3probe.echo.records import Records
-    from t3probe.echo.site import Site, token_in
+    from t3probe.echo.site import PageSite, token_in
 
     shown = page(
         arguments.page_heartbeat, arguments.page_watchdog, records=arguments.accept_records
     )
     file = arguments.records_token_file
     if file is None:
-        return Site(shown, Records() if arguments.accept_records else None)
+        return PageSite(shown, Records() if arguments.accept_records else None)
     token_in(file)
-    return Site(shown, Records(), token=lambda: token_in(file))
+    return PageSite(shown, Records(), token=lambda: token_in(file))
 
 
 def _seconds(text: str) -> float:
@@ -226,7 +226,7 @@ def _listen(host: str, port: int) -> socket.socket:
 
 
 async def _serve(
-    listener: socket.socket, limits: Limits, proxies: Proxies, site: Site | None
+    listener: socket.socket, limits: Limits, proxies: Proxies, site: PageSite | None
 ) -> None:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()

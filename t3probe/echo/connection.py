@@ -29,7 +29,7 @@ from t3probe.echo.limits import Limits, Visitor
 from t3probe.exchange.bounds import ECHO_DISCARDED_BYTES
 
 if TYPE_CHECKING:
-    from t3probe.echo.site import Site
+    from t3probe.echo.site import PageSite
 
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 _RESET = struct.pack("ii", 1, 0)
@@ -62,7 +62,7 @@ class House(Protocol):
 
     limits: Limits
     draining: bool
-    site: Site | None
+    site: PageSite | None
     """What there is beside the echo."""
 
     def now(self) -> float:
@@ -267,7 +267,7 @@ class ClientConnection:
         client = self._house.client(self, request.fields.get("x-forwarded-for", ()))
         return ("T3Probe-Limited: 1",) if self._house.limited(client) else ()
 
-    def _visit(self, site: Site, request: Request, rest: bytes) -> None:
+    def _visit(self, site: PageSite, request: Request, rest: bytes) -> None:
         """Answer what is no echo, or wait for the rest of it. Raises Refusal."""
         client = self._house.client(self, request.fields.get("x-forwarded-for", ()))
         wanted = site.begin(request, client, self._house.now())

@@ -18,7 +18,7 @@ _SETTINGS = '<meta name="t3probe" content="heartbeat=10 watchdog=20 records=no">
 
 
 @dataclass(frozen=True, slots=True)
-class Page:
+class MeasuringPage:
     """The page as it is served."""
 
     content: bytes
@@ -26,7 +26,7 @@ class Page:
     """The header lines that it needs, its type aside."""
 
 
-def page(heartbeat: float, watchdog: float, *, records: bool = False) -> Page:
+def page(heartbeat: float, watchdog: float, *, records: bool = False) -> MeasuringPage:
     """The page for these two durations, in seconds. `records`: it may send what it recorded."""
     text = _FILE.read_text(encoding="utf-8")
     told = f"heartbeat={heartbeat:g} watchdog={watchdog:g} records={'yes' if records else 'no'}"
@@ -34,7 +34,7 @@ def page(heartbeat: float, watchdog: float, *, records: bool = False) -> Page:
     if not found:
         raise ValueError(f"{_FILE.name} has no line {_SETTINGS}")
     text = f'{before}<meta name="t3probe" content="{told}">{after}'
-    return Page(
+    return MeasuringPage(
         text.encode(),
         (
             f"Content-Security-Policy: {policy(text)}",

@@ -14,7 +14,7 @@ from t3probe.echo.limits import Limits, Proxies, Visitor, Visitors
 from t3probe.timing import Clock, SystemClock
 
 if TYPE_CHECKING:
-    from t3probe.echo.site import Site
+    from t3probe.echo.site import PageSite
 
 _SWEEP_SECONDS = 0.5
 _PAUSE_SECONDS = 0.1
@@ -39,7 +39,7 @@ class Responder:
         limits: Limits,
         proxies: Proxies,
         *,
-        site: Site | None = None,
+        site: PageSite | None = None,
         clock: Clock | None = None,
         say: Callable[[str], None] = lambda sentence: None,
     ) -> None:

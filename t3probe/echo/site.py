@@ -12,7 +12,7 @@ from collections.abc import Callable
 
 from t3probe.echo.head import Refusal, Reply, Request
 from t3probe.echo.limits import Bucket
-from t3probe.echo.page import PAGE_PATH, Page
+from t3probe.echo.page import PAGE_PATH, MeasuringPage
 from t3probe.echo.records import Records, code_in
 from t3probe.exchange.bounds import (
     ECHO_RATED_ADDRESSES,
@@ -60,12 +60,12 @@ class Rates:
         return found
 
 
-class Site:
+class PageSite:
     """The page, and the records where they are accepted."""
 
     def __init__(
         self,
-        page: Page,
+        page: MeasuringPage,
         records: Records | None = None,
         *,
         token: Callable[[], bytes] | None = None,
