@@ -108,6 +108,34 @@ def test_one_try_that_failed_is_a_blip(person: Person, relay: Relay) -> None:
     person.words_match()
 
 
+def test_the_place_of_the_cdn_and_whether_it_answered_meanwhile(
+    browser: Browser, relay: Relay
+) -> None:
+    relay.colo = "FRA"
+    with closing(visiting(browser, relay.port)) as person:
+        person.more_beats()
+        (edge,) = person.until(lambda: person.record()["edges"])
+        assert (edge["colo"], edge["family"], edge["ray"]) == ("FRA", 4, "8f00-FRA")
+        assert "203.0.113.77" not in json.dumps(person.record()), "no address is kept"
+        relay.colo = "AMS"
+        relay.cut()
+        person.until(lambda: len(person.record()["edges"]) == 2)
+        relay.refuse = 1 << 20
+        person.until(lambda: person.drops()[-1]["edge_answered"] is True)
+        relay.refuse = 0
+        person.until(lambda: person.drops()[-1]["ended"])
+        relay.colo = ""  # it answers 404, which is not the CDN's page
+        relay.refuse = 1 << 20
+        person.until(lambda: person.drops()[-1]["edge_answered"] is False)
+        assert [one["colo"] for one in person.record()["edges"]] == ["FRA", "AMS"]
+
+
+def test_without_a_cdn_nobody_asks_whether_it_answers(person: Person, relay: Relay) -> None:
+    relay.refuse = 1 << 20
+    person.until(lambda: person.drops() and person.drops()[0]["symptom"] == "refusing")
+    assert person.drops()[0]["edge_answered"] is None
+
+
 def test_the_responder_is_gone_and_comes_back(browser: Browser) -> None:
     with contextlib.ExitStack() as stack:
         first = stack.enter_context(child(*OPTIONS))
