@@ -190,8 +190,8 @@ class Relay:
         self._silent: list[socket.socket] = []
         self.refuse = 0
         """How many of the next WebSockets are refused."""
-        self.swallow = False
-        """Whether what the open ones say is lost."""
+        self.hold = False
+        """Whether answers wait."""
         self.colo = ""
         """The place of a CDN that answers here; empty: there is none, or it does not answer."""
         self._over = False
@@ -224,7 +224,10 @@ class Relay:
 
     def _run(self) -> None:
         while not self._over:
-            ends = {one: pair for pair in list(self._pairs) for one in pair}
+            hold = self.hold
+            ends = {
+                one: pair for pair in list(self._pairs) for one in pair[:1] + pair[1:] * (not hold)
+            }
             try:
                 ready, _, _ = select.select([self._listener, *self._silent, *ends], [], [], 0.05)
             except (OSError, ValueError):
@@ -260,7 +263,7 @@ class Relay:
         other = pair[1] if one is pair[0] else pair[0]
         try:
             data = one.recv(65536)
-            if data and not (self.swallow and one is pair[0]):
+            if data:
                 other.sendall(data)
         except OSError:
             data = b""

@@ -94,7 +94,11 @@ def test_new_ones_are_refused_while_the_open_one_goes_on(person: Person, relay: 
     drop = person.drops()[0]
     assert (drop["symptom"], drop["strand"], drop["ended"]) == ("refusing", "fresh", None)
     assert drop["age_seconds"] is None
-    assert len(person.record()["connections"]) == 1
+    record = person.record()
+    assert len(record["connections"]) == 1
+    held, fresh = next(both for at, *both in record["beats"] if at >= drop["noticed"])
+    assert fresh == -1
+    assert held >= 0, "the second look asked both ways at once"
     relay.refuse = 0
     person.until(lambda: person.drops()[0]["ended"])
     assert len(person.drops()) == 1
