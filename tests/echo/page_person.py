@@ -4,6 +4,7 @@ record may say."""
 from __future__ import annotations
 
 import contextlib
+import itertools
 import json
 import select
 import socket
@@ -182,8 +183,10 @@ UTC_TIMES = """{
 class Relay:
     """What lies between the browser and the responder. A context manager."""
 
-    def __init__(self, target: int) -> None:
+    def __init__(self, target: int, *, sources: int = 1) -> None:
+        """`sources`: from how many addresses it dials, in turn."""
         self._target = target
+        self._sources = itertools.cycle(f"127.0.0.{one + 1}" for one in range(sources))
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port: int = self._listener.getsockname()[1]
         self._pairs: list[tuple[socket.socket, socket.socket]] = []
@@ -253,7 +256,9 @@ class Relay:
                 near.sendall(TRACE % ((self.colo.encode(),) * 2))
                 wanted = False
             if wanted:
-                far = socket.create_connection(("127.0.0.1", self._target), 10)
+                far = socket.create_connection(
+                    ("127.0.0.1", self._target), 10, (next(self._sources), 0)
+                )
                 far.sendall(head)
                 self._pairs.append((near, far))
                 return
