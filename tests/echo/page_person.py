@@ -193,6 +193,8 @@ class Relay:
         self._silent: list[socket.socket] = []
         self.refuse = 0
         """How many of the next WebSockets are refused."""
+        self.replace = (b"", b"")
+        """What is something else in answers."""
         self.hold = False
         """Whether answers wait."""
         self.colo = ""
@@ -269,6 +271,8 @@ class Relay:
         try:
             data = one.recv(65536)
             if data:
+                if one is pair[1]:
+                    data = data.replace(*self.replace) if self.replace[0] else data
                 other.sendall(data)
         except OSError:
             data = b""

@@ -265,6 +265,19 @@ def test_refusals_for_a_limit_are_no_drops(browser: Browser) -> None:
         assert all(fresh != -1 for _, _, fresh in record["beats"][:-1])
 
 
+def test_a_browser_that_the_policy_keeps_from_connecting_accuses_nobody(
+    browser: Browser, relay: Relay
+) -> None:
+    """As one whose 'self' means no WebSocket."""
+    relay.replace = (b"connect-src 'self'", b"connect-src http://127.0.0.1:1")
+    with closing(visiting(browser, relay.port)) as person:
+        person.until(lambda: person.says("does not let the page connect"))
+        person.page.run("new Promise(done => setTimeout(done, 1500))")
+        record = person.record()
+        assert record["drops"] == record["beats"] == record["connections"] == []
+        assert person.says("does not let the page connect")
+
+
 def test_save_copy_and_send(person: Person, tmp_path: Path) -> None:
     person.page.ask("Browser.setDownloadBehavior", behavior="allow", downloadPath=str(tmp_path))
     person.page.click("#save")
