@@ -35,7 +35,7 @@ FLAGS = (
     "--hide-scrollbars",
     "--force-color-profile=srgb",
     # Whatever would go out all the same ends here.
-    "--host-resolver-rules=MAP * ~NOTFOUND",
+    "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
     "--proxy-server=127.0.0.1:9",
 )
 
@@ -128,9 +128,13 @@ class Browser:
             self.events.append(found)
         return found
 
-    def open(
+    def open(self, file: Path, **options: Any) -> Page:
+        """A new page that has loaded this file."""
+        return self.visit(file.as_uri(), **options)
+
+    def visit(
         self,
-        file: Path,
+        url: str,
         *,
         width: int = 1280,
         height: int = 900,
@@ -138,7 +142,7 @@ class Browser:
         scripts: bool = True,
         before: str = "",
     ) -> Page:
-        """A new page that has loaded this file. `before` runs ahead of all of its scripts."""
+        """A new page that has loaded this. `before` runs ahead of all of its scripts."""
         target = self.ask("Target.createTarget", url="about:blank")["targetId"]
         session = self.ask("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
         page = Page(self, session, target)
@@ -151,7 +155,7 @@ class Browser:
             page.ask("Emulation.setScriptExecutionDisabled", value=True)
         if before:
             page.ask("Page.addScriptToEvaluateOnNewDocument", source=before)
-        page.ask("Page.navigate", url=file.as_uri())
+        page.ask("Page.navigate", url=url)
         self.wait("Page.loadEventFired", session)
         return page
 
