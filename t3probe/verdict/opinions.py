@@ -41,6 +41,8 @@ class OpinionBeside(NamedTuple):
     """Whether both sides are sure."""
     disagreement: OpinionDisagreement | None
     """None: they agree, or were not compared."""
+    label: str
+    """That of the segment; empty where the run contradicts itself."""
 
     @property
     def text(self) -> str:
@@ -53,17 +55,13 @@ class OpinionBeside(NamedTuple):
 
     @property
     def beside(self) -> str:
-        """The disagreement in words; empty when there is none."""
-        if self.disagreement == "opinion_only":
-            return f"{self.view.name} is well in its own eyes, and our legs say otherwise"
-        if self.disagreement == "probe_only":
-            return f"{self.view.name} is broken in its own eyes, and our legs went through"
-        return ""
+        """What is against it, in words; empty where they do not disagree."""
+        return _FOUND[self.label] if self.disagreement else ""
 
     @property
     def sentence(self) -> str:
         """Both in one, without its full stop."""
-        return "; ".join(filter(None, (self.text, self.beside)))
+        return ", and ".join(filter(None, (self.text, self.beside)))
 
 
 def label_in(verdict: Verdict, segment: str) -> str:
@@ -88,7 +86,7 @@ def _beside(view: OpinionView, label: str) -> OpinionBeside:
         found = "opinion_only"
     elif sure and view.opinion == "unhealthy" and label == "exonerated":
         found = "probe_only"
-    return OpinionBeside(view, sure, found)
+    return OpinionBeside(view, sure, found, label)
 
 
 def opinion_dict(one: OpinionBeside) -> dict[str, object]:
