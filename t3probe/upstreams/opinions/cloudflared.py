@@ -34,8 +34,8 @@ _REGISTERED = "cloudflared_tunnel_tunnel_register_success"
 _CLOSED = "quic_client_closed_connections"
 _WRONG = {
     "cloudflared_tunnel_tunnel_register_fail": "failed registration",
-    "cloudflared_tunnel_tunnel_rpc_fail": "failed call to the edge",
-    "cloudflared_tunnel_request_errors": "failed request to its origin",
+    "cloudflared_tunnel_tunnel_rpc_fail": "failed edge call",
+    "cloudflared_tunnel_request_errors": "failed origin request",
 }
 _WANTED = (_LOCATIONS, _STARTED, _REGISTERED, _CLOSED, *_WRONG)
 

@@ -58,10 +58,11 @@ class RunOpinions:
             return ()
         from t3probe.upstreams.opinions.said import unknown, view_of
 
-        if told_to_end():
-            again = [unknown("the run was told to end before it was asked")] * len(self._first)
+        if told_to_end() or not self._first:
+            late = unknown("the run was told to end before it was asked")
+            again = [late] * len(self._reader.sources)
         else:
             again = self._reader.begin().wait(told_to_end)
-        pairs = zip(self._reader.sources, self._first, again, strict=True)
+        pairs = zip(self._reader.sources, self._first or again, again, strict=True)
         at = now()
         return tuple(view_of(source, (first, last), at) for source, first, last in pairs)
