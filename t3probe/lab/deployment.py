@@ -157,11 +157,11 @@ def _opinions(places: LabAddresses) -> list[tuple[str, Mapping[str, object]]]:
     if not places.opinions:
         return []
     tunnel, balancer = places.opinions
-    table = {"name": "cloudflared", "kind": "cloudflared", "segment": "tunnel"}
-    more = {"name": "traefik", "kind": "traefik", "segment": "dispatch", "services": [SERVICE]}
+    table = {"name": "cloudflared", "kind": "cloudflared", "segment": "tunnel", "timeout": "10s"}
+    more = {"name": "traefik", "kind": "traefik", "segment": "dispatch", "timeout": "10s"}
     return [
         ("[[opinion]]", {**table, "url": f"http://{tunnel}"}),
-        ("[[opinion]]", {**more, "url": f"http://{balancer}"}),
+        ("[[opinion]]", {**more, "services": [SERVICE], "url": f"http://{balancer}"}),
     ]
 
 

@@ -61,7 +61,7 @@ def run(plugin_lab: LabProcess, tmp_path: Path) -> Iterator[Run]:
         text = Path(plugin_lab.deployment_path).read_text()
         if url:
             table = '[[opinion]]\nname = "cfd"\nkind = "cloudflared"\nsegment = "tunnel"\n'
-            table += f'url = "{url}"\n'
+            table += f'url = "{url}"\ntimeout = "10s"\n'
             text += f"\n{table}{vantages}"
         file = tmp_path / "lab.toml"
         file.write_text(text)
@@ -140,6 +140,6 @@ def test_the_lab_has_opinions_of_its_own(tmp_path: Path) -> None:
         cwd=tmp_path, env=ENVIRON, capture_output=True, text=True, timeout=100, check=False,
     )  # fmt: skip
     said = " ".join(done.stdout.split())
-    assert "opinion cloudflared calls tunnel broken (0 connections to the edge)" in said
+    assert "opinion cloudflared calls tunnel broken (0 connections to the edge)" in said, said
     assert "opinion traefik calls dispatch well (dispatch@file: 1 of 1 server up)" in said
     assert "and the run" not in said, "neither disagrees"
