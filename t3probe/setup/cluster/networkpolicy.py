@@ -204,7 +204,8 @@ class Dial:
 
 def dials(deployment: Deployment, vantage: str = "") -> list[Dial]:
     """All targets of the legs that run from `vantage` (empty: the deployment's own), and of the
-    delivery, the sources of upstreams and the services of remote rigs, in order. What those will
+    delivery, the sources of upstreams, whoever is asked for an opinion, and the services of remote
+    rigs, in order. What those will
     name is not known here."""
     legs = legs_for(deployment, vantage)[0]
     found = [dial for leg in legs for dial in (*_leg(leg), *_plain(leg))]
@@ -226,11 +227,16 @@ def dials(deployment: Deployment, vantage: str = "") -> list[Dial]:
         for one in deployment.upstream_source
         if not one.vantages or not at or at in one.vantages
     )
+    opinions = (
+        (f"opinion {one.name}", one.url)
+        for one in deployment.opinion
+        if not one.vantages or not at or at in one.vantages
+    )
     table = deployment.experiments
     services = () if table is None else (
         (RELAY_API, table.relay), (JUMP_API, table.jump), (BOOK, table.book)
     )  # fmt: skip
-    for who, url in (*named, *sources, *services):
+    for who, url in (*named, *sources, *opinions, *services):
         if url is not None:
             parts = parse_url(url, ("http", "https"))
             found.append(_direct(parts.host, parts.port, who))
