@@ -360,6 +360,8 @@ class RunVerdict:
     @cached_property
     def opinions(self) -> list[OpinionBeside]:
         """What programs on the path say of themselves, beside the verdict: no part of it."""
+        if not self._setting.record.opinions:
+            return []
         from t3probe.verdict.opinions import opinions_beside
 
         return list(opinions_beside(self._setting.record, self.verdict))
@@ -376,7 +378,7 @@ class RunVerdict:
             told = self.posterior.to_dict()
             out |= {key: told[key] for key in ("posterior", "convicted_by_repetition")}
         out |= {"slowness": self.slowness.to_dict()}
-        if self._setting.record.opinions:
+        if self.opinions:
             from t3probe.verdict.opinions import opinion_dict
 
             out["opinions"] = [opinion_dict(one) for one in self.opinions]
