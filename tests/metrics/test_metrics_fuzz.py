@@ -54,7 +54,6 @@ DROPS = st.builds(
 )  # fmt: skip
 OBSERVATIONS = st.builds(
     Observation,
-    OpinionView,
     leg=st.sampled_from(NAMES),
     kind=st.sampled_from(["ws_echo", "tcp", "walloff", "walled", "check"]),
     path=st.lists(st.sampled_from(SEGMENTS), unique=True, min_size=1).map(tuple),
