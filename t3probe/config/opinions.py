@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Literal
 from urllib.parse import urlsplit
 
@@ -47,6 +47,11 @@ class OpinionSource(Table, frozen=True, kw_only=True):
 def opinion_site(name: str) -> str:
     """The site whose login it has, as `login_of` calls it."""
     return "opinion_" + re.sub(r"[-.]", "_", name)
+
+
+def opinions_for(opinions: Iterable[OpinionSource], vantage: str) -> list[OpinionSource]:
+    """Those that can be asked from a vantage; without one stated, all."""
+    return [one for one in opinions if not one.vantages or not vantage or vantage in one.vantages]
 
 
 def check_opinions(

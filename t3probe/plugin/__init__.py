@@ -247,12 +247,9 @@ class Checks:
                 progress.end()
 
     def _opinions(self) -> RunOpinions:
-        """What programs on the path say of themselves, which shard 0 asks. Raises UsageError."""
-        deployment = self.probing.deployment
-        if self.shard is not None and self.shard.index:
-            deployment = msgspec.structs.replace(deployment, opinion=())
+        """What programs on the path say of themselves. Raises UsageError."""
         try:
-            return RunOpinions(deployment, self.probing.vantage, os.environ)
+            return RunOpinions(self.probing.deployment, self.probing.vantage, os.environ)
         except (DeploymentError, ValueError) as error:
             raise pytest.UsageError(shown(error)) from None
 

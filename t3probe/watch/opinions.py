@@ -13,6 +13,7 @@ from collections.abc import Mapping
 
 import msgspec
 
+from t3probe.config.opinions import opinions_for
 from t3probe.config.types import Deployment
 from t3probe.observation import OpinionView
 from t3probe.timing import RunClock
@@ -40,11 +41,7 @@ class OpinionWatch:
         or ValueError for a wrong login."""
         self._clock, self._window = clock, window_seconds
         self.every_seconds = float(deployment.timing.sweep_interval)
-        sources = [
-            one
-            for one in deployment.opinion
-            if not one.vantages or not vantage or vantage in one.vantages
-        ]
+        sources = opinions_for(deployment.opinion, vantage)
         self._reader = OpinionReader(sources, clock.clock, environ, deployment.tls_ca)
         self._kept: dict[str, deque[tuple[float, SelfReport]]] = {
             one.name: deque() for one in sources

@@ -19,6 +19,7 @@ from collections.abc import Iterable, Sequence
 
 from t3probe import __version__
 from t3probe.config import legs_for
+from t3probe.config.opinions import opinions_for
 from t3probe.config.types import Deployment
 from t3probe.deliver.metrics.carry import BASELINE, SINCE, Group
 from t3probe.deliver.metrics.exposition import Sheet
@@ -131,7 +132,7 @@ def gauges(deployment: Deployment, vantage: str = "") -> Group:
             sheet.gauge("t3probe_ingest_gate", (known["gate"], check), 0)
         if "path" in known:
             sheet.gauge("t3probe_walled_off", (known["path"], known["expected"]), 0)
-    for one in deployment.opinion:
+    for one in opinions_for(deployment.opinion, vantage or deployment.vantage):
         sheet.gauge("t3probe_opinion_healthy", (one.name, one.segment), 0)
         for kind in OPINION_KINDS:
             sheet.gauge("t3probe_opinion_disagreement", (one.name, one.segment, kind), 0)

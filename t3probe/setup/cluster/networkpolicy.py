@@ -14,6 +14,7 @@ from typing import Literal
 from t3probe.config import Deployment, Leg, legs_for, parse_address, parse_pin, parse_url
 from t3probe.config.delivery import MAIL_PORTS, Mail
 from t3probe.config.endpoints import is_address, plain_host
+from t3probe.config.opinions import opinions_for
 from t3probe.setup.cluster.places import (
     PUBLIC,
     Block,
@@ -227,11 +228,7 @@ def dials(deployment: Deployment, vantage: str = "") -> list[Dial]:
         for one in deployment.upstream_source
         if not one.vantages or not at or at in one.vantages
     )
-    opinions = (
-        (f"opinion {one.name}", one.url)
-        for one in deployment.opinion
-        if not one.vantages or not at or at in one.vantages
-    )
+    opinions = ((f"opinion {one.name}", one.url) for one in opinions_for(deployment.opinion, at))
     table = deployment.experiments
     services = () if table is None else (
         (RELAY_API, table.relay), (JUMP_API, table.jump), (BOOK, table.book)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
+from t3probe.config.opinions import opinions_for
 from t3probe.config.types import Deployment
 from t3probe.observation import OpinionView
 from t3probe.timing import Clock, SystemClock
@@ -32,11 +33,7 @@ class RunOpinions:
         self._reader: OpinionReader | None = None
         self._asked: OpinionsAsked | None = None
         self._first: list[SelfReport] = []
-        sources = [
-            one
-            for one in deployment.opinion
-            if not one.vantages or not vantage or vantage in one.vantages
-        ]
+        sources = opinions_for(deployment.opinion, vantage)
         if sources:
             from t3probe.upstreams.opinions.ask import OpinionReader
 
