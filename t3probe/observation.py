@@ -288,6 +288,31 @@ class EnvoyView(Fact, frozen=True):
         return ""
 
 
+OpinionWord = Literal["healthy", "degraded", "unhealthy", "unknown"]
+"""What a program on the path says of its part: it works, a part of it does, it does not, or that
+could not be had."""
+
+
+class OpinionView(Fact, frozen=True):
+    """What a program on the path said of its own segment at a run's end. No evidence."""
+
+    name: str
+    segment: str
+    kind: str
+    opinion: OpinionWord = "unknown"
+    steady: bool = False
+    """It said the same before the first beat, and nothing that it counts moved meanwhile."""
+    detail: str = ""
+    """Its own numbers in words, or why its opinion is not known."""
+    colos: tuple[str, ...] = ()
+    """Where its connections to the CDN's edge end."""
+    at: float = 0.0
+    """When it was asked last, in seconds since the run's start."""
+    label: str | None = None
+    """The verdict's label of the segment when it was asked, in the held mode, whose verdict moves
+    on; None: that of the run."""
+
+
 class Observation(Fact, frozen=True):
     """What was seen on one leg in one run."""
 
@@ -443,6 +468,8 @@ class RunRecord(Fact, frozen=True):
     """Sentences such as a stale planned downtime."""
     trace_id: str = ""
     """The id of the run's trace, 32 hex digits; empty where none was to be sent."""
+    opinions: tuple[OpinionView, ...] = ()
+    """What programs on the path said of themselves."""
 
 
 def counting_beats(beats: Iterable[Beat], *, holds: bool = False) -> list[Beat]:

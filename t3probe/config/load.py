@@ -102,6 +102,7 @@ def loads(
         sweep=table.sweep,
         upstream_source=table.upstream_source,
         upstream_share=table.upstream_share,
+        opinion=table.opinion,
         experiments=table.experiments,
         warnings=(*stale(table.downtime, file, now), *_unused(table, crossed, file)),
     )
@@ -179,6 +180,7 @@ def _with_token_files(table: DeploymentFile, source: ConfigFile) -> DeploymentFi
         ingest=tuple(_whole(one, ("token_file",), source) for one in table.ingest),
         leg=tuple(_whole(one, CREDENTIALS, source) for one in table.leg),
         walled=tuple(_whole(one, CREDENTIALS, source) for one in table.walled),
+        opinion=tuple(_whole(one, ("token_file",), source) for one in table.opinion),
     )
 
 

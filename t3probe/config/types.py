@@ -15,6 +15,7 @@ from datetime import datetime
 from typing import Any, Literal, NamedTuple
 
 from .delivery import Delivery
+from .opinions import OpinionSource
 from .table import Duration, Table
 
 LegKind = Literal[
@@ -389,6 +390,7 @@ class Deployment(Table, frozen=True):
     sweep: SweepLimits = SweepLimits()
     upstream_source: tuple[UpstreamSource, ...] = ()
     upstream_share: tuple[UpstreamShare, ...] = ()
+    opinion: tuple[OpinionSource, ...] = ()
     experiments: Experiments | None = None
     warnings: tuple[str, ...] = ()
     """Sentences about the file that are no errors, such as a stale planned downtime."""
@@ -482,6 +484,7 @@ class DeploymentFile(Table, frozen=True):
     upstream: tuple[Upstream, ...] = ()
     upstream_source: tuple[UpstreamSource, ...] = ()
     upstream_share: tuple[UpstreamShare, ...] = ()
+    opinion: tuple[OpinionSource, ...] = ()
     experiments: Experiments | None = None
     downtime: tuple[Downtime, ...] = ()
     delivery: Delivery = Delivery()

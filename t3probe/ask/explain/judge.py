@@ -121,6 +121,8 @@ class LegThen(NamedTuple):
     why: str
     """Why it told nothing, or nothing in a part of the window."""
     held_seconds: float | None
+    colos: tuple[str, ...] = ()
+    """Where the CDN answered it, in their order."""
 
     @property
     def clears(self) -> bool:
@@ -551,7 +553,12 @@ def _leg_then(name: str, seen: Sequence[LegSeen], question: Question) -> LegThen
         state = "refusing"
     ages = [one.held_seconds for one in seen if one.held_seconds is not None]
     path = next((one.path for one in seen if one.path), ())
-    return LegThen(name, path, state, seconds, share, drops, why, max(ages, default=None))
+    colos: list[str] = []
+    for colo in (colo for one in seen for colo in one.colos):
+        if colos[-1:] != [colo]:
+            colos.append(colo)
+    oldest = max(ages, default=None)
+    return LegThen(name, path, state, seconds, share, drops, why, oldest, tuple(colos))
 
 
 def _looked_then(leg: LegSeen, question: Question) -> bool:

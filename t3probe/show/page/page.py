@@ -30,6 +30,7 @@ from t3probe.show.page.markup import (
     tag,
 )
 from t3probe.show.page.markup import status as badge
+from t3probe.show.page.opinions import opinions_section
 from t3probe.show.page.path import path_section
 from t3probe.show.page.rigs import rigs_section
 from t3probe.show.page.timeline import timeline_section
@@ -193,6 +194,7 @@ _SECTIONS = (
     ("timeline", "Timeline"),
     ("incidents", "Evidence"),
     ("legs", "Legs"),
+    ("opinions", "Opinions"),
     ("phases", "Phases"),
     ("walls", "Walls"),
     ("gates", "Gates"),
@@ -221,6 +223,7 @@ def render_page(history: History) -> bytes:
         "timeline": timeline_section(view),
         "incidents": evidence_section(view),
         "legs": legs_section(view),
+        "opinions": opinions_section(view),
         "phases": phases_section(view),
         "walls": walls_section(view),
         "gates": gates_section(view),

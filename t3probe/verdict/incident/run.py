@@ -23,6 +23,7 @@ from t3probe.verdict.incident.drops import WORSE, JudgedDrop, faults_of, togethe
 from t3probe.verdict.incident.evidence import Cleared, Evidence, How, takes_part
 
 if TYPE_CHECKING:
+    from t3probe.verdict.opinions import OpinionBeside
     from t3probe.verdict.repeated.posterior import Posterior
     from t3probe.verdict.slow.slowness import Slowness
 
@@ -356,6 +357,15 @@ class RunVerdict:
 
         return Slowness(self._setting.record, self.segments, self._setting.seen)
 
+    @cached_property
+    def opinions(self) -> list[OpinionBeside]:
+        """What programs on the path say of themselves, beside the verdict: no part of it."""
+        if not self._setting.record.opinions:
+            return []
+        from t3probe.verdict.opinions import opinions_beside
+
+        return list(opinions_beside(self._setting.record, self.verdict))
+
     def to_dict(self) -> dict[str, Any]:
         """The verdict's keys, then `incidents`; `incidents_truncated` when some are left out;
         where segments share a suspicion `posterior` and `convicted_by_repetition`, which say who is
@@ -368,6 +378,10 @@ class RunVerdict:
             told = self.posterior.to_dict()
             out |= {key: told[key] for key in ("posterior", "convicted_by_repetition")}
         out |= {"slowness": self.slowness.to_dict()}
+        if self.opinions:
+            from t3probe.verdict.opinions import opinion_dict
+
+            out["opinions"] = [opinion_dict(one) for one in self.opinions]
         parts = parts_said((self._setting.record,))
         return out | ({"parts": parts} if parts else {})
 
