@@ -93,6 +93,9 @@ def run_markdown(
         rows.append((name, ", ".join(names) + (f" and {rest} more" if rest else "")))
     yield ""
     yield from table(("", "segments"), [row for row in rows if row[1]])
+    for text in judged.limit_texts:
+        yield ""
+        yield f"Limit: {cell(text)}."
     bad = [one for one in observations if one.outcome != "passed" and not one.planned]
     bad.sort(key=lambda one: badness(one.outcome))
     if bad:

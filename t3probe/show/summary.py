@@ -214,6 +214,8 @@ def _verdict(run: RunRecord, judged: RunVerdict, width: int) -> Iterator[StyledL
     if judged.slowness.slow or judged.slowness.short:
         label = "also slow" if verdict.convicted else "slow"
         yield from _wrap("yellow", label, judged.slowness.text.split(" "), width, " ")
+    for text in judged.limit_texts:
+        yield from _wrap("yellow", "limit", text.split(" "), width, " ")
     if verdict.ambiguous and verdict.extra_leg:
         first, *others = verdict.extra_leg
         words = [f"with one more leg over {first}", *others]

@@ -63,6 +63,7 @@ def families(
     _rigs(sheet, observations)
     _segments(sheet, run, judged)
     _slowness(sheet, run, judged)
+    _limits(sheet, judged)
     _run(sheet, run)
     sheet.count("t3probe_counts_lost_total", (), counts_lost)
     sheet.count("t3probe_runs_overlapped_total", (), runs_overlapped)
@@ -315,6 +316,12 @@ def _segments(sheet: Sheet, run: RunRecord, judged: RunVerdict) -> None:
         if segment not in likely.untried:
             probable = round(likely.posterior[segment], 6)
             sheet.gauge("t3probe_segment_posterior", (segment,), probable)
+
+
+def _limits(sheet: Sheet, judged: RunVerdict) -> None:
+    for one in judged.limits:
+        for leg in () if one.polite else one.legs:
+            sheet.gauge("t3probe_connection_limit_seconds", (leg, one.kind), one.seconds, min)
 
 
 def _slowness(sheet: Sheet, run: RunRecord, judged: RunVerdict) -> None:

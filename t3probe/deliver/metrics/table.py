@@ -106,6 +106,14 @@ TABLE: tuple[Spec, ...] = (
         buckets=AGE_BUCKETS,
     ),
     Spec(
+        "t3probe_connection_limit_seconds",
+        "gauge",
+        ("leg", "kind"),
+        "The age, or the silence, at which the leg's connections die, each time the same: kind is "
+        "age, silence, or either where both would explain it. A polite keep-alive timeout is none.",
+        absent="no such limit shows",
+    ),
+    Spec(
         "t3probe_last_disconnect_timestamp",
         "gauge",
         ("leg",),

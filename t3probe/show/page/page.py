@@ -55,6 +55,7 @@ def answer(view: View, history: History) -> Html:
         (*_what(view), list(_found(view))),
         ("since", "Since", _since(view, history)),
         ("degraded", "Slow", _slow(view)),
+        ("degraded", "Limit", " ".join(f"{text}." for text in view.judged.limit_texts)),
         ("exonerated", "Cleared", _cleared(view)),
         ("unobserved", "Not cleared", _open(view)),
     )
