@@ -10,6 +10,7 @@ from t3probe.record.facts import RecordError, Recording
 from t3probe.record.reading import Damage, RunKey, read_recordings, record_files, run_key
 from t3probe.verdict.incident.evidence import takes_part
 from t3probe.verdict.incident.run import judge_run
+from t3probe.verdict.limits.found import histories
 
 LEGS_LIMIT = 200
 """Upstreams can be ten thousand: beyond this only legs that failed are kept."""
@@ -117,6 +118,7 @@ def run_seen(recording: Recording) -> RunSeen:
             for one in sorted(judged.incidents, key=lambda one: one.began)
         ),
         exonerated=judged.verdict.exonerated,
+        lived=tuple(histories(recording.observations, start)),
     )
 
 

@@ -11,6 +11,7 @@ import msgspec
 
 from t3probe.config.types import Deployment
 from t3probe.observation import OPEN_SOCKETS, Stage
+from t3probe.verdict.limits.found import LegHistory
 
 Names = tuple[str, ...]
 
@@ -102,6 +103,8 @@ class RunSeen(Seen, frozen=True):
     spread: Names = ()
     """The segments that are several machines: a leg that was well may have met others than the
     person did."""
+    lived: tuple[LegHistory, ...] = ()
+    """Its legs' connections."""
 
 
 class Way(Seen, frozen=True):

@@ -32,9 +32,9 @@ legs with this limit the smallest ones count.
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import pairwise
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, TypeVar
 
 import msgspec
 
@@ -51,7 +51,11 @@ CHANCE = 2e-5
 BAND = 10
 """So many times `near` before a limit it is looked how often connections die otherwise."""
 
+MOST_KEPT = 512
+"""So many lives of a leg, at least, are kept of many runs."""
+
 Names = tuple[str, ...]
+_Kept = TypeVar("_Kept")
 
 
 def near(seconds: float) -> float:
@@ -207,14 +211,44 @@ class _Cluster(NamedTuple):
         return _moments(self.deaths)
 
 
-def histories(observations: Iterable[Observation]) -> list[LegHistory]:
-    """The legs of one run that hold connections; times are the run's."""
+def histories(observations: Iterable[Observation], offset: float = 0.0) -> list[LegHistory]:
+    """The legs of one run that hold connections; times are the run's, and `offset` seconds."""
     found = []
     for seen in observations:
         if seen.connections:
             lives = lives_of(seen)
-            found.append(history(seen, lives.known(), lives.troubles()))
+            found.append(history(seen, lives.known(offset), lives.troubles(offset)))
     return found
+
+
+class Histories:
+    """The legs of many runs, whose times are on one clock. Of each leg the newest lives are kept;
+    one that has another path, or another protocol, is another leg."""
+
+    def __init__(self) -> None:
+        self._known: dict[tuple[object, ...], LegHistory] = {}
+
+    def add(self, some: Iterable[LegHistory]) -> None:
+        """Take the legs of one run."""
+        for one in some:
+            key = one.leg, one.path, one.clears, one.tcp_ends_at, one.speaks
+            if key not in self._known:
+                self._known[key] = one._replace(lives=[], troubles=[])
+            known = self._known[key]
+            _extend(known.lives, one.lives, lambda life: life.seen)
+            _extend(known.troubles, one.troubles, lambda both: both[1])
+
+    def limits(self, spread: Iterable[str] = ()) -> tuple[Limit, ...]:
+        """What all of them show."""
+        return limits(list(self._known.values()), spread)
+
+
+def _extend(known: Sequence[_Kept], some: Sequence[_Kept], when: Callable[[_Kept], float]) -> None:
+    """Add to a list, and keep its newest when it is long."""
+    assert isinstance(known, list)
+    known.extend(some)
+    if len(known) > 2 * MOST_KEPT:
+        known[:] = sorted(known, key=when)[-MOST_KEPT:]
 
 
 def history(
@@ -333,7 +367,15 @@ def _sharp(
             if max(one.last, one.dead_by or one.last) >= first and id(one) not in mine | unsure
             and (kind == "age" or one.held in held)
         ]  # fmt: skip
-        if any(_outlives(kind, one, most, first) for one in rest):
+        # A few of many may have been seen late, as on a busy machine.
+        late = {
+            id(one.life)
+            for one in known
+            if id(one.life) not in mine and most < one.interval(kind)[1] <= most + near(most)
+        }
+        if len(late) > len(cluster) // 4 or any(
+            _outlives(kind, one, most, first) for one in rest if id(one) not in late
+        ):
             continue
         if _chance(kind, cluster, rest, len(moments)) * len(known) <= CHANCE:
             out.append(_Cluster(kind, tuple(cluster)))
