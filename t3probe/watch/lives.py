@@ -51,14 +51,17 @@ class KnownLimits:
     def _say(self, record: RunRecord, found: Sequence[Limit]) -> None:
         for known, limit in [
             *((True, one) for one in found if not _among(one, self._known)),
-            *((False, one) for one in self._known if not _among(one, found)),
+            *((False, one) for one in self._known if not _among(one, found, anywhere=True)),
         ]:
-            self._log.say("limit", known=known, **limit.to_dict(record.started_at, record.gloss))
+            told = limit.to_dict(record.started_at, record.gloss)
+            self._log.say("limit", known=known, text=told.pop("text"), limit=told)
 
 
-def _among(limit: Limit, some: Sequence[Limit]) -> bool:
+def _among(limit: Limit, some: Sequence[Limit], *, anywhere: bool = False) -> bool:
+    """Whether this one is there; `anywhere`: if it is said to lie elsewhere, too."""
     return any(
-        (limit.kind, set(limit.legs), limit.one_of) == (one.kind, set(one.legs), one.one_of)
+        (limit.kind, set(limit.legs)) == (one.kind, set(one.legs))
+        and (anywhere or limit.one_of == one.one_of)
         and abs(limit.seconds - one.seconds) <= near(one.seconds)
         for one in some
     )

@@ -279,7 +279,11 @@ class Watch:
         self._show(record, seen, judge_run(record, seen))
 
     def _show(self, record: RunRecord, seen: list[Observation], judged: RunVerdict) -> None:
-        judged.with_limits(self._limits.look(record, seen, self.held.tallies))
+        try:
+            judged.with_limits(self._limits.look(record, seen, self.held.tallies))
+        except Exception as error:
+            judged.with_limits(())
+            self._broke("looking for limits", error)
         counts = Sheet()
         for tally in self.held.tallies.values():
             counts.absorb(tally.sheet)

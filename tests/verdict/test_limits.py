@@ -89,6 +89,12 @@ def test_silence_is_told_from_age_by_the_connection_that_beats() -> None:
     assert only(leg("a", "x", *quiet)).kind == "either"
 
 
+def test_an_age_that_is_no_limit_any_more_is_not_taken_for_a_silence() -> None:
+    lives = [*in_turn(60.0, 6), *in_turn(60.0, 6, made=idle, pause=6.0)]
+    assert only(leg("a", "x", *lives)).kind == "age"
+    assert not limits([leg("a", "x", *lives, held(380.0, last=900.0))])
+
+
 def test_a_silence_that_another_idle_connection_survived_clears_only_what_it_shares() -> None:
     a = leg("a", "wan tunnel hop", held(0, last=900.0), *in_turn(60.0, made=idle))
     stays = idle(0.0)._replace(last=400.0, quiet=90.0, quiet_at=400.0)

@@ -22,7 +22,14 @@ from t3probe.config import legs_for
 from t3probe.config.types import Deployment
 from t3probe.deliver.metrics.carry import BASELINE, SINCE, Group
 from t3probe.deliver.metrics.exposition import Sheet
-from t3probe.deliver.metrics.table import DISAGREEMENTS, EXPECTED, GATE_CHECKS, PHASES, STATES
+from t3probe.deliver.metrics.table import (
+    DISAGREEMENTS,
+    EXPECTED,
+    GATE_CHECKS,
+    LIMIT_KINDS,
+    PHASES,
+    STATES,
+)
 from t3probe.observation import REASONS, Observation, RunRecord, median
 from t3probe.run.conclude import labels_of
 from t3probe.text.names import UPSTREAM_LEG
@@ -120,6 +127,8 @@ def gauges(deployment: Deployment, vantage: str = "") -> Group:
             sheet.gauge(name, (leg.name,), 0)
         for phase in PHASES:
             sheet.gauge("t3probe_phase_seconds", (leg.name, phase), 0)
+        for kind in LIMIT_KINDS:
+            sheet.gauge("t3probe_connection_limit_seconds", (leg.name, kind), 0)
         for check in GATE_CHECKS if "gate" in known else ():
             sheet.gauge("t3probe_ingest_gate", (known["gate"], check), 0)
         if "path" in known:

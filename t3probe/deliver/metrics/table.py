@@ -13,6 +13,7 @@ from t3probe.observation import REASONS
 STATES = ("exonerated", "convicted", "ambiguous", "masked", "unobserved")
 PHASES = ("resolve", "connect", "tls", "upgrade", "first_echo")
 EXPECTED = ("public", "walled")
+LIMIT_KINDS = ("age", "silence", "either")
 DISAGREEMENTS = ("envoy_only", "probe_only")
 GATE_CHECKS = (*("token", "no_token", "wrong_token", "paths", "method", "health", "plain", "leak"),)
 """What an ingest gate is asked: no other value becomes a label, whatever a record says."""

@@ -162,6 +162,22 @@ class _Death(NamedTuple):
         return self.since - start, self.by - start
 
 
+def _aged_too(silence: _Cluster, deaths: Iterable[_Death]) -> bool:
+    """Whether beating connections died at the very age of these silent ones, at that time: then
+    their silence is not what killed them, whatever lives longer today."""
+    ages = [one.interval("age")[1] for one in silence.deaths if not one.life.held]
+    if not ages:
+        return False
+    least, most = min(ages) - near(min(ages)), max(ages) + near(max(ages))
+    last = silence.moments[-1] + ONE_EVENT_SECONDS
+    return any(
+        one.life.held
+        and silence.first - most <= one.by <= last
+        and least <= one.interval("age")[1] <= most
+        for one in deaths
+    )
+
+
 class _Around:
     """What died, or was wrong, on legs that share a segment with one."""
 
@@ -306,7 +322,9 @@ def _clusters(leg: LegHistory, beside: Sequence[LegHistory]) -> list[_Cluster]:
             age = age._replace(kind="either")
         explained |= mine
         out.append(age)
-    out += [one for one in silences if not {id(two.life) for two in one.deaths} & explained]
+    for one in silences:
+        if not {id(two.life) for two in one.deaths} & explained and not _aged_too(one, deaths):
+            out.append(one)
     if all(one.kind == "age" for one in out):
         rest = [one for one in deaths if id(one.life) not in explained]
         out += _unanswered(leg, rest, around)
