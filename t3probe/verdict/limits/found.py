@@ -18,8 +18,8 @@ may the limit be the cause of both, so a restart is none. A death that is not kn
 answer shows is that silence kills at that length *at the most*.
 
 **Which of the two.** A beating connection is never silent for long, so what it dies of is age, and
-what it outlives is none. Where all that died had said nothing since their opening, both would do:
-`either`.
+what it outlives is none. A silence as long that was survived, be it between two beats, was no limit.
+Where all that died were as old, and as silent, both would do: `either`.
 
 **Where.** Another leg clears what it shares with the leg when it held a connection to a greater
 age, or through a longer silence, after the first of these deaths: before its TCP connection ends
@@ -131,8 +131,10 @@ class Limit(msgspec.Struct, frozen=True, kw_only=True):
             what = f"each connection {through} ends after {after}"
             what += f" (seen on {legs})" if self.at else f": a limit on age {where}"
         else:
-            what = f"each connection of {legs} ends {after} after it was opened, and had said"
-            what += f" nothing since: a limit on age or on silence {where}"
+            what = (
+                f"each connection of {legs} ends at one age, {after} after it last spoke: a limit"
+            )
+            what += f" on age or on silence {where}"
         seen = f"seen {count(self.deaths, 'time')}"
         apart = f", {span(self.spread_seconds)} apart at most" if self.spread_seconds else ""
         what += f"; {seen}{apart}"
@@ -322,9 +324,8 @@ def _clusters(leg: LegHistory, beside: Sequence[LegHistory]) -> list[_Cluster]:
             age = age._replace(kind="either")
         explained |= mine
         out.append(age)
-    for one in silences:
-        if not {id(two.life) for two in one.deaths} & explained and not _aged_too(one, deaths):
-            out.append(one)
+    silences = [one for one in silences if not {id(two.life) for two in one.deaths} & explained]
+    out += [one for one in silences if not _aged_too(one, deaths)]
     if all(one.kind == "age" for one in out):
         rest = [one for one in deaths if id(one.life) not in explained]
         out += _unanswered(leg, rest, around)
@@ -385,6 +386,10 @@ def _sharp(
             if max(one.last, one.dead_by or one.last) >= first and id(one) not in mine | unsure
             and (kind == "age" or one.held in held)
         ]  # fmt: skip
+        if kind == "silence" and any(
+            life.quiet > least for life in (*rest, *(one.life for one in cluster))
+        ):
+            continue  # the same silence was survived
         # A few of many may have been seen late, as on a busy machine.
         late = {
             id(one.life)

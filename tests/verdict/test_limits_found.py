@@ -95,6 +95,14 @@ def test_an_age_that_is_no_limit_any_more_is_not_taken_for_a_silence() -> None:
     assert not limits([leg("a", "x", *lives, held(380.0, last=900.0))])
 
 
+def test_beats_at_one_distance_make_no_silence_of_an_age() -> None:
+    # Each run beats at 0, 10 and 20 s: what dies at 25 s of age was always silent for 5 s.
+    lives = [held(100.0 * at, 100.0 * at + 25.0) for at in range(5)]
+    assert only(leg("a", "x", *lives)).kind == "age"
+    barely = [one._replace(dead_from=one.last + 9.9, dead_by=one.last + 9.9) for one in lives]
+    assert only(leg("a", "x", *barely)).kind == "age"
+
+
 def test_a_silence_that_another_idle_connection_survived_clears_only_what_it_shares() -> None:
     a = leg("a", "wan tunnel hop", held(0, last=900.0), *in_turn(60.0, made=idle))
     stays = idle(0.0)._replace(last=400.0, quiet=90.0, quiet_at=400.0)
