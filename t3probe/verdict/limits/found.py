@@ -18,8 +18,8 @@ may the limit be the cause of both, so a restart is none. A death that is not kn
 answer shows is that silence kills at that length *at the most*.
 
 **Which of the two.** A beating connection is never silent for long, so what it dies of is age, and
-what it outlives is none. A silence as long that was survived, be it between two beats, was no limit.
-Where all that died were as old, and as silent, both would do: `either`.
+what it outlives is none. A silence that was survived, be it between two beats, was no limit. Where
+all that died were as old, and as silent, both would do: `either`.
 
 **Where.** Another leg clears what it shares with the leg when it held a connection to a greater
 age, or through a longer silence, after the first of these deaths: before its TCP connection ends
