@@ -22,10 +22,11 @@ from websockets.exceptions import ConnectionClosed
 from t3probe.config.types import Duration, Leg
 from t3probe.observation import Observation, RunRecord
 from t3probe.record.facts import ascii_json, decoded
+from t3probe.text.words import span
 from t3probe.verdict.incident.run import judge_run
 from t3probe.verdict.limits.found import Limit, near
 
-SILENCE, AGE, HOLD = 2.0, 3.0, 20.0
+SILENCE, AGE, HOLD = 4.0, 6.0, 40.0
 """The proxies' settings, and how long they are looked at, in seconds."""
 
 HAPROXY = """
@@ -175,7 +176,7 @@ async def _echo(connection: ServerConnection) -> None:
 def leg(name: str, port: int, *path: str, kind: str = "ws_echo", at: str = "/") -> Leg:
     scheme = "http" if kind == "http" else "ws"
     return Leg(
-        name=name, kind=kind, path=path, tcp_ends_at=path[0], idle=Duration(6.0),  # type: ignore[arg-type]
+        name=name, kind=kind, path=path, tcp_ends_at=path[0], idle=Duration(9.0),  # type: ignore[arg-type]
         url=f"{scheme}://127.0.0.1:{port}{at}",
     )  # fmt: skip
 
@@ -194,7 +195,7 @@ async def test_each_limit_is_named_at_the_proxy_that_has_it(proxies: dict[str, i
         run = made_run(deployment(legs, **times, backoff_max=0.5), legs, hold=HOLD)
         seen = await run.measure()
     late = run.footing.worst_seconds
-    if late > near(SILENCE) / 2:
+    if late > near(SILENCE):
         pytest.skip(f"this machine was late by {late:.3f} s: what is seen late has another age")
     # What is written is what is read.
     seen = [decoded(ascii_json(one), Observation) for one in seen]
@@ -213,7 +214,9 @@ async def test_each_limit_is_named_at_the_proxy_that_has_it(proxies: dict[str, i
         one = told(name)
         assert (one.kind, one.at, one.polite) == ("silence", at, False)
         assert one.seconds == pytest.approx(SILENCE, abs=near(SILENCE))
-        assert one.text({}).startswith(f"what is silent for 2 s on {name} is cut at {at}")
+        assert one.text({}).startswith(
+            f"what is silent for {span(one.seconds)} on {name} is cut at {at}"
+        )
     old = told("by-envoy")
     assert (old.kind, old.at) == ("age", "envoy")
     assert old.seconds == pytest.approx(AGE, abs=near(AGE))

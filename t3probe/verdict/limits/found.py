@@ -131,10 +131,8 @@ class Limit(msgspec.Struct, frozen=True, kw_only=True):
             what = f"each connection {through} ends after {after}"
             what += f" (seen on {legs})" if self.at else f": a limit on age {where}"
         else:
-            what = (
-                f"each connection of {legs} ends at one age, {after} after it last spoke: a limit"
-            )
-            what += f" on age or on silence {where}"
+            what = f"each connection of {legs} ends at one age, {after} after it last spoke: a"
+            what += f" limit on age or on silence {where}"
         seen = f"seen {count(self.deaths, 'time')}"
         apart = f", {span(self.spread_seconds)} apart at most" if self.spread_seconds else ""
         what += f"; {seen}{apart}"
