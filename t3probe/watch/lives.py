@@ -13,6 +13,10 @@ LOOK_AGAIN_SECONDS = 60.0
 """What lived on may disprove a limit without any news: it is looked so often at the least."""
 
 
+NEWS_SECONDS = 5.0
+"""With news it is looked this often at the most: it takes a tenth of a second when all flaps."""
+
+
 class Says(Protocol):
     """Where lines go: `t3probe.watch.log.Log`."""
 
@@ -35,7 +39,8 @@ class KnownLimits:
         legs = [(one, tallies[one.leg].lives) for one in seen if one.leg in tallies]
         versions = tuple(lives.version for _, lives in legs)
         now = record.duration_seconds
-        if versions == self._of and now - self._looked_at < LOOK_AGAIN_SECONDS:
+        apart = LOOK_AGAIN_SECONDS if versions == self._of else NEWS_SECONDS
+        if now - self._looked_at < apart:
             return self._known
         self._of, self._looked_at = versions, now
         found: tuple[Limit, ...] = ()

@@ -349,24 +349,27 @@ def _sharp(
     around: _Around,
 ) -> list[_Cluster]:
     """Deaths whose age, or silence, is known and is the same; those of other causes left out."""
-    known = []
+    known: list[tuple[float, float, _Death]] = []
     for one in deaths:
         least, most = one.interval(kind)
         apart = near(most)
         if most > 0 and most - least <= apart and around.alone(kind, one, apart):
-            known.append(one)
+            known.append((most, least, one))
+    known.sort(key=lambda one: -one[0])
+    sure = {id(one.life) for _, _, one in known}
     out: list[_Cluster] = []
     taken: set[int] = set()
-    for top in sorted(known, key=lambda one: -one.interval(kind)[1]):
-        most = top.interval(kind)[1]
+    for at, (most, _, _) in enumerate(known):
         least = most - near(most)
+        end = at
+        while end < len(known) and known[end][0] >= least:
+            end += 1
         cluster = [
-            one for one in known
-            if id(one.life) not in taken
-            and least <= one.interval(kind)[0] and one.interval(kind)[1] <= most
-        ]  # fmt: skip
-        moments = _moments(cluster)
-        if len(moments) < FEWEST:
+            one
+            for _, its_least, one in known[at:end]
+            if its_least >= least and id(one.life) not in taken
+        ]
+        if len(cluster) < FEWEST or len(moments := _moments(cluster)) < FEWEST:
             continue
         first, held = moments[0], {one.life.held for one in cluster}
         polite = {one.life.polite for one in cluster}
@@ -377,7 +380,7 @@ def _sharp(
         unsure = {
             id(one.life)
             for one in deaths
-            if one not in known and abs(one.interval(kind)[1] - most) <= near(most)
+            if id(one.life) not in sure and abs(one.interval(kind)[1] - most) <= near(most)
         }
         rest = [
             one for one in leg.lives
@@ -391,8 +394,8 @@ def _sharp(
         # A few of many may have been seen late, as on a busy machine.
         late = {
             id(one.life)
-            for one in known
-            if id(one.life) not in mine and most < one.interval(kind)[1] <= most + near(most)
+            for its_most, _, one in known[:at]
+            if id(one.life) not in mine and its_most <= most + near(most)
         }
         if len(late) > len(cluster) // 4 or any(
             _outlives(kind, one, most, first) for one in rest if id(one) not in late
@@ -483,7 +486,7 @@ def _located(
     """A leg's limit, with the segments where it can lie."""
     values = cluster.values
     beyond = values[-1] + (-near(values[-1]) if cluster.at_most else near(values[-1]))
-    hosts = {one.life.host for one in cluster.deaths}
+    hosts, first = {one.life.host for one in cluster.deaths}, cluster.first
     end = leg.path.index(leg.tcp_ends_at) + 1 if leg.tcp_ends_at in leg.path else None
     close = frozenset(leg.path[:end])
     cleared: set[str] = set()
@@ -492,7 +495,7 @@ def _located(
         if other is leg:
             continue
         for life in other.lives:
-            if not _outlives(cluster.kind, life, beyond, cluster.first):
+            if not _outlives(cluster.kind, life, beyond, first):
                 continue
             mine = {
                 name

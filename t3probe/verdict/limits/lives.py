@@ -18,7 +18,7 @@ from t3probe.observation import Beat, Drop, Observation, Silence
 from t3probe.verdict.incident.drops import host_of
 from t3probe.verdict.incident.evidence import takes_part
 
-MOST_LIVES = 64
+MOST_LIVES = 32
 """So many connections of a leg are remembered, the newest; and so many of its idle ones."""
 MOST_DROPS = 64
 NOTICED_SECONDS = 0.25
