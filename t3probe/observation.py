@@ -51,6 +51,8 @@ Strand = Literal["held", "fresh"]
 """How a beat travels: on the leg's one long-lived connection, or on one of its own."""
 Disagreement = Literal["envoy_only", "probe_only"]
 """Envoy alone, or the probe alone, believes that an upstream can be reached."""
+SilenceEnd = Literal["answered", "closed", "unanswered", "untold"]
+"""How a silence ended: see `Silence.end`."""
 Stage = Literal["connect", "ask", "hold"]
 """How much of a leg something exercised: a TCP connect, a request and its answer, one
 connection held between two beats. Each includes those before it."""
@@ -158,6 +160,29 @@ class Connection(Fact, frozen=True):
     """When it was opened, in seconds since the run's start."""
     remote_address: str
     """`host:port` of the far end."""
+
+
+class Silence(Fact, frozen=True):
+    """How one silence of a leg's idle connection ended: evidence about limits, and never a drop."""
+
+    conn: int
+    """Which of the leg's idle connections, counted from 0."""
+    opened: float
+    """When that was dialled, in seconds since the run's start."""
+    began: float
+    """When its last exchange was answered."""
+    ended: float
+    """When its end was seen, or, where it was asked first, when that was sent."""
+    end: SilenceEnd
+    """`answered`: the question after the silence was; `closed`: it ended in the silence;
+    `unanswered`: it was dead when it was asked; `untold`: nobody knows, as when we ended it."""
+    reason: Reason | None = None
+    """Why it is dead."""
+    polite: bool = False
+    """The server closed a kept-alive connection, as it may."""
+    stalled: bool = False
+    """We ourselves stood still when it ended: when that was is not known."""
+    remote_address: str = ""
 
 
 class Attempt(Fact, frozen=True):
@@ -347,6 +372,8 @@ class Observation(Fact, frozen=True):
     connections: tuple[Connection, ...] = ()
     """Those that it held."""
     drops: tuple[Drop, ...] = ()
+    silences: tuple[Silence, ...] = ()
+    """Of its idle connections, where it has any."""
     phases: dict[str, float] = {}
     """Seconds of the first successful attempt: resolve, connect, tls, upgrade, first_echo."""
     addresses: tuple[AddressTry, ...] = ()

@@ -224,6 +224,8 @@ def _verdict(run: RunRecord, judged: RunVerdict, width: int) -> Iterator[StyledL
     )
     if colos:
         yield from _wrap("", "colo", colos.split(" "), width, " ")
+    for text in judged.limit_texts:
+        yield from _wrap("yellow", "limit", text.split(" "), width, " ")
     if verdict.ambiguous and verdict.extra_leg:
         first, *others = verdict.extra_leg
         words = [f"with one more leg over {first}", *others]

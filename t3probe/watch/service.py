@@ -28,6 +28,7 @@ from t3probe.timing import RunClock, next_beat
 from t3probe.verdict.incident.run import RunVerdict, judge_run
 from t3probe.watch.held import Held
 from t3probe.watch.http import SignsOfLife, Snapshot, beat_limit
+from t3probe.watch.lives import KnownLimits
 from t3probe.watch.log import Log, Pending, Reports, drop_facts, incident_of, verdict_facts
 from t3probe.watch.window import WindowBook
 
@@ -83,6 +84,7 @@ class Watch:
         self._publish = publish
         self._health = health
         self._reports = Reports()
+        self._limits = KnownLimits(log)
         self._reload = asyncio.Event()
         self._news = True
         self._told_news = asyncio.Event()
@@ -307,6 +309,11 @@ class Watch:
         self._show(record, seen, judge_run(record, seen))
 
     def _show(self, record: RunRecord, seen: list[Observation], judged: RunVerdict) -> None:
+        try:
+            judged.with_limits(self._limits.look(record, seen, self.held.tallies))
+        except Exception as error:
+            judged.with_limits(())
+            self._broke("looking for limits", error)
         counts = Sheet()
         for tally in self.held.tallies.values():
             counts.absorb(tally.sheet)

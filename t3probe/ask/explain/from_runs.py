@@ -13,6 +13,7 @@ from t3probe.show.summary import COLO_CHARACTERS
 from t3probe.text import showable
 from t3probe.verdict.incident.evidence import takes_part
 from t3probe.verdict.incident.run import judge_run
+from t3probe.verdict.limits.found import histories
 
 LEGS_LIMIT = 200
 """Upstreams can be ten thousand: beyond this only legs that failed are kept."""
@@ -145,6 +146,7 @@ def run_seen(
             )
             for one in judged.opinions
         ),
+        lived=tuple(histories(recording.observations, start)),
     )
 
 

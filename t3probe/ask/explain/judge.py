@@ -36,6 +36,7 @@ from t3probe.ask.explain.seen import (
 from t3probe.ask.forensics.kinds import LAST_MILE
 from t3probe.verdict.exact.case import Case
 from t3probe.verdict.exact.labels import Verdict, solve
+from t3probe.verdict.limits.found import Histories, Limit
 
 COVERED_SHARE = 0.5
 """A leg clears its segments when it was looked at for at least this share of the window."""
@@ -479,6 +480,22 @@ class Explained:
         ended = (leg.ended for run in self.runs for leg in run.legs if leg.ended <= at)
         began = (leg.began for run in self.runs for leg in run.legs if leg.began > at)
         return max(ended, default=self.before), min(began, default=self.after)
+
+    @cached_property
+    def limits(self) -> tuple[Limit, ...]:
+        """Ages and silences at which our connections died in all these runs, where that may be on
+        the person's way. They accuse nobody: a person's connection meets them, too."""
+        lived: dict[str, Histories] = {}
+        for run in self._every_run:
+            lived.setdefault(run.vantage, Histories()).add(run.lived)
+        way = set(self.way.segments)
+        return tuple(
+            one
+            for some in lived.values()
+            for one in some.limits(self.spread)
+            if not one.polite
+            and (not one.one_of or any(way.intersection(two) for two in one.one_of))
+        )
 
     @cached_property
     def held_seconds(self) -> float | None:

@@ -26,6 +26,8 @@ The JSON object, one for each question; all `..._at` are Unix seconds:
 - `pressure`: machines (`instance`, `io_stalled`, `io_stalled_peak`, `memory_stalled`,
   `memory_stalled_peak` as shares of time, `swap_free_bytes`, `swap_total_bytes`,
   `hard_pressed`), or null when Prometheus was not asked.
+- `limits`: ages and silences at which our connections died on the way, as `t3probe verdict` has
+  them.
 - `blind_spots`, `doubts`, `notes`: sentences. `send_back`: the text for the person.
 """
 
@@ -328,6 +330,7 @@ def to_dict(report: Report) -> dict[str, Any]:
             {**msgspec.to_builtins(one), "hard_pressed": list(one.hard_pressed)}
             for one in report.machines
         ],
+        "limits": [one.to_dict(0.0, told.gloss) for one in told.limits],
         "blind_spots": blind_spots(told),
         "doubts": doubts(told, when),
         "notes": [*([when.note] if when.note else []), *report.notes],

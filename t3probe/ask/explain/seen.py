@@ -11,6 +11,7 @@ import msgspec
 
 from t3probe.config.types import Deployment
 from t3probe.observation import OPEN_SOCKETS, Stage
+from t3probe.verdict.limits.found import LegHistory
 
 Names = tuple[str, ...]
 
@@ -132,6 +133,8 @@ class RunSeen(Seen, frozen=True):
     person did."""
     compared: dict[str, Compared] = {}
     """By the client's name; only where its drop falls into this run, and the beats are known."""
+    lived: tuple[LegHistory, ...] = ()
+    """Its legs' connections."""
 
 
 class Way(Seen, frozen=True):

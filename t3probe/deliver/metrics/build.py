@@ -27,6 +27,7 @@ from t3probe.deliver.metrics.table import (
     DISAGREEMENTS,
     EXPECTED,
     GATE_CHECKS,
+    LIMIT_KINDS,
     OPINION_KINDS,
     PHASES,
     STATES,
@@ -72,6 +73,7 @@ def families(
     _segments(sheet, run, judged)
     _slowness(sheet, run, judged)
     _opinions(sheet, judged)
+    _limits(sheet, judged)
     _run(sheet, run)
     sheet.count("t3probe_counts_lost_total", (), counts_lost)
     sheet.count("t3probe_runs_overlapped_total", (), runs_overlapped)
@@ -128,6 +130,8 @@ def gauges(deployment: Deployment, vantage: str = "") -> Group:
             sheet.gauge(name, (leg.name,), 0)
         for phase in PHASES:
             sheet.gauge("t3probe_phase_seconds", (leg.name, phase), 0)
+        for kind in LIMIT_KINDS:
+            sheet.gauge("t3probe_connection_limit_seconds", (leg.name, kind), 0)
         for check in GATE_CHECKS if "gate" in known else ():
             sheet.gauge("t3probe_ingest_gate", (known["gate"], check), 0)
         if "path" in known:
@@ -328,6 +332,12 @@ def _segments(sheet: Sheet, run: RunRecord, judged: RunVerdict) -> None:
         if segment not in likely.untried:
             probable = round(likely.posterior[segment], 6)
             sheet.gauge("t3probe_segment_posterior", (segment,), probable)
+
+
+def _limits(sheet: Sheet, judged: RunVerdict) -> None:
+    for one in judged.limits:
+        for leg in () if one.polite else one.legs:
+            sheet.gauge("t3probe_connection_limit_seconds", (leg, one.kind), one.seconds, min)
 
 
 def _slowness(sheet: Sheet, run: RunRecord, judged: RunVerdict) -> None:

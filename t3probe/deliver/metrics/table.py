@@ -13,6 +13,7 @@ from t3probe.observation import REASONS
 STATES = ("exonerated", "convicted", "ambiguous", "masked", "unobserved")
 PHASES = ("resolve", "connect", "tls", "upgrade", "first_echo")
 EXPECTED = ("public", "walled")
+LIMIT_KINDS = ("age", "silence", "either")
 DISAGREEMENTS = ("envoy_only", "probe_only")
 OPINION_KINDS = ("opinion_only", "probe_only")
 GATE_CHECKS = (*("token", "no_token", "wrong_token", "paths", "method", "health", "plain", "leak"),)
@@ -105,6 +106,14 @@ TABLE: tuple[Spec, ...] = (
         ("leg",),
         "How old a held connection was when it died.",
         buckets=AGE_BUCKETS,
+    ),
+    Spec(
+        "t3probe_connection_limit_seconds",
+        "gauge",
+        ("leg", "kind"),
+        "The age, or the silence, at which the leg's connections die, each time the same: kind is "
+        "age, silence, or either where both would explain it. A polite keep-alive timeout is none.",
+        absent="no such limit shows",
     ),
     Spec(
         "t3probe_last_disconnect_timestamp",

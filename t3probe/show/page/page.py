@@ -56,6 +56,7 @@ def answer(view: View, history: History) -> Html:
         (*_what(view), list(_found(view))),
         ("since", "Since", _since(view, history)),
         ("degraded", "Slow", _slow(view)),
+        ("degraded", "Limit", _limits(view, history)),
         ("exonerated", "Cleared", _cleared(view)),
         ("unobserved", "Not cleared", _open(view)),
     )
@@ -167,6 +168,12 @@ def _in_the_last(streak: int, runs: Sequence[RunPoint], what: str) -> str:
 def _slow(view: View) -> str:
     slowness = view.judged.slowness
     return f"{slowness.text}." if slowness.slow else ""
+
+
+def _limits(view: View, history: History) -> str:
+    """Of this run; where it shows none by itself, of all runs together."""
+    texts = view.judged.limit_texts or [f"over all runs, {one}" for one in history.limits]
+    return " ".join(f"{one[:1].upper()}{one[1:]}." for one in texts)
 
 
 def _cleared(view: View) -> str:
