@@ -22,8 +22,8 @@ from t3probe.observation import (
     Drop,
     Observation,
     RunRecord,
-    of_any_version,
 )
+from t3probe.record.of_old import of_any_version
 from t3probe.text import masked
 
 __all__ = [

@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
-from t3probe.observation import Observation, RunRecord, Symptom, of_any_version, parts_said
+from t3probe.observation import Observation, RunRecord, Symptom, parts_said
+from t3probe.record.of_old import of_any_version
 from t3probe.text.words import glossed, listed, offset, utc
 from t3probe.verdict.exact.case import Case
 from t3probe.verdict.exact.labels import Verdict, solve_together
