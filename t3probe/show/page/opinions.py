@@ -38,5 +38,5 @@ def _row(view: View, one: OpinionBeside) -> Sequence[Cell | Child]:
         one.view.opinion,
         [tag("p", words) for words in told if words] or "-",
         label(state) if state else "-",
-        one.beside or beside,
+        f"disagrees: {one.beside}" if one.beside else beside,
     ]
