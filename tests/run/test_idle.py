@@ -120,7 +120,7 @@ async def test_one_that_is_asked_and_does_not_answer(
         line.beat = beat  # type: ignore[assignment, method-assign]
 
     scene.at(1.0, fails)
-    seen = (await scene.play(5.0))["leg"]
+    seen = (await scene.play(3.2))["leg"]
     unharmed(seen)
     (one,) = [one for one in seen.silences if one.conn == 0]
     assert (one.end, one.reason) == (end, reason)
@@ -129,9 +129,9 @@ async def test_one_that_is_asked_and_does_not_answer(
 
 async def test_a_dead_one_waits_longer_each_time(monkeypatch: pytest.MonkeyPatch) -> None:
     scene = Scene(monkeypatch, leg(idle=IDLE))
-    for at in range(1, 200):
-        scene.at(at / 10, lambda: _all_but_held(scene))
-    seen = (await scene.play(20.0, backoff=0.5, backoff_max=5.0))["leg"]
+    for at in range(1, 120):
+        scene.at(at / 20, lambda: _all_but_held(scene))
+    seen = (await scene.play(6.0, backoff=0.1, backoff_max=2.0))["leg"]
     unharmed(seen)
     opened = [one.opened for one in the(seen, "closed")]
     gaps = [later - one for one, later in pairwise(opened)]

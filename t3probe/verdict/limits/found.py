@@ -5,12 +5,12 @@ of the leg lived beyond it. "The same" is within `near`: 2 %, and below 50 s up 
 1 s. Three deaths at three different times are the least: what dies together was seen once. They
 must also be no accident. If connections died at random, at the rate at which the leg's others do
 (over all their lives or, where that is higher, shortly before that age; and one death more, since
-nobody knows it well), all but the first would lie as close with probability `p ** (n - 1)`.
-That, times the number of places looked at, is at most `CHANCE`. So three are enough where
-they lie close together on a leg that drops for no other reason, and many are asked for on one that
-flaps. Measured (`bench/limits.py`, 10,000 random histories each): deaths at any age alike make
-no finding, nor do restarts of everything; ages spread evenly up to an end make 18, and around a
-usual one 65. Of true limits on age 98 in 100 are found, beside other drops.
+nobody knows it well), all but the first of these would lie as close with probability
+`p ** (n - 1)`. That, times the number of places that were looked at, is at most `CHANCE`. So three
+are enough where they lie close together on a leg that drops for no other reason, and many are asked
+for on one that flaps. Measured with `bench/limits.py`, in 10,000 random histories each: deaths at
+any age alike make no finding, nor do restarts of everything; ages spread evenly up to an end make
+18, and ages around a usual one 65. Of true limits on age 98 in 100 are found, beside other drops.
 
 **What does not count.** Deaths while we stood still; drops that were no cut; what died within a
 second of something else on the same segments: of a connection that was as old, or as silent, alone
