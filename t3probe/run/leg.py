@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import math
 from collections.abc import Callable, Coroutine
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from functools import partial
 from typing import Any
 
@@ -199,11 +199,9 @@ class LegRun:
     async def _sleep(self, due: float) -> None:
         self.wake.clear()
         limit = None if self.run.hold_over else max(0.0, due - self.run.clock.now())
-        try:
+        with suppress(TimeoutError):
             async with asyncio.timeout(None if limit == math.inf else limit):
                 await self.wake.wait()
-        except TimeoutError:
-            pass
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
         working = ExitStack()
@@ -301,10 +299,13 @@ class LegRun:
     async def _strands(
         self, strands: list[Callable[[], Coroutine[Any, Any, None]]], call: int
     ) -> None:
+        works = [begin() for begin in strands]
         try:
             # Where one strand ends the leg, the other one is still waited for, or cut.
-            await asyncio.gather(*(self._work(begin()) for begin in strands))
+            await asyncio.gather(*map(self._work, works))
         finally:
+            for work in works:
+                work.close()  # it may have been cut before it began
             self.looked = max(self.looked, call)
             self.done = max(self.done, call)
             self.run.changed()
