@@ -10,7 +10,7 @@ import enum
 import socket
 import struct
 from collections.abc import Sequence
-from typing import Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from t3probe.echo import frames
 from t3probe.echo.head import (
@@ -18,14 +18,20 @@ from t3probe.echo.head import (
     HEALTH_PATH,
     NO_NONCE,
     Refusal,
+    Reply,
     Request,
     answer,
     parse,
     upgrade,
+    written,
 )
 from t3probe.echo.limits import Limits, Visitor
 from t3probe.exchange.bounds import ECHO_DISCARDED_BYTES
 
+if TYPE_CHECKING:
+    from t3probe.echo.site import PageSite
+
+CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 _RESET = struct.pack("ii", 1, 0)
 """SO_LINGER: what is unsent is thrown away, the peer gets a reset."""
 
@@ -43,11 +49,21 @@ class Phase(enum.Enum):
     GONE = 5
 
 
+class Awaited(NamedTuple):
+    """A request whose body is to come."""
+
+    request: Request
+    client: str
+    length: int
+
+
 class House(Protocol):
     """What a connection needs of the responder."""
 
     limits: Limits
     draining: bool
+    site: PageSite | None
+    """What there is beside the echo."""
 
     def now(self) -> float:
         """Monotonic seconds."""
@@ -59,6 +75,12 @@ class House(Protocol):
         self, connection: ClientConnection, forwarded: Sequence[str]
     ) -> Visitor[ClientConnection]:
         """Whose WebSocket it is. Raises Refusal when one more would be too many."""
+
+    def client(self, connection: ClientConnection, forwarded: Sequence[str]) -> str:
+        """Who the client is: the group of its address."""
+
+    def limited(self, client: str) -> bool:
+        """Whether this client was lately refused for a limit."""
 
     def moved(self, connection: ClientConnection) -> None:
         """The connection's phase has changed."""
@@ -74,6 +96,7 @@ class ClientConnection:
     """One accepted socket."""
 
     __slots__ = (
+        "_awaited",
         "_discarded",
         "_head",
         "_house",
@@ -82,6 +105,7 @@ class ClientConnection:
         "blocked_since",
         "heard",
         "held",
+        "patient",
         "peer",
         "phase",
         "since",
@@ -105,6 +129,9 @@ class ClientConnection:
         self.visitor: Visitor[ClientConnection] | None = None
         self.held = 0
         """Bytes in our memory on its behalf."""
+        self.patient = False
+        """Whether its answer is long: the kernel may need a while for it."""
+        self._awaited: Awaited | None = None
         self._house = house
         self._head = b""
         self._reader: frames.FrameReader | None = None
@@ -118,6 +145,8 @@ class ClientConnection:
         """Bytes from the client; none: it has ended."""
         if not data:
             self.drop()
+        elif self.phase is Phase.HEAD and self._awaited is not None:
+            self._more_body(self._awaited, bytes(data))
         elif self.phase is Phase.HEAD:
             self._more_head(bytes(data))
         elif self._reader is not None and self.phase is not Phase.ENDING:
@@ -161,10 +190,17 @@ class ClientConnection:
         self._finish()
 
     def refuse(self, refusal: Refusal, *, mark: str = NO_NONCE, body: bool = True) -> None:
-        """Answer the request, and end."""
+        """Answer the request in a sentence, and end."""
         self._enter(Phase.ENDING)
         status, text, fields = refusal.status, refusal.text, refusal.fields
         self._send(answer(status, text, self._house.wall(), fields, mark=mark, body=body))
+        self._finish()
+
+    def reply(self, reply: Reply, *, mark: str, body: bool = True) -> None:
+        """Answer the request, and end."""
+        self.patient = body
+        self._enter(Phase.ENDING)
+        self._send(written(reply, self._house.wall(), mark=mark, body=body))
         self._finish()
 
     def drop(self, *, reset: bool = False) -> None:
@@ -173,7 +209,7 @@ class ClientConnection:
             return
         self._house.watch(self, read=False, write=False)
         self._enter(Phase.GONE)
-        self._head, self._reader = b"", None
+        self._head, self._reader, self._awaited = b"", None, None
         self._out.clear()
         self._account()
         try:
@@ -208,6 +244,10 @@ class ClientConnection:
             if request.path == ECHO_PATH:
                 self._begin(request, rest)
                 return
+            site = self._house.site
+            if site is not None and site.owns(request.path):
+                self._visit(site, request, rest)
+                return
             if request.path != HEALTH_PATH:
                 raise Refusal(404, "not found")
             if request.method not in ("GET", "HEAD"):
@@ -216,8 +256,46 @@ class ClientConnection:
             # A HEAD's answer has no body, whatever it says; a broken one may have been one.
             self.refuse(refusal, mark=mark, body=not head.startswith(b"HEAD "))
             return
-        state = Refusal(503, "draining") if self._house.draining else Refusal(200, "ok")
+        status, word = (503, "draining") if self._house.draining else (200, "ok")
+        state = Refusal(status, word, *self._said_limits(request))
         self.refuse(state, mark=mark, body=request.method == "GET")
+
+    def _said_limits(self, request: Request) -> tuple[str, ...]:
+        """A browser does not tell a page why a WebSocket was refused: here it can ask."""
+        if self._house.site is None:
+            return ()
+        client = self._house.client(self, request.fields.get("x-forwarded-for", ()))
+        return ("T3Probe-Limited: 1",) if self._house.limited(client) else ()
+
+    def _visit(self, site: PageSite, request: Request, rest: bytes) -> None:
+        """Answer what is no echo, or wait for the rest of it. Raises Refusal."""
+        client = self._house.client(self, request.fields.get("x-forwarded-for", ()))
+        wanted = site.begin(request, client, self._house.now())
+        if isinstance(wanted, Reply):
+            self.reply(wanted, mark=request.mark, body=request.method == "GET")
+            return
+        if self._house.draining:
+            raise Refusal(503, "draining", "Retry-After: 5")
+        self._awaited = Awaited(request, client, wanted)
+        if request.tokens("expect") and len(rest) < wanted:
+            self._send(CONTINUE)
+        self._more_body(self._awaited, rest)
+
+    def _more_body(self, awaited: Awaited, data: bytes) -> None:
+        """The request is whole when its body is: until then it has the deadline and the place of
+        one whose head is not."""
+        self._head += data
+        if self.phase is Phase.HEAD and len(self._head) >= awaited.length:
+            body, self._head, self._awaited = self._head[: awaited.length], b"", None
+            house, mark = self._house, awaited.request.mark
+            assert house.site is not None
+            try:
+                reply = house.site.finish(body, awaited.client, house.now(), house.wall())
+            except Refusal as refusal:
+                self.refuse(refusal, mark=mark)
+            else:
+                self.reply(reply, mark=mark)
+        self._account()
 
     def _begin(self, request: Request, rest: bytes) -> None:
         """Turn into a WebSocket. Raises Refusal."""
@@ -311,7 +389,7 @@ class ClientConnection:
             self.phase = phase
             self.since = self._house.now()
             if phase is Phase.ENDING:
-                self._head, self._reader = b"", None
+                self._head, self._reader, self._awaited = b"", None, None
             self._house.moved(self)
 
     def _account(self) -> None:

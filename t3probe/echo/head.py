@@ -75,6 +75,18 @@ class Request:
         return values[0]
 
 
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """An answer with a content of its own."""
+
+    status: int
+    content: bytes
+    kind: str
+    """Its Content-Type."""
+    fields: tuple[str, ...] = ()
+    """Further header lines."""
+
+
 def parse(head: bytes) -> Request:
     """The request whose head, without the empty line, is `head`. Raises Refusal."""
     first, *lines = head.split(b"\r\n")
@@ -150,16 +162,22 @@ def answer(
     body: bool = True,
 ) -> bytes:
     """A whole answer after which the connection ends. `wall` is Unix seconds, for its Date."""
-    content = f"{text}\n"
+    plain = Reply(status, f"{text}\n".encode(), "text/plain; charset=utf-8", fields)
+    return written(plain, wall, mark=mark, body=body)
+
+
+def written(reply: Reply, wall: float, *, mark: str = NO_NONCE, body: bool = True) -> bytes:
+    """The same for a content of its own."""
+    status = reply.status
     date = datetime.fromtimestamp(wall, UTC).strftime("%a, %d %b %Y %H:%M:%S GMT")
     lines = [
         f"HTTP/1.1 {status} {HTTPStatus(status).phrase}",
         f"Date: {date}",
-        "Content-Type: text/plain; charset=utf-8",
-        f"Content-Length: {len(content)}",
+        f"Content-Type: {reply.kind}",
+        f"Content-Length: {len(reply.content)}",
         "Cache-Control: no-store",
         f"{MARK_FIELD}: {mark}",
         "Connection: " + ", ".join(["close", *(["upgrade"] if status == 426 else [])]),
-        *fields,
+        *reply.fields,
     ]
-    return ("\r\n".join(lines) + "\r\n\r\n" + (content if body else "")).encode()
+    return ("\r\n".join(lines) + "\r\n\r\n").encode() + (reply.content if body else b"")

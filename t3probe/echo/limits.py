@@ -7,6 +7,7 @@ A request is the socket's peer's, or that of the address which a trusted proxy n
 from __future__ import annotations
 
 import ipaddress
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
@@ -23,6 +24,8 @@ class Limits:
     """WebSockets open at once."""
     per_address: int = 200
     """WebSockets of one address open at once."""
+    pages: int = 256
+    """Answers with a page or a record under way at once; past it the oldest goes."""
     waiting: int = 12_000
     """Connections that are no WebSocket (yet, or any more) at once; past it the oldest goes."""
     dials_per_second: float = 10.0
@@ -42,11 +45,13 @@ class Limits:
     message: float = 10.0
     """From a message's first byte to its last."""
     write: float = 10.0
-    """How long an answer may wait for a reader."""
+    """How long an answer may wait for a reader, and a page for its last byte."""
     idle: float = 90.0
     """How long a WebSocket may say nothing."""
     close: float = 2.0
     """How long a closing connection is waited for."""
+    told: float = 15.0
+    """How long the health page says that an address was refused for its limits."""
     drain: float = 3.0
     """How long all of them are waited for when the responder stops."""
 
@@ -64,7 +69,7 @@ class Bucket:
 
     def take(self, now: float) -> bool:
         """Take one token at `now` (monotonic seconds); False when there is none."""
-        self._tokens = self._level(now)
+        self._tokens = self.level(now)
         self._at = now
         if self._tokens < 1:
             return False
@@ -73,21 +78,28 @@ class Bucket:
 
     def full(self, now: float) -> bool:
         """Whether it remembers nothing."""
-        return self._level(now) >= self.burst
+        return self.level(now) >= self.burst
 
-    def _level(self, now: float) -> float:
+    def level(self, now: float) -> float:
+        """How many tokens there are."""
         return min(self.burst, self._tokens + max(0.0, now - self._at) * self.rate)
 
 
 class Visitor(Generic[Open]):
     """What one address (one /64 of IPv6) has."""
 
-    __slots__ = ("dials", "messages", "open")
+    __slots__ = ("dials", "messages", "open", "refused")
 
     def __init__(self, limits: Limits, now: float) -> None:
         self.open: dict[Open, None] = {}
         self.dials = Bucket(limits.dials_per_second, limits.dials_burst, now)
         self.messages = Bucket(limits.messages_per_second, limits.messages_burst, now)
+        self.refused = -math.inf
+        """When it was last refused for a limit, not for what it did."""
+
+    def refused_lately(self, limits: Limits, now: float) -> bool:
+        """Whether that is not long ago."""
+        return now - self.refused < limits.told
 
 
 @dataclass(slots=True)
@@ -115,7 +127,10 @@ class Visitors(Generic[Open]):
         gone = [
             address
             for address, one in self.known.items()
-            if not one.open and one.dials.full(now) and one.messages.full(now)
+            if not one.open
+            and one.dials.full(now)
+            and one.messages.full(now)
+            and not one.refused_lately(self.limits, now)
         ]
         for address in gone:
             del self.known[address]

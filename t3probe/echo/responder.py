@@ -6,11 +6,15 @@ import asyncio
 import contextlib
 import socket
 from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 from t3probe.echo.connection import ClientConnection, House, Phase
 from t3probe.echo.head import Refusal
 from t3probe.echo.limits import Limits, Proxies, Visitor, Visitors
 from t3probe.timing import Clock, SystemClock
+
+if TYPE_CHECKING:
+    from t3probe.echo.site import PageSite
 
 _SWEEP_SECONDS = 0.5
 _PAUSE_SECONDS = 0.1
@@ -35,18 +39,22 @@ class Responder:
         limits: Limits,
         proxies: Proxies,
         *,
+        site: PageSite | None = None,
         clock: Clock | None = None,
         say: Callable[[str], None] = lambda sentence: None,
         connection: Callable[[House, socket.socket, str], ClientConnection] = ClientConnection,
     ) -> None:
         """`connection` makes what answers one accepted socket."""
         self.limits = limits
+        self.site = site
         self.draining = False
         self.held = 0
         """Bytes of unfinished requests and messages and of unsent answers."""
         self.open: dict[ClientConnection, None] = {}
         self.waiting: dict[ClientConnection, None] = {}
         self.ending: dict[ClientConnection, None] = {}
+        self.serving: dict[ClientConnection, None] = {}
+        """Those of the ending whose answer is long."""
         self._begun: dict[ClientConnection, None] = {}
         """Those of the waiting that have sent a part of their request."""
         self.visitors: Visitors[ClientConnection] = Visitors(limits)
@@ -95,15 +103,19 @@ class Responder:
             self._listener.close()
         for timer in self._timers.values():
             timer.cancel()
-        for pool in (self.open, self.waiting, self.ending):
+        for pool in (self.open, self.waiting, self.ending, self.serving):
             for one in list(pool):
                 one.drop(reset=pool is self.open)
 
     def sweep(self) -> None:
         """End whatever has taken too long."""
         now, limits = self.now(), self.limits
-        # Both are in the order of time: the first that may stay ends the search.
-        for pool, most in ((self.waiting, limits.handshake), (self.ending, limits.close)):
+        # Each is in the order of time: the first that may stay ends the search.
+        for pool, most in (
+            (self.waiting, limits.handshake),
+            (self.ending, limits.close),
+            (self.serving, limits.write),
+        ):
             while pool and now - (first := next(iter(pool))).since >= most:
                 first.drop(reset=True)
         for one in list(self.open):
@@ -117,6 +129,8 @@ class Responder:
             elif now - one.heard >= limits.idle:
                 one.leave(1001, "idle")
         self.visitors.forget(now)
+        if self.site is not None:
+            self.site.sweep(now)
 
     # -- what a connection asks ---------------------------------------------------------
 
@@ -141,14 +155,27 @@ class Responder:
                 "all its clients count as one address; name it if it is your load balancer"
             )
         limits, now = self.limits, self.now()
-        visitor = self.visitors.of(self._proxies.client(connection.peer, forwarded), now)
-        if not visitor.dials.take(now):
-            raise Refusal(429, "too many connections a second", "Retry-After: 1")
-        if len(visitor.open) >= limits.per_address:
-            raise Refusal(429, "too many connections", "Retry-After: 30")
-        if len(self.open) >= limits.connections:
-            self._make_room(visitor)
+        visitor = self.visitors.of(self.client(connection, forwarded), now)
+        try:
+            if not visitor.dials.take(now):
+                raise Refusal(429, "too many connections a second", "Retry-After: 1")
+            if len(visitor.open) >= limits.per_address:
+                raise Refusal(429, "too many connections", "Retry-After: 30")
+            if len(self.open) >= limits.connections:
+                self._make_room(visitor)
+        except Refusal:
+            visitor.refused = now
+            raise
         return visitor
+
+    def client(self, connection: ClientConnection, forwarded: Sequence[str]) -> str:
+        """Who the client is: the group of its address."""
+        return self._proxies.client(connection.peer, forwarded)
+
+    def limited(self, client: str) -> bool:
+        """Whether this client was lately refused for a limit."""
+        found = self.visitors.known.get(client)
+        return found is not None and found.refused_lately(self.limits, self.now())
 
     def _make_room(self, newcomer: Visitor[ClientConnection]) -> None:
         """Take a WebSocket from the address that has the most, so that a few addresses cannot
@@ -166,6 +193,7 @@ class Responder:
         """Keep a connection in the pool of its phase, the newest last."""
         self.waiting.pop(connection, None)
         self.ending.pop(connection, None)
+        self.serving.pop(connection, None)
         phase, visitor = connection.phase, connection.visitor
         if phase is Phase.OPEN:
             self.open[connection] = None
@@ -175,7 +203,11 @@ class Responder:
             self.open.pop(connection, None)
             if visitor is not None:
                 visitor.open.pop(connection, None)
-            if phase is Phase.ENDING:
+            if phase is Phase.ENDING and connection.patient:
+                self.serving[connection] = None
+                if len(self.serving) > self.limits.pages:
+                    next(iter(self.serving)).drop(reset=True)
+            elif phase is Phase.ENDING:
                 self.ending[connection] = None
         self._check_empty()
 
@@ -255,5 +287,5 @@ class Responder:
         self._timers["sweep"] = self._loop.call_later(_SWEEP_SECONDS, self._tick)
 
     def _check_empty(self) -> None:
-        if self.draining and not self.open and not self.ending:
+        if self.draining and not (self.open or self.ending or self.serving):
             self._empty.set()

@@ -170,6 +170,21 @@ ECHO_HEADER_LINES = 100
 """The header lines of a request to the responder. It is refused with 431."""
 ECHO_DISCARDED_BYTES = 1 * MIB
 """What a client of the responder sends after the last word. The connection is cut."""
+ECHO_RECORD_BYTES = 32 * KIB
+"""A record that a person's browser sends to the responder. It is refused with 413."""
+ECHO_RECORD_LEVELS = 8
+"""How deep such a record is nested. It is refused with 400."""
+ECHO_RECORD_SECONDS = 3600.0
+"""How long it is kept, in memory. It is gone."""
+ECHO_RECORDS = 64
+"""Such records at once. The oldest of the network that has the most goes; when no network has more
+than the newcomer's would, the newcomer is refused with 503."""
+ECHO_RECORDS_BYTES = 2 * MIB
+"""All of them together. The same."""
+ECHO_RECORDS_NETWORK = 8
+"""Those of one network, a /24 or a /48. Further ones are refused with 429."""
+ECHO_RATED_ADDRESSES = 4096
+"""The addresses whose loads, records and wrong codes are counted. The oldest is forgotten."""
 
 # -- The lab's control socket
 

@@ -9,6 +9,9 @@ from t3probe.echo import Limits, Proxies, Responder
 from t3probe.echo.connection import ClientConnection, House
 from t3probe.echo.frames import BINARY, TEXT, Event
 from t3probe.echo.head import ECHO_PATH, HEALTH_PATH, NONCE_FIELD, Refusal, mark
+from t3probe.echo.page import page
+from t3probe.echo.records import Records
+from t3probe.echo.site import PageSite
 from t3probe.lab.answers import wrong_answer
 from t3probe.lab.board import Board
 from t3probe.lab.http import Client, Head, HttpApp
@@ -67,18 +70,26 @@ class Serve(HttpApp):
 
 
 class Dispatch:
-    """The dispatch process: `t3probe echo`'s own responder, under the faults of dispatch."""
+    """The dispatch process: `t3probe echo --page --accept-records`, under the faults of dispatch."""
 
-    def __init__(self, board: Board, listener: socket.socket) -> None:
+    def __init__(
+        self, board: Board, listener: socket.socket, heartbeat: float, watchdog: float
+    ) -> None:
+        """`heartbeat` and `watchdog`: of its page, in seconds."""
         self._board = board
         self._listener = listener
+        self._site = PageSite(page(heartbeat, watchdog, records=True), Records())
         self._responder: Responder | None = None
         self.port: int = listener.getsockname()[1]
 
     async def start(self) -> None:
         self._listener.listen(BACKLOG)
         self._responder = Responder(
-            self._listener, LIMITS, Proxies(), connection=partial(DispatchConnection, self._board)
+            self._listener,
+            LIMITS,
+            Proxies(),
+            site=self._site,
+            connection=partial(DispatchConnection, self._board),
         )
         self._responder.start()
 

@@ -106,16 +106,9 @@ class Person:
     def open(self, *, suspends: bool = False, clock: float = 0.0, colo: str = "") -> None:
         """Open the page in a tab of its own, on a device whose `clock` is wrong by so many seconds.
         `suspends`: its monotonic clock stands still while it sleeps."""
-        target = self.browser.ask("Target.createTarget", url="about:blank")["targetId"]
-        session = self.browser.ask("Target.attachToTarget", targetId=target, flatten=True)
-        self._page = page = Page(self.browser, session["sessionId"], target)
-        self._tabs = [target]
-        for domain in ("Page", "Runtime", "Log", "Network"):
-            page.ask(f"{domain}.enable")
-        device = f"{DEVICE}({json.dumps(suspends)}, {clock * 1000}, {json.dumps(colo)})"
-        page.ask("Page.addScriptToEvaluateOnNewDocument", source=device)
-        page.ask("Page.navigate", url=self.url)
-        self.browser.wait("Page.loadEventFired", session["sessionId"])
+        device = f"{DEVICE}({json.dumps(suspends)}, {clock * 1000}, {json.dumps(colo)});"
+        self._page = self.browser.visit(self.url, before=device)
+        self._tabs = [self._page.target]
 
     def close(self) -> None:
         """Close every tab; the browser stays."""

@@ -35,7 +35,7 @@ FLAGS = (
     "--hide-scrollbars",
     "--force-color-profile=srgb",
 )
-ALONE = ("--host-resolver-rules=MAP * ~NOTFOUND", "--proxy-server=127.0.0.1:9")
+ALONE = ("--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1", "--proxy-server=127.0.0.1:9")
 """Whatever would go out all the same ends here."""
 
 
@@ -132,9 +132,13 @@ class Browser:
             self.events.append(found)
         return found
 
-    def open(
+    def open(self, file: Path, **options: Any) -> Page:
+        """A new page that has loaded this file."""
+        return self.visit(file.as_uri(), **options)
+
+    def visit(
         self,
-        file: Path,
+        url: str,
         *,
         width: int = 1280,
         height: int = 900,
@@ -142,7 +146,7 @@ class Browser:
         scripts: bool = True,
         before: str = "",
     ) -> Page:
-        """A new page that has loaded this file. `before` runs ahead of all of its scripts."""
+        """A new page that has loaded this. `before` runs ahead of all of its scripts."""
         target = self.ask("Target.createTarget", url="about:blank")["targetId"]
         session = self.ask("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
         page = Page(self, session, target)
@@ -155,7 +159,7 @@ class Browser:
             page.ask("Emulation.setScriptExecutionDisabled", value=True)
         if before:
             page.ask("Page.addScriptToEvaluateOnNewDocument", source=before)
-        page.ask("Page.navigate", url=file.as_uri())
+        page.ask("Page.navigate", url=url)
         self.wait("Page.loadEventFired", session)
         return page
 
@@ -164,7 +168,7 @@ class Page:
     """One page of a browser."""
 
     def __init__(self, browser: Browser, session: str, target: str) -> None:
-        self._browser, self._session, self._target = browser, session, target
+        self._browser, self._session, self.target = browser, session, target
 
     def ask(self, method: str, **params: Any) -> Any:
         return self._browser.ask(method, self._session, **params)
@@ -241,7 +245,7 @@ class Page:
         file.write_bytes(base64.b64decode(found["data"]))
 
     def close(self) -> None:
-        self._browser.ask("Target.closeTarget", targetId=self._target)
+        self._browser.ask("Target.closeTarget", targetId=self.target)
 
 
 Opener = Callable[..., Page]
