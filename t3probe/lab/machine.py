@@ -70,7 +70,7 @@ class Serve(HttpApp):
 
 
 class Dispatch:
-    """The dispatch process: `t3probe echo --page --accept-records`, under the faults of dispatch."""
+    """The dispatch process: `t3probe echo --page --accept-records` under the faults of dispatch."""
 
     def __init__(
         self, board: Board, listener: socket.socket, heartbeat: float, watchdog: float

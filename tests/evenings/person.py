@@ -163,6 +163,8 @@ class Person:
     def freeze(self, on: bool = True) -> None:
         """The browser freezes the page, as it does with tabs long unseen; and thaws it."""
         self.page.ask("Page.setWebLifecycleState", state="frozen" if on else "active")
+        if not on:
+            self.back()  # frozen is hidden, too
 
     def away(self) -> None:
         """Another tab comes to the front."""

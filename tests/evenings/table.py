@@ -193,12 +193,11 @@ _BROWSER = (
 
 _NETWORK = (
     evening("offline", *offline(), asked=2.5, finding="their_device"),
-    evening("offline for a moment", *offline(1.2), asked=1.6, finding="their_device"),
     evening("offline, and so it stays", Act(1, "offline"), asked=2, finding="their_device",
             back=False),
     evening(
-        "offline, and our tunnel is down meanwhile", *offline(6),
-        *ours("tunnel:blackhole", at=2, lasts=4), asked=3, finding="both", accused="tunnel",
+        "offline, and our tunnel is down meanwhile", *offline(7),
+        *ours("tunnel:blackhole", at=2, lasts=5), asked=4, finding="both", accused="tunnel",
     ),
     evening(
         "offline, and later our tunnel is cut", *offline(2), *ours("tunnel:cut@0s", at=8),
@@ -219,7 +218,7 @@ _NETWORK = (
 )  # fmt: skip
 
 _HOME = (
-    evening("the router is dark", *home(DARK, lasts=6), asked=3, finding="last_mile",
+    evening("the router is dark", *home(DARK, lasts=7), asked=3, finding="last_mile",
             proven=True),
     evening("the router cuts", *home(CUT), asked=1, finding="last_mile", proven=True),
     evening("the router cuts twice", *home(CUT), *home(CUT, at=5), asked=5, finding="last_mile",
@@ -227,45 +226,45 @@ _HOME = (
     evening("the router is slow", *home("wan:slow:300ms", lasts=4), asked=3, finding="no_drop",
             drops=0),
     evening(
-        "the router is dark, and later our tunnel is cut", *home(DARK, lasts=6),
+        "the router is dark, and later our tunnel is cut", *home(DARK, lasts=7),
         *ours("tunnel:cut@0s", at=14), asked=14, finding="ours", accused="tunnel", drops=2,
     ),
     evening(
         "our balancer refuses, and later the router is dark", *ours("traefik:drain", lasts=2),
-        *home(DARK, at=8, lasts=3.5), asked=10, finding="last_mile", proven=True, drops=2,
+        *home(DARK, at=8, lasts=5), asked=10, finding="last_mile", proven=True, drops=2,
     ),
-    evening("at another place of the CDN, which is dark", *home(DARK, lasts=6), asked=3,
+    evening("at another place of the CDN, which is dark", *home(DARK, lasts=7), asked=3,
             finding="their_edge", colo="AMS"),
     evening("at another place of the CDN, and our tunnel is cut", *ours("tunnel:cut@0s"), asked=1,
             finding="ours", accused="tunnel", colo="AMS"),
 )  # fmt: skip
 
 _OURS = (
-    evening("the CDN is dark", *ours("cf-edge:blackhole", lasts=3.5), asked=3, finding="ours",
+    evening("the CDN is dark", *ours("cf-edge:blackhole", lasts=5), asked=3, finding="ours",
             accused="cf-edge"),
     evening("our tunnel is cut", *ours("tunnel:cut@0s"), asked=1, finding="ours",
             accused="tunnel"),
-    evening("our tunnel is dark", *ours("tunnel:blackhole", lasts=3.5), asked=3, finding="ours",
+    evening("our tunnel is dark", *ours("tunnel:blackhole", lasts=5), asked=3, finding="ours",
             accused="tunnel"),
-    evening("our tunnel ends", *ours("tunnel:exit", lasts=2), asked=2, finding="ours",
+    evening("our tunnel ends", *ours("tunnel:exit", lasts=3), asked=2, finding="ours",
             accused="tunnel"),
     evening("our balancer takes nobody in", *ours("traefik:drain", lasts=3), asked=2.5,
             finding="ours", accused="traefik"),
-    evening("our balancer is dark", *ours("traefik:blackhole", lasts=3.5), asked=3,
+    evening("our balancer is dark", *ours("traefik:blackhole", lasts=5), asked=3,
             finding="ours", accused="traefik"),
     evening("the sign-on is in the way", *ours("carve-out:sso", lasts=3), asked=2.5,
             finding="ours", accused="carve-out"),
-    evening("our machine is dark", *ours("devvm:blackhole", lasts=3.5), asked=3, finding="ours",
+    evening("our machine is dark", *ours("devvm:blackhole", lasts=5), asked=3, finding="ours",
             accused="devvm"),
-    evening("dispatch ends", *ours("dispatch:exit", lasts=2), asked=2, finding="ours",
+    evening("dispatch ends", *ours("dispatch:exit", lasts=3), asked=2, finding="ours",
             accused="dispatch"),
-    evening("dispatch is silent", *ours("dispatch:stall", lasts=3.5), asked=3, finding="ours",
+    evening("dispatch is silent", *ours("dispatch:stall", lasts=5), asked=3, finding="ours",
             accused="dispatch"),
-    evening("dispatch echoes something else", *ours("dispatch:wrong-echo", lasts=2), asked=2,
+    evening("dispatch echoes something else", *ours("dispatch:wrong-echo", lasts=3), asked=2,
             finding="ours", accused="dispatch"),
-    evening("serve ends, which the page does not need", *ours("serve:exit", lasts=2), asked=2,
+    evening("serve ends, which the page does not need", *ours("serve:exit", lasts=3), asked=2,
             finding="ours", accused="serve", drops=0),
-    evening("a resolver of ours is dark, which nobody needs", *ours("doh:blackhole:1", lasts=3),
+    evening("a resolver of ours is dark, which nobody needs", *ours("doh:blackhole:1", lasts=4),
             asked=2.5, finding="no_drop", drops=0),
 )  # fmt: skip
 
@@ -283,10 +282,10 @@ _CLOCK = (
 )  # fmt: skip
 
 _LATE = (
-    evening("opened after our tunnel was dark", *ours("tunnel:blackhole", lasts=2), Act(6, "open"),
-            asked=2, finding="ours", accused="tunnel", drops=0, late=True),
-    evening("opened while our tunnel is dark", *ours("tunnel:blackhole", lasts=5),
-            Act(2.5, "open"), asked=4, finding="ours", accused="tunnel", late=True),
+    evening("opened after our tunnel was dark", *ours("tunnel:blackhole", lasts=5), Act(9, "open"),
+            asked=3, finding="ours", accused="tunnel", drops=0, late=True),
+    evening("opened only after the router was dark", *home(DARK, lasts=5), Act(9, "open"), asked=3,
+            finding="last_mile", drops=0, late=True),
 )  # fmt: skip
 
 EVENINGS = (*_SLEEP, *_BROWSER, *_NETWORK, *_HOME, *_OURS, *_CLOCK, *_LATE)
