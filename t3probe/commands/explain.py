@@ -29,7 +29,7 @@ times:
   Unix seconds, milli-, micro- or nanoseconds
 
 exit codes:
-  0  answered: it was us, it was the last mile, or people share something else
+  0  answered: it was us, it was the last mile or the device, or people share something else
   1  we cannot tell, or no leg was looking
   4  wrong usage, or a source that cannot be read
 
@@ -37,9 +37,11 @@ examples:
   t3probe explain --at 14:03 --user NAME --runs results/
   t3probe explain --at '5 minutes ago' --prometheus http://127.0.0.1:9090 \\
       --deployment deployments/t3.toml
+  t3probe explain --at 14:03 --client record.json --runs results/
 
 Prometheus' login: T3PROBE_PROMETHEUS_TOKEN, or T3PROBE_PROMETHEUS_USER and
-_PASSWORD (each also with _FILE), and T3PROBE_PROMETHEUS_CA_FILE."""
+_PASSWORD (each also with _FILE), and T3PROBE_PROMETHEUS_CA_FILE. The token with
+which records are fetched: T3PROBE_RECORDS_TOKEN, or _TOKEN_FILE."""
 
 
 def add(commands: Any) -> None:
@@ -57,6 +59,11 @@ def add(commands: Any) -> None:
     opt("--people", metavar="N", type=int, help="how many dropped at once; default: the users")
     opt("--runs", metavar="RUN", nargs="+", help="recorded runs: folders, JUnit files, logs, or -")
     opt("--prometheus", metavar="URL", help="the metrics; beside --runs only for the pressure")
+    opt(
+        "--client", metavar="RECORD", action="append", default=[],
+        help="what the person's browser recorded: the file that they saved, or the page's "
+        "https://HOST/probe/#CODE; may stand several times",
+    )  # fmt: skip
     opt("--window", metavar="DURATION", default="60s", help="to either side; default: %(default)s")
     opt("--deployment", metavar="FILE", help="what each leg crosses, and the machine that serves")
     opt("--leg", metavar="NAME", help="a leg that goes the person's way; default: the public one")
@@ -107,5 +114,6 @@ def asked_by(arguments: argparse.Namespace) -> Asked:
         timezone=arguments.timezone,
         job=arguments.job,
         vantage=arguments.vantage,
+        clients=tuple(arguments.client),
         machines=tuple(arguments.machine),
     )

@@ -265,3 +265,9 @@ OTHER_SUITE_BYTES = 64 * MIB
 
 MOMENT_CHARACTERS = 200
 """A time that somebody asks about. It is refused in a sentence."""
+CLIENT_RECORD_BYTES = 64 * KIB
+"""What a person's browser recorded, as `explain --client` reads it. It is refused in a sentence."""
+CLIENT_RECORD_ENTRIES = 2_000
+"""The beats, drops, gaps or connections in it. The same."""
+CLIENT_RECORD_SECONDS = 10.0
+"""Fetching one from the responder. The same."""

@@ -21,6 +21,7 @@ class StandIn(ThreadingHTTPServer):
     def __init__(self, status: int, body: bytes) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
         self.status, self.body = status, body
+        self.paths: list[str] = []
         self.asked: list[dict[str, list[str]]] = []
         self.headers: list[dict[str, str]] = []
         self.url = f"http://127.0.0.1:{self.server_address[1]}"
@@ -30,6 +31,7 @@ class _Handler(BaseHTTPRequestHandler):
     server: StandIn
 
     def do_GET(self) -> None:
+        self.server.paths.append(urlsplit(self.path).path)
         self.server.asked.append(parse_qs(urlsplit(self.path).query))
         self.server.headers.append(dict(self.headers.items()))
         self.send_response(self.server.status)

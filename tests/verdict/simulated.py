@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from itertools import accumulate, count
 from typing import Any
 
-from simulated_world import (
+from verdict.simulated_world import (
     BACKOFF,
     CONNECT,
     DEADLINE,
@@ -21,6 +21,7 @@ from simulated_world import (
     HEARTBEAT,
     HOLD,
     OWN,
+    PEOPLE,
     ROUTES,
     SEGMENTS,
     WATCHDOG,
@@ -36,6 +37,7 @@ from t3probe.run.conclude import settled
 from t3probe.verdict.incident.run import RunVerdict, judge_run
 
 SECOND_LOOK = 0.25
+LAST_MILE_LAG = 0.01
 
 
 class Simulation:
@@ -57,8 +59,10 @@ class Simulation:
         lag = {name: self.rng.uniform(0.0001, 0.0015) for name in f"{SEGMENTS} {OWN}".split()}
         self.legs = []
         for name in legs:
-            path = ROUTES[name].path.split()
-            self.legs.append(Leg(name, ROUTES[name], path, list(accumulate(lag[p] for p in path))))
+            route = {**ROUTES, **PEOPLE}[name]
+            path = route.path.split()
+            far = list(accumulate(lag.get(one, LAST_MILE_LAG) for one in path))
+            self.legs.append(Leg(name, route, path, far))
         self.call_number = 0
         self.calls: list[float] = []
         self.heap: list[tuple[float, int, Callable[[], None]]] = []

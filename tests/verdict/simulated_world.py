@@ -68,9 +68,18 @@ ROUTES = {
         "tcp", "rack upstream-billing", *("upstream-billing", "upstream-billing", "10.0.30.2:80")
     ),
 }
+PAGE = "client-person"
+PEOPLE = {
+    PAGE: Route(
+        "ws_echo",
+        "last-mile wan cf-edge tunnel traefik carve-out devvm dispatch",
+        *("cf-edge", "cf-edge", CDN),
+    )
+}
+"""A person's browser, which is no leg of ours."""
 SEGMENTS = "wan doh cf-edge tunnel traefik carve-out wall devvm dispatch serve rack"
 OWN = "upstream-orders upstream-billing"
-NETWORKS = ("wan", "devvm", "rack")
+NETWORKS = ("wan", "devvm", "rack", "last-mile")
 """A network, or a whole machine: what is behind it cannot be reached; it refuses nothing."""
 RULES = ("carve-out", "wall")
 """Rules of a proxy: they answer, or end connections, and cannot be silent."""

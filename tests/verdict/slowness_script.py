@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from simulated_world import ROUTES
+from verdict.simulated_world import ROUTES
 
 from t3probe.observation import Baseline, Beat, Observation, RunRecord
 from t3probe.verdict.slow.slowness import Slowness

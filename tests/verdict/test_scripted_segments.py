@@ -7,8 +7,8 @@ follows from the rules of evidence. Each row holds for several onsets and for se
 from __future__ import annotations
 
 import pytest
-from simulated import Simulation
-from simulated_world import OWN, ROUTES, SEGMENTS, Breaks, Kind
+from verdict.simulated import Simulation
+from verdict.simulated_world import OWN, ROUTES, SEGMENTS, Breaks, Kind
 
 from t3probe.verdict.exact.labels import LABELS
 from t3probe.verdict.incident.run import RunVerdict

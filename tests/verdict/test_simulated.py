@@ -14,8 +14,8 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 
 import pytest
-from simulated import Simulation
-from simulated_world import NETWORKS, ROUTES, Breaks, random_breaks
+from verdict.simulated import Simulation
+from verdict.simulated_world import NETWORKS, PEOPLE, ROUTES, Breaks, random_breaks
 
 from t3probe.verdict.incident.run import RunVerdict
 
@@ -148,4 +148,5 @@ def test_every_leg_is_well_in_a_world_that_is(name: str) -> None:
 
 
 def test_the_networks_of_the_simulation_are_segments() -> None:
-    assert set(NETWORKS) <= {part for route in ROUTES.values() for part in route.path.split()}
+    routes = [*ROUTES.values(), *PEOPLE.values()]
+    assert set(NETWORKS) <= {part for route in routes for part in route.path.split()}

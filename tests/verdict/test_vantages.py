@@ -16,8 +16,8 @@ from typing import Any
 
 import msgspec
 import pytest
-from simulated import Simulation, record
-from simulated_world import HOLD, ROUTES, RULES, Breaks, Kind, random_breaks
+from verdict.simulated import Simulation, record
+from verdict.simulated_world import HOLD, ROUTES, RULES, Breaks, Kind, random_breaks
 from verdict_script import blip, both, cut, down, fresh, leg, opening, usual, well
 
 from t3probe.cli import main

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from t3probe.ask.explain.clients import ClientThen
     from t3probe.ask.explain.judge import Question
     from t3probe.ask.explain.moment import Moment
     from t3probe.ask.explain.report import Report
     from t3probe.config.types import Deployment
+    from t3probe.record.client import ClientRecord
     from t3probe.timing import Clock
 
 LONGEST_WINDOW = 3600.0
 REACH_SECONDS = 900.0
 """How far before and after the window runs are read: to tell when an outage began and ended."""
 NAME_CHARACTERS = 80
+MOST_CLIENTS = 20
 LATEST = 2.0**35
 """Unix seconds. A record of a later time, after the year 3000, is not to be believed."""
 
@@ -44,12 +47,15 @@ class Asked:
     timezone: str | None = None
     job: str = "t3-probe"
     vantage: str | None = None
+    clients: tuple[str, ...] = ()
+    """What people's browsers recorded: files, or `URL#CODE` of the responder."""
     machines: tuple[str, ...] = ()
     """Whose pressure; empty: the deployment's own, or all."""
 
 
 def reported(asked: Asked, clock: Clock, environ: Mapping[str, str]) -> Report:
     """Read the sources and answer. Raises ExplainError."""
+    from t3probe.ask.explain.clients import client_at
     from t3probe.ask.explain.judge import explain
     from t3probe.ask.explain.moment import TimeError, read_moment, read_zone
     from t3probe.ask.explain.report import Report
@@ -66,17 +72,46 @@ def reported(asked: Asked, clock: Clock, environ: Mapping[str, str]) -> Report:
         when = read_moment(asked.at, now, zone)
     except TimeError as error:
         raise ExplainError(f"--at: {error}") from error
-    question = _question(asked, when, now, len(users))
+    records = _records(asked, users, clock, environ)
+    question = _question(asked, when, now, max(len(users), len(records)))
+    clients = [
+        client_at(name, one, question.at, question.window, question.vague)
+        for name, one in records.items()
+    ]
     deployment = _deployment(asked.deployment, environ, now)
-    gathered = _Gathered(asked, question, deployment, clock, environ)
+    gathered = _Gathered(asked, question, deployment, clock, environ, clients)
     try:
         way = way_of(deployment, gathered.runs, gathered.paths, asked.leg)
     except LookupError as error:
         raise ExplainError(f"--leg: {error.args[0]}") from error
-    told = explain(question, gathered.runs, way)
+    told = explain(question, gathered.runs, way, clients)
     return Report(
         told, when, users, gathered.source, gathered.name, gathered.machines, tuple(gathered.notes)
     )
+
+
+def _records(
+    asked: Asked, users: Sequence[str], clock: Clock, environ: Mapping[str, str]
+) -> dict[str, ClientRecord]:
+    """The records by their names: the users' where there are as many, else the files' or codes."""
+    from t3probe.ask.explain.client_sources import read_source
+    from t3probe.ask.explain.clients import leg_name
+    from t3probe.record.facts import RecordError
+
+    if len(asked.clients) > MOST_CLIENTS:
+        raise ExplainError(
+            f"--client: expected at most {MOST_CLIENTS} records, found {len(asked.clients)}; ask "
+            "about fewer people at once"
+        )
+    found: dict[str, ClientRecord] = {}
+    named = list(users) if len(users) == len(asked.clients) else []
+    for number, source in enumerate(asked.clients):
+        try:
+            name, record = read_source(source, clock, environ)
+        except RecordError as error:
+            raise ExplainError(f"--client: {error}") from error
+        found[leg_name(named[number] if named else name, list(found))] = record
+    return found
 
 
 def _name(text: str) -> str:
@@ -134,7 +169,9 @@ class _Gathered:
         deployment: Deployment | None,
         clock: Clock,
         environ: Mapping[str, str],
+        clients: Sequence[ClientThen] = (),
     ) -> None:
+        self._clients = clients
         self.notes: list[str] = []
         self.paths: tuple[tuple[str, ...], ...] = ()
         self.machines: list[Any] | None = None
@@ -151,7 +188,7 @@ class _Gathered:
         from t3probe.record.facts import RecordError
         from t3probe.text.words import count, moment, span
 
-        nearby = Nearby(began, ended)
+        nearby = Nearby(began, ended, self._clients, asked.leg)
         try:
             nearby.read(list(asked.runs))
         except RecordError as error:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
+from t3probe.ask.explain.clients import ClientThen, compared
 from t3probe.ask.explain.seen import DropSeen, IncidentSeen, LegSeen, RunSeen
 from t3probe.observation import Observation, RunRecord
 from t3probe.record.facts import RecordError, Recording
@@ -18,8 +19,16 @@ LEGS_LIMIT = 200
 class Nearby:
     """The runs of some files that lie near a time."""
 
-    def __init__(self, began: float, ended: float) -> None:
-        """Keeps what overlaps `began` to `ended`, Unix seconds."""
+    def __init__(
+        self,
+        began: float,
+        ended: float,
+        clients: Sequence[ClientThen] = (),
+        public: str | None = None,
+    ) -> None:
+        """Keeps what overlaps `began` to `ended`, Unix seconds. `clients`: whose drops are compared
+        with it; `public`: the leg that goes their way, None for the one that crosses most."""
+        self._clients, self._public = clients, public
         self.began, self.ended = began, ended
         self.count = 0
         """How many records there are."""
@@ -47,7 +56,8 @@ class Nearby:
     def add(self, recording: Recording) -> None:
         """Take one run in that is wanted; of the same run the later record holds."""
         # Only what is told of it is kept: a run may have ten thousand upstreams.
-        self._kept[run_key(recording)] = recording.run, run_seen(recording)
+        seen = run_seen(recording, self._clients, self._public)
+        self._kept[run_key(recording)] = recording.run, seen
 
     def read(self, names: Iterable[str]) -> None:
         """Every run in these files and folders. Raises RecordError, one sentence, for a file that
@@ -86,7 +96,9 @@ class Nearby:
         return [run for run, _ in self._kept.values()]
 
 
-def run_seen(recording: Recording) -> RunSeen:
+def run_seen(
+    recording: Recording, clients: Sequence[ClientThen] = (), public: str | None = None
+) -> RunSeen:
     """One run as facts with Unix times."""
     run, start = recording.run, recording.run.started_at
     judged = judge_run(run, recording.observations)
@@ -117,6 +129,9 @@ def run_seen(recording: Recording) -> RunSeen:
             for one in sorted(judged.incidents, key=lambda one: one.began)
         ),
         exonerated=judged.verdict.exonerated,
+        compared={
+            one.name: found for one in clients if (found := compared(recording, one, public))
+        },
     )
 
 

@@ -7,6 +7,10 @@ The JSON object, one for each question; all `..._at` are Unix seconds:
 - `people`, `users`.
 - `finding`: see `t3probe.ask.explain.judge.Finding`; `sentence`; `answered`: whether it is an
   answer.
+- `proven`: whether the last mile is accused because our legs cleared all else of that very drop.
+- `clients`: people's own records (`leg`, `covers` the time, `began_at`, `ended_at`,
+  `clock_within_seconds`, `clock_known`, `told` (see `t3probe.ask.explain.judge.Told`), `cleared`
+  like with like, `drop`, `pause` of the device, `edge`, `network`).
 - `way`: `segments` of the person's way, `source`, and `not_cleared` among them.
 - `covered_share`: the share of the window from which on a leg clears.
 - `legs`: `leg`, `path`, `state`, `observed_seconds`, `observed_share`, `clears`, `looking` at the
@@ -31,6 +35,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from t3probe.ask.explain.client_sentences import client_lines, clients_dict
 from t3probe.ask.explain.judge import COVERED_SHARE, Explained, LegThen
 from t3probe.ask.explain.moment import Moment
 from t3probe.ask.explain.pressure import MachineThen
@@ -43,7 +48,12 @@ from t3probe.text.words import ago, count, glossed, percent, size, span, utc
 WIDTH = 80
 WAS = {"down": "was down", "refusing": "refused new", "cut": "was cut"}
 """What a leg was that worked again, the worst first."""
-ANSWERED = frozenset({"ours", "ours_one_of", "last_mile", "shared_blind_spot"})
+ANSWERED = frozenset(
+    {
+        *("ours", "ours_one_of", "both", "last_mile", "their_device", "their_edge", "no_drop"),
+        "shared_blind_spot",
+    }
+)
 """The findings that are answers."""
 LISTED = 30
 NEARBY_LISTED = 3
@@ -99,6 +109,11 @@ def _lines(report: Report) -> Iterator[str]:
     for doubt in doubts(told, when):
         yield from _bullet(doubt)
     yield ""
+    if told.clients:
+        yield "What their browsers recorded:"
+        for line in client_lines(told, when):
+            yield from _bullet(line)
+        yield ""
     yield from _legs(report)
     yield from _segments(report)
     yield from _incidents(report)
@@ -271,6 +286,8 @@ def to_dict(report: Report) -> dict[str, Any]:
         "finding": told.finding,
         "answered": told.finding in ANSWERED,
         "sentence": headline(told, when),
+        "proven": told.proven,
+        "clients": clients_dict(told),
         "way": {
             "segments": list(told.way.segments),
             "source": told.way.source,

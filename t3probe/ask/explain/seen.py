@@ -83,6 +83,19 @@ class IncidentSeen(Seen, frozen=True):
     """In words, without the times."""
 
 
+class Compared(Seen, frozen=True):
+    """What one run says of the way at the moment of a person's own drop, like with like."""
+
+    proved: Names = ()
+    """The segments that our legs cleared of that drop by the rules of evidence."""
+    worked: Names = ()
+    """With those that a leg crossed in that time without a drop of its own."""
+    edge: str = ""
+    """The segment at which the public leg's TCP connection ends; empty where nobody knows."""
+    edges: tuple[tuple[str, int], ...] = ()
+    """Colo and address family (4 or 6) of our legs that cross it."""
+
+
 class RunSeen(Seen, frozen=True):
     """One run, or what the metrics tell of one."""
 
@@ -102,6 +115,8 @@ class RunSeen(Seen, frozen=True):
     spread: Names = ()
     """The segments that are several machines: a leg that was well may have met others than the
     person did."""
+    compared: dict[str, Compared] = {}
+    """By the client's name; only where its drop falls into this run, and the beats are known."""
 
 
 class Way(Seen, frozen=True):
@@ -110,6 +125,8 @@ class Way(Seen, frozen=True):
     segments: Names
     source: str
     """Where it comes from, in words."""
+    page: Names = ()
+    """What a page crosses that holds the leg's own connection."""
 
 
 def way_through(
@@ -121,7 +138,8 @@ def way_through(
     for path in paths:
         if path[:1] == by_leg[leg][:1] and len(set(path).intersection(by_leg[leg])) > 1:
             segments.update(dict.fromkeys(path))
-    return Way(segments=tuple(segments), source=source or f"the way of the leg {leg}")
+    source = source or f"the way of the leg {leg}"
+    return Way(segments=tuple(segments), source=source, page=by_leg[leg])
 
 
 def way_of(
@@ -156,8 +174,10 @@ def way_of(
         return way_through(paths, {name: paths[0]}, name, name)
     segments = dict.fromkeys(one for run in runs for one in run.segments)
     if not segments:
-        return Way(segments=(UNKNOWN_WAY,), source="unknown: no run and no deployment file")
-    return Way(segments=tuple(segments), source="every segment that is known")
+        unknown = (UNKNOWN_WAY,)
+        return Way(segments=unknown, source="unknown: no run and no deployment file", page=unknown)
+    every = tuple(segments)
+    return Way(segments=every, source="every segment that is known", page=every)
 
 
 APART_SECONDS = 240.0

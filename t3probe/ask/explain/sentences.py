@@ -4,6 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from t3probe.ask.explain.client_sentences import (
+    client_doubts,
+    headline_of_records,
+    send_back_of_records,
+)
 from t3probe.ask.explain.judge import COVERED_SHARE, SHARED, Explained, LegThen
 from t3probe.ask.explain.moment import Moment
 from t3probe.ask.explain.pressure import HARD_SHARE, MachineThen
@@ -29,6 +34,8 @@ LISTED = 3
 
 def headline(told: Explained, when: Moment) -> str:
     """The finding in a sentence or two, with the segments' own names."""
+    if text := headline_of_records(told, when):
+        return text
     finding, at = told.finding, when.clock(told.question.at)
     several = told.question.people > 1
     if told.outage is not None and finding in ("ours", "ours_one_of"):
@@ -40,7 +47,8 @@ def headline(told: Explained, when: Moment) -> str:
         )
         whose = "their last miles are" if several else "their last mile is"
         time = _from_to(told.outage, when)
-        return f"It was us: {what}, {time}. That explains the drop, so {whose} not accused."
+        seen = " Their own browser saw it, too." if told.witnesses else ""
+        return f"It was us: {what}, {time}. That explains the drop, so {whose} not accused.{seen}"
     if finding == "last_mile":
         mile = "their last miles, or a network that both share" if several else "their last mile"
         return (
@@ -122,9 +130,13 @@ def doubts(told: Explained, when: Moment) -> list[str]:
         if len(told.uncleared) > LISTED:
             out.append(f"and {len(told.uncleared) - LISTED} more segments in the same way")
     others = [one for one in told.outages if one is not told.outage]
-    if others and told.finding in ("last_mile", "shared_blind_spot", "unclear"):
+    if others and told.outage is None:
         names = listed(leg for one in others for leg in one.legs)
-        out.append(f"{names} failed in the window, beside the person's way or cleared on it")
+        when_else = ", or at another time than their own drop" if told.covering else ""
+        out.append(
+            f"{names} failed in the window, beside the person's way or cleared on it{when_else}"
+        )
+    out += client_doubts(told, when)
     stalled = max((one.lag_seconds for one in told.runs), default=0.0)
     if stalled >= 1.0:
         out.append(f"our own prober stood still for up to {span(stalled)} in these runs")
@@ -207,20 +219,23 @@ def _plain(segment: str) -> str:
 
 
 def _body(told: Explained, when: Moment, time: str) -> str:
+    if text := send_back_of_records(told, when, time):
+        return text
     finding = told.finding
     if finding in ("ours", "ours_one_of") and told.outage is not None:
         names = told.convicted if finding == "ours" else told.suspects
         also = {_plain(one): words for one, words in told.gloss.items()}
         plain = glossed(map(_plain, names), also)
         what = listed(plain) if finding == "ours" else f"one of these: {listed(plain, word='or')}"
+        seen = "Your browser's own record shows it, too. " if told.witnesses else ""
         over = (
             f"It worked again by {when.clock(told.outage.ended)}"
             if told.outage.ended is not None
             else "When we last looked it was not over"
         )
         return (
-            f"It was us: at about {time} something on our side broke, {what}. {over}. There is "
-            "nothing that you need to change. If it happens again, please tell us the time."
+            f"It was us: at about {time} something on our side broke, {what}. {over}. {seen}There "
+            "is nothing that you need to change. If it happens again, please tell us the time."
         )
     if finding == "last_mile":
         share = min((one.share for one in told.legs if one.clears), default=COVERED_SHARE)

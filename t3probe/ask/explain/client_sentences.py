@@ -1,0 +1,248 @@
+"""What people's own records add to the answer, in plain sentences."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from t3probe.ask.explain.clients import STILL_SECONDS, ClientThen
+from t3probe.ask.explain.judge import Explained
+from t3probe.ask.explain.moment import Moment
+from t3probe.record.client import ClientGap
+from t3probe.text.words import glossed, listed, span
+
+WHAT = {
+    "slept": "slept",
+    "frozen": "had its browser stop the page",
+    "late": "was too busy, or too sparing, to run the page",
+    "offline": "was offline",
+    "network": "changed its network",
+}
+DROPPED = {
+    "down": "was down: what it held failed, and so did new tries",
+    "refusing": "was not let in anew; what it held lived on",
+    "cut": "was cut, and worked again at once",
+    "unknown": "broke",
+}
+
+
+def pause_words(pause: ClientGap, when: Moment) -> str:
+    """`slept from 14:02:51 to 14:03:20`."""
+    what, began = WHAT.get(pause.kind, "stood still"), when.clock(pause.began)
+    if pause.ended is None:
+        return f"{what} from {began} on"
+    if pause.ended - pause.began < 1:
+        return f"{what} at {began}"
+    return f"{what} from {began} to {when.clock(pause.ended)}"
+
+
+def _pauses(told: Explained, when: Moment) -> str:
+    """What the devices did, of each person once."""
+    some = [one for one in told.covering if one.drop is not None and one.pause is not None]
+    words = [pause_words(one.pause, when) for one in some if one.pause is not None]
+    if len(some) == 1:
+        return f"their device {words[0]}"
+    return listed(f"the device of {one.name} {text}" for one, text in zip(some, words, strict=True))
+
+
+def headline_of_records(told: Explained, when: Moment) -> str:
+    """The finding where people's records decide; empty where they do not."""
+    finding = told.finding
+    if finding == "their_device":
+        looked = "" if told.looking_at else " We were not looking at our side just then."
+        return (
+            f"It was the device: {_pauses(told, when)}, and the connection ended in that time. "
+            f"Nothing of ours is accused.{looked}"
+        )
+    if finding == "both" and told.outage is not None:
+        names = told.convicted or told.suspects
+        what = listed(glossed(names, told.gloss), word="and" if told.convicted else "or")
+        of = "" if told.convicted else "one of "
+        return (
+            f"Two things at once: {of}{what} broke at {when.clock(told.outage.began)}, and "
+            f"{_pauses(told, when)}. Each alone explains the drop."
+        )
+    if finding == "their_edge":
+        one = next(one for one in told.covering if told.told(one) == "edge")
+        segment, ours = told.our_edges(one)
+        return (
+            f"Not proven, but near: they reached {''.join(glossed([segment], told.gloss))} at "
+            f"{_place(one)}, we at {listed(map(_named, ours), word='or')}, and ours worked. What "
+            f"is left is {segment} at their place, or their last mile."
+        )
+    if finding == "no_drop":
+        whose = "their own browser" if len(told.covering) == 1 else "their own browsers"
+        return (
+            f"There was no drop on this way: at {when.clock(told.question.at)} {whose} held the "
+            "connection, and no leg of ours broke. What they saw lies in the app itself, or in a "
+            "part of the way that the page does not use."
+        )
+    if finding == "last_mile" and told.proven:
+        mile = "their last miles" if told.question.people > 1 else "their last mile"
+        several = any(told.told(one) == "device" for one in told.covering)
+        more = f" ({_pauses(told, when)})" if several else ""
+        return (
+            f"It was {mile}, proven: their own browser saw the drop, and at the same moment our "
+            f"legs over the same way were good, through the same place of the CDN.{more}"
+        )
+    return ""
+
+
+def _place(client: ClientThen) -> str:
+    edge = client.edge
+    if edge is None or edge.colo is None or edge.family is None:
+        return "a place that is not known"
+    return _named((edge.colo, edge.family))
+
+
+def _named(edge: tuple[str, int]) -> str:
+    return f"{edge[0] or 'an unknown place'} over IPv{edge[1]}"
+
+
+def client_lines(told: Explained, when: Moment) -> Iterator[str]:
+    """One sentence or two for each record."""
+    for one in told.clients:
+        yield f"{one.leg}: {' '.join(_client(told, one, when))}"
+
+
+def _client(told: Explained, client: ClientThen, when: Moment) -> Iterator[str]:
+    record, drop = client.record, client.drop
+    first, last = when.clock(record.known_from), when.clock(record.made)
+    if not client.covers:
+        yield f"its record, from {first} to {last}, tells nothing of the time that was named."
+        return
+    if drop is None:
+        yield f"no drop; its record goes from {first} to {last}."
+    else:
+        over = "was not back when the record was made"
+        if drop.ended is not None:
+            over = f"worked again at {when.clock(drop.ended)}"
+        age = "" if drop.age_seconds is None else f", {span(round(drop.age_seconds, 1))} old"
+        code = "" if drop.code is None else f", close code {drop.code}"
+        yield (
+            f"the connection {DROPPED.get(drop.symptom, 'broke')}; last good at "
+            f"{when.clock(drop.began)}, noticed at {when.clock(drop.noticed)} ({drop.reason}{code}"
+            f"{age}), {over}."
+        )
+    if client.pause is not None:
+        yield f"The device {pause_words(client.pause, when)}."
+    edge, (segment, ours) = client.edge, told.our_edges(client)
+    if edge is not None and edge.colo is not None:
+        same = "another place than ours" if told.other_edge(client) else "as ours"
+        known = f", {same} ({listed(map(_named, ours), word='or')})" if segment and ours else ""
+        yield f"Over {_place(client)}{known}."
+    if client.aged_out:
+        yield "Its last two connections ended at about the same age: a limit on age may do that."
+    if record.clock is None:
+        yield f"How its clock stands is not known; it may be wrong by {span(client.within)}."
+    else:
+        yield f"Its clock is known within {span(round(client.within, 2))}."
+
+
+def client_doubts(told: Explained, when: Moment) -> Iterator[str]:
+    """What limits the answer that the records give."""
+    for one in told.covering:
+        if one.drop is None:
+            if told.outage is not None:
+                yield f"{one.leg} itself saw no drop then, over {listed(told.way.page, most=9)}"
+            continue
+        said = told.told(one)
+        if told.outage is not None and one not in told.witnesses:
+            began = when.clock(one.drop.began)
+            yield f"the drop that {one.leg} saw began at {began}, apart from that"
+        if said == "likely last mile":
+            why = "none of our beats was near enough to that moment to prove it"
+            old, ours = one.drop.age_seconds, told.held_seconds
+            if one.edge is None or one.edge.colo is None:
+                why = "which place of the CDN it used is not known"
+            if one.drop.symptom == "cut" and old is not None and ours is not None and old > ours:
+                why = (
+                    f"its connection was {span(round(old))} old, ours at most {span(round(ours))}: "
+                    "a limit on age is not excluded"
+                )
+            yield f"not proven for {one.leg}: {why}"
+        if said == "unclear" and one.drop.edge_answered and one.drop.symptom != "cut":
+            yield f"{one.leg} had short answers of the CDN meanwhile: its last mile carried those"
+    if told.finding == "both":
+        yield f"a device that sleeps {span(STILL_SECONDS)} or more may lose its connections alone"
+
+
+def send_back_of_records(told: Explained, when: Moment, time: str) -> str:
+    """The text for the person where records decide; empty where they do not."""
+    finding = told.finding
+    pauses = [one.pause for one in told.covering if one.drop is not None and one.pause is not None]
+    yours = listed(f"your device {pause_words(one, when)}" for one in pauses)
+    if finding == "their_device":
+        return (
+            f"Your browser's own record of the time around {time} shows that {yours}, and that the "
+            "connection ended in that time. A device that sleeps or loses its network drops every "
+            "open connection, and the app comes back by itself. There is nothing broken that we "
+            "can see; if it happens while you are using the device, please send us another record."
+        )
+    if finding == "both":
+        return (
+            f"Two things happened at about {time}: something on our side broke for a moment, and "
+            f"{yours}. Either of them ends a connection. Our part is not your fault, and we are "
+            "looking into it."
+        )
+    if finding == "their_edge":
+        return (
+            f"Around {time} your browser lost the connection. You reach the content network in "
+            "front of us at another place than we do, and ours worked. So it happened at that "
+            "place, or between it and you. If it happens again, please send us another record, and "
+            "try another network such as a phone's."
+        )
+    if finding == "no_drop":
+        return (
+            f"Around {time} your browser's own record shows that its connection to us held, and "
+            "our measurements show no fault. So what you saw may come from the app itself. Please "
+            "tell us what it showed, and to the second when."
+        )
+    if finding == "last_mile" and told.proven:
+        return (
+            f"Your browser's own record shows the drop at about {time}. At that very moment our "
+            "own connections over the same way worked. So it happened between you and the content "
+            "network in front of us: your Wi-Fi, router, VPN or provider. Please try a cable or "
+            "another network such as a phone's."
+        )
+    return ""
+
+
+def clients_dict(told: Explained) -> Sequence[dict[str, object]]:
+    """The records as JSON."""
+    out: list[dict[str, object]] = []
+    for one in told.clients:
+        drop, pause, edge = one.drop, one.pause, one.edge
+        out.append(
+            {
+                "leg": one.leg,
+                "covers": one.covers,
+                "began_at": one.record.began,
+                "ended_at": one.record.made,
+                "clock_within_seconds": one.within,
+                "clock_known": one.record.clock is not None,
+                "told": told.told(one),
+                "cleared": sorted(told.proved(one)),
+                "drop": None
+                if drop is None
+                else {
+                    "reason": drop.reason,
+                    "symptom": drop.symptom,
+                    "began_at": drop.began,
+                    "noticed_at": drop.noticed,
+                    "ended_at": drop.ended,
+                    "age_seconds": drop.age_seconds,
+                },
+                "pause": None
+                if pause is None
+                else {"kind": pause.kind, "began_at": pause.began, "ended_at": pause.ended},
+                "edge": None
+                if edge is None
+                else {
+                    "colo": edge.colo,
+                    "family": edge.family,
+                    "other_than_ours": told.other_edge(one),
+                },
+                "network": "" if one.record.seen is None else one.record.seen.network,
+            }
+        )  # fmt: skip
+    return out
