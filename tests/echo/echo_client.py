@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from t3probe.echo import Limits, Proxies, Responder
+from t3probe.echo.site import PageSite
 from t3probe.timing import FakeClock
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -140,12 +141,12 @@ class Served:
 
 @contextlib.asynccontextmanager
 async def serving(
-    limits: Limits | None = None, proxies: Sequence[str] = ()
+    limits: Limits | None = None, proxies: Sequence[str] = (), site: PageSite | None = None
 ) -> AsyncIterator[Served]:
     listener = socket.create_server(("127.0.0.1", 0), backlog=100)
     clock, said = FakeClock(), list[str]()
     responder = Responder(
-        listener, limits or Limits(), Proxies(proxies), clock=clock, say=said.append
+        listener, limits or Limits(), Proxies(proxies), site=site, clock=clock, say=said.append
     )
     responder.start()
     served = Served(responder, clock, listener.getsockname()[1], [], said)
