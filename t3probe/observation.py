@@ -329,6 +329,9 @@ class Observation(Fact, frozen=True):
     """The address that carried the beats, `host:port`."""
     cert_not_after: float | None = None
     """Unix seconds at which the first certificate of the server's chain expires (or expired)."""
+    server_began: tuple[float, ...] = ()
+    """When the run began by the clock of this leg's server, in Unix seconds: not before, not
+    after; from the Date of its answers. Empty: none told, or they contradict each other."""
     cf_ray: str = ""
     colo: str = ""
     evidence: tuple[str, ...] = ()

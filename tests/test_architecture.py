@@ -38,6 +38,7 @@ PURE = [
     "exchange/trace_ids.py",
     "show/summary.py",
     "show/coverage.py",
+    "show/coverage_together.py",
     "run/conclude.py",
     "run/own_answer.py",
     "probes/sso.py",

@@ -125,7 +125,7 @@ def test_a_recorded_run_as_text(tmp_path: Path, capsys) -> None:
         (["verdict", "/dev/null"], "/dev/null: expected a JUnit file written by this suite"),
         (
             ["verdict", "--all", "--case", "x.json"],
-            "--all, --repeat, --within, --gate, --text and --format are for recorded runs",
+            "--all, --repeat, --within, --clocks, --gate, --text and --format are",
         ),
         (
             ["verdict", "--repeat"],

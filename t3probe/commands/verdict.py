@@ -36,6 +36,12 @@ def add(commands: Any) -> None:
         help="several RUNs are vantages, judged together: of each the newest run that overlaps the "
         "newest of all, or begins at most so long before it; default: 90s",
     )
+    opt(
+        "--clocks",
+        metavar="DURATION",
+        help="the vantages' clocks agree within this, on your word, where no server told both; "
+        "default: such runs are not compared",
+    )
     opt("--all", action="store_true", help="every run of a log, in order, not only the newest")
     opt(
         "--repeat",
@@ -55,11 +61,11 @@ def _verdict(arguments: argparse.Namespace) -> int:
             "name results/junit.xml, say"
         )
     for_runs = arguments.all or arguments.repeat or arguments.gate is not None
-    for_runs = for_runs or arguments.within is not None
+    for_runs = for_runs or arguments.within is not None or arguments.clocks is not None
     if arguments.case is not None and (for_runs or arguments.format != "json"):
         return say(
-            "verdict: --all, --repeat, --within, --gate, --text and --format are for recorded "
-            "runs, not for --case; leave it out"
+            "verdict: --all, --repeat, --within, --clocks, --gate, --text and --format are for "
+            "recorded runs, not for --case; leave it out"
         )
     if arguments.repeat and (arguments.gate is not None or arguments.format not in FORMATS[:2]):
         return say("verdict: --repeat answers in JSON or --text, without a gate; leave those out")
@@ -67,10 +73,9 @@ def _verdict(arguments: argparse.Namespace) -> int:
         return _case(arguments.case)
     if arguments.repeat:
         return _repeated(arguments)
-    if len(arguments.record) > 1 or os.path.isdir(arguments.record[0]):
+    several = arguments.within is not None or arguments.clocks is not None
+    if several or len(arguments.record) > 1 or os.path.isdir(arguments.record[0]):
         return _vantages(arguments)
-    if arguments.within is not None:
-        return say("verdict: --within is for several vantages; name a run of each, or a folder")
     return _recorded(arguments)
 
 
@@ -200,18 +205,30 @@ def _vantages(arguments: argparse.Namespace) -> int:
     if "-" in arguments.record:
         return say("verdict: expected files for several vantages, found standard input; save it")
     notes: list[object] = []
+    left_out: list[str] = []
+    option, text = "--within", arguments.within or "90s"
     try:
-        within_seconds = float(parse_duration(arguments.within or "90s", allow_zero=True))
+        within_seconds = float(parse_duration(text, allow_zero=True))
+        clocks_seconds = None
+        if arguments.clocks is not None:
+            option, text = "--clocks", arguments.clocks
+            clocks_seconds = float(parse_duration(text, allow_zero=True))
     except Wrong as wrong:
-        shown = f"verdict: --within: expected {wrong.expected}, found {arguments.within!r}"
+        shown = f"verdict: {option}: expected {wrong.expected}, found {text!r}"
         return say("; ".join(one for one in (shown, wrong.hint) if one))
     try:
-        chosen = at_one_time(arguments.record, notes, within_seconds)
-        found = judge_together([(one.run, one.observations) for one in chosen])
+        chosen = at_one_time(arguments.record, notes, left_out, within_seconds)
+        runs = [(one.run, one.observations) for one in chosen]
+        found = judge_together(runs, clocks_seconds, left_out)
         names = gate.named(arguments.gate, found.segments, "the runs")
     except (RecordError, ValueError) as error:
         return say(f"verdict: {error}")
-    for note in notes:
+    if not chosen[0].run.local:
+        notes.append(
+            "the file calls no segment local: name there what each vantage has for itself, such "
+            'as local = ["wan"]'
+        )
+    for note in (*notes, *(left_out if arguments.format == "json" else ())):
         say(note)
     said = gate.sentences(found.verdict, names, found.gloss) if names else []
     if arguments.text:

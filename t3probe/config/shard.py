@@ -114,6 +114,15 @@ def _error(variable: str, expected: str, actual: str, hint: str = "") -> Deploym
     )
 
 
+def check_vantage(name: str) -> None:
+    """Refuse a name that a verdict of several vantages could not take apart from those of legs and
+    segments, `VANTAGE/LEG` and `SEGMENT@VANTAGE`. Raises ValueError, one sentence."""
+    if set("@/").intersection(name):
+        raise ValueError(
+            f"expected the name of a vantage without @ and /, found {quote(name)}; rename it"
+        )
+
+
 def legs_for(deployment: Deployment, vantage: str = "") -> tuple[tuple[Leg, ...], str]:
     """The legs that run from `vantage` (empty: the deployment's own), and a warning or "".
 

@@ -107,6 +107,7 @@ def deployment_text(places: LabAddresses, timing: Mapping[str, str] = TIMING) ->
     doh = [f"https://{one}{DNS_PATH}" for one in places.doh]
     probe = f"wss://{HOST}:{port}{ECHO_PATH}"
     top: dict[str, object] = {"name": "lab", "segments": list(SEGMENTS), "paths": list(_PATHS)}
+    top["local"] = ["wan"]
     if places.ca:
         top["tls_ca"] = places.ca
     tables: list[tuple[str, Mapping[str, object]]] = [

@@ -14,10 +14,12 @@ import functools
 import socket
 import ssl
 from collections.abc import Awaitable, Callable, Iterable
+from email.utils import formatdate
 from typing import Any
 
 from t3probe.lab.answers import WrongAnswer
 from t3probe.lab.streams import CHUNK_BYTES, Carried, FaultRule, Keeper, Pipe, Stream
+from t3probe.timing import SystemClock
 
 MAX_HEAD_BYTES = 65536
 MAX_BODY_BYTES = 1 << 20
@@ -260,6 +262,7 @@ class HttpApp:
         keep = head is not None and head.keep_alive
         lines = [
             f"HTTP/1.1 {status} {_PHRASES.get(status, 'Status')}",
+            f"date: {formatdate(SystemClock().wall(), usegmt=True)}",
             f"content-type: {content_type}",
             f"content-length: {len(body)}",
             *(f"{name}: {value}" for name, value in (*fields, *self.own_fields())),

@@ -30,7 +30,7 @@ COLLECTED = gc.get_threshold()
 gc.set_threshold(20_000, 20, 20)
 
 from t3probe.config import Deployment, DeploymentError, load  # noqa: E402
-from t3probe.config.shard import shard_named, sharded  # noqa: E402
+from t3probe.config.shard import check_vantage, shard_named, sharded  # noqa: E402
 from t3probe.deliver.delivery import Shipping  # noqa: E402
 from t3probe.exchange.terminal import sentence as shown  # noqa: E402
 from t3probe.judge import require_conclusive  # noqa: E402
@@ -116,6 +116,7 @@ class Checks:
             self.shard = shard_named(option.shard, environ)
             deployment = load(file, environ, now=SystemClock().wall())
             vantage = vantage or deployment.vantage
+            check_vantage(vantage)
             self.sources = RunSources(deployment, vantage, environ)
             self.experiments = self._experiments(self.sources.deployment, environ)
             deployment = sharded(self.experiments.deployment, self.shard, vantage)

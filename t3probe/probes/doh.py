@@ -20,6 +20,7 @@ from t3probe.config.endpoints import plain_host
 from t3probe.config.types import Leg
 from t3probe.exchange.bounds import DNS_MESSAGE_BYTES
 from t3probe.probes.base import Channel, Probing, check_route
+from t3probe.probes.dates import note_date
 from t3probe.probes.facts import Collapsed, Echo, ProbeError, Target, busy
 from t3probe.probes.http import HttpLine
 from t3probe.probes.http_client import HttpAnswer, HttpClient
@@ -305,6 +306,7 @@ class DohLine(HttpLine):
     def _look_at(self, answer: HttpAnswer) -> None:
         marks = self.probing.marks
         answer.marked = check_route(self.leg, answer.headers, self.facts, marks, answer.nonce)
+        note_date(self.facts, answer.headers, answer.nonce, answer.sent, answer.ended)
 
     async def beat(self) -> Echo:
         if self.lost is not None:

@@ -118,6 +118,8 @@ class Facts:
     family: str = ""
     cf_ray: str = ""
     colo: str = ""
+    server_began: tuple[float, float] | None = None
+    """When the run began by the clock of the server that answered last (`Observation`)."""
     cert_not_after: float | None = None
     evidence: list[str] = field(default_factory=list)
     gate: dict[str, bool] = field(default_factory=dict)

@@ -11,6 +11,7 @@ from t3probe.config.types import Leg
 from t3probe.observation import TcpSample
 from t3probe.probes.base import Channel, Probing, check_route
 from t3probe.probes.credential import certified, headers_of, refused
+from t3probe.probes.dates import note_date
 from t3probe.probes.facts import Echo, ProbeError, Target, http_reason
 from t3probe.probes.http_client import HttpAnswer, HttpClient
 from t3probe.probes.marks import asked_apart, nearby, new_nonce, replayed
@@ -67,6 +68,7 @@ class HttpLine(Channel):
         self.left_politely = self.client.closed_by_peer
         marks = self.probing.marks
         answer.marked = check_route(self.leg, answer.headers, self.facts, marks, answer.nonce)
+        note_date(self.facts, answer.headers, answer.nonce, answer.sent, answer.ended)
         self.judge(answer)
         kept = replayed(answer.headers, answer.nonce)
         return Echo(

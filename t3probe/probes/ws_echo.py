@@ -26,6 +26,7 @@ from t3probe.observation import TcpSample
 from t3probe.probes import dial, tcpinfo
 from t3probe.probes.base import Channel, Probing, check_route, rest_a_turn
 from t3probe.probes.credential import certified, headers_of, refused
+from t3probe.probes.dates import note_date
 from t3probe.probes.facts import Collapsed, Echo, ProbeError, Target, busy
 from t3probe.probes.http_client import BODY_SHARE, beyond_us, no_http
 from t3probe.probes.http_wire import AnswerReader, Headers, decoded
@@ -292,6 +293,8 @@ class WsLine(Channel):
         try:
             self.marked = self._check_route(leg, self._ws.answer.headers)
             self.check_upgrade(leg, self._ws)
+            now = self.probing.clock.now()
+            note_date(facts, self._ws.answer.headers, self._asked, began_at, now)
         except (Collapsed, ProbeError):
             await self.close()
             raise

@@ -12,14 +12,14 @@ from t3probe.text.words import moment, span
 
 
 def at_one_time(
-    names: Sequence[str], notes: list[object], within_seconds: float
+    names: Sequence[str], notes: list[object], left_out: list[str], within_seconds: float
 ) -> list[Recording]:
     """The newest run of all, and of each other vantage the newest one that overlaps it or began at
     most `within_seconds` before it, in the order in which vantages are met.
 
-    Of all others only the time is looked at. A vantage that has none such is said in `notes`, as
-    are shards, whose legs are a part only. Raises RecordError, one sentence, when fewer than two
-    vantages are left.
+    Of all others only the time is looked at. A vantage that has none such is said in `left_out`;
+    in `notes` are shards, whose legs are a part only. Raises RecordError, one sentence, when fewer
+    than two vantages are left.
     """
     ends: dict[RunKey, float] = {}
     shards = 0
@@ -47,7 +47,7 @@ def at_one_time(
             chosen[key[2]] = key
     for vantage, key in latest.items():
         if vantage not in chosen:
-            notes.append(
+            left_out.append(
                 f"vantage {quote(vantage)} is left out: its newest run is of {moment(key[0])}, "
                 f"{span(newest[0] - key[0])} before the newest of all; see --within"
             )

@@ -48,6 +48,10 @@ class Book:
         """Of the first attempt that worked."""
         self.address = ""
         self.cert_not_after: float | None = None
+        self.server_began: tuple[float, float] | None = None
+        """When the run began by the server's clock; never known any more after a contradiction:
+        then there are several clocks, or one that was set."""
+        self._several_clocks = False
         self.connections: MutableSequence[Connection] = []
         """Those that were held."""
         self.last_good: dict[Strand, float | None] = {"held": None, "fresh": None}
@@ -369,6 +373,12 @@ class Book:
             self.facts.cf_ray, self.facts.colo = facts.cf_ray, facts.colo
         if facts.gate:
             self.note_gate(facts.gate)
+        if facts.server_began is not None and not self._several_clocks:
+            low, high = facts.server_began
+            if self.server_began is not None:
+                low, high = max(low, self.server_began[0]), min(high, self.server_began[1])
+            self._several_clocks = low > high
+            self.server_began = None if self._several_clocks else (low, high)
 
     def note_gate(self, found: Mapping[str, bool]) -> None:
         """Keep what a beat found of an ingest gate: what was open once was open in this run."""
@@ -425,6 +435,7 @@ class Book:
             addresses=self.addresses,
             address=self.address,
             cert_not_after=self.cert_not_after,
+            server_began=self.server_began or (),
             cf_ray=self.facts.cf_ray,
             colo=self.facts.colo,
             evidence=(*([self.note] if self.note else ()), *self.facts.evidence),

@@ -117,9 +117,24 @@ def untold(found: Coverage) -> list[str]:
 
 def draw(found: Coverage) -> Iterator[str]:
     """The lines."""
+    yield from draw_legs(found)
+    if found.uncovered:
+        yield from wrapped("crossed by no leg", glossed(some(found.uncovered, 20), found.gloss))
+    for group in found.inseparable:
+        yield from wrapped("cannot be told apart", glossed(some(group, 20), found.gloss))
+    if not found.inseparable and not found.uncovered:
+        yield "every segment can be told from every other one"
+    if found.extra_leg:
+        yield from wrapped("the most useful further leg", [" > ".join(found.extra_leg)])
+    elif found.inseparable or found.uncovered:
+        yield "no further leg over the deployment's paths would tell more"
+
+
+def draw_legs(found: Coverage) -> Iterator[str]:
+    """The first of them: which legs cross what, and what single legs cannot do."""
     place = f" from {found.vantage}" if found.vantage else ""
     legs = count(len(found.legs), "leg")
-    yield from _wrap(f"{found.deployment}{place}: {legs}", [])
+    yield from wrapped(f"{found.deployment}{place}: {legs}", [])
     own = set(found.own_segments)
     fold = len(own) > OWN_SHOWN
     columns = [*found.segments, *(() if fold else found.own_segments)]
@@ -131,24 +146,14 @@ def draw(found: Coverage) -> Iterator[str]:
         yield ""
         for shares, number in folded.items():
             over = f", and {', '.join(shares)}" if shares else ""
-            yield from _wrap(f"{number:,} legs", [f"each over a segment of its own{over}"], ": ")
+            yield from wrapped(f"{number:,} legs", [f"each over a segment of its own{over}"], ": ")
     yield ""
     if found.left_out:
-        yield from _wrap("cannot be run from here", some(found.left_out, 20))
+        yield from wrapped("cannot be run from here", some(found.left_out, 20))
     if found.cuts_only:
-        yield from _wrap(CUTS_ONLY, some(found.cuts_only, 20))
+        yield from wrapped(CUTS_ONLY, some(found.cuts_only, 20))
     if found.way_only:
-        yield from _wrap(WAY_ONLY, some(found.way_only, 20))
-    if found.uncovered:
-        yield from _wrap("crossed by no leg", glossed(some(found.uncovered, 20), found.gloss))
-    for group in found.inseparable:
-        yield from _wrap("cannot be told apart", glossed(some(group, 20), found.gloss))
-    if not found.inseparable and not found.uncovered:
-        yield "every segment can be told from every other one"
-    if found.extra_leg:
-        yield from _wrap("the most useful further leg", [" > ".join(found.extra_leg)])
-    elif found.inseparable or found.uncovered:
-        yield "no further leg over the deployment's paths would tell more"
+        yield from wrapped(WAY_ONLY, some(found.way_only, 20))
 
 
 def _folded(
@@ -184,7 +189,7 @@ def _block(
         yield f"{names[name]:<{NAME}} {marks}".rstrip()
 
 
-def _wrap(head: str, words: Iterable[str], after: str = ": ") -> Iterator[str]:
+def wrapped(head: str, words: Iterable[str], after: str = ": ") -> Iterator[str]:
     """`head: word, word, …`, folded at WIDTH columns."""
     words = list(words)
     line = head + (after if words else "")

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from t3probe.show.summary import row
 from t3probe.text.words import clock, glossed, listed, some
+from t3probe.verdict.clocks import said
 from t3probe.verdict.vantages import Together
 
 _MANY = 40
@@ -16,9 +17,12 @@ def lines(found: Together, gate: Sequence[str] = ()) -> Iterator[str]:
     """The lines. `gate`: its sentences."""
     verdict, gloss = found.verdict, found.gloss
     for at in found.vantages:
-        bad = [leg for leg in at.judged.took_part if leg not in at.judged.passed]
-        said = f"failed: {listed(bad)}" if bad else "nothing failed"
-        yield from row(at.name, f"{clock(at.started_at)} to {clock(at.ended_at)} UTC, {said}")
+        outcome = f"failed: {listed(at.failed)}" if at.failed else "nothing failed"
+        if at.judged.untold:
+            outcome += f", could not tell: {listed(at.judged.untold)}"
+        if not at.record.complete:
+            outcome += ", a part of its legs" if at.record.partial else ", interrupted"
+        yield from row(at.name, f"{clock(at.started_at)} to {clock(at.ended_at)} UTC, {outcome}")
     yield ""
     yield from row("VERDICT", found.text)
     rows = [("convicted", verdict.convicted)]
@@ -33,6 +37,11 @@ def lines(found: Together, gate: Sequence[str] = ()) -> Iterator[str]:
         yield from row("by another", f"{leg} clears {listed(segments)}")
     for one in found.contrasts:
         yield from row("from here", f"{one.segment}: {one.text}")
+    first = found.vantages[0].name
+    for name, ahead in found.clocks.items():
+        yield from row("clocks", f"{name}'s is {said(ahead)} {first}'s; that is set right here")
+    for sentence in found.left_out:
+        yield from row("left out", sentence)
     for each in found.uncompared:
         yield from row("not compared", each.text)
     for sentence in gate:

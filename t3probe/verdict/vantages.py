@@ -6,13 +6,18 @@ legs are called `VANTAGE/LEG`. Each vantage judges its own drops first, by the r
 that it found well at the same time:
 
 - of a `cut`, by a connection that it held through, as one leg does for another;
-- of `down` and `refusing`, by a good fresh beat while the outage went on: after the first failed
-  attempt, and before the start of a later one that failed, too. No common beat joins two runs.
+- of `down` and `refusing`, by good fresh beats while the outage went on: after the first failed
+  attempt, and before the start of a later one that failed, too. No common beat joins two runs, and
+  what comes and goes may be met by one and missed by the other: one good beat is not enough. A
+  refusal is none: a firewall of that place may have made it.
 
-Clocks of two machines differ, so `CLOCKS_SECONDS` are kept on both sides, and a leg that dropped in
-its own run clears nothing elsewhere: by another clock it may be the same event. A run whose clock
-was stepped is not compared. Up to where the connection ends there may be one machine for each place
-(anycast, several addresses): there only the same address in the same colo counts.
+Clocks of two machines differ. When the runs began is told by the servers that both asked
+(`t3probe.verdict.clocks`); where none told, two runs are compared only when the caller vouches for
+their clocks, and none was stepped. What that leaves open is kept on both sides, and a leg that
+dropped in its own run clears nothing elsewhere: it may be the same event. Up to where the
+connection ends there may be one machine for each place (anycast, several addresses), and each may
+have its own way on: there, and for the segment right behind, only the same address in the same colo
+counts.
 
 Where another vantage found well all that is left of a drop, or met the same segment at another
 address or colo, nobody is wrong: it is broken from here, and not from there (`Contrast`).
@@ -27,16 +32,23 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from t3probe.config.shard import check_vantage
 from t3probe.observation import Attempt, Drop, Observation, RunRecord
 from t3probe.text.words import glossed, listed, offset, utc
+from t3probe.verdict.clocks import Apart, apart
 from t3probe.verdict.exact.case import Case
 from t3probe.verdict.exact.labels import Verdict, solve_together
 from t3probe.verdict.incident.drops import TOGETHER_SECONDS, JudgedDrop, host_of
 from t3probe.verdict.incident.evidence import Evidence
 from t3probe.verdict.incident.run import Incident, RunVerdict, judge_run
 
-CLOCKS_SECONDS = 1.0
-"""By how much the clocks of two vantages may differ."""
+STEP_SECONDS = 1.0
+"""A clock that was set by more during a run is not vouched for."""
+LEAST_GOOD = 3
+"""So many good fresh beats of one leg clear what was down elsewhere meanwhile. With one, six in 400
+segments that came and went convicted an innocent one, with two one in 1,500, with three none."""
+GOOD_APART_SECONDS = 1.0
+"""And so far the first and the last of them must lie apart."""
 
 Names = tuple[str, ...]
 
@@ -100,8 +112,8 @@ class Vantage:
         self.name = record.vantage
         self.started_at = record.started_at
         self.ended_at = record.started_at + record.duration_seconds
-        self.stepped = abs(record.clock_step_seconds) > CLOCKS_SECONDS
-        local = frozenset(record.local)
+        self.stepped = abs(record.clock_step_seconds) > STEP_SECONDS
+        self.local = local = frozenset(record.local)
         self.record = _run_at(record, local)
         self.judged: RunVerdict = judge_run(
             self.record, [_seen_at(one, record.vantage, local) for one in observations]
@@ -123,6 +135,11 @@ class Vantage:
     @cached_property
     def unsound(self) -> list[Incident]:
         return [one for one in self.judged.incidents if one.contradicts]
+
+    @property
+    def failed(self) -> Names:
+        """The legs that took part and did not pass."""
+        return tuple(leg for leg in self.judged.took_part if leg not in self.judged.passed)
 
     @cached_property
     def dropped(self) -> frozenset[str]:
@@ -152,14 +169,50 @@ class Vantage:
 
     def held(self, leg: str) -> frozenset[str]:
         """The hosts to which it held its connections."""
-        return frozenset(host_of(one.remote_address) for one in self.seen[leg].connections)
+        found = (host_of(one.remote_address) for one in self.seen[leg].connections)
+        return frozenset(one for one in found if one)
+
+    @cached_property
+    def colos(self) -> dict[str, set[str]]:
+        """The colos that answered at each host, by all legs that went there."""
+        found: dict[str, set[str]] = {}
+        for seen in self.seen.values():
+            where = [(seen.address, seen.colo)]
+            where += [(one.remote_address, one.colo) for one in seen.drops]
+            for address, colo in where:
+                if address and colo:
+                    found.setdefault(host_of(address), set()).add(colo)
+        return found
+
+    def anycast(self, leg: str) -> bool:
+        """Public resolvers are as many machines as there are places; no colo says which."""
+        return self.seen[leg].kind == "doh" and not self.seen[leg].colo
+
+    def good_beats(self, leg: str, after: float, before: float, longest: float) -> bool:
+        """Whether enough good fresh beats of a leg began in an interval, and were answered soon."""
+        sent = [
+            one.sent
+            for one in self.seen[leg].beats
+            if one.strand == "fresh" and one.ok and not one.refused
+            and after < one.sent < before and one.ended - one.sent <= longest
+        ]  # fmt: skip
+        return len(sent) >= LEAST_GOOD and max(sent) - min(sent) >= GOOD_APART_SECONDS
 
 
 class Together:
     """The verdict of several vantages."""
 
-    def __init__(self, vantages: Sequence[Vantage]) -> None:
+    def __init__(
+        self,
+        vantages: Sequence[Vantage],
+        clocks_seconds: float | None = None,
+        left_out: Sequence[str] = (),
+    ) -> None:
         self.vantages = tuple(vantages)
+        self.left_out = tuple(left_out)
+        """Sentences about vantages that are not among these."""
+        self._vouched = clocks_seconds
+        self._apart: dict[tuple[str, str], Apart | None] = {}
         self.segments: Names = tuple(dict.fromkeys(_in_order(self.vantages)))
         self._contrasts: dict[str, tuple[dict[Met, None], dict[Met, None]]] = {}
         self._untold: dict[tuple[str, str, str], dict[str, None]] = {}
@@ -182,12 +235,13 @@ class Together:
         for there in self.vantages:
             if there is here:
                 continue
-            found = list(_found_well(here, fault, suspects, there))
-            for segment, leg, same_place in found:
+            began = self.apart(here, there)
+            found = list(_found_well(here, fault, suspects, there, began))
+            for segment, leg, clears in found:
                 elsewhere.setdefault(segment, {})[there.met(leg)] = None
-                if same_place:
+                if clears:
                     cleared.setdefault(segment, []).append(f"{there.name}/{leg}")
-            why = "" if found else _why_not(here, fault, suspects, there)
+            why = "" if found else _why_not(here, fault, suspects, there, began)
             if why:
                 untold = self._untold.setdefault((here.name, there.name, why), {})
                 untold[fault.leg] = None
@@ -204,6 +258,28 @@ class Together:
                 for leg in legs:
                     self.cleared_by.setdefault(leg, {})[segment] = None
         return left
+
+    def apart(self, here: Vantage, there: Vantage) -> Apart | None:
+        """How much later one run began than the other; None: nobody knows."""
+        pair = here.name, there.name
+        if pair not in self._apart:
+            found = apart(here.seen, there.seen, here.local)
+            if found is None and self._vouched is not None and not (here.stepped or there.stepped):
+                found = Apart(here.started_at - there.started_at, self._vouched)
+            self._apart[pair] = found
+        return self._apart[pair]
+
+    @property
+    def clocks(self) -> dict[str, float]:
+        """How far each vantage's clock is ahead of the first one's, in seconds, where that is known
+        and they do not agree."""
+        first, out = self.vantages[0], {}
+        for one in self.vantages[1:]:
+            began = self.apart(one, first)
+            ahead = 0.0 if began is None else began.ahead(one.started_at, first.started_at)
+            if ahead:
+                out[one.name] = round(ahead, 3)
+        return out
 
     def _verdict(self) -> Verdict:
         legs = {f"{at.name}/{leg}": path for at in self.vantages
@@ -287,6 +363,9 @@ class Together:
                     "vantage": one.name,
                     "started": utc(one.started_at),
                     "ended": utc(one.ended_at),
+                    "complete": one.record.complete,
+                    "failed": list(one.failed),
+                    "could_not_tell": list(one.judged.untold),
                     "incidents": [each.to_dict() for each in one.judged.listed],
                 }
                 for one in self.vantages
@@ -294,12 +373,24 @@ class Together:
             "cleared_across": {leg: list(names) for leg, names in self.cleared_by.items()},
             "contrasts": [one.to_dict() for one in self.contrasts],
             "uncompared": [one.text for one in self.uncompared],
+            "left_out": list(self.left_out),
+            "clocks": {
+                "of": self.vantages[0].name,
+                "ahead_seconds": self.clocks,
+            },
             "text": self.text,
         }
 
 
-def judge_together(runs: Sequence[tuple[RunRecord, Sequence[Observation]]]) -> Together:
+def judge_together(
+    runs: Sequence[tuple[RunRecord, Sequence[Observation]]],
+    clocks_seconds: float | None = None,
+    left_out: Sequence[str] = (),
+) -> Together:
     """Judge one run of each vantage together.
+
+    `clocks_seconds`: within this their clocks are vouched to agree where no server tells; None:
+    they are not. `left_out`: sentences about vantages that have no run here.
 
     Raises ValueError, one sentence, when they are not of one deployment, or not of vantages that
     differ.
@@ -313,24 +404,21 @@ def judge_together(runs: Sequence[tuple[RunRecord, Sequence[Observation]]]) -> T
                 f"expected runs of different vantages, found {found} ({record.vantage!r}); "
                 "run each with --vantage NAME"
             )
-        if set("@/").intersection(record.vantage):
-            raise ValueError(
-                f"expected the name of a vantage without @ and /, found {record.vantage!r}; "
-                "rename it"
-            )
+        check_vantage(record.vantage)
         seen.add(record.vantage)
         for what, one, other in (
             ("deployment name", first.deployment, record.deployment),
             ("segments", first.segments, record.segments),
             ("paths", first.paths, record.paths),
             ("local segments", set(first.local), set(record.local)),
+            ("spread segments", set(first.spread), set(record.spread)),
         ):
             if one != other:
                 raise ValueError(
                     f"expected runs of one deployment, found another {what} from "
                     f"{record.vantage} than from {first.vantage}; run both with the same file"
                 )
-    return Together([Vantage(*one) for one in runs])
+    return Together([Vantage(*one) for one in runs], clocks_seconds, left_out)
 
 
 def _in_order(vantages: Sequence[Vantage]) -> Iterator[str]:
@@ -342,34 +430,41 @@ def _in_order(vantages: Sequence[Vantage]) -> Iterator[str]:
 
 
 def _found_well(
-    here: Vantage, fault: JudgedDrop, suspects: Names, there: Vantage
+    here: Vantage, fault: JudgedDrop, suspects: Names, there: Vantage, began: Apart | None
 ) -> Iterator[tuple[str, str, bool]]:
-    """Suspects that another vantage found well at that time, by which leg, and whether at the same
-    place."""
-    span = _outage(here, fault)
-    if span is None or here.stepped or there.stepped:
+    """Suspects that another vantage found well at that time, by which leg, and whether that clears
+    them: often enough, and at the same place. `began`: how much later this run began."""
+    broken = _outage(here, fault)
+    if broken is None or began is None:
         return
-    shift = here.started_at - there.started_at
+    shift, within = began
     moved = copy.copy(fault)
     moved.leg = f"{here.name}/{fault.leg}"  # there may be a leg of that name, too
-    moved.since = fault.since + shift - CLOCKS_SECONDS
-    moved.noticed = span[0] + shift + CLOCKS_SECONDS
-    moved.until = span[1] + shift - CLOCKS_SECONDS
+    moved.since = fault.since + shift - within
+    moved.noticed = broken[0] + shift + within
+    moved.until = broken[1] + shift - within
     moved.longest = TOGETHER_SECONDS
     near = moved.near
     moved.near = frozenset()  # places are compared below
     cut = fault.symptom == "cut"
     hosts = frozenset((fault.host,)) if cut else here.dialled(fault.leg, fault.drop)
+    onward = near.union(fault.path[len(near) : len(near) + 1])
+    ways_out = frozenset() if here.local else frozenset(fault.path[:1])
     colo = here.met(fault.leg, fault.drop).colo
-    for leg, segments in there.evidence.of(moved).each.items():
+    # What a firewall refuses there says nothing about what broke here.
+    for leg, segments in there.evidence.of(moved, frozenset(fault.path)).each.items():
+        enough = cut or there.good_beats(leg, moved.noticed, moved.until, moved.longest)
         theirs = there.held(leg) if cut else there.dialled(leg)
         same = bool(theirs) and theirs <= hosts and colo == there.met(leg).colo
+        same = same and not here.anycast(fault.leg) and not there.anycast(leg)
+        same = same and all(here.colos.get(one) == there.colos.get(one) for one in theirs)
         seen = there.seen[leg]
         end = seen.path.index(seen.tcp_ends_at) + 1 if seen.tcp_ends_at in seen.path else None
         for segment in suspects:
             # Who dials a machine is not compared with who comes to it through others.
             if segment in segments and (same or segment not in near or segment in seen.path[:end]):
-                yield segment, leg, same or segment not in near
+                alike = same or segment not in onward
+                yield segment, leg, enough and alike and segment not in ways_out
 
 
 def _outage(here: Vantage, fault: JudgedDrop) -> tuple[float, float] | None:
@@ -392,22 +487,29 @@ def _outage(here: Vantage, fault: JudgedDrop) -> tuple[float, float] | None:
     return (fault.noticed, max(failed)) if failed else None
 
 
-def _why_not(here: Vantage, fault: JudgedDrop, suspects: Names, there: Vantage) -> str:
+def _why_not(
+    here: Vantage, fault: JudgedDrop, suspects: Names, there: Vantage, began: Apart | None
+) -> str:
     """Why nothing was found well there; empty where there was nothing to compare, or it met the
     same."""
     shared = set(suspects)
     crossing = [leg for leg, path in there.judged.legs.items() if shared.intersection(path)]
-    crossing = [leg for leg in crossing if leg in there.judged.took_part]
     if not crossing:
         return ""
-    if here.stepped or there.stepped:
-        return f"the clock of {(here if here.stepped else there).name} was stepped"
-    began = here.started_at + fault.began
-    ended = here.started_at + max(fault.noticed, fault.recovered or fault.noticed)
-    if there.ended_at < began or there.started_at > ended:
-        return "its run did not overlap"
-    if all(leg in there.dropped for leg in crossing):
+    telling = [leg for leg in crossing if leg in there.judged.took_part]
+    if not telling:
+        return f"what it saw of {listed(crossing)} tells nothing"
+    if all(leg in there.dropped for leg in telling):
         return ""
+    if began is None:
+        stepped = [one for one in (here, there) if one.stepped]
+        if stepped:
+            return f"the clock of {stepped[0].name} was set during its run"
+        return "no server told both how far their clocks differ; see --clocks"
+    start = fault.began + began.seconds
+    end = max(fault.noticed, fault.recovered or fault.noticed) + began.seconds
+    if there.record.duration_seconds < start or end < 0.0:
+        return "its run did not overlap"
     return f"nothing that it did fell into this for sure (at {offset(fault.noticed)})"
 
 
