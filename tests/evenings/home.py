@@ -20,7 +20,9 @@ STOP_SECONDS = 10.0
 class LastMile:
     """A router at home. Faults are those of the lab's `wan`, and befall this person alone."""
 
-    def __init__(self, edge: tuple[str, int]) -> None:
+    def __init__(self, edge: tuple[str, int], host: str = HOST) -> None:
+        """`host`: where the browser finds it."""
+        self._host = host
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
         self._thread.start()
@@ -41,7 +43,7 @@ class LastMile:
 
     async def _start(self, edge: tuple[str, int]) -> None:
         self._board, self._keeper = Board(), Keeper()
-        self._gate = Gate(self._board, self._keeper, bind(HOST, edge[1]), edge, ("wan",))
+        self._gate = Gate(self._board, self._keeper, bind(self._host, edge[1]), edge, ("wan",))
         self._gate.start()
 
     async def _switch(self, faults: tuple[str, ...]) -> None:

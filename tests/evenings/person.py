@@ -161,10 +161,12 @@ class Person:
         os.killpg(self.browser.pid, signal.SIGSTOP if on else signal.SIGCONT)
 
     def freeze(self, on: bool = True) -> None:
-        """The browser freezes the page, as it does with tabs long unseen; and thaws it."""
+        """The browser freezes the page, as it does with tabs that nobody sees; and thaws it."""
+        if on:
+            self.away()
         self.page.ask("Page.setWebLifecycleState", state="frozen" if on else "active")
         if not on:
-            self.back()  # frozen is hidden, too
+            self.back()
 
     def away(self) -> None:
         """Another tab comes to the front."""

@@ -58,6 +58,10 @@ class Told:
     wrong: list[str] = field(default_factory=list)
     accuses: bool = False
     """An innocent is accused: a segment of ours, their last mile or their device."""
+    answer: str = ""
+    """What `t3probe explain` printed."""
+    stalled: bool = False
+    """A leg told nothing, for the prober itself stood still."""
     lag_seconds: float = 0.0
     """How late the prober's own loop was, at the worst."""
 
@@ -65,7 +69,8 @@ class Told:
     def says_nothing(self) -> bool:
         """It is not as written, accuses nobody wrongly, and met other times than those that the
         table is about; or was not through in time."""
-        return bool(self.wrong) and not self.accuses and self.lag_seconds >= LATE_SECONDS
+        late = self.lag_seconds >= LATE_SECONDS
+        return bool(self.wrong) and late and (self.stalled or not self.accuses)
 
     def __str__(self) -> str:
         lines = [self.evening.name, *self.wrong]
@@ -81,10 +86,7 @@ class Seat:
     def __enter__(self) -> Seat:
         self._lab.start()
         try:
-            file = tomllib.loads(Path(self._lab.deployment_path).read_text())
-            edge = next(one for one in file["leg"] if one["name"] == "edge")
-            host, _, port = edge["fallback"][0].rpartition(":")
-            self._person = Person((host, int(port)), file["tls_ca"])
+            self._person = Person(*edge_of(self._lab))
         except BaseException:
             self._lab.stop()
             raise
@@ -196,8 +198,9 @@ class Seat:
     def _judge(self, told: Told, at: float, record: dict[str, Any], folder: Path) -> None:
         evening = told.evening
         report = ask(at, folder)
-        explained = report.told
+        explained, told.answer = report.told, "\n".join(to_lines(report))
         told.lag_seconds = max([0.0, *(one.lag_seconds for one in explained.runs)])
+        told.stalled = any("prober_stalled" in leg.why for leg in explained.legs)
         named = frozenset(explained.convicted or explained.suspects)
         if explained.finding not in ("ours", "ours_one_of", "both"):
             named = frozenset()
@@ -209,8 +212,16 @@ class Seat:
         if evening.drops is not None and len(record["drops"]) != evening.drops:
             told.wrong.append(f"written: {evening.drops} drops; seen: {len(record['drops'])}")
         if told.wrong:
-            told.wrong += [f"    {one}" for one in to_lines(report)]
+            told.wrong += [f"    {one}" for one in told.answer.splitlines()]
             told.wrong += [f"    {one}" for one in _short(record)]
+
+
+def edge_of(lab: LabProcess) -> tuple[tuple[str, int], str]:
+    """Where its edge listens, and the file of its authority."""
+    file = tomllib.loads(Path(lab.deployment_path).read_text())
+    edge = next(one for one in file["leg"] if one["name"] == "edge")
+    host, _, port = edge["fallback"][0].rpartition(":")
+    return (host, int(port)), file["tls_ca"]
 
 
 class Seats:

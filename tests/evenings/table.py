@@ -200,11 +200,11 @@ _NETWORK = (
         *ours("tunnel:blackhole", at=2, lasts=5), asked=4, finding="both", accused="tunnel",
     ),
     evening(
-        "offline, and later our tunnel is cut", *offline(2), *ours("tunnel:cut@0s", at=8),
-        asked=8, finding="ours", accused="tunnel", drops=2,
+        "offline, and later our tunnel is cut", *offline(4), *ours("tunnel:cut@0s", at=9),
+        asked=9, finding="ours", accused="tunnel", drops=2,
     ),
     evening(
-        "our tunnel is cut, and later offline", *ours("tunnel:cut@0s"), *offline(2, at=8),
+        "our tunnel is cut, and later offline", *ours("tunnel:cut@0s"), *offline(4, at=8),
         asked=9, finding="their_device", drops=2,
     ),
     evening("another network", Act(1, "network", "cellular"), *home(CUT, at=1.1),

@@ -67,6 +67,7 @@ def test_two_ends_at_the_same_age_accuse_no_last_mile(tmp_path: Path) -> None:
     [
         ("slept", 18.5, 47.5, "slept from"),
         ("frozen", 18.5, 30.0, "had its browser stop the page from"),
+        ("frozen", 18.5, 20.5, "had its browser stop the page from"),  # that ends every WebSocket
         ("offline", 19.0, 21.0, "was offline from"),
         ("network", 19.9, 19.9, "changed its network at"),
     ],

@@ -129,6 +129,8 @@ def _pause(record: ClientRecord, drop: ClientDrop) -> ClientGap | None:
         if gap.began >= drop.noticed + (SOON_SECONDS if away else 0.0) or over < drop.began:
             continue
         least = SILENCE_SECONDS if gap.kind == "late" else STILL_SECONDS
+        if gap.kind == "frozen" and drop.reason in ENDED:
+            least = 0.0  # a browser that freezes a page ends its WebSockets at once
         if away or (gap.kind in STOOD_STILL and length >= least):
             found.append((not away, length, gap))
     return max(found, key=lambda one: one[:2])[2] if found else None
