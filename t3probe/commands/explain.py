@@ -29,7 +29,7 @@ times:
   Unix seconds, milli-, micro- or nanoseconds
 
 exit codes:
-  0  answered: it was us, it was the last mile or the device, or people share something else
+  0  answered: it was us, the last mile or the device, or people share something
   1  we cannot tell, or no leg was looking
   4  wrong usage, or a source that cannot be read
 

@@ -39,8 +39,8 @@ def add(commands: Any) -> None:
     opt(
         "--clocks",
         metavar="DURATION",
-        help="the vantages' clocks agree within this, on your word, where no server told both; "
-        "default: such runs are not compared",
+        help="within this the vantages' clocks agree where no server told both; 0s: such runs are "
+        "not compared; default: 1s",
     )
     opt("--all", action="store_true", help="every run of a log, in order, not only the newest")
     opt(
@@ -209,10 +209,8 @@ def _vantages(arguments: argparse.Namespace) -> int:
     option, text = "--within", arguments.within or "90s"
     try:
         within_seconds = float(parse_duration(text, allow_zero=True))
-        clocks_seconds = None
-        if arguments.clocks is not None:
-            option, text = "--clocks", arguments.clocks
-            clocks_seconds = float(parse_duration(text, allow_zero=True))
+        option, text = "--clocks", arguments.clocks or "1s"
+        clocks_seconds = float(parse_duration(text, allow_zero=True)) or None
     except Wrong as wrong:
         shown = f"verdict: {option}: expected {wrong.expected}, found {text!r}"
         return say("; ".join(one for one in (shown, wrong.hint) if one))

@@ -40,6 +40,10 @@ def lines(found: Together, gate: Sequence[str] = ()) -> Iterator[str]:
     first = found.vantages[0].name
     for name, ahead in found.clocks.items():
         yield from row("clocks", f"{name}'s is {said(ahead)} {first}'s; that is set right here")
+    for pair in found.taken:
+        yield from row(
+            "clocks", f"no server told both {listed(pair)}: taken to agree; see --clocks"
+        )
     for sentence in found.left_out:
         yield from row("left out", sentence)
     for each in found.uncompared:

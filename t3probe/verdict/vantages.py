@@ -13,11 +13,11 @@ that it found well at the same time:
 
 Clocks of two machines differ. When the runs began is told by the servers that both asked
 (`t3probe.verdict.clocks`); where none told, two runs are compared only when the caller vouches for
-their clocks, and none was stepped. What that leaves open is kept on both sides, and a leg that
-dropped in its own run clears nothing elsewhere: it may be the same event. Up to where the
-connection ends there may be one machine for each place (anycast, several addresses), and each may
-have its own way on: there, and for the segment right behind, only the same address in the same colo
-counts.
+their clocks (`Together.taken`), and none was stepped. What that leaves open is kept on both sides,
+and a leg that dropped in its own run clears nothing elsewhere: it may be the same event. Up to
+where the connection ends there may be one machine for each place (anycast, several addresses), and
+each may have its own way on: there, and for the segment right behind, only the same address in the
+same colo counts.
 
 Where another vantage found well all that is left of a drop, or met the same segment at another
 address or colo, nobody is wrong: it is broken from here, and not from there (`Contrast`).
@@ -213,6 +213,8 @@ class Together:
         """Sentences about vantages that are not among these."""
         self._vouched = clocks_seconds
         self._apart: dict[tuple[str, str], Apart | None] = {}
+        self.taken: dict[tuple[str, str], None] = {}
+        """Pairs of vantages whose clocks were taken to agree: no server told both."""
         self.segments: Names = tuple(dict.fromkeys(_in_order(self.vantages)))
         self._contrasts: dict[str, tuple[dict[Met, None], dict[Met, None]]] = {}
         self._untold: dict[tuple[str, str, str], dict[str, None]] = {}
@@ -266,6 +268,8 @@ class Together:
             found = apart(here.seen, there.seen, here.local)
             if found is None and self._vouched is not None and not (here.stepped or there.stepped):
                 found = Apart(here.started_at - there.started_at, self._vouched)
+                first, second = sorted(pair)
+                self.taken[first, second] = None
             self._apart[pair] = found
         return self._apart[pair]
 
@@ -377,6 +381,7 @@ class Together:
             "clocks": {
                 "of": self.vantages[0].name,
                 "ahead_seconds": self.clocks,
+                "taken_to_agree": [list(pair) for pair in self.taken],
             },
             "text": self.text,
         }
@@ -389,7 +394,7 @@ def judge_together(
 ) -> Together:
     """Judge one run of each vantage together.
 
-    `clocks_seconds`: within this their clocks are vouched to agree where no server tells; None:
+    `clocks_seconds`: within this their clocks are taken to agree where no server tells; None:
     they are not. `left_out`: sentences about vantages that have no run here.
 
     Raises ValueError, one sentence, when they are not of one deployment, or not of vantages that

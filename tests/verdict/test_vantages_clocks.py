@@ -11,8 +11,8 @@ import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from simulated_world import Breaks
 from test_vantages import EXACT, VANTAGES, judged, run_at
+from verdict.simulated_world import Breaks
 from verdict_script import down, fresh, leg, opening, usual, well
 
 from t3probe.observation import Observation, RunRecord
