@@ -29,6 +29,9 @@ _SPARE_FILES = 64
 _FEWEST_WAITING = 128
 _HEARTBEAT_SECONDS = 10.0
 _WATCHDOG_SECONDS = 20.0
+_LONGEST_HEARTBEAT = 60.0
+"""Seconds. A WebSocket that says nothing for `Limits.idle` is closed."""
+_LONGEST_WATCHDOG = 600.0
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -111,14 +114,14 @@ def parser() -> Parser:
     )
     parser.add_argument(
         "--page-heartbeat",
-        type=_seconds,
+        type=lambda text: _seconds(text, _LONGEST_HEARTBEAT),
         default=_HEARTBEAT_SECONDS,
         metavar="SECONDS",
         help="how often the page asks for an echo, as the app does; default: %(default)g",
     )
     parser.add_argument(
         "--page-watchdog",
-        type=_seconds,
+        type=lambda text: _seconds(text, _LONGEST_WATCHDOG),
         default=_WATCHDOG_SECONDS,
         metavar="SECONDS",
         help="how long the page waits for it, as the app does; default: %(default)g",
@@ -165,11 +168,11 @@ def _site(arguments: argparse.Namespace) -> PageSite | None:
     return PageSite(shown, Records(), token=lambda: token_in(file))
 
 
-def _seconds(text: str) -> float:
+def _seconds(text: str, most: float) -> float:
     digits = text.removesuffix("s")
     number = float(digits) if digits.isascii() and digits.replace(".", "", 1).isdigit() else 0.0
-    if not 0.2 <= number <= 600:
-        raise argparse.ArgumentTypeError(f"expected seconds from 0.2 to 600, not {text!r}")
+    if not 0.2 <= number <= most:
+        raise argparse.ArgumentTypeError(f"expected seconds from 0.2 to {most:g}, not {text!r}")
     return number
 
 

@@ -37,7 +37,8 @@ KEYS = (
 """What a record has; `seen` is added here."""
 
 _CODE = re.compile(f"[{ALPHABET}]{{{CODE_CHARACTERS}}}")
-_BRACKETS = re.compile(rb'"(?:[^"\\]|\\.)*+"|[\[{]|[\]}]', re.DOTALL)
+# A text without an end reaches to the end, so that no other search begins in it.
+_BRACKETS = re.compile(rb'"(?:[^"\\]|\\.)*+"?|[\[{]|[\]}]', re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)

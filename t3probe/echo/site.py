@@ -187,12 +187,14 @@ def _only(request: Request, *methods: str) -> None:
 
 
 def _same_origin(request: Request) -> None:
-    """A browser names the origin of every POST: only the page's own may send. Which scheme it has
-    is not known here, behind a balancer that ends TLS."""
+    """Only the page itself may send. A browser says whether it does; an older one at least names
+    the origin of every POST. Which scheme it has is not known here, behind a balancer that ends
+    TLS, and a tunnel may have changed the host."""
     origins = request.fields.get("origin", [])
     hosts = {f"{scheme}://{request.only('host')}".lower() for scheme in ("http", "https")}
-    site = request.fields.get("sec-fetch-site", ["same-origin"])
-    if len(origins) != 1 or origins[0].lower() not in hosts or site != ["same-origin"]:
+    site = request.fields.get("sec-fetch-site", [])
+    same = site == ["same-origin"] or (not site and origins[0:1] and origins[0].lower() in hosts)
+    if len(origins) != 1 or not same:
         raise Refusal(403, "expected a record from the page itself")
 
 

@@ -13,6 +13,8 @@ import pytest
 from echo.echo_client import ROOT
 
 from t3probe.cli import main
+from t3probe.echo import Limits
+from t3probe.echo import __main__ as command
 from t3probe.echo import page as module
 from t3probe.echo.page import page, policy
 from t3probe.echo.site import token_in
@@ -77,7 +79,7 @@ def test_the_policy_lets_in_its_own_and_nothing_else() -> None:
 
 def test_another_script_is_another_policy() -> None:
     assert policy(TEXT.replace("'use strict'", "'use  strict'")) != policy(TEXT)
-    with pytest.raises(ValueError, match="unpack"):
+    with pytest.raises(ValueError, match="expected one script"):
         policy(TEXT + "<script>1</script>")
 
 
@@ -116,12 +118,16 @@ def test_mistakes_are_one_sentence(
     assert said.count("\n") == 1
 
 
-@pytest.mark.parametrize("text", ["0", "-1", "ten", "601", "1e3", "nan", "inf", "", "٣"])
+@pytest.mark.parametrize("text", ["0", "-1", "ten", "61", "1e3", "nan", "inf", "", "٣"])
 def test_seconds_are_checked(text: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as end:
         main(["echo", "--page", "--page-heartbeat", text])
     assert end.value.code == 4
-    assert "expected seconds from 0.2 to 600" in capsys.readouterr().err
+    assert "expected seconds from 0.2 to 60" in capsys.readouterr().err
+
+
+def test_the_longest_heartbeat_keeps_a_connection_open() -> None:
+    assert Limits().idle > command._LONGEST_HEARTBEAT
 
 
 @pytest.mark.parametrize(

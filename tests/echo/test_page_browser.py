@@ -94,7 +94,11 @@ def test_new_ones_are_refused_while_the_open_one_goes_on(person: Person, relay: 
     drop = person.drops()[0]
     assert (drop["symptom"], drop["strand"], drop["ended"]) == ("refusing", "fresh", None)
     assert drop["age_seconds"] is None
-    assert len(person.record()["connections"]) == 1
+    record = person.record()
+    assert len(record["connections"]) == 1
+    held, fresh = next(both for at, *both in record["beats"] if at >= drop["noticed"])
+    assert fresh == -1
+    assert held >= 0, "the second look asked both ways at once"
     relay.refuse = 0
     person.until(lambda: person.drops()[0]["ended"])
     assert len(person.drops()) == 1
@@ -106,6 +110,34 @@ def test_one_try_that_failed_is_a_blip(person: Person, relay: Relay) -> None:
     drop = person.until(lambda: [one for one in person.drops() if one["ended"]])[0]
     assert (drop["symptom"], drop["strand"], drop["reason"]) == ("blip", "fresh", "connect_failed")
     person.words_match()
+
+
+def test_the_place_of_the_cdn_and_whether_it_answered_meanwhile(
+    browser: Browser, relay: Relay
+) -> None:
+    relay.colo = "FRA"
+    with closing(visiting(browser, relay.port)) as person:
+        person.more_beats()
+        (edge,) = person.until(lambda: person.record()["edges"])
+        assert (edge["colo"], edge["family"], edge["ray"]) == ("FRA", 4, "8f00-FRA")
+        assert "203.0.113.77" not in json.dumps(person.record()), "no address is kept"
+        relay.colo = "AMS"
+        relay.cut()
+        person.until(lambda: len(person.record()["edges"]) == 2)
+        relay.refuse = 1 << 20
+        person.until(lambda: person.drops()[-1]["edge_answered"] is True)
+        relay.refuse = 0
+        person.until(lambda: person.drops()[-1]["ended"])
+        relay.colo = ""  # it answers 404, which is not the CDN's page
+        relay.refuse = 1 << 20
+        person.until(lambda: person.drops()[-1]["edge_answered"] is False)
+        assert [one["colo"] for one in person.record()["edges"]] == ["FRA", "AMS"]
+
+
+def test_without_a_cdn_nobody_asks_whether_it_answers(person: Person, relay: Relay) -> None:
+    relay.refuse = 1 << 20
+    person.until(lambda: person.drops() and person.drops()[0]["symptom"] == "refusing")
+    assert person.drops()[0]["edge_answered"] is None
 
 
 def test_the_responder_is_gone_and_comes_back(browser: Browser) -> None:
@@ -231,6 +263,19 @@ def test_refusals_for_a_limit_are_no_drops(browser: Browser) -> None:
         record = person.record()
         assert len([one for one in record["beats"] if one[1] and one[1] > 0]) > 3
         assert all(fresh != -1 for _, _, fresh in record["beats"][:-1])
+
+
+def test_a_browser_that_the_policy_keeps_from_connecting_accuses_nobody(
+    browser: Browser, relay: Relay
+) -> None:
+    """As one whose 'self' means no WebSocket."""
+    relay.replace = (b"connect-src 'self'", b"connect-src http://127.0.0.1:1")
+    with closing(visiting(browser, relay.port)) as person:
+        person.until(lambda: person.says("does not let the page connect"))
+        person.page.run("new Promise(done => setTimeout(done, 1500))")
+        record = person.record()
+        assert record["drops"] == record["beats"] == record["connections"] == []
+        assert person.says("does not let the page connect")
 
 
 def test_save_copy_and_send(person: Person, tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from echo.echo_client import Child, child
-from echo.page_person import Person, closing, visiting
+from echo.page_person import Person, Relay, closing, visiting
 from show.report_browser import Browser
 
 CLOCKS = """{
@@ -123,6 +123,29 @@ def test_a_clock_that_counts_sleep(browser: Browser, responder: Child) -> None:
         assert gap["seconds"] == pytest.approx(300, abs=2)
         assert person.drops() == [], "nothing failed but the page's own time"
         assert person.gaps("stepped") == []
+
+
+def test_what_was_open_while_the_page_stood_still_is_no_failed_beat(
+    browser: Browser, responder: Child
+) -> None:
+    """Answers come late, and the page stands still for longer than its watchdog."""
+    with (
+        Relay(responder.port) as relay,
+        closing(visiting(browser, relay.port, before=CLOCKS)) as person,
+    ):
+        person.more_beats()
+        relay.hold = True
+        before = len(person.record()["beats"])
+        person.until(lambda: len(person.record()["beats"]) > before)
+        shift(person, wall=20, mono=20, server=20)
+        person.until(lambda: standing_still(person))
+        relay.hold = False
+        person.more_beats(5)
+        record = person.record()
+        assert record["drops"] == []
+        assert len(record["connections"]) == 1
+        assert any(both == [None, None] for _, *both in record["beats"]), "nobody can tell"
+        assert all(one is None or one < 15_000 for _, *both in record["beats"] for one in both)
 
 
 def test_a_tab_woken_once_a_minute_over_hours_is_one_gap(

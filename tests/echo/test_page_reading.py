@@ -104,6 +104,12 @@ def test_it_fits(person: Person, width: int) -> None:
         ".height).filter(h => h < 44)"
     )
     assert small == [], "large enough for a thumb"
+    person.until(
+        lambda: person.page.run(
+            "document.querySelector('#picture').viewBox.baseVal.width"
+            " <= document.querySelector('#picture').clientWidth + 1"
+        )
+    )  # so that its words have the size that they say
 
 
 def test_it_is_dark_where_one_wants_it(browser: Browser, port: int) -> None:

@@ -167,6 +167,17 @@ def test_when_every_network_has_one_the_newcomer_is_refused() -> None:
     assert records.add(body(), "203.0.113.1", ECHO_RECORD_SECONDS, 0)
 
 
+def test_full_ones_are_bounded_together() -> None:
+    records, compact = Records(), json.dumps({"t3probe_client": 1}, separators=(",", ":"))
+    start, end = f'{compact[:-1]},"browser":"', '"}'
+    full = start + "x" * (ECHO_RECORD_BYTES - len(start + end)) + end
+    assert len(full) == ECHO_RECORD_BYTES
+    for number in range(ECHO_RECORDS - 1):
+        records.add(full.encode(), f"198.51.{number}.7", 0, 0)
+    assert status(lambda: records.add(full.encode(), "203.0.113.1", 0, 0)) == 503
+    assert records._bytes <= ECHO_RECORDS_BYTES
+
+
 @given(st.lists(st.tuples(st.integers(0, 90), st.integers(0, 31_000), st.integers(0, 300))))
 def test_count_and_bytes_stay_bounded(steps: list[tuple[int, int, int]]) -> None:
     records, now, kept = Records(), 0.0, dict[str, int]()

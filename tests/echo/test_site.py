@@ -232,6 +232,13 @@ async def test_what_is_refused(request_: bytes, status: int) -> None:
         assert "no-store" in peer.head
 
 
+async def test_a_tunnel_may_change_the_host_where_the_browser_vouches_for_the_page() -> None:
+    async with serving(site=site()) as served:
+        fields = ("Origin: https://t3.example", JSON, "Sec-Fetch-Site: same-origin")
+        assert (await asked(served, post(*fields)))[0] == 201
+        assert (await asked(served, post(*fields[1:])))[0] == 403
+
+
 async def test_a_body_that_does_not_come_ends_as_a_head_that_does_not() -> None:
     async with serving(site=site()) as served:
         peer = await served.dial()

@@ -26,6 +26,7 @@ from t3probe.deliver.sinks import other_suite, textfile
 from t3probe.deliver.sinks.gateway import Groups, NotMetricsError
 from t3probe.deliver.sinks.spool import Spool
 from t3probe.echo import frames, head
+from t3probe.echo import records as sent
 from t3probe.observation import Observation, RunRecord
 from t3probe.probes import http_wire, redirects, sso
 from t3probe.probes import redirects as cookies
@@ -307,6 +308,20 @@ def test_the_responders_requests(data: bytes, left) -> None:
         with suppress(head.Refusal):
             request = head.parse(data)
             head.upgrade(request)
+
+
+SENT = (
+    b'{"t3probe_client": 1, "browser": "Chrome 156", "clock": {"offset_seconds": -0.8}, '
+    b'"beats": [[1.5, 2, null]], "drops": [{"began": 1e3, "reason": "rtt_timeout"}]}'
+)
+
+
+@fuzz
+@given(data=spoilt([SENT]))
+def test_the_records_that_people_send(data: bytes, left) -> None:
+    if left("sent records"):
+        with suppress(head.Refusal):
+            sent.Records().add(data, "203.0.113.7", 0.0, 0.0)
 
 
 def masked(code: int, data: bytes) -> bytes:
