@@ -194,7 +194,8 @@ def of_responder(pages: int, heartbeat: float, seconds: float) -> None:
     print(
         f"responder, {pages:,} pages beating every {heartbeat:g} s for {seconds:g} s: "
         f"{len(trips):,} exchanges, {sum(failed.values())} failed; median "
-        f"{statistics.median(trips) * 1000:.1f} ms, 19 of 20 within {late * 1000:.1f} ms (asked: {ASKED_SECONDS:g} s); "
+        f"{statistics.median(trips) * 1000:.1f} ms, 19 of 20 within "
+        f"{late * 1000:.1f} ms (asked: {ASKED_SECONDS:g} s); "
         f"peak {int(peak[1]) / 1024:.0f} MiB (asked: {ASKED_MIB:g}); "
         f"{used / seconds:.1%} of a core"
     )

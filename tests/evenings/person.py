@@ -43,8 +43,9 @@ DEVICE = """((suspends, wrong, colo) => {
     network.dispatchEvent(new Event('change'));
   };
   const ask = window.fetch;
+  const moved = (text) => new Response(text.replace(/^colo=.*$/m, 'colo=' + colo));
   window.fetch = (what, ...more) => colo && String(what).startsWith('/cdn-cgi/trace')
-    ? Promise.resolve(new Response('colo=' + colo + '\\nip=127.0.0.1\\n')) : ask(what, ...more);
+    ? ask(what, ...more).then(answer => answer.text()).then(moved) : ask(what, ...more);
 })"""
 """A device whose clock can be set and is wrong from the beginning, which knows its network (that of
 a Chromium on a desk does not), and which meets another place of the CDN. Its monotonic clock stands

@@ -60,6 +60,8 @@ class Told:
     """An innocent is accused: a segment of ours, their last mile or their device."""
     answer: str = ""
     """What `t3probe explain` printed."""
+    undecided: bool = False
+    """The answer names the guilty among others, or says that it cannot tell."""
     stalled: bool = False
     """A leg told nothing, for the prober itself stood still."""
     lag_seconds: float = 0.0
@@ -67,10 +69,11 @@ class Told:
 
     @property
     def says_nothing(self) -> bool:
-        """It is not as written, accuses nobody wrongly, and met other times than those that the
-        table is about; or was not through in time."""
-        late = self.lag_seconds >= LATE_SECONDS
-        return bool(self.wrong) and late and (self.stalled or not self.accuses)
+        """It is not as written, accuses nobody wrongly, and is undecided or met other times than
+        those that the table is about; or was not through in time."""
+        if not self.wrong or (self.accuses and not self.stalled):
+            return False
+        return self.undecided or self.lag_seconds >= LATE_SECONDS
 
     def __str__(self) -> str:
         lines = [self.evening.name, *self.wrong]
@@ -207,6 +210,8 @@ class Seat:
         wanted = (evening.finding, evening.accused, evening.proven)
         found = (explained.finding, named, explained.proven)
         if wanted != found:
+            vague = explained.finding == "ours_one_of" and evening.accused <= named
+            told.undecided = vague or explained.finding in ("unclear", "not_observed")
             told.accuses = _accuses(evening, explained.finding, frozenset(explained.convicted))
             told.wrong.append(f"written: {_words(*wanted)}; said: {_words(*found)}")
         if evening.drops is not None and len(record["drops"]) != evening.drops:

@@ -22,6 +22,7 @@ SHOWN = dict(
 @pytest.mark.parametrize("evening", EVENINGS, ids=lambda one: one.key)
 def test_the_answer_is_as_written(evening: Evening, begun: dict[str, Future[Told]]) -> None:
     told = begun[evening.key].result(880)
+    told.folder.with_suffix(".txt").write_text(told.answer)
     if told.wrong:
         pytest.fail(str(told), pytrace=False)
     for paragraph in re.split(r"\n *\n", SHOWN.get(evening.key, "").strip()):

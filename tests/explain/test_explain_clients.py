@@ -70,6 +70,7 @@ def test_two_ends_at_the_same_age_accuse_no_last_mile(tmp_path: Path) -> None:
         ("frozen", 18.5, 20.5, "had its browser stop the page from"),  # that ends every WebSocket
         ("offline", 19.0, 21.0, "was offline from"),
         ("network", 19.9, 19.9, "changed its network at"),
+        ("network", 17.5, 17.5, "changed its network at"),  # and a last answer came after it
     ],
 )
 def test_a_device_that_was_away_explains_it(

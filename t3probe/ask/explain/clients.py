@@ -126,7 +126,10 @@ def _pause(record: ClientRecord, drop: ClientDrop) -> ClientGap | None:
     for gap in record.gaps:
         over = record.made if gap.ended is None else gap.ended
         away, length = gap.kind in ("offline", "network"), over - gap.began
-        if gap.began >= drop.noticed + (SOON_SECONDS if away else 0.0) or over < drop.began:
+        soon = SOON_SECONDS if away else 0.0
+        # What was open on the network before may be answered once more.
+        until = over + SOON_SECONDS if gap.kind == "network" else over
+        if gap.began >= drop.noticed + soon or until < drop.began:
             continue
         least = SILENCE_SECONDS if gap.kind == "late" else STILL_SECONDS
         if gap.kind == "frozen" and drop.reason in ENDED:

@@ -352,6 +352,13 @@ class Explained:
         """Whose own record shows a drop that began in that outage."""
         return self._by_outage[0].clients if self._by_outage else ()
 
+    @property
+    def _dropped_then(self) -> tuple[ClientThen, ...]:
+        """Whose drop was going on at the time that was named, whatever began it."""
+        at = self.question.at
+        some = [one for one in self.covering if one.drop is not None]
+        return tuple(one for one in some if one.began <= at <= one.ended)
+
     @cached_property
     def verdict(self) -> Verdict:
         """With the person as one leg more."""
@@ -404,7 +411,8 @@ class Explained:
             # With contradictions every suspect is ambiguous, the people's own among them.
             if self._people.intersection(verdict.ambiguous):
                 return "unclear"
-            if self.witnesses and all(one.pause is not None for one in self.witnesses):
+            away = self.witnesses or self._dropped_then
+            if away and all(one.pause is not None for one in away):
                 return "both"
             return "ours" if self.convicted else "ours_one_of"
         if self.covering:
