@@ -51,6 +51,8 @@ Strand = Literal["held", "fresh"]
 """How a beat travels: on the leg's one long-lived connection, or on one of its own."""
 Disagreement = Literal["envoy_only", "probe_only"]
 """Envoy alone, or the probe alone, believes that an upstream can be reached."""
+SilenceEnd = Literal["answered", "closed", "unanswered", "untold"]
+"""How a silence ended: see `Silence.end`."""
 Stage = Literal["connect", "ask", "hold"]
 """How much of a leg something exercised: a TCP connect, a request and its answer, one
 connection held between two beats. Each includes those before it."""
@@ -158,6 +160,29 @@ class Connection(Fact, frozen=True):
     """When it was opened, in seconds since the run's start."""
     remote_address: str
     """`host:port` of the far end."""
+
+
+class Silence(Fact, frozen=True):
+    """How one silence of a leg's idle connection ended: evidence about limits, and never a drop."""
+
+    conn: int
+    """Which of the leg's idle connections, counted from 0."""
+    opened: float
+    """When that was dialled, in seconds since the run's start."""
+    began: float
+    """When its last exchange was answered."""
+    ended: float
+    """When its end was seen, or, where it was asked first, when that was sent."""
+    end: SilenceEnd
+    """`answered`: the question after the silence was; `closed`: it ended in the silence;
+    `unanswered`: it was dead when it was asked; `untold`: nobody knows, as when we ended it."""
+    reason: Reason | None = None
+    """Why it is dead."""
+    polite: bool = False
+    """The server closed a kept-alive connection, as it may."""
+    stalled: bool = False
+    """We ourselves stood still when it ended: when that was is not known."""
+    remote_address: str = ""
 
 
 class Attempt(Fact, frozen=True):
@@ -288,6 +313,31 @@ class EnvoyView(Fact, frozen=True):
         return ""
 
 
+OpinionWord = Literal["healthy", "degraded", "unhealthy", "unknown"]
+"""What a program on the path says of its part: it works, a part of it does, it does not, or that
+could not be had."""
+
+
+class OpinionView(Fact, frozen=True):
+    """What a program on the path said of its own segment at a run's end. No evidence."""
+
+    name: str
+    segment: str
+    kind: str
+    opinion: OpinionWord = "unknown"
+    steady: bool = False
+    """It said the same before the first beat, and nothing that it counts moved meanwhile."""
+    detail: str = ""
+    """Its own numbers in words, or why its opinion is not known."""
+    colos: tuple[str, ...] = ()
+    """Where its connections to the CDN's edge end."""
+    at: float = 0.0
+    """When it was asked last, in seconds since the run's start."""
+    label: str | None = None
+    """The verdict's label of the segment when it was asked, in the held mode, whose verdict moves
+    on; None: that of the run."""
+
+
 class Observation(Fact, frozen=True):
     """What was seen on one leg in one run."""
 
@@ -322,6 +372,8 @@ class Observation(Fact, frozen=True):
     connections: tuple[Connection, ...] = ()
     """Those that it held."""
     drops: tuple[Drop, ...] = ()
+    silences: tuple[Silence, ...] = ()
+    """Of its idle connections, where it has any."""
     phases: dict[str, float] = {}
     """Seconds of the first successful attempt: resolve, connect, tls, upgrade, first_echo."""
     addresses: tuple[AddressTry, ...] = ()
@@ -443,6 +495,8 @@ class RunRecord(Fact, frozen=True):
     """Sentences such as a stale planned downtime."""
     trace_id: str = ""
     """The id of the run's trace, 32 hex digits; empty where none was to be sent."""
+    opinions: tuple[OpinionView, ...] = ()
+    """What programs on the path said of themselves."""
 
 
 def counting_beats(beats: Iterable[Beat], *, holds: bool = False) -> list[Beat]:
@@ -456,42 +510,6 @@ def counting_beats(beats: Iterable[Beat], *, holds: bool = False) -> list[Beat]:
 def trips(beats: Iterable[Beat], *, holds: bool = False) -> list[float]:
     """The round trips that count, in seconds."""
     return [one.rtt_seconds for one in counting_beats(beats, holds=holds)]
-
-
-ANSWERS: frozenset[Reason] = frozenset(
-    {
-        *("connect_refused", "connection_reset", "closed_by_peer", "upgrade_rejected"),
-        *("http_4xx", "http_5xx", "http_other", "walled_off", "not_walled", "resolver_failed"),
-    }
-)
-"""Reasons for which a beat of 0.1 ended in an answer."""
-
-
-def of_any_version(seen: Observation) -> Observation:
-    """An observation as this version writes it. In records of 0.1 a connection's first beat was
-    fresh and all others were held, and a drop did not say when the beat was sent that failed."""
-    strands = [one.strand for one in seen.beats] + [one.strand for one in seen.drops]
-    if None not in strands:
-        return seen
-    known: set[int] = set()
-    beats = []
-    for beat in sorted(seen.beats, key=lambda one: one.sent):
-        strand: Strand = "held" if beat.conn in known else "fresh"
-        known.add(beat.conn)
-        beats.append(msgspec.structs.replace(beat, strand=beat.strand or strand))
-    drops = []
-    for drop in seen.drops:
-        failed = [one.sent for one in seen.beats if not one.ok and one.ended <= drop.noticed]
-        failed = [at for at in failed if at >= drop.began]
-        drops.append(
-            msgspec.structs.replace(
-                drop,
-                strand=drop.strand or ("fresh" if drop.conn is None else "held"),
-                asked=max(failed, default=drop.noticed) if drop.asked is None else drop.asked,
-                answered=drop.answered or drop.reason in ANSWERS,
-            )
-        )
-    return msgspec.structs.replace(seen, beats=tuple(beats), drops=tuple(drops))
 
 
 def median(values: Iterable[float]) -> float:

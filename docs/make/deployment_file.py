@@ -14,6 +14,7 @@ from typing import Any, Literal, get_args, get_origin
 import msgspec
 
 from t3probe.config.delivery import Delivery, Mail, Otlp, RemoteWrite, Webhook
+from t3probe.config.opinions import OpinionSource
 from t3probe.config.read import field_types, required_fields
 from t3probe.config.schema import descriptions
 from t3probe.config.table import Duration, Table
@@ -126,6 +127,21 @@ hosts = ["10.0.3.0/24", "*.rack-2.example.org"]
 name = "search"
 address = "10.0.3.8:8080"
 """,
+    "[[opinion]]": """\
+[[opinion]]
+name = "cloudflared"
+kind = "cloudflared"
+segment = "balancer"
+url = "http://10.0.3.2:20241"
+
+[[opinion]]
+name = "traefik"
+kind = "traefik"
+segment = "app"
+url = "https://traefik.example.org"
+services = ["app@kubernetescrd"]
+token_file = "/etc/t3probe/traefik.token"
+""",
     "[experiments]": """\
 [experiments]
 relay = "https://app.example.org/tenant/relay"
@@ -180,6 +196,7 @@ TABLES: dict[str, type[Table]] = {
     "[[upstream]]": Upstream,
     "[[upstream_source]]": UpstreamSource,
     "[[upstream_share]]": UpstreamShare,
+    "[[opinion]]": OpinionSource,
     "[experiments]": Experiments,
     "[[downtime]]": Downtime,
     "[delivery]": Delivery,
@@ -211,10 +228,10 @@ RULES = """\
 - A relative path starts at the file's own folder.
 - Secrets never stand in the file: `T3PROBE_GATEWAY_TOKEN`, or a file named by
   `T3PROBE_GATEWAY_TOKEN_FILE`; so for `T3PROBE_SOURCE_NAME_TOKEN`,
-  `T3PROBE_INGEST_NAME_TOKEN`, `T3PROBE_OTLP_TOKEN` and `T3PROBE_RELAY_SECRET`, and for remote write
-  `T3PROBE_REMOTE_WRITE_TOKEN`, of a receiver with a name `T3PROBE_REMOTE_WRITE_NAME_TOKEN`;
-  `T3PROBE_MAIL_PASSWORD`; and of webhooks `T3PROBE_WEBHOOK_URL`, `_TOKEN` and `_SECRET`, with a
-  name `T3PROBE_WEBHOOK_NAME_URL` and so on.
+  `T3PROBE_OPINION_NAME_TOKEN`, `T3PROBE_INGEST_NAME_TOKEN`, `T3PROBE_OTLP_TOKEN` and
+  `T3PROBE_RELAY_SECRET`, and for remote write `T3PROBE_REMOTE_WRITE_TOKEN`, of a receiver with a
+  name `T3PROBE_REMOTE_WRITE_NAME_TOKEN`; `T3PROBE_MAIL_PASSWORD`; and of webhooks
+  `T3PROBE_WEBHOOK_URL`, `_TOKEN` and `_SECRET`, with a name `T3PROBE_WEBHOOK_NAME_URL` and so on.
 - What a leg shows to be let in (`headers_file`, `bearer_file`, `basic_file`, Cloudflare Access'
   service token, a client certificate) stands in files that are read anew for every connection and
   every request. It goes to the URL's own host, over verified TLS, along no redirect, and to no

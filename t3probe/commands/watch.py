@@ -151,6 +151,7 @@ def main(arguments: argparse.Namespace) -> int:
             rigs=rigs,
             traced=os.environ if arguments.push else None,
             told=os.environ,
+            environ=os.environ,
         )
         listening = [one for one in (server, api) if one is not None]
         await _hold(watch, listening, log, early, health)

@@ -32,6 +32,7 @@ from .expand import (
     own_segments,
 )
 from .experiments import check_experiments, made_by_rigs
+from .opinions import check_opinions
 from .receivers import check_mail, check_otlp, check_receivers, check_webhooks
 from .types import NAME_PATTERN, DeploymentFile, Leg, Timing
 
@@ -69,6 +70,11 @@ def check(file: DeploymentFile, source: ConfigFile) -> tuple[Leg, ...]:
         raise source.error(("upstream_source",), expected, file.upstream_source)
     for i, share in enumerate(file.upstream_share):
         check_share(share, ("upstream_share", i), declared, source)
+    for i, opinion in enumerate(file.opinion):
+        _check_name(opinion.name, ("opinion", i, "name"), source)
+        for vantage in opinion.vantages:
+            _check_name(vantage, ("opinion", i, "vantages"), source)
+    check_opinions(file.opinion, declared, source)
     _check_queries(file, source)
     legs = expand(file)
     crossed = {name for leg in legs for name in leg.path}

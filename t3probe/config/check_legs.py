@@ -6,9 +6,10 @@ Each raises the first mistake found as a DeploymentError.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 from .dialled import parse_hosts
+from .durations import written
 from .endpoints import (
     UrlParts,
     check_header_name,
@@ -59,9 +60,20 @@ def check_leg(leg: LegTable, path: KeyPath, declared: Declared, source: ConfigFi
     if leg.fresh_every < 0:
         expected = "a number of heartbeats, or 0 for none"
         raise source.error((*path, "fresh_every"), expected, leg.fresh_every)
+    if leg.refused_ok and leg.idle is not None:
+        hint = "such a leg asks for the machine, and whatever ends its connection is an answer"
+        raise source.error((*path, "idle"), "no idle beside refused_ok", shown="both", hint=hint)
     if leg.refused_ok and leg.trust_refusals is False:
         expected = "no refused_ok where refusals are not trusted"
         raise source.error((*path, "refused_ok"), expected, shown="both")
+
+
+def check_idle(legs: Sequence[LegTable], heartbeat: float, source: ConfigFile) -> None:
+    """Each `idle` is longer than the heartbeat: a shorter silence every beating connection has."""
+    for i, leg in enumerate(legs):
+        if leg.idle is not None and leg.idle <= heartbeat:
+            expected = f"a duration longer than the heartbeat, {written(heartbeat)}"
+            raise source.error(("leg", i, "idle"), expected, shown=written(leg.idle))
 
 
 def check_public(public: Public, path: KeyPath, declared: Declared, source: ConfigFile) -> None:
@@ -167,6 +179,10 @@ def _check_app(leg: LegTable, path: KeyPath, source: ConfigFile) -> None:
         hint = "each of its beats is an upgrade of its own; give it ping or send to hold one"
         expected = "no fresh_every on a ws leg that only upgrades"
         raise source.error((*path, "fresh_every"), expected, shown="one", hint=hint)
+    if leg.send is None and not leg.ping and leg.idle is not None:
+        hint = "each of its beats is an upgrade of its own; give it ping or send to hold one"
+        expected = "no idle on a ws leg that only upgrades"
+        raise source.error((*path, "idle"), expected, shown="one", hint=hint)
 
 
 _EFFECTS = (

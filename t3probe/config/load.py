@@ -18,6 +18,7 @@ from t3probe.exchange.bounds import DEPLOYMENT_BYTES
 from t3probe.exchange.files import NotAFileError, TooLargeError, read_regular
 
 from .check import check, check_timing
+from .check_legs import check_idle
 from .delivery import Delivery, Mail, Otlp, RemoteWrite, Webhook
 from .downtime import stale
 from .environment import override
@@ -79,6 +80,7 @@ def loads(
     legs = check(table, source)
     timing = settle_timing(table.timing, source)
     check_timing(timing, source)
+    check_idle(table.leg, timing.heartbeat, source)
     if table.tls_ca is not None:
         check_ca(table.tls_ca, source)
     crossed = {name for leg in legs for name in leg.path}
@@ -102,6 +104,7 @@ def loads(
         sweep=table.sweep,
         upstream_source=table.upstream_source,
         upstream_share=table.upstream_share,
+        opinion=table.opinion,
         experiments=table.experiments,
         warnings=(*stale(table.downtime, file, now), *_unused(table, crossed, file)),
     )
@@ -179,6 +182,7 @@ def _with_token_files(table: DeploymentFile, source: ConfigFile) -> DeploymentFi
         ingest=tuple(_whole(one, ("token_file",), source) for one in table.ingest),
         leg=tuple(_whole(one, CREDENTIALS, source) for one in table.leg),
         walled=tuple(_whole(one, CREDENTIALS, source) for one in table.walled),
+        opinion=tuple(_whole(one, ("token_file",), source) for one in table.opinion),
     )
 
 

@@ -67,8 +67,8 @@ def sharded(deployment: Deployment, shard: Shard | None, vantage: str = "") -> D
     """The part of a deployment, run from `vantage`, that falls to `shard`; None: all of it.
 
     A shard other than 0 knows only the segments of its own upstreams, and leaves the heartbeat
-    to shard 0: whoever waits for it waits for the legs. Raises DeploymentError when results would
-    go to one file from all shards.
+    and the opinions to shard 0: whoever waits for it waits for the legs. Raises DeploymentError
+    when results would go to one file from all shards.
     """
     if shard is None:
         return deployment
@@ -93,6 +93,7 @@ def sharded(deployment: Deployment, shard: Shard | None, vantage: str = "") -> D
     return msgspec.structs.replace(
         deployment,
         legs=legs,
+        opinion=deployment.opinion if first else (),
         segments=segments,
         own_segments=tuple(one for one in deployment.own_segments if one in crossed),
         paths=paths,

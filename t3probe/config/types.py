@@ -15,6 +15,7 @@ from datetime import datetime
 from typing import Any, Literal, NamedTuple
 
 from .delivery import Delivery
+from .opinions import OpinionSource
 from .table import Duration, Table
 
 LegKind = Literal[
@@ -144,6 +145,10 @@ class LegFields(Keyed, frozen=True, kw_only=True):
     fresh_every: int = 1
     """Beside its held connection it makes a fresh one every so many heartbeats; 0: only where it
     must, and then it can only tell about connections that were cut."""
+    idle: Duration | None = None
+    """Beside its held connection it holds one more that says nothing for so long, and then asks
+    once: what becomes of it tells a limit on silence from one on age. It must be longer than the
+    heartbeat; a run asks at the end of its hold at the latest."""
     rtt_limit: Duration | None = None
     """A median round trip over this makes the leg degraded."""
     origin: str | None = None
@@ -389,6 +394,7 @@ class Deployment(Table, frozen=True):
     sweep: SweepLimits = SweepLimits()
     upstream_source: tuple[UpstreamSource, ...] = ()
     upstream_share: tuple[UpstreamShare, ...] = ()
+    opinion: tuple[OpinionSource, ...] = ()
     experiments: Experiments | None = None
     warnings: tuple[str, ...] = ()
     """Sentences about the file that are no errors, such as a stale planned downtime."""
@@ -482,6 +488,7 @@ class DeploymentFile(Table, frozen=True):
     upstream: tuple[Upstream, ...] = ()
     upstream_source: tuple[UpstreamSource, ...] = ()
     upstream_share: tuple[UpstreamShare, ...] = ()
+    opinion: tuple[OpinionSource, ...] = ()
     experiments: Experiments | None = None
     downtime: tuple[Downtime, ...] = ()
     delivery: Delivery = Delivery()
@@ -511,14 +518,16 @@ CREDENTIALS = (
 """The keys of `Keyed`."""
 
 KIND_RULES: dict[str, KindRule] = {
-    "ws_echo": KindRule(("url",), (*_DIALLED, *CREDENTIALS), ("ws", "wss")),
+    "ws_echo": KindRule(("url",), (*_DIALLED, "idle", *CREDENTIALS), ("ws", "wss")),
     "ws": KindRule(
         ("url",),
-        (*_DIALLED, "origin", "subprotocol", "send", "expect", "ping", *CREDENTIALS),
+        (*_DIALLED, "idle", "origin", "subprotocol", "send", "expect", "ping", *CREDENTIALS),
         ("ws", "wss"),
     ),
     "http": KindRule(
-        ("url",), (*_DIALLED, "expect_status", "refused_ok", *CREDENTIALS), ("http", "https")
+        ("url",),
+        (*_DIALLED, "idle", "expect_status", "refused_ok", *CREDENTIALS),
+        ("http", "https"),
     ),
     "doh": KindRule(("doh",), ("query", "fresh_every")),
     "tcp": KindRule((), ("address", "addresses", "any_of", "refused_ok")),

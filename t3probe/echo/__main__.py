@@ -29,9 +29,9 @@ _SPARE_FILES = 64
 _FEWEST_WAITING = 128
 _HEARTBEAT_SECONDS = 10.0
 _WATCHDOG_SECONDS = 20.0
-_LONGEST_HEARTBEAT = 60.0
+_HEARTBEAT_UP_TO = 60.0
 """Seconds. A WebSocket that says nothing for `Limits.idle` is closed."""
-_LONGEST_WATCHDOG = 600.0
+_WATCHDOG_UP_TO = 600.0
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -114,14 +114,14 @@ def parser() -> Parser:
     )
     parser.add_argument(
         "--page-heartbeat",
-        type=lambda text: _seconds(text, _LONGEST_HEARTBEAT),
+        type=lambda text: _seconds(text, _HEARTBEAT_UP_TO),
         default=_HEARTBEAT_SECONDS,
         metavar="SECONDS",
         help="how often the page asks for an echo, as the app does; default: %(default)g",
     )
     parser.add_argument(
         "--page-watchdog",
-        type=lambda text: _seconds(text, _LONGEST_WATCHDOG),
+        type=lambda text: _seconds(text, _WATCHDOG_UP_TO),
         default=_WATCHDOG_SECONDS,
         metavar="SECONDS",
         help="how long the page waits for it, as the app does; default: %(default)g",

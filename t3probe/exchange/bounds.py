@@ -95,6 +95,12 @@ AGGREGATE_LEVELS = 8
 """How deep Envoy's aggregate clusters lie in each other. What is deeper is not followed."""
 UPSTREAMS = 10_000
 """The upstreams of one source. It could not be read."""
+OPINION_BYTES = 2 * MIB
+"""One answer of a cloudflared or a Traefik that is asked what it thinks. Its opinion is unknown."""
+OPINION_SAMPLES = 4096
+"""The lines of cloudflared's metrics that are used. They count as none, and nothing is compared."""
+OPINION_SERVERS = 4096
+"""The servers of one of Traefik's services. Its opinion is unknown."""
 SERVICE_ANSWER_BYTES = 64 * KIB
 """The headers of such an answer, the body of one that is none, and any answer to what we send
 elsewhere. Of a body only its beginning is read; else a sentence says so."""

@@ -45,7 +45,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = parser().parse_args(argv)
     try:
         timing = dict(_pair(text) for text in arguments.timing)
-        lab = Lab(arguments.fault, timing, experiments=arguments.experiments)
+        lab = Lab(
+            arguments.fault, timing, experiments=arguments.experiments, opinions=arguments.opinions
+        )
     except ValueError as error:
         print(f"t3probe lab: {error}", file=sys.stderr)
         return USAGE_ERROR
@@ -101,6 +103,11 @@ def parser() -> Parser:
         default=0,
         metavar="N",
         help="N remote rigs beside it, with relay, jump and book",
+    )
+    parser.add_argument(
+        "--opinions",
+        action="store_true",
+        help="with what cloudflared and Traefik say of themselves",
     )
     parser.add_argument(
         "--with-parent", action="store_true", help="stop when standard input ends, too"

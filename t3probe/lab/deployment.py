@@ -12,6 +12,7 @@ from t3probe.lab.doh import DNS_PATH
 from t3probe.lab.edge import TRACE
 from t3probe.lab.faults import SEGMENTS, UPSTREAMS, parse_duration
 from t3probe.lab.machine import ECHO_PATH, HEALTH_PATH, SESSION_PATH
+from t3probe.lab.opinions import SERVICE
 from t3probe.lab.traefik import LOGIN_MARKER
 from t3probe.text.names import BOOK, JUMP, RELAY
 
@@ -50,6 +51,8 @@ class LabAddresses(msgspec.Struct, frozen=True, kw_only=True):
     """In the order of UPSTREAMS."""
     rig_services: tuple[str, ...] = ()
     """The base URLs of relay, jump and book; none without rigs."""
+    opinions: tuple[str, ...] = ()
+    """cloudflared's metrics server and Traefik's API; none where nobody is asked."""
     control: str
     token: str
     """What an order to the control socket must hold."""
@@ -144,10 +147,23 @@ def deployment_text(places: LabAddresses, timing: Mapping[str, str] = TIMING) ->
             ("[[upstream]]", {"name": name, "address": address, "shares": []})
             for name, address in zip(UPSTREAMS, places.upstreams, strict=True)
         ),
+        *_opinions(places),
         *_experiments(places),
         ("[lab]", {"control": places.control, "token": places.token, "pid": places.pid}),
     ]
     return "\n".join(_table(header, table) for header, table in tables)
+
+
+def _opinions(places: LabAddresses) -> list[tuple[str, Mapping[str, object]]]:
+    if not places.opinions:
+        return []
+    tunnel, balancer = places.opinions
+    table = {"name": "cloudflared", "kind": "cloudflared", "segment": "tunnel", "timeout": "10s"}
+    more = {"name": "traefik", "kind": "traefik", "segment": "dispatch", "timeout": "10s"}
+    return [
+        ("[[opinion]]", {**table, "url": f"http://{tunnel}"}),
+        ("[[opinion]]", {**more, "services": [SERVICE], "url": f"http://{balancer}"}),
+    ]
 
 
 def _experiments(places: LabAddresses) -> list[tuple[str, Mapping[str, object]]]:

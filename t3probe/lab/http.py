@@ -38,6 +38,7 @@ _PHRASES = {
     415: "Unsupported Media Type",
     431: "Request Header Fields Too Large",
     502: "Bad Gateway",
+    503: "Service Unavailable",
     504: "Gateway Timeout",
 }
 Fields = Iterable[tuple[str, str]]

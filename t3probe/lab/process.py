@@ -32,10 +32,12 @@ class LabProcess:
         timing: Mapping[str, str] | None = None,
         *,
         experiments: int = 0,
+        opinions: bool = False,
     ) -> None:
         """`faults` as text (`t3probe.lab.faults`); `timing` overrides the deployment's, such as
-        `{"hold": "2s"}`; `experiments`: so many remote rigs."""
-        self._experiments = experiments
+        `{"hold": "2s"}`; `experiments`: so many remote rigs; `opinions`: cloudflared and
+        Traefik say what they think."""
+        self._experiments, self._opinions = experiments, opinions
         self._faults = list(faults)
         self._timing = dict(timing or {})
         self._process: subprocess.Popen[bytes] | None = None
@@ -78,6 +80,7 @@ class LabProcess:
         command += ["--with-parent"]
         if self._experiments:
             command += ["--experiments", str(self._experiments)]
+        command += ["--opinions"] * self._opinions
         command += [part for fault in self._faults for part in ("--fault", fault)]
         command += [part for key in self._timing for part in ("--timing", self._pair(key))]
         try:

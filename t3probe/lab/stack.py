@@ -61,13 +61,16 @@ class Lab:
         timing: Mapping[str, str] | None = None,
         *,
         experiments: int = 0,
+        opinions: bool = False,
     ) -> None:
         """`faults` are in force once the lab is ready; `timing` overrides the deployment's;
-        `experiments`: so many remote rigs, with the services that know them.
+        `experiments`: so many remote rigs, with the services that know them; `opinions`: with
+        what cloudflared and Traefik say of themselves.
 
         Raises FaultError and ValueError, each with one sentence.
         """
         self._rig_number = checked_number(experiments)
+        self._with_opinions = opinions
         self._first_faults = self._checked(faults)
         self._timing = merged_timing(timing or {})
         self._board = Board()
@@ -175,6 +178,7 @@ class Lab:
             upstreams=upstreams,
         )
         rig_services = await self._rigs() if self._rig_number else ()
+        opinions = await self._opinions() if self._with_opinions else ()
         for gate in self._gates:
             gate.start()
         await wait_until_ready(site, certificates.client())
@@ -190,6 +194,7 @@ class Lab:
             serve=_text(serve),
             upstreams=tuple(_text(one) for one in upstreams),
             rig_services=rig_services,
+            opinions=opinions,
             control=_text(control),
             token=self._control.token,
             pid=os.getpid(),
@@ -220,6 +225,16 @@ class Lab:
             ),
             self._gate(self._bound(LOCAL_HOST), serve, "devvm", "serve", silent=("devvm", "serve")),
         )
+
+    async def _opinions(self) -> tuple[str, ...]:
+        """cloudflared's metrics server and Traefik's API, which no fault's gate stands before."""
+        from t3probe.lab.opinions import CloudflaredPage, TraefikApi
+
+        made = [
+            await self._run(kind(self._board, self._keeper, self._bound(LOCAL_HOST)))
+            for kind in (CloudflaredPage, TraefikApi)
+        ]
+        return tuple(_text(one) for one in made)
 
     async def _rigs(self) -> tuple[str, ...]:
         """The remote rigs and relay, jump and book; the base URLs of these three."""

@@ -48,6 +48,7 @@ from t3probe.run.session import Session  # noqa: E402
 from t3probe.show.progress import progress_for  # noqa: E402
 from t3probe.timing import RunClock, SystemClock  # noqa: E402
 from t3probe.upstreams.experiments.in_run import RunExperiments, rigs_named  # noqa: E402
+from t3probe.upstreams.opinions.in_run import RunOpinions  # noqa: E402
 from t3probe.upstreams.sources_run import RunSources  # noqa: E402
 from t3probe.usage import refused_by_system  # noqa: E402
 
@@ -229,8 +230,13 @@ class Checks:
                     real = load(file, os.environ, now=SystemClock().wall())
                     real = self.experiments.begin(real)
                     self.probing.use(sharded(real, self.shard, self.probing.vantage))
+            opinions = self._opinions()
             self.shipping.begin(set(names) == {leg.name for leg in self.probing.available})
+            opinions.ready(lambda: self.probing.interrupted)
             self.probing.measure(names, progress)
+            self.probing.opinions = opinions.settle(
+                self.probing.elapsed, lambda: self.probing.interrupted
+            )
             self.sources.settle(self.probing.observations, ask=not self.probing.interrupted)
         except (DeploymentError, guard.LoopbackOnlyError) as error:
             raise pytest.UsageError(shown(error)) from None
@@ -240,6 +246,13 @@ class Checks:
         finally:
             if progress is not None:
                 progress.end()
+
+    def _opinions(self) -> RunOpinions:
+        """What programs on the path say of themselves. Raises UsageError."""
+        try:
+            return RunOpinions(self.probing.deployment, self.probing.vantage, os.environ)
+        except (DeploymentError, ValueError) as error:
+            raise pytest.UsageError(shown(error)) from None
 
     def _lab_started(self, lab: Any) -> str:
         """The lab's deployment file. Raises UsageError."""

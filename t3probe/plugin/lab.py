@@ -24,8 +24,10 @@ class RunLab:
 
     template = str(Path(__file__).parents[1] / "lab" / "lab.toml")
 
-    def __init__(self, experiments: int = 0) -> None:
-        """`experiments`: so many remote rigs. Raises ValueError for a number that is none."""
+    def __init__(self, experiments: int = 0, *, opinions: bool = False) -> None:
+        """`experiments`: so many remote rigs; `opinions`: with those of cloudflared and Traefik.
+        Raises ValueError for a number that is none."""
+        self._opinions = opinions
         self._process: LabProcess | None = None
         self._folder: tempfile.TemporaryDirectory[str] | None = None
         self._experiments = experiments
@@ -51,7 +53,9 @@ class RunLab:
         """Start it; its deployment file. Raises LabError."""
         from t3probe.lab.process import LabProcess
 
-        self._process = LabProcess(faults=list(faults), experiments=self._experiments)
+        self._process = LabProcess(
+            faults=list(faults), experiments=self._experiments, opinions=self._opinions
+        )
         self._process.start()
         return str(self._process.deployment_path)
 
@@ -72,6 +76,6 @@ def pytest_t3probe_lab(config: pytest.Config) -> RunLab:
             "pip install 't3probe[lab]'"
         )
     try:
-        return RunLab(config.option.experiments)
+        return RunLab(config.option.experiments, opinions=config.option.opinions)
     except ValueError as error:
         raise pytest.UsageError(str(error)) from None

@@ -44,6 +44,10 @@ def add(parser: pytest.Parser) -> None:
         "--experiments", metavar="N", type=int, default=0,
         help="N remote rigs beside the built-in lab, with relay, jump and book",
     )  # fmt: skip
+    group.addoption(
+        "--opinions", action="store_true",
+        help="the built-in lab's cloudflared and Traefik say what they think of themselves",
+    )  # fmt: skip
 
 
 def deployment_file(option: Any, environ: Mapping[str, str]) -> str | None:
@@ -73,6 +77,7 @@ def demand(option: Any) -> str:
         "--record-line": option.record_line,
         "--fault": option.fault,
         "--experiments": option.experiments or None,
+        "--opinions": option.opinions,
     }
     return next((name for name, value in given.items() if value not in (None, False, [])), "")
 

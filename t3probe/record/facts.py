@@ -22,8 +22,8 @@ from t3probe.observation import (
     Drop,
     Observation,
     RunRecord,
-    of_any_version,
 )
+from t3probe.record.of_old import of_any_version
 from t3probe.text import masked
 
 __all__ = [
@@ -73,7 +73,7 @@ class Recording:
         """From a file of any version: observations as this one writes them."""
         if run.version < RECORD_VERSION:
             observations = map(of_any_version, observations)
-        return Recording(run, tuple(map(hushed, observations)))
+        return Recording(_hushed_run(run), tuple(map(hushed, observations)))
 
 
 def ascii_json(fact: object) -> str:
@@ -143,6 +143,13 @@ def hushed(seen: Observation) -> Observation:
         if any(one.detail for one in parts):
             said[name] = tuple(_changed(one, detail=masked(one.detail)) for one in parts)
     return _changed(seen, **said)
+
+
+def _hushed_run(run: RunRecord) -> RunRecord:
+    if not run.opinions:
+        return run
+    said = tuple(_changed(one, detail=masked(one.detail)) for one in run.opinions)
+    return _changed(run, opinions=said)
 
 
 def _drop(drop: Drop) -> Drop:

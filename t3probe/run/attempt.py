@@ -170,6 +170,12 @@ class Attempts:
         except Collapsed as error:
             return error
 
+    async def open_beside(self, target: Target) -> Channel:
+        """One more line, beside the leg's own attempts. Raises ProbeError or Collapsed."""
+        line = await self._open(self.leg, target, self.run.probing)
+        self._lines.add(line)
+        return line
+
     async def close(self, line: Channel) -> None:
         """Let go of a line."""
         self._lines.discard(line)

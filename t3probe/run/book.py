@@ -17,6 +17,7 @@ from t3probe.observation import (
     Drop,
     Observation,
     Reason,
+    Silence,
     Strand,
     Symptom,
     TcpSample,
@@ -54,6 +55,8 @@ class Book:
         self._several_clocks = False
         self.connections: MutableSequence[Connection] = []
         """Those that were held."""
+        self.silences: MutableSequence[Silence] = []
+        """Of idle connections."""
         self.last_good: dict[Strand, float | None] = {"held": None, "fresh": None}
         """When the last good beat of each strand was answered."""
         self.last_held_sent: float | None = None
@@ -100,6 +103,10 @@ class Book:
         self.short = echo.short or self.short
         if echo.clears is not None and (self.clears is None or len(echo.clears) < len(self.clears)):
             self.clears = echo.clears
+
+    def note_silence(self, one: Silence) -> None:
+        """Keep what became of a silence of the idle connection."""
+        self.silences.append(one)
 
     def note_drop(self, drop: Drop) -> None:
         """Keep a new drop."""
@@ -431,6 +438,7 @@ class Book:
             beats=tuple(self.beats),
             connections=tuple(self.connections),
             drops=drops,
+            silences=tuple(self.silences),
             phases=dict(self.facts.phases),
             addresses=self.addresses,
             address=self.address,
@@ -469,6 +477,7 @@ def continued(first: Observation, second: Observation) -> Observation:
             *(msgspec.structs.replace(one, conn=one.conn + offset) for one in second.connections),
         ),
         drops=(*first.drops, *second.drops),
+        silences=first.silences,
         phases=first.phases or second.phases,
         addresses=first.addresses or second.addresses,
         baseline=first.baseline,

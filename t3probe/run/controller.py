@@ -45,6 +45,7 @@ class Run(Engine):
             else hold + 2 * (self.timing.watchdog + self.timing.connect_timeout)
         )
         self._began = self.clock.now()
+        self.ends_hold = self._began + hold
         self.call_number = call
         self._planned = planned
         self._progress = progress

@@ -7,6 +7,7 @@ two different ends: what a leg does when it drops is decided here and in `leg`, 
 from __future__ import annotations
 
 import asyncio
+import math
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -56,6 +57,8 @@ class Engine:
     """Whether connections are held; a run with a hold of 0 makes one fresh beat of each leg."""
     lasting = False
     """Whether there is no end in sight: then nothing is final, and everything is bounded."""
+    ends_hold = math.inf
+    """When the hold is over, on the run's clock."""
     resolve_again: float | None = None
     """How old an answer about a name may be, in seconds, when a leg reconnects. None: it is
     asked once."""

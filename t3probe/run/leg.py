@@ -23,6 +23,7 @@ from t3probe.probes.facts import Collapsed, ProbeError
 from t3probe.probes.resolve import ResolveError
 from t3probe.run.attempt import AddressAttempt, Attempts, addresses, attempt_of
 from t3probe.run.engine import Engine
+from t3probe.run.idle import IdleConnection
 from t3probe.timing import next_beat
 
 SECOND_LOOK_SECONDS = 0.25
@@ -56,6 +57,7 @@ class LegRun:
         self.book.gloss = run.deployment.gloss
         self._held_at_end = False
         self._attempts = Attempts(leg, run, self.book, self.wake)
+        self._idle = IdleConnection(leg, run, self.book, self._attempts)
         self.muted = False
         """It called too often, or is under planned downtime: it calls no common beat until it was
         well for a heartbeat."""
@@ -300,15 +302,12 @@ class LegRun:
         self, strands: list[Callable[[], Coroutine[Any, Any, None]]], call: int
     ) -> None:
         try:
-            await asyncio.gather(*(self._strand(begin) for begin in strands))
+            # Where one strand ends the leg, the other one is still waited for, or cut.
+            await asyncio.gather(*(self._work(begin()) for begin in strands))
         finally:
             self.looked = max(self.looked, call)
             self.done = max(self.done, call)
             self.run.changed()
-
-    async def _strand(self, begin: Callable[[], Coroutine[Any, Any, None]]) -> None:
-        """Where one strand ends the leg, the other one is still waited for, or cut."""
-        await self._work(begin())
 
     # -- the fresh strand --------------------------------------------------------------
 
@@ -405,6 +404,7 @@ class LegRun:
             self._held_good.clear()
             book.address = str(kept.target)
             book.holds(kept.conn, kept.started, str(kept.target))
+            self._idle.begin(lambda: self._line.target if self._line else None)
             if old is not None:
                 self._spawn(self._attempts.close(old))
         else:
@@ -591,6 +591,7 @@ class LegRun:
         self._held_at_end = self.holding()
         self.closing = True
         self._line = None
+        await self._idle.end()
         tasks = list(self._tasks)
         for task in tasks:
             task.cancel()

@@ -17,7 +17,7 @@ import msgspec
 from t3probe.config import Deployment, Leg, legs_for, planned
 from t3probe.config.types import RIG_KINDS
 from t3probe.exchange.trace_ids import Parents, trace_id
-from t3probe.observation import RECORD_VERSION, Baseline, Observation, RunRecord
+from t3probe.observation import RECORD_VERSION, Baseline, Observation, OpinionView, RunRecord
 from t3probe.probes import preload
 from t3probe.run.book import continued
 from t3probe.run.conclude import looked_again, settled, undialled
@@ -64,6 +64,8 @@ class Session:
         """Checks with their own body: name -> the segments their marker names."""
         self.reporting: RunExperiments | None = None
         """The remote rigs of the run; set before `measure`, where there are any."""
+        self.opinions: tuple[OpinionView, ...] = ()
+        """What programs on the path said of themselves; set after `measure`."""
         self.traced = False
         """Whether the run's trace is to be delivered: its record then names it, and so do requests
         where the file wishes it. Set before `measure`."""
@@ -83,6 +85,10 @@ class Session:
     def hold_seconds(self) -> float:
         """The hold in force."""
         return float(self.deployment.timing.hold if self._hold is None else self._hold)
+
+    def elapsed(self) -> float:
+        """Seconds since the probing began; 0 before."""
+        return 0.0 if self.clock is None else self.clock.now()
 
     def use(self, deployment: Deployment) -> None:
         """Go on with a deployment that has the same legs but real ports."""
@@ -281,6 +287,7 @@ class Session:
             not_run=tuple(leg.name for leg in deployment.legs if leg.name not in probed),
             warnings=deployment.warnings,
             trace_id=self._trace_id(clock) if self.traced else "",
+            opinions=self.opinions,
         )
 
     def recorded(self) -> list[Observation]:

@@ -93,6 +93,13 @@ def run_markdown(
         rows.append((name, ", ".join(names) + (f" and {rest} more" if rest else "")))
     yield ""
     yield from table(("", "segments"), [row for row in rows if row[1]])
+    if judged.opinions:
+        yield ""
+        said = [(one.view.name, one.view.segment, one.sentence) for one in judged.opinions]
+        yield from table(("opinion", "segment", "no evidence"), said)
+    for text in judged.limit_texts:
+        yield ""
+        yield f"Limit: {cell(text)}."
     bad = [one for one in observations if one.outcome != "passed" and not one.planned]
     bad.sort(key=lambda one: badness(one.outcome))
     if bad:

@@ -20,8 +20,8 @@ from t3probe.observation import (
     parts_said,
     worst,
 )
-from t3probe.text import cut, distinct, fold, plain
-from t3probe.text.words import change, clock, count, glossed, listed, some, span
+from t3probe.text import cut, distinct, fold, plain, showable
+from t3probe.text.words import at_places, change, clock, count, glossed, listed, some, span
 from t3probe.verdict.incident.evidence import HOW
 
 if TYPE_CHECKING:
@@ -40,6 +40,8 @@ _MANY_IN_ROW = 40
 _MANY_SETS = 8
 _MANY_INCIDENTS = 10
 _MANY_NAMES = 13
+COLO_CHARACTERS = 16
+"""What the CDN calls one of its places has three or four."""
 
 
 def render(
@@ -214,6 +216,16 @@ def _verdict(run: RunRecord, judged: RunVerdict, width: int) -> Iterator[StyledL
     if judged.slowness.slow or judged.slowness.short:
         label = "also slow" if verdict.convicted else "slow"
         yield from _wrap("yellow", label, judged.slowness.text.split(" "), width, " ")
+    for opinion in judged.opinions:
+        style = "yellow" if opinion.disagreement else ""
+        yield from _wrap(style, "opinion", opinion.sentence.split(" "), width, " ")
+    colos = at_places(
+        (name, showable(one.colo, COLO_CHARACTERS)) for name, one in judged.seen.items()
+    )
+    if colos:
+        yield from _wrap("", "colo", colos.split(" "), width, " ")
+    for text in judged.limit_texts:
+        yield from _wrap("yellow", "limit", text.split(" "), width, " ")
     if verdict.ambiguous and verdict.extra_leg:
         first, *others = verdict.extra_leg
         words = [f"with one more leg over {first}", *others]

@@ -48,5 +48,8 @@ def lines(found: Together, gate: Sequence[str] = ()) -> Iterator[str]:
         yield from row("left out", sentence)
     for each in found.uncompared:
         yield from row("not compared", each.text)
+    for at in found.vantages:
+        for opinion in at.judged.opinions:
+            yield from row("opinion", f"{at.name}: {opinion.text}")
     for sentence in gate:
         yield from row("gate", sentence)

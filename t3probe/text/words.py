@@ -119,6 +119,16 @@ def some(names: Sequence[str], most: int) -> list[str]:
     return [*names[: most - 1], f"{len(names) - most + 1:,} more"]
 
 
+def at_places(pairs: Iterable[tuple[str, str]], most: int = 12) -> str:
+    """Names by the place where they are, `FRA: edge, cloudflare; AMS: other`; empty without any."""
+    found: dict[str, list[str]] = {}
+    for name, place in pairs:
+        if place:
+            found.setdefault(place, []).append(name)
+    said = [f"{place}: {', '.join(some(names, most))}" for place, names in found.items()]
+    return "; ".join(some(said, most))
+
+
 def listed(names: Iterable[str], most: int = 6, word: str = "and") -> str:
     """Names in a sentence: `a, b and c`; of more than `most`, `a, b and 10 more`."""
     shown = some([*names], most)

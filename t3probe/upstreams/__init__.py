@@ -8,6 +8,7 @@
 - `sources_legs`: what they found as legs of the deployment: names, shared segments. Pure.
 - `sources_run`: the sources of one run: read at its start, Envoy's opinion again at its end.
 - `views`: that opinion beside what the probe saw. Pure.
+- `opinions`: what other programs on the path say of themselves.
 
 The list in the deployment file (`[[upstream]]`) is no part of this: `t3probe.config` reads it.
 """

@@ -18,6 +18,7 @@ from t3probe.config.types import Leg
 from t3probe.deliver.metrics.exposition import Sheet
 from t3probe.observation import REASONS, Baseline, Beat, Drop, Strand
 from t3probe.probes import ONE_SHOT
+from t3probe.verdict.limits.lives import Lives
 from t3probe.verdict.slow.baseline import MIN_TRIPS, remembered
 
 
@@ -30,6 +31,8 @@ class LegCounts:
         self.drops = 0
         self.memory: Memory | None = None
         """What is usual for the leg; None for an upstream, as in a run."""
+        self.lives = Lives()
+        """Of its connections: how long they lived, and how they ended."""
         self._counts = not leg.upstream
         self._strand: Strand = "fresh" if leg.kind in ONE_SHOT else "held"
         if self._counts:
@@ -42,6 +45,7 @@ class LegCounts:
     def learn_anew(self, moment: float, floor: float) -> None:
         """The leg is a new one, or leads elsewhere now: nothing is known to be usual for it."""
         self.memory = Memory(moment, floor) if self._counts else None
+        self.lives = Lives()
 
     def beat(self, beat: Beat) -> None:
         """A beat that says something about the leg. The round trips of fresh ones count only where

@@ -28,11 +28,13 @@ from t3probe.timing import RunClock, next_beat
 from t3probe.verdict.incident.run import RunVerdict, judge_run
 from t3probe.watch.held import Held
 from t3probe.watch.http import SignsOfLife, Snapshot, beat_limit
+from t3probe.watch.lives import KnownLimits
 from t3probe.watch.log import Log, Pending, Reports, drop_facts, incident_of, verdict_facts
 from t3probe.watch.window import WindowBook
 
 if TYPE_CHECKING:
     from t3probe.watch.notices import Words
+    from t3probe.watch.opinions import OpinionWatch
     from t3probe.watch.rigs import RigWatch
     from t3probe.watch.traces import Traces
 
@@ -65,11 +67,12 @@ class Watch:
         rigs: RigWatch | None = None,
         traced: Mapping[str, str] | None = None,
         told: Mapping[str, str] | None = None,
+        environ: Mapping[str, str] | None = None,
     ) -> None:
         """`load` reads the deployment file anew for a reload; `vantage` may be empty: the
         deployment's own. `rigs`: those of `[experiments]`. `traced`: the environment, where traces
         of incidents are to be sent; `told`: the same, where people are to be told by mail and
-        webhooks."""
+        webhooks; `environ`: the same, where logins of `[[opinion]]` stand."""
         self.deployment = deployment
         self._rigs = rigs
         if rigs is not None:
@@ -81,6 +84,7 @@ class Watch:
         self._publish = publish
         self._health = health
         self._reports = Reports()
+        self._limits = KnownLimits(log)
         self._reload = asyncio.Event()
         self._news = True
         self._told_news = asyncio.Event()
@@ -94,10 +98,23 @@ class Watch:
 
             self._traces = Traces(traced, log, clock.clock, lambda: self.held.books)
             self._name_parents()
+        self._environ = environ or {}
+        self._judged: RunVerdict | None = None
+        self._opinions = self._asked(deployment)
         self._told_by = told
         self._words = self._people(deployment, None)
         if rigs is not None:
             rigs.tell = self._tell_people
+
+    def _asked(self, deployment: Deployment) -> OpinionWatch | None:
+        """Whoever is asked for an opinion. Raises DeploymentError or ValueError."""
+        if not deployment.opinion:
+            return None
+        from t3probe.watch.opinions import OpinionWatch
+
+        vantage = self._vantage or deployment.vantage
+        window = RECENT_SECONDS + 2 * PUBLISH_SECONDS
+        return OpinionWatch(deployment, vantage, self.clock, self._environ, window)
 
     def _tell_people(self, subject: str, text: str) -> None:
         if self._words is not None:
@@ -188,6 +205,7 @@ class Watch:
         # An exception there is ours, and at the start it is better said than lived with.
         holding = asyncio.create_task(self.held.run())
         work: list[Coroutine[Any, Any, None]] = [self._tick(), self._tell(), self._reloads()]
+        work.append(self._ask_opinions())
         if self._rigs is not None:
             work.append(self._rigs.serve())
         side = [asyncio.create_task(one) for one in work]
@@ -239,6 +257,20 @@ class Watch:
                 self._published_at = now
             await self.clock.clock.sleep(TICK_SECONDS)
 
+    async def _ask_opinions(self) -> None:
+        """Every sweep: what programs on the path say of themselves."""
+        while True:
+            asked = self._opinions
+            if asked is not None and self._judged is not None:
+                try:
+                    said = await asked.ask()
+                    asked.take(said, self._judged.verdict)
+                except Exception as error:
+                    self._broke("asking for opinions", error)
+                self._news = True
+            every = self.held.timing.sweep_interval if asked is None else asked.every_seconds
+            await self.clock.clock.sleep(float(every))
+
     # -- publishing --------------------------------------------------------------------------
 
     async def _renew(self) -> None:
@@ -277,12 +309,18 @@ class Watch:
         self._show(record, seen, judge_run(record, seen))
 
     def _show(self, record: RunRecord, seen: list[Observation], judged: RunVerdict) -> None:
+        try:
+            judged.with_limits(self._limits.look(record, seen, self.held.tallies))
+        except Exception as error:
+            judged.with_limits(())
+            self._broke("looking for limits", error)
         counts = Sheet()
         for tally in self.held.tallies.values():
             counts.absorb(tally.sheet)
         if self._rigs is not None:
             self._rigs.fill(counts)
         self._publish(Snapshot(record, tuple(seen), judged, counts))
+        self._judged = judged
         if self._words is not None:
             self._words.look(record, seen, judged)
 
@@ -310,6 +348,7 @@ class Watch:
             loop_lag_seconds=max([0.0, *self._lags]),
             not_run=tuple(leg.name for leg in deployment.legs if leg.name not in here),
             warnings=deployment.warnings,
+            opinions=() if self._opinions is None else self._opinions.views,
         )
 
     # -- saying ------------------------------------------------------------------------------
@@ -406,6 +445,7 @@ class Watch:
             try:
                 deployment = self._load()
                 legs = self._legs(deployment)
+                opinions = self._asked(deployment)
                 self._words = self._people(deployment, self._words)
             except (DeploymentError, ValueError, ImportError, OSError) as error:
                 # The last two: a new kind of leg, and no descriptor left to import its probe with.
@@ -416,7 +456,7 @@ class Watch:
                     "warning", text="[experiments] has changed: it holds from the next start on"
                 )
             before = set(self.held.tallies)
-            self.deployment = deployment
+            self.deployment, self._opinions = deployment, opinions
             self._name_parents()
             stayed, began, ended = await self.held.change(deployment, legs)
             after = set(self.held.tallies)

@@ -22,6 +22,7 @@ from t3probe.observation import (
     Drop,
     Observation,
     Reason,
+    Silence,
     Stage,
     Strand,
 )
@@ -98,6 +99,7 @@ class WindowBook(Book):
         self.failures: deque[Failure] = deque(maxlen=MAX_FAILURES)
         """The newest fresh attempts that failed."""
         self.connections: deque[Connection] = deque(maxlen=MAX_CONNECTIONS)
+        self.silences: deque[Silence] = deque(maxlen=MAX_CONNECTIONS)
         self._partial: dict[tuple[str, ...], float] = {}
         """What good beats proved that was less than the whole path, and when the newest did."""
         self._keep = keep
@@ -122,12 +124,26 @@ class WindowBook(Book):
         while self.beats[0].ended < oldest:
             self.beats.popleft()
         self.alive_at = beat.ended
+        self.tally.lives.beat(beat)
         if beat.conclusive and not self._planned():
             stood = self.footing.stood_still(self._judged_to, beat.ended)
             self.tally.observed(max(0.0, beat.ended - self._judged_to - stood))
             self.tally.beat(beat)
         self._judged_to = beat.ended
         self._listener.changed()
+
+    def holds(self, conn: int, opened: float, remote: str) -> None:
+        super().holds(conn, opened, remote)
+        self.tally.lives.began(conn, opened, remote)
+        for beat in self.beats:
+            if beat.conn == conn:  # its opening
+                self.tally.lives.beat(beat)
+
+    def note_silence(self, one: Silence) -> None:
+        super().note_silence(one)
+        if not self._planned():
+            self.tally.lives.silence(one)
+            self._listener.changed()
 
     def note_answer(self, echo: Echo) -> None:
         self.short = echo.short  # of the newest beat
@@ -149,6 +165,7 @@ class WindowBook(Book):
         while self.drops[0].noticed < oldest:
             self.drops.popleft()
         counts = not drop.stalled and not self._planned()
+        self._lived(drop)
         self._newest = "waits" if counts else "left out"
         self._listener.dropped(self, drop, counts)
         self._decide()
@@ -202,6 +219,7 @@ class WindowBook(Book):
         was_down, counted = self.down, self._newest == "counted"
         super().amend(**changes)
         drop = self.drops[-1]
+        self._lived(drop)
         age = drop.connection_age_seconds
         if counted and "connection_age_seconds" in changes and age is not None:
             self.tally.died(age)  # its connection outlived the moment when it was counted
@@ -209,6 +227,12 @@ class WindowBook(Book):
         if was_down and not self.down:
             self._listener.recovered(self, self.drops[-1])
         self._listener.changed()
+
+    def _lived(self, drop: Drop) -> None:
+        """Remember how long its connection lived. What is planned counts like a stall of ours."""
+        if self._planned():
+            drop = msgspec.structs.replace(drop, stalled=True)
+        self.tally.lives.drop(drop)
 
     def newest(self, drop: Drop) -> Drop:
         """What has become of a drop since it was noted."""

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from t3probe.commands.manifests import main
 from t3probe.config import Deployment, Leg, legs_for, load, loads
+from t3probe.config.opinions import OpinionSource
 from t3probe.setup.cluster.networkpolicy import dials, policy, rendered
 from t3probe.setup.cluster.places import PUBLIC, Block, NetworkPlace
 
@@ -272,3 +273,18 @@ def test_the_job_gets_out_to_whom_it_tells() -> None:
 
 def _cluster_hosts(deployment: Deployment) -> list[str]:
     return [one.host for one in dials(deployment) if one.found == "cluster"]
+
+
+def test_whoever_is_asked_for_an_opinion_is_dialled() -> None:
+    asked = [
+        OpinionSource(
+            name=name, kind="cloudflared", segment="a", url=f"http://{host}:20241",
+            vantages=vantages,
+        )
+        for name, host, vantages in (("one", "10.0.3.2", ()), ("two", "10.0.3.3", ("lan",)))
+    ]  # fmt: skip
+    made = Deployment(name="x", file="x", segments=("a",), legs=(), opinion=tuple(asked))
+    assert [(one.host, one.port, one.who) for one in dials(made, "cloud")] == [
+        ("10.0.3.2", 20241, "opinion one")
+    ]
+    assert len(dials(made)) == 2

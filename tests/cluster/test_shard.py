@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
 from t3probe.config import Delivery, Deployment, DeploymentError, Leg, legs_for
+from t3probe.config.opinions import OpinionSource
 from t3probe.config.shard import LARGEST, Shard, shard_named, sharded
 from t3probe.deliver.metrics import zeros
 
@@ -189,3 +191,9 @@ def test_any_text_is_a_shard_or_a_sentence(index: str, count: str) -> None:
     except DeploymentError as error:
         sentence = str(error)
     assert len(sentence.splitlines()) <= 1
+
+
+def test_opinions_are_asked_by_shard_0() -> None:
+    asked = OpinionSource(name="cfd", kind="cloudflared", segment="wan", url="http://10.0.0.1:1")
+    whole = msgspec.structs.replace(deployment(2, [(), ()]), opinion=(asked,))
+    assert [len(sharded(whole, Shard(index, 2)).opinion) for index in (0, 1)] == [1, 0]

@@ -90,6 +90,7 @@ STAY_SECONDS = 2
 
 CODES: list[tuple[str, set[int]]] = [
     (r"FAULT=\S*:slow", {0}),  # slow is no failure
+    (r"FAULT=\S*:idle", {0}),  # nor is the end of what was silent
     (r"^t3probe check --fault", {1}),
     (r"FAULT=", {2}),  # a broken segment: pytest's 1, which make turns into 2
     (r"^t3probe availability --prometheus", {0, 1}),  # 1: nothing was observed yet

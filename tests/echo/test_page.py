@@ -127,7 +127,7 @@ def test_seconds_are_checked(text: str, capsys: pytest.CaptureFixture[str]) -> N
 
 
 def test_the_longest_heartbeat_keeps_a_connection_open() -> None:
-    assert Limits().idle > command._LONGEST_HEARTBEAT
+    assert Limits().idle > command._HEARTBEAT_UP_TO
 
 
 @pytest.mark.parametrize(

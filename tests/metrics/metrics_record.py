@@ -6,11 +6,21 @@ from pathlib import Path
 
 from prometheus_client.parser import text_string_to_metric_families
 
+from t3probe.config.opinions import OpinionSource
 from t3probe.config.types import Deployment, Leg
 from t3probe.deliver import metrics
 from t3probe.deliver.metrics import carry
 from t3probe.deliver.metrics.exposition import rendered
-from t3probe.observation import RECORD_VERSION, Baseline, Beat, Drop, Observation, RunRecord, Strand
+from t3probe.observation import (
+    RECORD_VERSION,
+    Baseline,
+    Beat,
+    Drop,
+    Observation,
+    OpinionView,
+    RunRecord,
+    Strand,
+)
 from t3probe.verdict.incident.run import judge_run
 
 HERE = Path(__file__).resolve().parent
@@ -28,7 +38,18 @@ RUN = RunRecord(
     heartbeat_seconds=10,
     watchdog_seconds=20,
     loop_lag_seconds=0.0125,
-)
+    opinions=(
+        OpinionView(
+            name="connector", segment="cf-edge", kind="cloudflared", opinion="healthy",
+            steady=True,
+        ),
+        OpinionView(
+            name="balancer", segment="traefik", kind="traefik", opinion="unhealthy", steady=True
+        ),
+        OpinionView(name="odd", segment="wan", kind="traefik", opinion="degraded", steady=True),
+        OpinionView(name="silent", segment="wan", kind="traefik", detail="it refuses connections"),
+    ),
+)  # fmt: skip
 
 
 def beats(
@@ -144,6 +165,12 @@ DEPLOYMENT = Deployment(
     name="made-up",
     file="made-up.toml",
     segments=SEGMENTS,
+    opinion=tuple(
+        OpinionSource(
+            name=one.name, kind="cloudflared", segment=one.segment, url="http://127.0.0.1:1"
+        )
+        for one in RUN.opinions
+    ),
     legs=tuple(
         Leg(name=one.leg, kind=one.kind, path=one.path, upstream=one.upstream)  # type: ignore[arg-type]
         for one in SEEN

@@ -80,10 +80,11 @@ ELSEWHERE = {
     *("t3probe_experiment_healthy", "t3probe_experiment_available", "t3probe_jump_connected"),
     *("t3probe_stream_active", "t3probe_stream_age_seconds"),
     *("t3probe_experiment_events_total", "t3probe_book_mismatch"),
+    "t3probe_connection_limit_seconds",
     *("t3probe_verdict_info", "t3probe_segment_since_timestamp_seconds"),
 }
-"""What the recorded run cannot say: it needs Envoy's own view, a delivery, a conviction, rigs, or
-the held mode."""
+"""What the recorded run cannot say: it needs Envoy's own view, a delivery, a conviction, a limit,
+rigs, or the held mode."""
 
 
 def test_every_family_is_in_the_recorded_run_and_in_the_tables_order() -> None:

@@ -24,6 +24,7 @@ from t3probe.observation import (
     Beat,
     Drop,
     Observation,
+    OpinionView,
     RunRecord,
 )
 from t3probe.verdict.incident.evidence import HOW
@@ -75,6 +76,16 @@ OBSERVATIONS = st.builds(
         {}, optional={name: st.sampled_from(values) for name, values in LABELS.items()}
     ),
 )
+OPINIONS = st.builds(
+    OpinionView,
+    name=st.sampled_from(NAMES),
+    segment=st.sampled_from(SEGMENTS),
+    kind=st.sampled_from(STRANGE),
+    opinion=st.sampled_from(["healthy", "degraded", "unhealthy", "unknown"]),
+    steady=st.booleans(),
+    detail=st.sampled_from(STRANGE),
+    label=st.sampled_from([None, "", "convicted", "exonerated", *STRANGE]),
+)
 RUNS = st.builds(
     RunRecord,
     segments=st.lists(st.sampled_from(SEGMENTS)).map(tuple),
@@ -84,9 +95,11 @@ RUNS = st.builds(
     interrupted=st.booleans(),
     loop_lag_seconds=NUMBER,
     vantage=st.sampled_from(STRANGE),
+    opinions=st.lists(OPINIONS, max_size=3).map(tuple),
 )
 ALLOWED = {
     "leg": NAMES,
+    "opinion": NAMES,
     "check": NAMES,
     "segment": SEGMENTS,
     "version": (__version__,),
@@ -129,7 +142,7 @@ def test_any_run_is_valid_and_true(run: RunRecord, seen: list[Observation]) -> N
             if name in ("legs", "cleared_by"):
                 for piece in re.split(", | and ", value):
                     # Of two legs of one name the second one has a number: `x (2) (beside)`.
-                    found = re.fullmatch(r"(.*?)(?: \(\d+\))?(?: \(([a-z ]+)\))?", piece)
+                    found = re.fullmatch(r"(?s)(.*?)(?: \(\d+\))?(?: \(([a-z ]+)\))?", piece)
                     assert found is not None
                     assert found[1] in (*NAMES, "") or re.fullmatch(r"[0-9]+ more", found[1])
                     assert found[2] in (*HOW, None)

@@ -91,6 +91,10 @@ class Script:
     slow_every: int = 0
     slow: float = 0.7
     partial: Partial | None = None
+    oldest: float | None = None
+    """A connection that is so old is closed; None: at no age."""
+    quietest: float | None = None
+    """One that says nothing for so long is closed."""
     sent: list[float] = field(default_factory=list)
     trips: list[float] = field(default_factory=list)
     """Round trips of good beats on held connections; of a leg that holds none, of all."""
@@ -122,6 +126,20 @@ class ScriptedLine(Channel):
             for one in deadly[coming : coming + 1]:
                 self._timers.append(loop.call_at(one.at, self._die, one))
 
+        if self.holds and script.oldest is not None:
+            aged = Trouble(now + script.oldest, "closed_by_peer")
+            self._timers.append(loop.call_at(aged.at, self._die, aged))
+        self._quiet: asyncio.TimerHandle | None = None
+
+    def _said(self) -> None:
+        """Something was sent: the silence begins anew."""
+        if self._quiet is not None:
+            self._quiet.cancel()
+        if self.holds and self.script.quietest is not None:
+            loop = asyncio.get_running_loop()
+            silent = Trouble(loop.time() + self.script.quietest, "closed_by_peer")
+            self._quiet = loop.call_at(silent.at, self._die, silent)
+
     def _die(self, trouble: Trouble) -> None:
         self.lost = ProbeError(trouble.reason, "hold", "as the script says")
         self.on_lost()
@@ -130,6 +148,7 @@ class ScriptedLine(Channel):
         script, clock = self.script, self.probing.clock
         sent = clock.now()
         script.sent.append(sent)
+        self._said()
         if sent < script.collapsed_until:
             raise Collapsed("it took another way")
         if sent < script.breaks_until:
@@ -154,7 +173,7 @@ class ScriptedLine(Channel):
         return echo
 
     async def close(self) -> None:
-        for timer in self._timers:
+        for timer in [*self._timers, *([self._quiet] if self._quiet else [])]:
             timer.cancel()
         self._timers.clear()
         self.script.closed += 1

@@ -72,6 +72,10 @@ class ClientThen(NamedTuple):
         over = self._drop.ended
         return (self.record.made if over is None else over) + self.within
 
+    def down(self, at: float) -> bool:
+        """Whether its drop was going on at this time, whatever began it."""
+        return self.drop is not None and self.began <= at <= self.ended
+
     @property
     def _drop(self) -> ClientDrop:
         if self.drop is None:

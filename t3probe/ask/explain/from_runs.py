@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from t3probe.ask.explain.clients import ClientThen, compared
-from t3probe.ask.explain.seen import DropSeen, IncidentSeen, LegSeen, RunSeen
+from t3probe.ask.explain.seen import DropSeen, IncidentSeen, LegSeen, OpinionSeen, RunSeen
 from t3probe.observation import Observation, RunRecord
 from t3probe.record.facts import RecordError, Recording
 from t3probe.record.reading import Damage, RunKey, read_recordings, record_files, run_key
+from t3probe.show.summary import COLO_CHARACTERS
+from t3probe.text import showable
 from t3probe.verdict.incident.evidence import takes_part
 from t3probe.verdict.incident.run import Incident, judge_run
+from t3probe.verdict.limits.found import histories
 
 LEGS_LIMIT = 200
 """Upstreams can be ten thousand: beyond this only legs that failed are kept."""
@@ -132,6 +135,18 @@ def run_seen(
         compared={
             one.name: found for one in clients if (found := compared(recording, one, public))
         },
+        opinions=tuple(
+            OpinionSeen(
+                at=start + one.view.at,
+                name=one.view.name,
+                segment=one.view.segment,
+                opinion=one.view.opinion,
+                sentence=one.sentence,
+                disagreement=one.disagreement,
+            )
+            for one in judged.opinions
+        ),
+        lived=tuple(histories(recording.observations, start)),
     )
 
 
@@ -164,6 +179,13 @@ def _leg(start: float, seen: Observation) -> LegSeen:
         kind=seen.kind,
         level=seen.level,
         held_seconds=_oldest(seen),
+        colos=tuple(
+            dict.fromkeys(
+                showable(one, COLO_CHARACTERS)
+                for one in (*(drop.colo for drop in seen.drops), seen.colo)
+                if one
+            )
+        ),
     )
 
 

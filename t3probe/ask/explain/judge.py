@@ -36,6 +36,7 @@ from t3probe.ask.explain.seen import (
 from t3probe.ask.forensics.kinds import LAST_MILE
 from t3probe.verdict.exact.case import Case
 from t3probe.verdict.exact.labels import Verdict, solve
+from t3probe.verdict.limits.found import Histories, Limit
 
 COVERED_SHARE = 0.5
 """A leg clears its segments when it was looked at for at least this share of the window."""
@@ -121,6 +122,8 @@ class LegThen(NamedTuple):
     why: str
     """Why it told nothing, or nothing in a part of the window."""
     held_seconds: float | None
+    colos: tuple[str, ...] = ()
+    """Where the CDN answered it, in their order."""
 
     @property
     def clears(self) -> bool:
@@ -352,13 +355,6 @@ class Explained:
         """Whose own record shows a drop that began in that outage."""
         return self._by_outage[0].clients if self._by_outage else ()
 
-    @property
-    def _dropped_then(self) -> tuple[ClientThen, ...]:
-        """Whose drop was going on at the time that was named, whatever began it."""
-        at = self.question.at
-        some = [one for one in self.covering if one.drop is not None]
-        return tuple(one for one in some if one.began <= at <= one.ended)
-
     @cached_property
     def verdict(self) -> Verdict:
         """With the person as one leg more."""
@@ -411,7 +407,7 @@ class Explained:
             # With contradictions every suspect is ambiguous, the people's own among them.
             if self._people.intersection(verdict.ambiguous):
                 return "unclear"
-            away = self.witnesses or self._dropped_then
+            away = self.witnesses or [one for one in self.covering if one.down(self.question.at)]
             if away and all(one.pause is not None for one in away):
                 return "both"
             return "ours" if self.convicted else "ours_one_of"
@@ -487,6 +483,22 @@ class Explained:
         return max(ended, default=self.before), min(began, default=self.after)
 
     @cached_property
+    def limits(self) -> tuple[Limit, ...]:
+        """Ages and silences at which our connections died in all these runs, where that may be on
+        the person's way. They accuse nobody: a person's connection meets them, too."""
+        lived: dict[str, Histories] = {}
+        for run in self._every_run:
+            lived.setdefault(run.vantage, Histories()).add(run.lived)
+        way = set(self.way.segments)
+        return tuple(
+            one
+            for some in lived.values()
+            for one in some.limits(self.spread)
+            if not one.polite
+            and (not one.one_of or any(way.intersection(two) for two in one.one_of))
+        )
+
+    @cached_property
     def held_seconds(self) -> float | None:
         """How old the oldest of our connections in the window became."""
         known = [one.held_seconds for one in self.legs if one.held_seconds is not None]
@@ -559,7 +571,12 @@ def _leg_then(name: str, seen: Sequence[LegSeen], question: Question) -> LegThen
         state = "refusing"
     ages = [one.held_seconds for one in seen if one.held_seconds is not None]
     path = next((one.path for one in seen if one.path), ())
-    return LegThen(name, path, state, seconds, share, drops, why, max(ages, default=None))
+    colos: list[str] = []
+    for colo in (colo for one in seen for colo in one.colos):
+        if colos[-1:] != [colo]:
+            colos.append(colo)
+    oldest = max(ages, default=None)
+    return LegThen(name, path, state, seconds, share, drops, why, oldest, tuple(colos))
 
 
 def _looked_then(leg: LegSeen, question: Question) -> bool:

@@ -14,15 +14,20 @@ The JSON object, one for each question; all `..._at` are Unix seconds:
 - `way`: `segments` of the person's way, `source`, and `not_cleared` among them.
 - `covered_share`: the share of the window from which on a leg clears.
 - `legs`: `leg`, `path`, `state`, `observed_seconds`, `observed_share`, `clears`, `looking` at the
-  very time, `drops` (`reason`, `count`, `symptom`, `began_at`, `noticed_at`, `ended_at`), `why`.
+  very time, `colos` (where the CDN answered it, in their order), `drops` (`reason`, `count`,
+  `symptom`, `began_at`, `noticed_at`, `ended_at`), `why`.
 - `incident`: the one that explains the drop, or null; `incidents`: all in the window; `nearby`:
   before and after it. Each has `began_at`, `ended_at` (null: its end was not seen), `legs`,
   `symptom`, `finding`, `explains`.
 - `verdict`: as `t3probe verdict` prints it, with the person as one leg more: over `last-mile`, or
   `last-mile-1` ... and `shared-network`, and the way.
+- `opinions`: what programs on the path said of themselves in the window: `at`, `name`, `segment`,
+  `opinion`, `sentence`, `disagreement`; no evidence.
 - `pressure`: machines (`instance`, `io_stalled`, `io_stalled_peak`, `memory_stalled`,
   `memory_stalled_peak` as shares of time, `swap_free_bytes`, `swap_total_bytes`,
   `hard_pressed`), or null when Prometheus was not asked.
+- `limits`: ages and silences at which our connections died on the way, as `t3probe verdict` has
+  them.
 - `blind_spots`, `doubts`, `notes`: sentences. `send_back`: the text for the person.
 """
 
@@ -43,7 +48,7 @@ from t3probe.ask.explain.seen import DropSeen, Outage
 from t3probe.ask.explain.sentences import blind_spots, doubts, headline, send_back, strain
 from t3probe.observation import worst
 from t3probe.text import cut, distinct, plain
-from t3probe.text.words import ago, count, glossed, percent, size, span, utc
+from t3probe.text.words import ago, at_places, count, glossed, percent, size, some, span, utc
 
 WIDTH = 80
 WAS = {"down": "was down", "refusing": "refused new", "cut": "was cut"}
@@ -58,6 +63,8 @@ ANSWERED = frozenset(
 LISTED = 30
 NEARBY_LISTED = 3
 SETS = 3
+OPINIONS = 8
+MOVES = 4
 
 
 class Report(NamedTuple):
@@ -117,6 +124,7 @@ def _lines(report: Report) -> Iterator[str]:
     yield from _legs(report)
     yield from _segments(report)
     yield from _incidents(report)
+    yield from _opinions(report)
     yield from _pressure(report)
     for note in report.notes:
         yield from textwrap.wrap(f"note: {note}", WIDTH, subsequent_indent="  ")
@@ -170,6 +178,8 @@ def _legs(report: Report) -> Iterator[str]:
         yield f"At {at} no leg was looking."
     share = percent(COVERED_SHARE)
     yield f"A leg clears from {share} of the window on, if it was looked at just then."
+    if colos := at_places((leg.name, ", then ".join(some(leg.colos, MOVES))) for leg in shown):
+        yield from _row("colo", colos)
     yield ""
 
 
@@ -238,6 +248,20 @@ def _incident(outage: Outage, report: Report) -> Iterator[str]:
     )  # fmt: skip
 
 
+def _opinions(report: Report) -> Iterator[str]:
+    at = report.told.question.at
+    found = [one for run in report.told.runs for one in run.opinions]
+    if not found:
+        return
+    yield ""
+    yield "What they said of themselves, which is no evidence:"
+    shown = worst(found, OPINIONS, lambda one: (one.disagreement is None, abs(one.at - at)))
+    for one in shown:
+        yield from _bullet(f"{report.when.clock(one.at)}  {one.sentence}")
+    if len(found) > len(shown):
+        yield f"  ... and {len(found) - len(shown)} more"
+
+
 def _pressure(report: Report) -> Iterator[str]:
     if report.machines is None:
         return
@@ -299,12 +323,14 @@ def to_dict(report: Report) -> dict[str, Any]:
         "incidents": [_outage_dict(one, told) for one in told.outages],
         "nearby": [_outage_dict(one, told) for one in told.nearby],
         "verdict": told.verdict.to_dict(),
+        "opinions": [msgspec.to_builtins(one) for run in told.runs for one in run.opinions],
         "pressure": None
         if report.machines is None
         else [
             {**msgspec.to_builtins(one), "hard_pressed": list(one.hard_pressed)}
             for one in report.machines
         ],
+        "limits": [one.to_dict(0.0, told.gloss) for one in told.limits],
         "blind_spots": blind_spots(told),
         "doubts": doubts(told, when),
         "notes": [*([when.note] if when.note else []), *report.notes],
@@ -321,6 +347,7 @@ def _leg_dict(leg: LegThen, looking: bool) -> dict[str, Any]:
         "observed_share": round(leg.share, 4),
         "clears": leg.clears,
         "looking": looking,
+        "colos": list(leg.colos),
         "drops": list(_drop_dicts(leg.drops)),
         "why": leg.why,
     }

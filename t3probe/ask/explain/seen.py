@@ -11,6 +11,7 @@ import msgspec
 
 from t3probe.config.types import Deployment
 from t3probe.observation import OPEN_SOCKETS, Stage
+from t3probe.verdict.limits.found import LegHistory
 
 Names = tuple[str, ...]
 
@@ -58,6 +59,8 @@ class LegSeen(Seen, frozen=True):
     level: Stage | None = None
     held_seconds: float | None = None
     """How old its oldest connection became; None where that is not known."""
+    colos: Names = ()
+    """Where the CDN answered it, in their order; none where that is not known."""
 
     @property
     def refuses(self) -> bool:
@@ -96,6 +99,18 @@ class Compared(Seen, frozen=True):
     """Colo and address family (4 or 6) of our legs that cross it."""
 
 
+class OpinionSeen(Seen, frozen=True):
+    """What a program on the path said of itself. No evidence."""
+
+    at: float
+    name: str
+    segment: str
+    opinion: str
+    sentence: str
+    disagreement: str | None = None
+    """With the verdict of its run; None: they agree, or were not compared."""
+
+
 class RunSeen(Seen, frozen=True):
     """One run, or what the metrics tell of one."""
 
@@ -112,11 +127,14 @@ class RunSeen(Seen, frozen=True):
     """What the run's own verdict cleared; needed only where the legs' paths are not known."""
     gloss: dict[str, str] = {}
     """What the file adds to the names of segments."""
+    opinions: tuple[OpinionSeen, ...] = ()
     spread: Names = ()
     """The segments that are several machines: a leg that was well may have met others than the
     person did."""
     compared: dict[str, Compared] = {}
     """By the client's name; only where its drop falls into this run, and the beats are known."""
+    lived: tuple[LegHistory, ...] = ()
+    """Its legs' connections."""
 
 
 class Way(Seen, frozen=True):

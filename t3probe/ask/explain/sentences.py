@@ -137,6 +137,10 @@ def doubts(told: Explained, when: Moment) -> list[str]:
             f"{names} failed in the window, beside the person's way or cleared on it{when_else}"
         )
     out += client_doubts(told, when)
+    for limit in told.limits:
+        which = "that is silent for so long" if limit.kind == "silence" else "so old"
+        said = f"a connection of the person {which} is cut there, too, whatever else worked"
+        out.append(f"{limit.text(told.gloss)}; {said}")
     stalled = max((one.lag_seconds for one in told.runs), default=0.0)
     if stalled >= 1.0:
         out.append(f"our own prober stood still for up to {span(stalled)} in these runs")

@@ -231,6 +231,8 @@ class VerdictAnswer(AnswerPart, kw_only=True):
     incidents: tuple[IncidentRow, ...] | None = None
     incidents_total: int | None = None
     slowness: str = ""
+    limits: tuple[str, ...] = ()
+    """Ages or silences at which connections die, and where. They say nothing of who broke."""
     probability: dict[str, float] = {}
     """How probable a fault of each declared segment is, from this run alone."""
     left_out: dict[str, int] = {}

@@ -278,6 +278,7 @@ class OfRun:
             ),
             incidents_total=len(judged.incidents),
             slowness=judged.slowness.text if judged.slowness.slow else "",
+            limits=tuple(judged.limit_texts),
             probability={
                 name: round(likely.posterior[name], 6)
                 for name in sorted(

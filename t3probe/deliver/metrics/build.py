@@ -19,10 +19,19 @@ from collections.abc import Iterable, Sequence
 
 from t3probe import __version__
 from t3probe.config import legs_for
+from t3probe.config.opinions import opinions_for
 from t3probe.config.types import Deployment
 from t3probe.deliver.metrics.carry import BASELINE, SINCE, Group
 from t3probe.deliver.metrics.exposition import Sheet
-from t3probe.deliver.metrics.table import DISAGREEMENTS, EXPECTED, GATE_CHECKS, PHASES, STATES
+from t3probe.deliver.metrics.table import (
+    DISAGREEMENTS,
+    EXPECTED,
+    GATE_CHECKS,
+    LIMIT_KINDS,
+    OPINION_KINDS,
+    PHASES,
+    STATES,
+)
 from t3probe.observation import REASONS, Observation, RunRecord, median
 from t3probe.run.conclude import labels_of
 from t3probe.text.names import UPSTREAM_LEG
@@ -63,6 +72,8 @@ def families(
     _rigs(sheet, observations)
     _segments(sheet, run, judged)
     _slowness(sheet, run, judged)
+    _opinions(sheet, judged)
+    _limits(sheet, judged)
     _run(sheet, run)
     sheet.count("t3probe_counts_lost_total", (), counts_lost)
     sheet.count("t3probe_runs_overlapped_total", (), runs_overlapped)
@@ -119,10 +130,16 @@ def gauges(deployment: Deployment, vantage: str = "") -> Group:
             sheet.gauge(name, (leg.name,), 0)
         for phase in PHASES:
             sheet.gauge("t3probe_phase_seconds", (leg.name, phase), 0)
+        for kind in LIMIT_KINDS:
+            sheet.gauge("t3probe_connection_limit_seconds", (leg.name, kind), 0)
         for check in GATE_CHECKS if "gate" in known else ():
             sheet.gauge("t3probe_ingest_gate", (known["gate"], check), 0)
         if "path" in known:
             sheet.gauge("t3probe_walled_off", (known["path"], known["expected"]), 0)
+    for one in opinions_for(deployment.opinion, vantage or deployment.vantage):
+        sheet.gauge("t3probe_opinion_healthy", (one.name, one.segment), 0)
+        for kind in OPINION_KINDS:
+            sheet.gauge("t3probe_opinion_disagreement", (one.name, one.segment, kind), 0)
     for segment in deployment.segments:
         for name in OF_SEGMENTS:
             sheet.gauge(name, (segment,), 0)
@@ -317,6 +334,12 @@ def _segments(sheet: Sheet, run: RunRecord, judged: RunVerdict) -> None:
             sheet.gauge("t3probe_segment_posterior", (segment,), probable)
 
 
+def _limits(sheet: Sheet, judged: RunVerdict) -> None:
+    for one in judged.limits:
+        for leg in () if one.polite else one.legs:
+            sheet.gauge("t3probe_connection_limit_seconds", (leg, one.kind), one.seconds, min)
+
+
 def _slowness(sheet: Sheet, run: RunRecord, judged: RunVerdict) -> None:
     for name, found in (
         ("t3probe_segment_excess_seconds", judged.slowness.segments),
@@ -325,6 +348,17 @@ def _slowness(sheet: Sheet, run: RunRecord, judged: RunVerdict) -> None:
         for segment in dict.fromkeys(run.segments):
             if segment in found:
                 sheet.gauge(name, (segment,), found[segment])
+
+
+def _opinions(sheet: Sheet, judged: RunVerdict) -> None:
+    for one in judged.opinions:
+        labels = one.view.name, one.view.segment
+        if one.view.opinion != "unknown":
+            healthy = float(one.view.opinion != "unhealthy")
+            sheet.gauge("t3probe_opinion_healthy", labels, healthy, min)
+        for kind in OPINION_KINDS if one.compared else ():
+            found = float(kind == one.disagreement)
+            sheet.gauge("t3probe_opinion_disagreement", (*labels, kind), found)
 
 
 def _run(sheet: Sheet, run: RunRecord) -> None:

@@ -13,7 +13,9 @@ from t3probe.observation import REASONS
 STATES = ("exonerated", "convicted", "ambiguous", "masked", "unobserved")
 PHASES = ("resolve", "connect", "tls", "upgrade", "first_echo")
 EXPECTED = ("public", "walled")
+LIMIT_KINDS = ("age", "silence", "either")
 DISAGREEMENTS = ("envoy_only", "probe_only")
+OPINION_KINDS = ("opinion_only", "probe_only")
 GATE_CHECKS = (*("token", "no_token", "wrong_token", "paths", "method", "health", "plain", "leak"),)
 """What an ingest gate is asked: no other value becomes a label, whatever a record says."""
 MARK_SLOTS = ("0", "1", "2", "3")
@@ -23,7 +25,7 @@ CLOSED: dict[str, tuple[str, ...]] = {
     "phase": PHASES,
     "state": STATES,
     "expected": EXPECTED,
-    "kind": DISAGREEMENTS,
+    "kind": (*DISAGREEMENTS, "opinion_only"),
     "slot": MARK_SLOTS,
     "what": MARK_PARTS,
 }
@@ -104,6 +106,14 @@ TABLE: tuple[Spec, ...] = (
         ("leg",),
         "How old a held connection was when it died.",
         buckets=AGE_BUCKETS,
+    ),
+    Spec(
+        "t3probe_connection_limit_seconds",
+        "gauge",
+        ("leg", "kind"),
+        "The age, or the silence, at which the leg's connections die, each time the same: kind is "
+        "age, silence, or either where both would explain it. A polite keep-alive timeout is none.",
+        absent="no such limit shows",
     ),
     Spec(
         "t3probe_last_disconnect_timestamp",
@@ -223,6 +233,23 @@ TABLE: tuple[Spec, ...] = (
         ("route", "backend", "kind"),
         "Whether Envoy alone (envoy_only) or the probe alone (probe_only) can reach the upstream.",
         absent="Envoy's own view of the upstream was not compared with the probe's",
+    ),
+    Spec(
+        "t3probe_opinion_healthy",
+        "gauge",
+        ("opinion", "segment"),
+        "Whether a program on the path said at the run's end that its segment works, if only in "
+        "part (1), or not (0). It is no evidence, and in no verdict.",
+        absent="its opinion could not be had",
+    ),
+    Spec(
+        "t3probe_opinion_disagreement",
+        "gauge",
+        ("opinion", "segment", "kind"),
+        "Whether the program alone (opinion_only) or the probe alone (probe_only) believes that "
+        "the segment works.",
+        absent="its opinion is not known, is only degraded or changed during the run, or the run "
+        "itself could not tell",
     ),
     Spec(
         "t3probe_experiment_healthy",

@@ -14,6 +14,7 @@ from typing import Literal
 from t3probe.config import Deployment, Leg, legs_for, parse_address, parse_pin, parse_url
 from t3probe.config.delivery import MAIL_PORTS, Mail
 from t3probe.config.endpoints import is_address, plain_host
+from t3probe.config.opinions import opinions_for
 from t3probe.setup.cluster.places import (
     PUBLIC,
     Block,
@@ -204,7 +205,8 @@ class Dial:
 
 def dials(deployment: Deployment, vantage: str = "") -> list[Dial]:
     """All targets of the legs that run from `vantage` (empty: the deployment's own), and of the
-    delivery, the sources of upstreams and the services of remote rigs, in order. What those will
+    delivery, the sources of upstreams, whoever is asked for an opinion, and the services of remote
+    rigs, in order. What those will
     name is not known here."""
     legs = legs_for(deployment, vantage)[0]
     found = [dial for leg in legs for dial in (*_leg(leg), *_plain(leg))]
@@ -226,11 +228,12 @@ def dials(deployment: Deployment, vantage: str = "") -> list[Dial]:
         for one in deployment.upstream_source
         if not one.vantages or not at or at in one.vantages
     )
+    opinions = ((f"opinion {one.name}", one.url) for one in opinions_for(deployment.opinion, at))
     table = deployment.experiments
     services = () if table is None else (
         (RELAY_API, table.relay), (JUMP_API, table.jump), (BOOK, table.book)
     )  # fmt: skip
-    for who, url in (*named, *sources, *services):
+    for who, url in (*named, *sources, *opinions, *services):
         if url is not None:
             parts = parse_url(url, ("http", "https"))
             found.append(_direct(parts.host, parts.port, who))

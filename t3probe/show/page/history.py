@@ -36,6 +36,7 @@ from t3probe.show.page.view import View
 from t3probe.show.summary import headline
 from t3probe.text.words import clock, count, moment, some, span, utc
 from t3probe.verdict.exact.labels import Label, Status
+from t3probe.verdict.limits.found import Histories, histories
 
 BAD: tuple[Status, ...] = ("localised", "ambiguous", "inconsistent")
 """The statuses of a run in which something failed."""
@@ -84,11 +85,15 @@ class History:
         """How many older runs there are, which are not looked into."""
         self._points: dict[RunKey, RunPoint] = {}
         self._looks = Looks()
+        self._lived: dict[tuple[str, str], Histories] = {}
 
     def add(self, recording: Recording) -> None:
         """Take one run in."""
         view = View(recording)
         key = run_key(recording)
+        if key not in self._points:
+            lived = self._lived.setdefault((view.run.deployment, view.run.vantage), Histories())
+            lived.add(histories(recording.observations, view.run.started_at))
         self._points[key] = _point(view)
         self._looks.add(key, look_of(recording, view.judged))
         if self.newest is None or self.newest.run.started_at <= view.run.started_at:
@@ -106,6 +111,16 @@ class History:
     def runs(self) -> Sequence[RunPoint]:
         """All runs, the oldest first. Add none after this was read."""
         return [self._points[key] for key in sorted(self._points)]
+
+    @cached_property
+    def limits(self) -> list[str]:
+        """Ages and silences at which connections die, in all runs of the newest one's deployment
+        and vantage, in words."""
+        run = None if self.newest is None else self.newest.run
+        lived = None if run is None else self._lived.get((run.deployment, run.vantage))
+        if run is None or lived is None:
+            return []
+        return [one.text(run.gloss) for one in lived.limits(run.spread)]
 
     @cached_property
     def availability(self) -> Availability:

@@ -30,6 +30,7 @@ from t3probe.show.page.markup import (
     tag,
 )
 from t3probe.show.page.markup import status as badge
+from t3probe.show.page.opinions import opinions_section
 from t3probe.show.page.path import path_section
 from t3probe.show.page.rigs import rigs_section
 from t3probe.show.page.timeline import timeline_section
@@ -55,6 +56,7 @@ def answer(view: View, history: History) -> Html:
         (*_what(view), list(_found(view))),
         ("since", "Since", _since(view, history)),
         ("degraded", "Slow", _slow(view)),
+        ("degraded", "Limit", _limits(view, history)),
         ("exonerated", "Cleared", _cleared(view)),
         ("unobserved", "Not cleared", _open(view)),
     )
@@ -168,6 +170,12 @@ def _slow(view: View) -> str:
     return f"{slowness.text}." if slowness.slow else ""
 
 
+def _limits(view: View, history: History) -> str:
+    """Of this run; where it shows none by itself, of all runs together."""
+    texts = view.judged.limit_texts or [f"over all runs, {one}" for one in history.limits]
+    return " ".join(f"{one[:1].upper()}{one[1:]}." for one in texts)
+
+
 def _cleared(view: View) -> str:
     names = [one for one in view.verdict.exonerated if one not in view.own]
     return f"{listed(names, NAMED)}." if names else ""
@@ -193,6 +201,7 @@ _SECTIONS = (
     ("timeline", "Timeline"),
     ("incidents", "Evidence"),
     ("legs", "Legs"),
+    ("opinions", "Opinions"),
     ("phases", "Phases"),
     ("walls", "Walls"),
     ("gates", "Gates"),
@@ -221,6 +230,7 @@ def render_page(history: History) -> bytes:
         "timeline": timeline_section(view),
         "incidents": evidence_section(view),
         "legs": legs_section(view),
+        "opinions": opinions_section(view),
         "phases": phases_section(view),
         "walls": walls_section(view),
         "gates": gates_section(view),

@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
-from t3probe.observation import Observation, RunRecord, Symptom, of_any_version, parts_said
+from t3probe.observation import Observation, RunRecord, Symptom, parts_said
+from t3probe.record.of_old import of_any_version
 from t3probe.text.words import glossed, listed, offset, utc
 from t3probe.verdict.exact.case import Case
 from t3probe.verdict.exact.labels import Verdict, solve_together
@@ -23,6 +24,8 @@ from t3probe.verdict.incident.drops import WORSE, JudgedDrop, faults_of, togethe
 from t3probe.verdict.incident.evidence import Cleared, Evidence, How, takes_part
 
 if TYPE_CHECKING:
+    from t3probe.verdict.limits.found import Limit
+    from t3probe.verdict.opinions import OpinionBeside
     from t3probe.verdict.repeated.posterior import Posterior
     from t3probe.verdict.slow.slowness import Slowness
 
@@ -297,6 +300,7 @@ class RunVerdict:
         self.took_part: tuple[str, ...] = tuple(name for name, _ in setting.judged)
         """The legs that are evidence at all."""
         self._setting = setting
+        self._limits: tuple[Limit, ...] | None = None
 
     @property
     def seen(self) -> Mapping[str, Observation]:
@@ -356,10 +360,41 @@ class RunVerdict:
 
         return Slowness(self._setting.record, self.segments, self._setting.seen)
 
+    @cached_property
+    def opinions(self) -> list[OpinionBeside]:
+        """What programs on the path say of themselves, beside the verdict: no part of it."""
+        if not self._setting.record.opinions:
+            return []
+        from t3probe.verdict.opinions import opinions_beside
+
+        return list(opinions_beside(self._setting.record, self.verdict))
+
+    @cached_property
+    def limits(self) -> tuple[Limit, ...]:
+        """Ages and silences at which connections die. They stand beside the verdict and change
+        nothing in it. The held mode has its own, over all that it remembers."""
+        if self._limits is not None:
+            return self._limits
+        if not any(one.connections and (one.drops or one.silences) for one in self.seen.values()):
+            return ()
+        from t3probe.verdict.limits.found import limits_of_run
+
+        return limits_of_run(self._setting.record, self.seen.values())
+
+    def with_limits(self, limits: tuple[Limit, ...]) -> None:
+        """Let these stand in the place of what the run alone shows."""
+        self._limits = limits
+        self.__dict__.pop("limits", None)
+
+    @property
+    def limit_texts(self) -> list[str]:
+        """What each limit is, in words."""
+        return [one.text(self.gloss) for one in self.limits]
+
     def to_dict(self) -> dict[str, Any]:
         """The verdict's keys, then `incidents`; `incidents_truncated` when some are left out;
         where segments share a suspicion `posterior` and `convicted_by_repetition`, which say who is
-        the likelier one; `slowness`; `parts` for a shard."""
+        the likelier one; `slowness`; `limits` where there are any; `parts` for a shard."""
         out = self.verdict.to_dict()
         out["incidents"] = [one.to_dict() for one in self.listed]
         if len(self.listed) < len(self.incidents):
@@ -368,6 +403,14 @@ class RunVerdict:
             told = self.posterior.to_dict()
             out |= {key: told[key] for key in ("posterior", "convicted_by_repetition")}
         out |= {"slowness": self.slowness.to_dict()}
+        if self.opinions:
+            from t3probe.verdict.opinions import opinion_dict
+
+            out["opinions"] = [opinion_dict(one) for one in self.opinions]
+        if self.limits:
+            out["limits"] = [
+                one.to_dict(self._setting.started_at, self.gloss) for one in self.limits
+            ]
         parts = parts_said((self._setting.record,))
         return out | ({"parts": parts} if parts else {})
 

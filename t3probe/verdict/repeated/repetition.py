@@ -19,6 +19,7 @@ from t3probe.text import distinct, fold
 from t3probe.text.words import count, glossed, listed, percent, utc
 from t3probe.verdict.exact.case import Case
 from t3probe.verdict.incident.run import RunVerdict, judge_run
+from t3probe.verdict.limits.found import Histories, Limit, histories
 from t3probe.verdict.repeated.posterior import CONVICTS_OVER, Posterior, posterior, tries_of
 
 _HANG = " " * 14
@@ -51,12 +52,17 @@ class Repetition(msgspec.Struct, frozen=True, kw_only=True):
     """Which shards these are, and what is not in them; empty when the runs are not split."""
     gloss: dict[str, str] = {}
     """What the runs' files add to the names of segments."""
+    limits: tuple[Limit, ...] = ()
+    """Ages and silences at which connections die; their times are Unix seconds."""
     old: str = ""
     """What has to be said about runs that an earlier version recorded."""
 
     def posterior(self) -> Posterior:
         """What all runs together say."""
         return posterior(self.segments, self.legs, self.counts)
+
+    def _limits(self) -> list[dict[str, Any]]:
+        return [one.to_dict(0.0, self.gloss) for one in self.limits]
 
     def to_dict(self) -> dict[str, Any]:
         """The JSON form: the runs, the counts, then the posterior's keys."""
@@ -67,6 +73,7 @@ class Repetition(msgspec.Struct, frozen=True, kw_only=True):
             **({"parts": self.parts} if self.parts else {}),
             "counts": {leg: list(one) for leg, one in self.counts.items()},
             "convicted_in": self.convicted_in,
+            **({"limits": self._limits()} if self.limits else {}),
             **self.posterior().to_dict(),
         }
 
@@ -89,6 +96,8 @@ def from_runs(recordings: Iterable[Recorded]) -> Repetition:
     parts: dict[tuple[int | None, int | None], RunRecord] = {}
     versions: dict[tuple[float, int], int] = {}
     gloss: dict[str, str] = {}
+    lived = Histories()
+    spread: dict[str, None] = {}
     origin: tuple[str, str] | None = None
     for one in recordings:
         found = one.run.deployment, one.run.vantage
@@ -99,8 +108,11 @@ def from_runs(recordings: Iterable[Recorded]) -> Repetition:
             )
         origin = found
         key = one.run.started_at, -1 if one.run.shard is None else one.run.shard
+        if key not in runs:
+            lived.add(histories(one.observations, one.run.started_at))
         runs[key] = _run(judge_run(one.run, one.observations), known, alike)
         versions[key] = one.run.version
+        spread.update(dict.fromkeys(one.run.spread))
         gloss |= one.run.gloss
         parts.setdefault((one.run.shard, one.run.shards), one.run)
     if not runs:
@@ -129,6 +141,7 @@ def from_runs(recordings: Iterable[Recorded]) -> Repetition:
         convicted_in=convicted_in,
         parts=parts_said(parts.values()),
         gloss=gloss,
+        limits=lived.limits(spread),
         old=of_old(*versions.values()),
     )
 
@@ -192,6 +205,8 @@ def render(found: Repetition) -> Iterator[str]:
         )
     yield ""
     yield from _sentence(judged, found.gloss)
+    for one in found.limits:
+        yield from fold(f"  limit       {one.text(found.gloss)}", indent=_HANG)
 
 
 def _ranked(probability: Mapping[str, float]) -> list[str]:

@@ -1,0 +1,1 @@
+"""Limits on the age and the silence of connections: found, and located. Pure."""
