@@ -119,6 +119,14 @@ def test_our_outage_and_a_device_that_slept(tmp_path: Path) -> None:
     assert "their device slept from" in text(report)
 
 
+def test_our_outage_of_the_moment_while_a_device_was_offline_already(tmp_path: Path) -> None:
+    record = client_record(
+        drops=[drop(8.0, 9.0, 40.0, symptom="down")], gaps=[gap("offline", 8.5, 39.5)]
+    )
+    report = answered(tmp_path, record, breaks=(TRAEFIK,))
+    assert (report.told.finding, report.told.convicted) == ("both", ("traefik",))
+
+
 def test_an_outage_of_another_moment_does_not_explain_their_drop(tmp_path: Path) -> None:
     record = client_record(drops=[drop(6.0, 8.0, 8.3, age_seconds=3.0)])
     report = answered(tmp_path, record, breaks=(TRAEFIK,), at=8.0)
