@@ -14,8 +14,8 @@ CHECK_ARGS := $(if $(DEPLOYMENT),--deployment=$(DEPLOYMENT)) $(if $(HOLD),--hold
   $(foreach fault,$(FAULT),--fault $(fault)) $(ARGS)
 
 TESTS ?= tests
-# Minutes of its own, and better not beside others: `make realpath`.
-NOT_HERE := $(if $(findstring realpath,$(TESTS)),,--ignore=tests/realpath)
+# Minutes of their own, and better not beside others: `make realpath`, `make evenings`.
+NOT_HERE := $(foreach one,realpath evenings,$(if $(findstring $(one),$(TESTS)),,--ignore=tests/$(one)))
 # Many tests wait: one process more than two cores.
 JOBS ?= 3
 # The tests start some hundreds of interpreters: compiled files may be kept for them.
@@ -23,7 +23,7 @@ SUITE := T3PROBE_LOOPBACK_ONLY=1 PYTHONDONTWRITEBYTECODE= bash ci/cpu \
   $(BIN)/python -m pytest -c tests/pytest.ini -n $(JOBS) --dist worksteal
 
 .DEFAULT_GOAL := help
-.PHONY: help setup check test test-long hunt realpath accuracy coverage mutants image-test lint format types bench documents lock proto dist clean
+.PHONY: help setup check test test-long hunt realpath evenings accuracy coverage mutants image-test lint format types bench documents lock proto dist clean
 
 help: ## show this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -57,6 +57,9 @@ hunt: $(VENV)/.dev ## random faults on labs: does any verdict convict an innocen
 
 realpath: $(VENV)/.dev ## break a path of real programs by real means: is every verdict as written?
 	@T3PROBE_LOOPBACK_ONLY=1 bash ci/cpu $(BIN)/python -m pytest -c tests/pytest.ini $(ARGS) tests/realpath
+
+evenings: $(VENV)/.dev ## evenings of a person in a real Chromium on labs: is every answer as written?
+	@T3PROBE_LOOPBACK_ONLY=1 bash ci/cpu $(BIN)/python -m pytest -c tests/pytest.ini $(ARGS) tests/evenings
 
 accuracy: $(VENV)/.dev ## the same ten times, half of them on a busy machine: how often is it right?
 	@T3PROBE_LOOPBACK_ONLY=1 $(BIN)/python tests/realpath/accuracy.py $(ARGS)

@@ -8,7 +8,7 @@ import socket
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
-from t3probe.echo.connection import ClientConnection, Phase
+from t3probe.echo.connection import ClientConnection, House, Phase
 from t3probe.echo.head import Refusal
 from t3probe.echo.limits import Limits, Proxies, Visitor, Visitors
 from t3probe.timing import Clock, SystemClock
@@ -42,7 +42,9 @@ class Responder:
         site: PageSite | None = None,
         clock: Clock | None = None,
         say: Callable[[str], None] = lambda sentence: None,
+        connection: Callable[[House, socket.socket, str], ClientConnection] = ClientConnection,
     ) -> None:
+        """`connection` makes what answers one accepted socket."""
         self.limits = limits
         self.site = site
         self.draining = False
@@ -60,6 +62,7 @@ class Responder:
         self._listener = listener
         self._proxies = proxies
         self._say = say
+        self._connection = connection
         self._loop = asyncio.get_running_loop()
         self._scratch = memoryview(bytearray(_READ_BYTES))
         self._timers: dict[str, asyncio.TimerHandle] = {}
@@ -256,7 +259,7 @@ class Responder:
             sock.setblocking(False)
             if len(self.waiting) + len(self.ending) >= self.limits.waiting:
                 self._evict()
-            one = ClientConnection(self, sock, peer[0])
+            one = self._connection(self, sock, peer[0])
             self.waiting[one] = None
 
     def _resume(self) -> None:

@@ -2,37 +2,43 @@
 
 from __future__ import annotations
 
-import logging
 import socket
-from http import HTTPStatus
+from functools import partial
 
-from websockets.asyncio.server import Server, ServerConnection, serve
-from websockets.exceptions import ConnectionClosed
-from websockets.http11 import Request, Response
-
-from t3probe.echo.head import MARK_FIELD, NONCE_FIELD, mark
+from t3probe.echo import Limits, Proxies, Responder
+from t3probe.echo.connection import ClientConnection, House
+from t3probe.echo.frames import BINARY, TEXT, Event
+from t3probe.echo.head import ECHO_PATH, HEALTH_PATH, NONCE_FIELD, Refusal, mark
+from t3probe.echo.page import page
+from t3probe.echo.records import Records
+from t3probe.echo.site import PageSite
 from t3probe.lab.answers import wrong_answer
 from t3probe.lab.board import Board
 from t3probe.lab.http import Client, Head, HttpApp
 from t3probe.lab.streams import Keeper
 
-ECHO_PATH = "/probe/ws"
-HEALTH_PATH = "/probe/healthz"
+__all__ = ["ECHO_PATH", "HEALTH_PATH", "SESSION_PATH", "WALLED_TEXT", "Dispatch", "Page", "Serve"]
+
 SESSION_PATH = "/api/auth/session"
 WALLED_TEXT = "Only somebody who has signed on may read this."
 """Text of every walled page of the lab."""
 
-MAX_FRAME_BYTES = 65536
+LIMITS = Limits(
+    per_address=2000,
+    dials_per_second=1e6,
+    dials_burst=1_000_000,
+    messages_per_second=1e6,
+    messages_burst=1_000_000,
+    idle=86_400.0,
+)
+"""Everybody comes from one address here, and what is silent stays so."""
+BACKLOG = 512
 
 _PAGE = b"""# HELP node_load1 1m load average.
 # TYPE node_load1 gauge
 node_load1 0.25
 """
 _WALLED_PAGE = f"<!doctype html><title>Home</title><p>{WALLED_TEXT}</p>\n".encode()
-
-_QUIET = logging.getLogger("t3probe.lab.dispatch")
-_QUIET.addHandler(logging.NullHandler())
-_QUIET.propagate = False
 
 
 class Page(HttpApp):
@@ -64,69 +70,64 @@ class Serve(HttpApp):
 
 
 class Dispatch:
-    """The dispatch process: a WebSocket echo and its health page. Each of its answers returns the
-    request's nonce as its mark."""
+    """The dispatch process: `t3probe echo --page --accept-records` under the faults of dispatch."""
 
-    def __init__(self, board: Board, listener: socket.socket) -> None:
+    def __init__(
+        self, board: Board, listener: socket.socket, heartbeat: float, watchdog: float
+    ) -> None:
+        """`heartbeat` and `watchdog`: of its page, in seconds."""
         self._board = board
         self._listener = listener
-        self._server: Server | None = None
+        self._site = PageSite(page(heartbeat, watchdog, records=True), Records())
+        self._responder: Responder | None = None
         self.port: int = listener.getsockname()[1]
 
     async def start(self) -> None:
-        self._server = await serve(
-            self._echo,
-            sock=self._listener,
-            process_request=self._process,
-            process_response=_marked,
-            compression=None,
-            server_header=None,
-            ping_interval=None,  # what is silent must stay silent
-            close_timeout=0.5,
-            max_size=MAX_FRAME_BYTES,
-            max_queue=4,
-            logger=_QUIET,
+        self._listener.listen(BACKLOG)
+        self._responder = Responder(
+            self._listener,
+            LIMITS,
+            Proxies(),
+            site=self._site,
+            connection=partial(DispatchConnection, self._board),
         )
+        self._responder.start()
 
     async def close(self) -> None:
         """Stop listening and end every connection."""
-        if self._server:
-            self._server.close()
-            await self._server.wait_closed()
+        if self._responder:
+            self._responder.stop()
         self._listener.close()
 
-    def _process(self, connection: ServerConnection, request: Request) -> Response | None:
-        """Answer whatever is no upgrade of the echo's path."""
-        path = request.path.partition("?")[0]
-        # A connection carries one request here, so each is new.
-        if wrong := wrong_answer(self._board, "dispatch", request.path):
-            answer = connection.respond(HTTPStatus(wrong.status), wrong.body.decode("ascii"))
-            for name, value in wrong.fields:
-                answer.headers[name] = value
-            return answer
-        if path == HEALTH_PATH:
-            return connection.respond(HTTPStatus.OK, "ok\n")
-        if path != ECHO_PATH:
-            return connection.respond(HTTPStatus.NOT_FOUND, "Not Found\n")
-        return None
 
-    async def _echo(self, connection: ServerConnection) -> None:
-        try:
-            async for message in connection:
-                wrong = self._board.find("dispatch", "wrong-echo")
-                await connection.send(_altered(message) if wrong else message)
-        except ConnectionClosed:
-            return
+class DispatchConnection(ClientConnection):
+    """One client of dispatch. It carries one request, so each counts as new."""
 
+    __slots__ = ("_board",)
 
-def _marked(_: ServerConnection, request: Request, answer: Response) -> None:
-    """Add the mark of dispatch to every answer, the upgrade's too."""
-    answer.headers[MARK_FIELD] = mark(request.headers.get_all(NONCE_FIELD))
+    def __init__(self, board: Board, house: House, sock: socket.socket, peer: str) -> None:
+        self._board = board
+        super().__init__(house, sock, peer)
+
+    def _answer(self, head: bytes, rest: bytes) -> None:
+        asked = Head(head)
+        if wrong := wrong_answer(self._board, "dispatch", asked.target):
+            fields = (f"{name}: {value}" for name, value in wrong.fields)
+            said = Refusal(wrong.status, wrong.body.decode("ascii").rstrip("\n"), *fields)
+            nonces = [value for name, value in asked.fields if name == NONCE_FIELD]
+            self.refuse(said, mark=mark(nonces), body=asked.method != "HEAD")
+        else:
+            super()._answer(head, rest)
+
+    def _handle(self, event: Event) -> None:
+        if event.kind in (TEXT, BINARY) and self._board.find("dispatch", "wrong-echo"):
+            event = Event(event.kind, _altered(event.kind, event.data))
+        super()._handle(event)
 
 
-def _altered(message: str | bytes) -> str | bytes:
+def _altered(kind: int, message: bytes) -> bytes:
     """Another message of the same kind and length; of length one when it was empty."""
-    if isinstance(message, str):
-        return ("!" if message[:1] != "!" else "?") + message[1:]
-    first = message[0] ^ 0xFF if message else 0
-    return bytes([first]) + message[1:]
+    if kind == BINARY:
+        return bytes([message[0] ^ 0xFF if message else 0]) + message[1:]
+    text = message.decode()
+    return (("!" if text[:1] != "!" else "?") + text[1:]).encode()

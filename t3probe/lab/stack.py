@@ -28,7 +28,7 @@ from t3probe.lab.control_server import ControlServer
 from t3probe.lab.deployment import HOST, LabAddresses, deployment_text, merged_timing
 from t3probe.lab.doh import Provider
 from t3probe.lab.edge import Edge
-from t3probe.lab.faults import UPSTREAMS, Fault, FaultError, parse_fault
+from t3probe.lab.faults import UPSTREAMS, Fault, FaultError, parse_duration, parse_fault
 from t3probe.lab.gate import Address, Gate, bind
 from t3probe.lab.machine import Dispatch, Page, Serve
 from t3probe.lab.ready import LabSite, wait_until_ready
@@ -211,7 +211,8 @@ class Lab:
     async def _machine(self) -> tuple[Address, Address, Address]:
         """devvm with its metrics page, dispatch and serve."""
         page = await self._run(Page(self._keeper, self._bound(LOCAL_HOST), None))
-        dispatch = await self._run(Dispatch(self._board, self._bound(LOCAL_HOST)))
+        beats = (parse_duration(self._timing[name]) for name in ("heartbeat", "watchdog"))
+        dispatch = await self._run(Dispatch(self._board, self._bound(LOCAL_HOST), *beats))
         serve = await self._run(Serve(self._board, self._keeper, self._bound(LOCAL_HOST)))
         return (
             self._gate(self._bound(LOCAL_HOST), page, "devvm", silent=("devvm",)),

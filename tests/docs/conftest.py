@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import shutil
+import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -85,3 +87,20 @@ def receiver() -> Iterator[Callable[[], str]]:
     """Starts a real receiver of traces when it is first asked for; its URL."""
     with ExitStack() as stack:
         yield lambda: stack.enter_context(receiving()).url
+
+
+@pytest.fixture
+def kept(prepared: Scratch) -> Callable[[], str]:
+    """Leaves a person's record with the lab's responder when it is first asked for; its address."""
+
+    def address() -> str:
+        base = prepared.places["dispatch"]
+        request = urllib.request.Request(
+            f"{base}/probe/records",
+            (prepared.folder / "record.json").read_bytes(),
+            {"Content-Type": "application/json", "Origin": base},
+        )
+        with urllib.request.urlopen(request, timeout=10) as answer:
+            return f"{base}/probe/#{json.load(answer)['code']}"
+
+    return address

@@ -116,6 +116,14 @@ class Scratch:
             shutil.copy(record, today / name)
         (self.folder / "dispatch.log").write_text(DISPATCH)
         (self.folder / "cloudflared.log").write_text(CLOUDFLARED)
+        began, over = one.run.started_at, one.run.started_at + one.run.duration_seconds
+        browser = {
+            "t3probe_client": 1,
+            "began": began,
+            "made": over,
+            "browser": "Chrome 156, Linux",
+        }
+        (self.folder / "record.json").write_text(json.dumps(browser))
         (self.folder / "outcomes.json").write_text(
             json.dumps({"segments": ["wan"], "legs": {"egress": ["wan"]}, "failed": ["egress"]})
         )

@@ -91,6 +91,7 @@ def test_the_commands_of_a_document_run(
     gateway: Callable[[], str],
     prometheus: Callable[[], str],
     receiver: Callable[[], str],
+    kept: Callable[[], str],
 ) -> None:
     """In order, in one folder, with what the document says to write."""
     mine = [one for one in ALL if one.document == document]
@@ -107,6 +108,7 @@ def test_the_commands_of_a_document_run(
                 ("gateway", gateway),
                 ("prometheus", prometheus),
                 ("receiver", receiver),
+                ("kept", kept),
             )
             if any(f"{{{name}}}" in line for line in lines)
         }

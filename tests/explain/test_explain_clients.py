@@ -67,8 +67,10 @@ def test_two_ends_at_the_same_age_accuse_no_last_mile(tmp_path: Path) -> None:
     [
         ("slept", 18.5, 47.5, "slept from"),
         ("frozen", 18.5, 30.0, "had its browser stop the page from"),
+        ("frozen", 18.5, 20.5, "had its browser stop the page from"),  # that ends every WebSocket
         ("offline", 19.0, 21.0, "was offline from"),
         ("network", 19.9, 19.9, "changed its network at"),
+        ("network", 17.5, 17.5, "changed its network at"),  # and a last answer came after it
     ],
 )
 def test_a_device_that_was_away_explains_it(
@@ -115,6 +117,14 @@ def test_our_outage_and_a_device_that_slept(tmp_path: Path) -> None:
     assert report.told.finding == "both"
     assert "traefik broke at" in text(report)
     assert "their device slept from" in text(report)
+
+
+def test_our_outage_of_the_moment_while_a_device_was_offline_already(tmp_path: Path) -> None:
+    record = client_record(
+        drops=[drop(8.0, 9.0, 40.0, symptom="down")], gaps=[gap("offline", 8.5, 39.5)]
+    )
+    report = answered(tmp_path, record, breaks=(TRAEFIK,))
+    assert (report.told.finding, report.told.convicted) == ("both", ("traefik",))
 
 
 def test_an_outage_of_another_moment_does_not_explain_their_drop(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from explain_asking import ask
+from msgspec.structs import replace
 
 from t3probe.ask.explain.report import WIDTH, to_dict, to_lines
 from t3probe.observation import (
@@ -100,3 +101,24 @@ def test_a_blip_that_stands_alone_leaves_a_leg_clean(tmp_path: Path) -> None:
     state, lines = told(tmp_path)
     assert state == "clean"
     assert row(lines).rstrip().endswith("-")
+
+
+def test_what_a_legs_own_answer_cleared_counts_for_the_person_too(tmp_path: Path) -> None:
+    """One of two legs over the same segments was answered by the first of them."""
+    answered, silent = (
+        Observation(
+            leg=name, kind="ws_echo", path=("front", "back"), level="hold", ended=35.0,
+            outcome="failed", reason="connect_refused", observed_seconds=35.0, connected=True,
+            accepting=True, beats=beats(0.0, 5.0, 15.0, 25.0, 35.0),
+            drops=(replace(drop("down", 14.0), carried=carried),),
+        )
+        for name, carried in (("answered", ("front",)), ("silent", ()))
+    )  # fmt: skip
+    run = RunRecord(
+        version=RECORD_VERSION, segments=("front", "back"), paths=(("front", "back"),),
+        started_at=START, duration_seconds=35.0, hold_seconds=35.0,
+    )  # fmt: skip
+    (tmp_path / "run.log").write_text(record_line(run, (answered, silent)) + "\n")
+    report = ask("--at", WALL, "--window", "17s", "--runs", str(tmp_path), now=START + 1800)
+    assert report.told.finding == "ours"
+    assert report.told.convicted == ("back",)

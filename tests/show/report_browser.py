@@ -34,10 +34,9 @@ FLAGS = (
     "--disable-dev-shm-usage",
     "--hide-scrollbars",
     "--force-color-profile=srgb",
-    # Whatever would go out all the same ends here.
-    "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
-    "--proxy-server=127.0.0.1:9",
 )
+ALONE = ("--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1", "--proxy-server=127.0.0.1:9")
+"""Whatever would go out all the same ends here."""
 
 
 def chromium() -> str:
@@ -55,13 +54,15 @@ def chromium() -> str:
 class Browser:
     """One browser with a profile of its own. A context manager."""
 
-    def __init__(self) -> None:
+    def __init__(self, *ways_out: str) -> None:
+        """`ways_out`: the flags that say whom it reaches; by default nobody."""
         self._folder = tempfile.mkdtemp(prefix="t3probe-chromium-")
         to_browser, self._out = os.pipe()
         self._in, from_browser = os.pipe()
         # Descriptors 3 and 4 by the shell: it runs after Python has closed all others.
         root = ["--no-sandbox"] if os.geteuid() == 0 else []
-        words = [chromium(), *FLAGS, *root, f"--user-data-dir={self._folder}", "about:blank"]
+        flags = [*FLAGS, *(ways_out or ALONE), *root, f"--user-data-dir={self._folder}"]
+        words = [chromium(), *flags, "about:blank"]
         script = f'exec 3<&{to_browser} 4>&{from_browser}; exec "$@"'
         self._process = subprocess.Popen(
             ["bash", "-c", script, "bash", *words],
@@ -70,7 +71,10 @@ class Browser:
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
             env={**os.environ, "HOME": self._folder},
+            process_group=0,
         )
+        self.pid = self._process.pid
+        """Its process group, too."""
         os.close(to_browser)
         os.close(from_browser)
         self._rest = b""
@@ -164,7 +168,7 @@ class Page:
     """One page of a browser."""
 
     def __init__(self, browser: Browser, session: str, target: str) -> None:
-        self._browser, self._session, self._target = browser, session, target
+        self._browser, self._session, self.target = browser, session, target
 
     def ask(self, method: str, **params: Any) -> Any:
         return self._browser.ask(method, self._session, **params)
@@ -241,7 +245,7 @@ class Page:
         file.write_bytes(base64.b64decode(found["data"]))
 
     def close(self) -> None:
-        self._browser.ask("Target.closeTarget", targetId=self._target)
+        self._browser.ask("Target.closeTarget", targetId=self.target)
 
 
 Opener = Callable[..., Page]

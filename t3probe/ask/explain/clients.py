@@ -72,6 +72,10 @@ class ClientThen(NamedTuple):
         over = self._drop.ended
         return (self.record.made if over is None else over) + self.within
 
+    def down(self, at: float) -> bool:
+        """Whether its drop was going on at this time, whatever began it."""
+        return self.drop is not None and self.began <= at <= self.ended
+
     @property
     def _drop(self) -> ClientDrop:
         if self.drop is None:
@@ -126,9 +130,14 @@ def _pause(record: ClientRecord, drop: ClientDrop) -> ClientGap | None:
     for gap in record.gaps:
         over = record.made if gap.ended is None else gap.ended
         away, length = gap.kind in ("offline", "network"), over - gap.began
-        if gap.began >= drop.noticed + (SOON_SECONDS if away else 0.0) or over < drop.began:
+        soon = SOON_SECONDS if away else 0.0
+        # What was open on the network before may be answered once more.
+        until = over + SOON_SECONDS if gap.kind == "network" else over
+        if gap.began >= drop.noticed + soon or until < drop.began:
             continue
         least = SILENCE_SECONDS if gap.kind == "late" else STILL_SECONDS
+        if gap.kind == "frozen" and drop.reason in ENDED:
+            least = 0.0  # a browser that freezes a page ends its WebSockets at once
         if away or (gap.kind in STOOD_STILL and length >= least):
             found.append((not away, length, gap))
     return max(found, key=lambda one: one[:2])[2] if found else None

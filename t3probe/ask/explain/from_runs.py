@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from t3probe.ask.explain.clients import ClientThen, compared
 from t3probe.ask.explain.seen import DropSeen, IncidentSeen, LegSeen, OpinionSeen, RunSeen
@@ -12,7 +12,7 @@ from t3probe.record.reading import Damage, RunKey, read_recordings, record_files
 from t3probe.show.summary import COLO_CHARACTERS
 from t3probe.text import showable
 from t3probe.verdict.incident.evidence import takes_part
-from t3probe.verdict.incident.run import judge_run
+from t3probe.verdict.incident.run import Incident, judge_run
 from t3probe.verdict.limits.found import histories
 
 LEGS_LIMIT = 200
@@ -125,7 +125,7 @@ def run_seen(
                 ended=None if one.recovered is None else start + one.recovered,
                 symptom=one.symptom,
                 failed=one.failed,
-                paths=tuple(judged.legs[leg] for leg in one.failed),
+                paths=_suspected(one, judged.legs),
                 exonerated=one.verdict.exonerated,
                 finding=one.finding,
             )
@@ -148,6 +148,15 @@ def run_seen(
         ),
         lived=tuple(histories(recording.observations, start)),
     )
+
+
+def _suspected(
+    incident: Incident, legs: Mapping[str, tuple[str, ...]]
+) -> tuple[tuple[str, ...], ...]:
+    """What is left of the failed legs' paths, drop by drop; where that contradicts itself, all."""
+    if incident.contradicts:
+        return tuple(legs[leg] for leg in incident.failed)
+    return tuple(dict.fromkeys((*incident.suspect_sets, *incident.later_sets)))
 
 
 def _leg(start: float, seen: Observation) -> LegSeen:

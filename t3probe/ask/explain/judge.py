@@ -407,7 +407,8 @@ class Explained:
             # With contradictions every suspect is ambiguous, the people's own among them.
             if self._people.intersection(verdict.ambiguous):
                 return "unclear"
-            if self.witnesses and all(one.pause is not None for one in self.witnesses):
+            away = self.witnesses or [one for one in self.covering if one.down(self.question.at)]
+            if away and all(one.pause is not None for one in away):
                 return "both"
             return "ours" if self.convicted else "ours_one_of"
         if self.covering:
