@@ -282,6 +282,8 @@ def _answered(
         falls = (fall for fall in one.counted if fall.began <= ended)
         if any(fall.recovered is None or fall.recovered >= began for fall in falls):
             continue
+        if any(not beat.ok and beat.ended >= began and beat.sent <= ended for beat in one.beats):
+            continue  # it cannot tell what it met then, and so clears nothing
         good = [
             beat.sent
             for beat in one.beats
