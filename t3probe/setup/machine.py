@@ -29,14 +29,15 @@ NAMES = frozenset(
 """What may stand behind `T3PROBE_`, beside logins."""
 LOGINS = frozenset(
     f"{site}_{what}"
-    for site in ("GATEWAY", "PROMETHEUS", "OTLP", "REMOTE_WRITE", "WEBHOOK")
+    for site in ("GATEWAY", "PROMETHEUS", "OTLP", "RECORDS", "REMOTE_WRITE", "WEBHOOK")
     for what in ("TOKEN", "USER", "PASSWORD", "CA_FILE")
 ) | {
     *("OTLP_HEADERS", "RELAY_SECRET", "JUMP_SECRET", "BOOK_SECRET"),
     *("MAIL_PASSWORD", "WEBHOOK_URL", "WEBHOOK_SECRET"),
 }
 _LOGIN = re.compile(
-    r"T3PROBE_((GATEWAY|PROMETHEUS|OTLP|REMOTE_WRITE(_[A-Z0-9_]+)?|SOURCE_[A-Z0-9_]+|WEBHOOK(_[A-Z0-9_]+)?)"
+    r"T3PROBE_((GATEWAY|PROMETHEUS|OTLP|RECORDS|REMOTE_WRITE(_[A-Z0-9_]+)?"
+    r"|(SOURCE|OPINION)_[A-Z0-9_]+|WEBHOOK(_[A-Z0-9_]+)?)"
     r"_(((TOKEN|USER|PASSWORD)(_FILE)?)|CA_FILE)"
     r"|INGEST_[A-Z0-9_]+_TOKEN(_FILE)?|OTLP_HEADERS(_FILE)?"
     r"|(RELAY|JUMP|BOOK)_SECRET(_FILE)?"

@@ -63,9 +63,11 @@ class KnownLimits:
 
 
 def _among(limit: Limit, some: Sequence[Limit], *, anywhere: bool = False) -> bool:
-    """Whether this one is there; `anywhere`: if it is said to lie elsewhere, too."""
+    """Whether this one is there; `anywhere`: if it is said to lie elsewhere, too, or more is known
+    of what it is a limit on."""
     return any(
-        (limit.kind, set(limit.legs)) == (one.kind, set(one.legs))
+        set(limit.legs) == set(one.legs)
+        and (limit.kind == one.kind or (anywhere and "either" in (limit.kind, one.kind)))
         and (anywhere or limit.one_of == one.one_of)
         and abs(limit.seconds - one.seconds) <= near(one.seconds)
         for one in some

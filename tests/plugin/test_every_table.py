@@ -150,6 +150,12 @@ why = "new disks"
 name = "api-planned"
 address = "{other}"
 
+[[opinion]]
+name = "balancer"
+kind = "traefik"
+segment = "traefik"
+url = "{web}"
+
 [delivery]
 textfile = "{folder}/t3.prom"
 
