@@ -135,13 +135,18 @@ class ClientRecord(Fact, frozen=True):
 
     def edge_at(self, at: float) -> ClientEdge | None:
         """The place of the CDN that it reached then; None: it never learned one."""
-        known = [one for one in self.edges if one.at <= at] or list(self.edges[:1])
+        known = [one for one in self.edges if one.at <= at]
+        if not known and self.edges and not self.left_out.edges:
+            # The page asks as it begins, and may have dropped before the answer.
+            known = [one for one in self.edges[:1] if one.at <= at + self.heartbeat_seconds]
         return known[-1] if known else None
 
     @property
     def known_from(self) -> float:
         """Since when it tells of every drop."""
-        return self.drops[0].began if self.left_out.drops and self.drops else self.began
+        if not self.left_out.drops:
+            return self.began
+        return self.drops[0].began if self.drops else self.made
 
 
 _DECODER = msgspec.json.Decoder(ClientRecord)

@@ -16,8 +16,9 @@ from verdict.simulated_world import HEARTBEAT, HOLD, PAGE, ROUTES, Breaks, Leg
 
 from t3probe.ask.explain.clients import client_at
 from t3probe.ask.explain.from_runs import run_seen
-from t3probe.ask.explain.judge import Explained, Question, explain
+from t3probe.ask.explain.judge import Explained, explain
 from t3probe.ask.explain.seen import way_of
+from t3probe.ask.explain.window import Question
 from t3probe.observation import RECORD_VERSION, Observation
 from t3probe.record.client import ClientRecord, read_client
 from t3probe.record.facts import Recording

@@ -196,6 +196,7 @@ def test_the_clock_s_offset_is_taken_out(tmp_path: Path) -> None:
     record = client_record(
         drops=[moved], began=START + 5 - 3600, made=START + 65 - 3600,
         clock={"offset_seconds": 3600.0, "within_seconds": 0.6},
+        edges=[{"at": START + 5 - 3600, "colo": "FRA", "family": 4}],
     )  # fmt: skip
     report = answered(tmp_path, record)
     assert (report.told.finding, report.told.proven) == ("last_mile", True)

@@ -7,8 +7,9 @@ from explain_records import START, client_record, drop
 from verdict.simulated_world import PAGE, PEOPLE
 
 from t3probe.ask.explain.clients import client_at
-from t3probe.ask.explain.judge import Explained, Question, explain
+from t3probe.ask.explain.judge import Explained, explain
 from t3probe.ask.explain.seen import DropSeen, LegSeen, RunSeen, way_of
+from t3probe.ask.explain.window import Question
 from t3probe.record.client import read_client
 
 WAY = tuple(PEOPLE[PAGE].path.split()[1:])

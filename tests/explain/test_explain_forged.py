@@ -15,10 +15,11 @@ from verdict.simulated_world import Breaks
 
 from t3probe.ask.explain.clients import client_at
 from t3probe.ask.explain.from_runs import run_seen
-from t3probe.ask.explain.judge import Explained, Question, explain
+from t3probe.ask.explain.judge import Explained, explain
 from t3probe.ask.explain.moment import Moment
 from t3probe.ask.explain.report import Report, to_dict, to_lines
 from t3probe.ask.explain.seen import way_of
+from t3probe.ask.explain.window import Question
 from t3probe.record.client import read_client
 from t3probe.record.facts import RecordError, Recording
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from t3probe.ask.explain.judge import Explained, Question, explain
+from t3probe.ask.explain.judge import Explained, explain
 from t3probe.ask.explain.moment import Moment
 from t3probe.ask.explain.seen import (
     DropSeen,
@@ -21,6 +21,7 @@ from t3probe.ask.explain.seen import (
     way_through,
 )
 from t3probe.ask.explain.sentences import blind_spots, doubts, headline
+from t3probe.ask.explain.window import Question
 
 AT = 1_000_000.0
 WAY = ("wan", "edge", "app")

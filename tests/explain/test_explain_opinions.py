@@ -14,10 +14,11 @@ from explain_history import at
 from test_explain_across_runs import run
 
 from t3probe.ask.explain.from_runs import run_seen
-from t3probe.ask.explain.judge import Explained, Question, explain
+from t3probe.ask.explain.judge import Explained, explain
 from t3probe.ask.explain.moment import Moment
 from t3probe.ask.explain.report import Report, to_dict, to_lines
 from t3probe.ask.explain.seen import way_of
+from t3probe.ask.explain.window import Question
 from t3probe.observation import OpinionView
 from t3probe.record.facts import Recording
 from t3probe.record.log import record_line

@@ -14,11 +14,12 @@ from hypothesis import strategies as st
 
 from t3probe.ask.explain.asked import ExplainError
 from t3probe.ask.explain.from_prometheus import runs_from
-from t3probe.ask.explain.judge import Question, explain
+from t3probe.ask.explain.judge import explain
 from t3probe.ask.explain.pressure import pressure
 from t3probe.ask.explain.prometheus import Prometheus, PrometheusError
 from t3probe.ask.explain.prometheus import Samples as Columns
 from t3probe.ask.explain.seen import RunSeen, Way, outages_of
+from t3probe.ask.explain.window import Question
 from t3probe.config.secrets import login_of
 from t3probe.exchange.client import Login
 from t3probe.timing import FakeClock

@@ -12,12 +12,13 @@ import pytest
 
 from t3probe.ask.explain.from_prometheus import _found as states_found
 from t3probe.ask.explain.from_runs import run_seen
-from t3probe.ask.explain.judge import Question, explain
+from t3probe.ask.explain.judge import explain
 from t3probe.ask.explain.moment import Moment
 from t3probe.ask.explain.report import Report
 from t3probe.ask.explain.report import to_lines as explained
 from t3probe.ask.explain.seen import Way
 from t3probe.ask.explain.sentences import blind_spots, doubts, headline, send_back
+from t3probe.ask.explain.window import Question
 from t3probe.ask.forensics.beside import Beside
 from t3probe.ask.forensics.bursts import Burst
 from t3probe.ask.forensics.report import beside_text, cause

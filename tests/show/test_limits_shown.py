@@ -10,10 +10,11 @@ from msgspec.structs import replace
 from record.record_values import junit_of
 
 from t3probe.ask.explain.from_runs import run_seen
-from t3probe.ask.explain.judge import Question, explain
+from t3probe.ask.explain.judge import explain
 from t3probe.ask.explain.moment import read_moment
 from t3probe.ask.explain.report import Report, to_dict, to_lines
 from t3probe.ask.explain.seen import Way
+from t3probe.ask.explain.window import Question
 from t3probe.cli import main
 from t3probe.deliver.metrics import families, rendered
 from t3probe.observation import (

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from t3probe.ask.explain.clients import ClientThen
-    from t3probe.ask.explain.judge import Question
     from t3probe.ask.explain.moment import Moment
     from t3probe.ask.explain.report import Report
+    from t3probe.ask.explain.window import Question
     from t3probe.config.types import Deployment
     from t3probe.record.client import ClientRecord
     from t3probe.timing import Clock
@@ -124,7 +124,7 @@ def _name(text: str) -> str:
 
 
 def _question(asked: Asked, when: Moment, now: float, users: int) -> Question:
-    from t3probe.ask.explain.judge import Question
+    from t3probe.ask.explain.window import Question
     from t3probe.config.durations import parse_duration
     from t3probe.config.errors import Wrong
 
@@ -178,17 +178,23 @@ class _Gathered:
         began = question.began - REACH_SECONDS
         ended = min(question.ended + REACH_SECONDS, max(question.now, question.ended))
         if asked.runs:
-            self._recorded(asked, began, ended)
+            self._recorded(asked, began, ended, deployment)
         if asked.prometheus:
             self._measured(asked, question, deployment, clock, environ, (began, ended))
 
-    def _recorded(self, asked: Asked, began: float, ended: float) -> None:
+    def _recorded(
+        self, asked: Asked, began: float, ended: float, deployment: Deployment | None
+    ) -> None:
         from t3probe.ask.explain.from_runs import Nearby
+        from t3probe.ask.explain.seen import public_legs
         from t3probe.observation import of_old, parts_said
         from t3probe.record.facts import RecordError
         from t3probe.text.words import count, moment, span
 
-        nearby = Nearby(began, ended, self._clients, asked.leg)
+        public = asked.leg
+        if public is None and deployment is not None:
+            public = next(iter(public_legs(deployment)), None)
+        nearby = Nearby(began, ended, self._clients, public)
         try:
             nearby.read(list(asked.runs))
         except RecordError as error:

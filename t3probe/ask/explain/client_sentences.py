@@ -71,18 +71,24 @@ def headline_of_records(told: Explained, when: Moment) -> str:
         )
     if finding == "no_drop":
         whose = "their own browser" if len(told.covering) == 1 else "their own browsers"
+        looked = "no leg of ours broke" if told.looking_at else "we were not looking at our side"
         return (
             f"There was no drop on this way: at {when.clock(told.question.at)} {whose} held the "
-            "connection, and no leg of ours broke. What they saw lies in the app itself, or in a "
+            f"connection, and {looked}. What they saw lies in the app itself, or in a "
             "part of the way that the page does not use."
         )
     if finding == "last_mile" and told.proven:
-        mile = "their last miles" if told.question.people > 1 else "their last mile"
+        mile = "their last mile"
+        if told.question.people > 1:
+            whose = listed(one.name for one in told.covering if told.told(one) == "last mile")
+            mile = f"the last mile of {whose}, or a network that these people share"
+        met = any(told.our_edges(one)[0] in told.way.page for one in told.covering)
+        place = ", through the same place of the CDN" if met else ""
         several = any(told.told(one) == "device" for one in told.covering)
         more = f" ({_pauses(told, when)})" if several else ""
         return (
             f"It was {mile}, proven: their own browser saw the drop, and at the same moment our "
-            f"legs over the same way were good, through the same place of the CDN.{more}"
+            f"legs over the same way were good{place}.{more}"
         )
     return ""
 
@@ -193,11 +199,11 @@ def send_back_of_records(told: Explained, when: Moment, time: str) -> str:
         )
     if finding == "no_drop":
         return (
-            f"Around {time} your browser's own record shows that its connection to us held, and "
-            "our measurements show no fault. So what you saw may come from the app itself. Please "
-            "tell us what it showed, and to the second when."
+            f"Around {time} your browser's own record shows that its connection to us held"
+            f"{', and our measurements show no fault' if told.looking_at else ''}. So what you saw "
+            "may come from the app itself. Please tell us what it showed, and to the second when."
         )
-    if finding == "last_mile" and told.proven:
+    if finding == "last_mile" and told.proven and told.question.people < 2:
         return (
             f"Your browser's own record shows the drop at about {time}. At that very moment our "
             "own connections over the same way worked. So it happened between you and the content "

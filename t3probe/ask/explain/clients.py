@@ -22,6 +22,8 @@ LEAST_CLOCK_SECONDS = 0.5
 """Two clocks that somebody keeps right are not nearer than this for sure."""
 UNKNOWN_CLOCK_SECONDS = 5.0
 """By so much a person's clock may be wrong when the page did not learn how it stands."""
+AWAKE_SECONDS = 60.0
+"""A device that woke, or is back on a network, reaches us again within this."""
 STILL_SECONDS = 5.0
 """A device that slept for less kept its connections, as far as anybody can tell."""
 NAME_CHARACTERS = 40
@@ -88,6 +90,14 @@ class ClientThen(NamedTuple):
         return None if self.drop is None else self.record.edge_at(self.drop.began)
 
     @property
+    def blind(self) -> bool:
+        """Whether what the device did just then may be among what the page did not keep."""
+        gaps, left = self.record.gaps, self.record.left_out.gaps
+        return left > 0 and self.drop is not None and (
+            not gaps or self.drop.began < gaps[0].began
+        )  # fmt: skip
+
+    @property
     def aged_out(self) -> bool:
         """Whether its last two cuts came at about the same age: a limit on age does that."""
         drop, earlier = self.drop, self.earlier
@@ -118,15 +128,31 @@ def client_at(
         cuts = [one for one in drops[: best[2]] if one.symptom == "cut"]
         earlier = cuts[-1] if cuts else None
     covers = record.known_from <= last and record.made >= first
+    if drop is None and not _looked(record, first, last):
+        covers = False
     return ClientThen(
         name, record, within, covers, drop, earlier, None if drop is None else _pause(record, drop)
     )
+
+
+def _looked(record: ClientRecord, first: float, last: float) -> bool:
+    """Whether a record without a drop could have seen one between these: the page ran, and its
+    beats told something."""
+    for gap in record.gaps:
+        over = record.made if gap.ended is None else gap.ended
+        if gap.kind in ("slept", "frozen") and gap.began <= last and over >= first:
+            return False
+    near = 2 * record.heartbeat_seconds
+    rows = [one[1:] for one in record.beats if first - near <= one[0] <= last + near]
+    return not rows or any(trip is not None for row in rows for trip in row)
 
 
 def _pause(record: ClientRecord, drop: ClientDrop) -> ClientGap | None:
     """What of the device explains a drop: it was away from the network, or did not run, before
     anything had failed. The longest, where there are several."""
     found = []
+    good = [at for at, *trips in record.beats if any(one is not None and one >= 0 for one in trips)]
+    failed = _last_failure(record, drop)
     for gap in record.gaps:
         over = record.made if gap.ended is None else gap.ended
         away, length = gap.kind in ("offline", "network"), over - gap.began
@@ -135,6 +161,13 @@ def _pause(record: ClientRecord, drop: ClientDrop) -> ClientGap | None:
         until = over + SOON_SECONDS if gap.kind == "network" else over
         if gap.began >= drop.noticed + soon or until < drop.began:
             continue
+        if gap.kind == "offline" and any(gap.began < one < drop.began for one in good):
+            continue  # what was answered meanwhile shows that the browser was wrong
+        if failed is not None and failed > over + AWAKE_SECONDS:
+            continue  # it did not come back with the device
+        asked = drop.noticed - record.watchdog_seconds + SOON_SECONDS
+        if drop.reason == "rtt_timeout" and gap.kind in STOOD_STILL and gap.began > asked:
+            continue  # what got no answer was sent before
         least = SILENCE_SECONDS if gap.kind == "late" else STILL_SECONDS
         if gap.kind == "frozen" and drop.reason in ENDED:
             least = 0.0  # a browser that freezes a page ends its WebSockets at once
@@ -168,9 +201,11 @@ def compared(
         one.leg: (one.colo, 6 if _host_is_six(one.address) else 4) for one in seen if one.address
     }
     theirs = client.edge
+    partly = {one.leg for one in seen if one.answered[0] < one.answered[1]}
     same = {
         leg for leg, (colo, family) in edges.items()
-        if theirs is not None and (theirs.colo, theirs.family) == (colo or None, family)
+        if theirs is not None and colo and (theirs.colo, theirs.family) == (colo, family)
+        and leg not in partly
     }  # fmt: skip
     start = recording.run.started_at
     evidence = Evidence([(one.leg, one) for one in legs], recording.run.spread)
@@ -219,7 +254,7 @@ def _fault(client: ClientThen, segments: Sequence[str], start: float) -> JudgedD
     drop = client.drop
     if drop is None:
         raise LookupError("there is no drop")
-    failed = _last_failure(client)
+    failed = _last_failure(client.record, client.drop)
     attempt = None
     if failed is not None:
         attempt = Attempt(started=failed - start, ended=failed - start, ok=False, reason="io_error")
@@ -248,14 +283,13 @@ def _fault(client: ClientThen, segments: Sequence[str], start: float) -> JudgedD
     return fault
 
 
-def _last_failure(client: ClientThen) -> float | None:
+def _last_failure(record: ClientRecord, drop: ClientDrop | None) -> float | None:
     """When the last attempt of its outage began that failed; None: none after the first."""
-    drop = client.drop
     if drop is None:
         return None
-    over = client.record.made if drop.ended is None else drop.ended
-    tries = [at for at, _, fresh in client.record.beats if fresh is not None and fresh < 0]
-    tries += [one.began for one in client.record.connections if one.opened is None]
+    over = record.made if drop.ended is None else drop.ended
+    tries = [at for at, _, fresh in record.beats if fresh is not None and fresh < 0]
+    tries += [one.began for one in record.connections if one.opened is None]
     return max((one for one in tries if drop.noticed < one < over), default=None)
 
 
@@ -270,7 +304,7 @@ def _answered(
     drop = client.drop
     if drop is None:
         return frozenset()
-    failed = _last_failure(client)
+    failed = _last_failure(client.record, client.drop)
     if failed is None:
         return frozenset()
     first, last = drop.noticed - start, failed - start

@@ -25,23 +25,18 @@ from typing import Literal, NamedTuple
 
 from t3probe.ask.explain.clients import ClientThen
 from t3probe.ask.explain.seen import (
-    DropSeen,
     IncidentSeen,
-    LegSeen,
     Outage,
     RunSeen,
     Way,
     outages_of,
 )
+from t3probe.ask.explain.window import Question, legs_then, looked_then
 from t3probe.ask.forensics.kinds import LAST_MILE
 from t3probe.verdict.exact.case import Case
 from t3probe.verdict.exact.labels import Verdict, solve
 from t3probe.verdict.limits.found import Histories, Limit
 
-COVERED_SHARE = 0.5
-"""A leg clears its segments when it was looked at for at least this share of the window."""
-CLOCK_SECONDS = 5.0
-"""By so much a person's clock, or a glance at it, may be wrong."""
 READ_SECONDS = 1.0
 """The exactest time is read to the second: it may be any moment of it."""
 SEVERAL = 3
@@ -52,9 +47,6 @@ PERSON = "the person"
 SHARED = "shared-network"
 """A network that several people share before the edge."""
 
-State = Literal[
-    "clean", "dropped", "down", "refusing", "too little", "not then", "told nothing", "planned"
-]
 Finding = Literal[
     "ours", "ours_one_of", "both", "last_mile", "their_device", "their_edge", "no_drop",
     "shared_blind_spot", "unclear", "not_observed",
@@ -72,63 +64,6 @@ Told = Literal[
 """What one record comes to. `explained`: by an outage of ours; `last mile`: proven, everything else
 was cleared like with like; `likely last mile`: what else there is worked in that time, as far as it
 was looked at; `edge`: only the place of the CDN that it used, or the last mile, is left."""
-
-
-class Question(NamedTuple):
-    """What is asked. Times are Unix seconds."""
-
-    at: float
-    window: float
-    now: float
-    people: int = 1
-    vague: tuple[float, float] = (0.0, 0.0)
-    """How much before and after `at` may be meant."""
-
-    @property
-    def began(self) -> float:
-        """The window's start."""
-        return self.at - self.window
-
-    @property
-    def ended(self) -> float:
-        """The window's end, which cannot lie in the future."""
-        return max(self.began, min(self.at + self.window, self.now))
-
-    @property
-    def seconds(self) -> float:
-        """The window's length."""
-        return self.ended - self.began
-
-    def meant(self, began: float, ended: float) -> bool:
-        """Whether this span holds a moment that may be meant."""
-        before, after = self.vague
-        first = max(self.began, self.at - before - CLOCK_SECONDS)
-        return began <= min(self.ended, self.at + after + CLOCK_SECONDS) and ended >= first
-
-
-class LegThen(NamedTuple):
-    """One leg in the window."""
-
-    name: str
-    path: tuple[str, ...]
-    state: State
-    """`down`: it had not come back when it was last seen in the window. `refusing`: nor did it
-    accept anything new, and what it held lived on. `not then`: no drop, and looked at for long
-    enough, but not at the time that was named."""
-    seconds: float
-    """How long it was looked at in the window."""
-    share: float
-    drops: tuple[DropSeen, ...]
-    why: str
-    """Why it told nothing, or nothing in a part of the window."""
-    held_seconds: float | None
-    colos: tuple[str, ...] = ()
-    """Where the CDN answered it, in their order."""
-
-    @property
-    def clears(self) -> bool:
-        """Whether it is evidence that its segments worked."""
-        return self.state == "clean"
 
 
 class Explained:
@@ -153,12 +88,16 @@ class Explained:
         """When the last run before the window ended; None where none is known."""
         self.after = min((one.began for one in runs if one.began >= question.ended), default=None)
         """When the next one began."""
-        self.legs = _legs_then(self.runs, question)
+        self.legs = legs_then(self.runs, question)
         found = outages_of(runs)
-        self.outages: tuple[Outage, ...] = tuple(
-            one for one in found if one.overlaps(question.began, question.ended)
+        dropped = [one for one in self.clients if one.covers and one.drop is not None]
+        self._span = (
+            min([question.began, *(one.began for one in dropped)]),
+            max([question.ended, *(one.noticed for one in dropped)]),
         )
-        """What failed in the window, whether it explains the drop or not."""
+        """The window, with the moments at which people's own drops began."""
+        self.outages: tuple[Outage, ...] = tuple(one for one in found if one.overlaps(*self._span))
+        """What failed in that time, whether it explains the drop or not."""
         self.nearby: tuple[Outage, ...] = tuple(one for one in found if one not in self.outages)
         """What failed before and after it."""
         self.gloss: dict[str, str] = {}
@@ -216,16 +155,21 @@ class Explained:
         miles = iter(self._last_miles)
         for client, mile in zip(known, miles, strict=False):
             if client.drop is not None and client.pause is None:
-                rest = [one for one in self.way.page if one not in self.proved(client)]
+                open_ = not failed and self.told(client) == "unclear"
+                known_good = frozenset[str]() if open_ else self.proved(client)
+                rest = [one for one in self.way.page if one not in known_good]
                 legs[client.leg] = (mile, *shared, *rest)
-            elif client.drop is None:
+            elif client.drop is None and not failed:
+                # Where something of ours failed the drop that was told of is a leg, and that
+                # record did not see it: it clears nothing of it.
                 cleared[mile] = None
         others = self.question.people - len(known)
         if not failed:
             others = self._others
         elif any(one.drop is None for one in known):
             others = max(1, others)
-        for number, mile in enumerate(self._last_miles[-others:] if others > 0 else (), 1):
+        free = self._last_miles[len(known) :] or self._last_miles[-1:]
+        for number, mile in enumerate(free[-others:] if others > 0 else (), 1):
             name = PERSON if self.question.people < 2 else f"person {number}"
             legs[name] = (mile, *shared, *self.way.segments)
         down = tuple(legs)
@@ -292,16 +236,16 @@ class Explained:
         edge = {self.our_edges(client)[0]} if self.other_edge(client) else set[str]()
         if rest and rest <= edge:
             return "edge"
-        if beyond:
-            return "unclear"
-        if not rest:
-            return "last mile"
         left = set(self.way.page) - self._worked(client)
         elsewhere = any(
             one.began < client.ended and (one.ended or one.last_seen) > client.began
             for one in self.outages
             if set(self.way.page).intersection(one.path)
         )
+        if beyond or (elsewhere and drop.symptom != "cut"):
+            return "unclear"
+        if not rest and not client.blind:
+            return "last mile"
         if client.aged_out or elsewhere or left - edge:
             return "unclear"
         return "edge" if left else "likely last mile"
@@ -330,7 +274,7 @@ class Explained:
         found: list[tuple[tuple[bool, bool, bool, bool, float, float], _Explains]] = []
         for outage in self.outages:
             then = outage.overlaps(at - early, at + max(late, READ_SECONDS))
-            for part in outage.parts(self.question.began, self.question.ended):
+            for part in outage.parts(*self._span):
                 if not _touches(part, way):
                     continue
                 clients = self._explained(outage, part)
@@ -378,7 +322,7 @@ class Explained:
     def cleared_for_people(self) -> tuple[str, ...]:
         """What is cleared; on the way of people whose browsers saw a drop, what is cleared of that
         drop."""
-        found = set(self.cleared)
+        found, each = set(self.cleared), list[set[str]]()
         for client in self.covering:
             if client.drop is None or client.pause is not None:
                 continue
@@ -389,7 +333,9 @@ class Explained:
                 known.discard(self.our_edges(client)[0])
             if told == "unclear" and known.issuperset(self.way.page):
                 known.clear()
-            found = found.difference(self.way.page) | known
+            each.append(known)
+        if each:
+            found = found.difference(self.way.page) | set.intersection(*each)
         return tuple(one for one in self.segments if one in found)
 
     @cached_property
@@ -405,8 +351,10 @@ class Explained:
         verdict = self.verdict
         if self._by_outage:
             # With contradictions every suspect is ambiguous, the people's own among them.
-            if self._people.intersection(verdict.ambiguous):
+            if verdict.status == "inconsistent" or self._people.intersection(verdict.ambiguous):
                 return "unclear"
+            if not self.convicted and not set(self.suspects) <= set(self.way.segments):
+                return "unclear"  # it may have broken beside the way
             away = self.witnesses or [one for one in self.covering if one.down(self.question.at)]
             if away and all(one.pause is not None for one in away):
                 return "both"
@@ -420,6 +368,27 @@ class Explained:
         return "unclear" if self.uncleared else "last_mile"
 
     @property
+    def too_young(self) -> bool:
+        """Whether a person's connection was cut at an age that none of ours reached."""
+        ours = self.held_seconds
+        return any(
+            one.drop is not None and one.drop.symptom == "cut" and one.drop.age_seconds is not None
+            and ours is not None and one.drop.age_seconds > ours
+            and self.told(one) == "likely last mile"
+            for one in self.covering
+        )  # fmt: skip
+
+    def _at_once(self, some: Sequence[ClientThen]) -> int:
+        """How many of these dropped at one moment, as far as their clocks tell."""
+        return max(
+            (
+                sum(two.began <= one.noticed and one.began <= two.noticed for two in some)
+                for one in some
+            ),
+            default=0,
+        )
+
+    @property
     def _by_records(self) -> Finding:
         """The answer where no outage of ours explains what people's browsers saw."""
         told = [self.told(one) for one in self.covering]
@@ -427,15 +396,17 @@ class Explained:
         unknown = "unclear" in told
         if self._others and (self.uncleared or not self.looking_at):
             unknown = True
-        if miles + told.count("edge") + self._others >= SEVERAL and not unknown:
+        paths = ("last mile", "likely last mile", "edge")
+        dropped = [one for one in self.covering if self.told(one) in paths]
+        if self._at_once(dropped) + self._others >= SEVERAL and not unknown:
             return "shared_blind_spot"
         if unknown:
             looked = self.looking_at or any(one.compared for one in self._every_run)
             return "unclear" if looked else "not_observed"
-        if miles or self._others:
-            return "last_mile"
         if "edge" in told:
             return "their_edge"
+        if miles or self._others:
+            return "last_mile"
         return "their_device" if "device" in told else "no_drop"
 
     @cached_property
@@ -464,10 +435,7 @@ class Explained:
         """The legs that were being looked at at the time that was named."""
         return tuple(
             dict.fromkeys(
-                leg.name
-                for run in self.runs
-                for leg in run.legs
-                if _looked_then(leg, self.question)
+                leg.name for run in self.runs for leg in run.legs if looked_then(leg, self.question)
             )
         )
 
@@ -528,72 +496,3 @@ def _touches(part: IncidentSeen, way: set[str]) -> bool:
     if all(suspects):
         return any(one & way for one in suspects)
     return not part.paths or any(way.intersection(path) for path in part.paths)
-
-
-def _legs_then(runs: Sequence[RunSeen], question: Question) -> tuple[LegThen, ...]:
-    several = len({one.vantage for one in runs}) > 1
-    found: dict[str, list[LegSeen]] = {}
-    for run in runs:
-        for leg in run.legs:
-            name = f"{leg.name}@{run.vantage or '-'}" if several else leg.name
-            found.setdefault(name, []).append(leg)
-    return tuple(_leg_then(name, seen, question) for name, seen in found.items())
-
-
-def _leg_then(name: str, seen: Sequence[LegSeen], question: Question) -> LegThen:
-    began, ended = question.began, question.ended
-    seconds = _covered(seen, began, ended)
-    share = seconds / question.seconds if question.seconds > 0 else 0.0
-    drops = tuple(
-        drop
-        for leg in seen
-        for drop in leg.drops
-        if drop.began < ended and (drop.ended is None or drop.ended > began)
-    )
-    told = [one for one in seen if one.seconds > 0 or one.drops]
-    why = next((one.why for one in seen if one.why), "")
-    state: State
-    if drops:
-        over = drops[-1].ended is not None or not told[-1].drops
-        back = told[-1].connected is not False and over
-        state = "dropped" if back else "down"
-    elif told and told[-1].connected is False:
-        state = "down"
-    elif any(one.refuses for one in told):
-        state = "dropped"
-    elif seconds <= 0:
-        state = "planned" if why.startswith("planned") else "told nothing"
-    else:
-        state = "clean" if share >= COVERED_SHARE else "too little"
-        if state == "clean" and not any(_looked_then(one, question) for one in seen):
-            state = "not then"
-    if told and told[-1].refuses:
-        state = "refusing"
-    ages = [one.held_seconds for one in seen if one.held_seconds is not None]
-    path = next((one.path for one in seen if one.path), ())
-    colos: list[str] = []
-    for colo in (colo for one in seen for colo in one.colos):
-        if colos[-1:] != [colo]:
-            colos.append(colo)
-    oldest = max(ages, default=None)
-    return LegThen(name, path, state, seconds, share, drops, why, oldest, tuple(colos))
-
-
-def _looked_then(leg: LegSeen, question: Question) -> bool:
-    return leg.seconds > 0 and question.meant(leg.began, leg.ended)
-
-
-def _covered(seen: Iterable[LegSeen], began: float, ended: float) -> float:
-    """How many seconds of the window one of these runs of a leg was looking."""
-    spans = []
-    for leg in seen:
-        length = leg.ended - leg.began
-        first, last = max(leg.began, began), min(leg.ended, ended)
-        if length > 0 and last > first and leg.seconds > 0:
-            # Where it stood still is not known: the same share everywhere.
-            spans.append((first, first + (last - first) * min(1.0, leg.seconds / length)))
-    total, until = 0.0, began
-    for first, last in sorted(spans):
-        total += max(0.0, last - max(first, until))
-        until = max(until, last)
-    return total

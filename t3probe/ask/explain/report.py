@@ -41,11 +41,12 @@ from typing import Any, NamedTuple
 import msgspec
 
 from t3probe.ask.explain.client_sentences import client_lines, clients_dict
-from t3probe.ask.explain.judge import COVERED_SHARE, Explained, LegThen
+from t3probe.ask.explain.judge import Explained
 from t3probe.ask.explain.moment import Moment
 from t3probe.ask.explain.pressure import MachineThen
 from t3probe.ask.explain.seen import DropSeen, Outage
 from t3probe.ask.explain.sentences import blind_spots, doubts, headline, send_back, strain
+from t3probe.ask.explain.window import COVERED_SHARE, LegThen
 from t3probe.observation import worst
 from t3probe.text import cut, distinct, plain
 from t3probe.text.words import ago, at_places, count, glossed, percent, size, some, span, utc

@@ -160,6 +160,11 @@ def way_through(
     return Way(segments=tuple(segments), source=source, page=by_leg[leg])
 
 
+def public_legs(deployment: Deployment) -> list[str]:
+    """The legs that go a person's way by the file: over an open WebSocket, found by public DNS."""
+    return [one.name for one in deployment.legs if one.kind in OPEN_SOCKETS and one.doh]
+
+
 def way_of(
     deployment: Deployment | None, runs: Iterable[RunSeen], paths: Sequence[Names], leg: str | None
 ) -> Way:
@@ -173,7 +178,7 @@ def way_of(
     if deployment is not None:
         known = {one.name: one.path for one in deployment.legs}
         paths = deployment.paths
-        public = [one.name for one in deployment.legs if one.kind in OPEN_SOCKETS and one.doh]
+        public = public_legs(deployment)
     else:
         known = {one.name: one.path for run in runs for one in run.legs if one.path}
         public = sorted(

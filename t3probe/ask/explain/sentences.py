@@ -9,10 +9,11 @@ from t3probe.ask.explain.client_sentences import (
     headline_of_records,
     send_back_of_records,
 )
-from t3probe.ask.explain.judge import COVERED_SHARE, SHARED, Explained, LegThen
+from t3probe.ask.explain.judge import SHARED, Explained
 from t3probe.ask.explain.moment import Moment
 from t3probe.ask.explain.pressure import HARD_SHARE, MachineThen
 from t3probe.ask.explain.seen import Outage
+from t3probe.ask.explain.window import COVERED_SHARE, LegThen
 from t3probe.ask.forensics.kinds import LAST_MILE
 from t3probe.text.words import glossed, listed, percent, span
 
@@ -47,13 +48,22 @@ def headline(told: Explained, when: Moment) -> str:
         )
         whose = "their last miles are" if several else "their last mile is"
         time = _from_to(told.outage, when)
-        seen = " Their own browser saw it, too." if told.witnesses else ""
+        if not told.witnesses and any(one.drop is not None for one in told.covering):
+            return (
+                f"It was us: {what}, {time}. The drop that their own browser recorded is another "
+                "one, and this does not explain it."
+            )
+        seen = ""
+        if told.witnesses:
+            sure = all(one.record.clock is not None for one in told.witnesses)
+            seen = f" Their own browser {'saw it' if sure else 'may have seen it'}, too."
         return f"It was us: {what}, {time}. That explains the drop, so {whose} not accused.{seen}"
     if finding == "last_mile":
         mile = "their last miles, or a network that both share" if several else "their last mile"
+        age = ", or a limit on age that ours were too young to meet" if told.too_young else ""
         return (
             f"It was not us: at {at} every segment of the way worked, with data. "
-            f"What is left is {mile}."
+            f"What is left is {mile}{age}."
         )
     if finding == "shared_blind_spot":
         return (
@@ -88,12 +98,13 @@ def headline(told: Explained, when: Moment) -> str:
             f"{listed(glossed(suspects, told.gloss), word='or')} nor the last mile is cleared."
         )
     names = listed(glossed(told.uncleared, told.gloss))
+    ours = "of ours " if any(one.drop is not None for one in told.covering) else ""
     was = "was" if len(told.uncleared) == 1 else "were"
     why = f"{names} {was} not observed for long enough"
     if told.spread.issuperset(told.uncleared):
         why = f"{names} {was} not observed machine by machine"
     return (
-        f"We cannot tell: no drop was seen, but {why}, so "
+        f"We cannot tell: no drop {ours}was seen, but {why}, so "
         f"neither {'this' if len(told.uncleared) == 1 else 'these'} nor the last mile is cleared."
     )
 
