@@ -20,7 +20,7 @@ from t3probe.verdict.incident.evidence import takes_part
 
 MOST_LIVES = 32
 """So many connections of a leg are remembered, the newest; and so many of its idle ones."""
-MOST_DROPS = 64
+MOST_DROPS = 32
 NOTICED_SECONDS = 0.25
 """A drop that was noticed with its connection's end was noticed this soon after it."""
 
