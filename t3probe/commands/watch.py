@@ -90,6 +90,7 @@ def main(arguments: argparse.Namespace) -> int:
     import asyncio
 
     from t3probe.config import DeploymentError, load
+    from t3probe.config.shard import check_vantage
     from t3probe.deliver.delivery import messenger_of
     from t3probe.timing import RunClock, SystemClock
     from t3probe.upstreams.nodes import with_names
@@ -105,6 +106,7 @@ def main(arguments: argparse.Namespace) -> int:
     try:
         listen = parse_listen(arguments.listen)
         deployment = read()
+        check_vantage(arguments.vantage or deployment.vantage)
         if arguments.push:
             _check_receiver(deployment)
         messenger_of(deployment, os.environ, clock)

@@ -240,6 +240,10 @@ async def test_a_drop_whose_reader_is_gone_ends_nothing(tmp_path: Path) -> None:
             ["{file}", "--listen", "127.0.0.1:{taken}"],
             "cannot listen there: Address already in use",
         ),
+        (
+            ["{file}", "--vantage", "home/office"],
+            'expected the name of a vantage without @ and /, found "home/office"; rename it',
+        ),
     ],
 )
 async def test_wrong_usage_is_one_sentence(words: list[str], sentence: str, tmp_path: Path) -> None:
