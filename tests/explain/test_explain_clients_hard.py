@@ -195,6 +195,14 @@ def test_a_record_that_could_not_see_a_drop_does_not_say_there_was_none(
     assert answer(ran(), 20, client_record(**more)).finding != "no_drop"
 
 
+def test_a_connection_that_was_good_before_a_sleep_and_after_it_did_not_drop() -> None:
+    held = {"began": START + 5, "opened": START + 5.2, "last_good": START + 60, "ended": None}
+    record = client_record(gaps=[gap("slept", 10, 50)], connections=[held])
+    told = answer(ran(), 20, record)
+    assert told.finding == "no_drop"
+    assert told.verdict.convicted == ()
+
+
 def test_many_people_and_a_few_clean_records() -> None:
     told = answer(ran(), 20, client_record(), client_record(), people=22, window=20.0)
     assert "shared-network" not in told.verdict.convicted

@@ -136,8 +136,14 @@ def client_at(
 
 
 def _looked(record: ClientRecord, first: float, last: float) -> bool:
-    """Whether a record without a drop could have seen one between these: the page ran, and its
-    beats told something."""
+    """Whether a record without a drop could have seen one between these: one connection was good
+    before and after, or the page ran, and its beats told something."""
+    if any(
+        one.opened is not None and one.last_good is not None
+        and one.opened <= first and one.last_good >= last
+        for one in record.connections
+    ):  # fmt: skip
+        return True
     for gap in record.gaps:
         over = record.made if gap.ended is None else gap.ended
         if gap.kind in ("slept", "frozen") and gap.began <= last and over >= first:
