@@ -213,3 +213,19 @@ def test_three_drops_one_after_the_other_are_nothing_shared() -> None:
         client_record(drops=[drop(at - 2, at, at + 0.3, age_seconds=2.0)]) for at in (9, 17, 27)
     ]
     assert answer(ran(), 17, *some).finding != "shared_blind_spot"
+
+
+def test_an_outage_that_began_after_their_drop_was_noticed_does_not_explain_it() -> None:
+    """Not even where nothing else proves that the way was well."""
+    old = client_record(drops=[drop(6.0, 8.0, 8.3, age_seconds=900.0)])
+    told = answer(ran(Breaks("traefik", "gone", 18.0, 24.0)), 8, old)
+    assert told.witnesses == ()
+    assert "traefik" not in told.verdict.convicted
+
+
+def test_what_was_answered_before_they_failed_proves_nothing() -> None:
+    """Our beats are at 0, 10, 20 and 30 s; it may have broken just after the one at 10 s."""
+    down = drop(9.0, 12.0, 15.0, **DOWN)
+    told = answer(ran(), 12, client_record(drops=[down], beats=failing(12.5, 13.8)))
+    assert not told.proven
+    assert told.proved(told.clients[0]) == frozenset()

@@ -146,7 +146,8 @@ class Explained:
         """The verdict with the people as legs more: over what failed and what is cleared.
 
         `clients`: whose own records show a drop that belongs to this. One whose record shows none
-        has a last mile that worked; a device that was away has no leg that failed.
+        has a last mile that worked, unless something of ours failed: that it did not see this,
+        either, clears nothing of it. A device that was away has no leg that failed.
         """
         legs = {f"leg {number}": path for number, path in enumerate(failed)}
         shared = (SHARED,) if self.question.people > 1 else ()
