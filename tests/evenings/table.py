@@ -1,7 +1,7 @@
 """The evenings of a person: what happens, and what the answer must be. Written before any was run.
 
-Times are scaled: the page beats every 0.5 s and gives an answer up after 2 s, as our legs do. Each
-act has its moment in seconds after the page and all legs work. `ASKED` is what the person says.
+Times are scaled: the page beats every 0.5 s and gives an answer up after 3 s, as our legs do. Each
+act has its moment in seconds after the page and all legs work. `asked` is what the person says.
 """
 
 from __future__ import annotations
@@ -81,7 +81,8 @@ def home(fault: str, *, lasts: float = 0.0, at: float = 1.0) -> tuple[Act, ...]:
     return (began, Act(at + lasts, "home")) if lasts else (began,)
 
 
-def offline(lasts: float = 3.0, at: float = 1.0) -> tuple[Act, ...]:
+def offline(lasts: float = 5.0, at: float = 1.0) -> tuple[Act, ...]:
+    """For longer than an answer is awaited: Chromium keeps what is open, and hands it on later."""
     return (Act(at, "offline"), Act(at + lasts, "online"))
 
 

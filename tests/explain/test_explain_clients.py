@@ -147,6 +147,36 @@ def test_nobody_saw_a_drop(tmp_path: Path) -> None:
     assert "its connection to us held" in text(report)
 
 
+@pytest.mark.parametrize(
+    ("gaps", "said"),
+    [
+        ([gap("offline", 18, 21)], "was offline from"),
+        ([gap("network", 19, 19)], "changed its network at"),
+        ([gap("slept", 16, 30)], "slept from"),
+        ([gap("late", 17, 24), gap("offline", 18, 20)], "was too busy, or too sparing"),
+        ([gap("slept", 6, 14), gap("offline", 17, 18)], "was offline from"),
+        ([gap("late", 18, 20)], ""),
+        ([gap("hidden", 10, 50)], ""),
+        ([gap("offline", 30, 35)], "was offline from"),
+        ([gap("offline", 51, 55)], ""),
+    ],
+)
+def test_what_a_device_did_and_its_connection_outlived_is_said(
+    gaps: list[dict[str, Any]], said: str, tmp_path: Path
+) -> None:
+    held = {"began": START, "opened": START + 6, "last_good": START + 60,
+            "ended": None, "reason": None, "code": None}  # fmt: skip
+    report = answered(
+        tmp_path, client_record(connections=[held], gaps=gaps), more=("--window", "30s")
+    )
+    assert report.told.finding == "no_drop"
+    assert ("outlived" in text(report)) == bool(said)
+    # Above, in the line of the record, and in the text for the person.
+    assert text(report).count(f" {said}") == 3 or not said
+    (client,) = to_dict(report)["clients"]
+    assert (client["outlived"] is not None, client["pause"]) == (bool(said), None)
+
+
 def test_our_outage_that_the_page_did_not_see(tmp_path: Path) -> None:
     report = answered(tmp_path, client_record(), breaks=(Breaks("serve", "gone", 18.0, 24.0),))
     assert (report.told.finding, report.told.convicted) == ("ours", ("serve",))

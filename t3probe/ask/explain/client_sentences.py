@@ -35,6 +35,13 @@ def pause_words(pause: ClientGap, when: Moment) -> str:
     return f"{what} from {began} to {when.clock(pause.ended)}"
 
 
+def _outlived(told: Explained, when: Moment) -> str:
+    """What devices did around the time, and their connections outlived; empty where nothing."""
+    some = [(one.name, one.outlived) for one in told.covering if one.outlived is not None]
+    whose = "their device" if len(told.covering) == 1 else "the device of {}"
+    return listed(f"{whose.format(name)} {pause_words(gap, when)}" for name, gap in some)
+
+
 def _pauses(told: Explained, when: Moment) -> str:
     """What the devices did, of each person once."""
     some = [one for one in told.covering if one.drop is not None and one.pause is not None]
@@ -72,10 +79,12 @@ def headline_of_records(told: Explained, when: Moment) -> str:
     if finding == "no_drop":
         whose = "their own browser" if len(told.covering) == 1 else "their own browsers"
         looked = "no leg of ours broke" if told.looking_at else "we were not looking at our side"
+        did = _outlived(told, when)
+        device = f"; or in what the device did: {did}, which the connection outlived" if did else ""
         return (
             f"There was no drop on this way: at {when.clock(told.question.at)} {whose} held the "
             f"connection, and {looked}. What they saw lies in the app itself, or in a "
-            "part of the way that the page does not use."
+            f"part of the way that the page does not use{device}."
         )
     if finding == "last_mile" and told.proven:
         mile = "their last mile"
@@ -131,6 +140,8 @@ def _client(told: Explained, client: ClientThen, when: Moment) -> Iterator[str]:
         )
     if client.pause is not None:
         yield f"The device {pause_words(client.pause, when)}."
+    if client.outlived is not None:
+        yield f"The device {pause_words(client.outlived, when)}; the connection outlived that."
     edge, (segment, ours) = client.edge, told.our_edges(client)
     if edge is not None and edge.colo is not None:
         same = "another place than ours" if told.other_edge(client) else "as ours"
@@ -198,10 +209,14 @@ def send_back_of_records(told: Explained, when: Moment, time: str) -> str:
             "try another network such as a phone's."
         )
     if finding == "no_drop":
+        did = [one.outlived for one in told.covering if one.outlived is not None]
+        device = listed(f"your device {pause_words(one, when)}" for one in did)
+        from_it = f", or from your device: the record shows that {device}" if did else ""
         return (
             f"Around {time} your browser's own record shows that its connection to us held"
             f"{', and our measurements show no fault' if told.looking_at else ''}. So what you saw "
-            "may come from the app itself. Please tell us what it showed, and to the second when."
+            f"may come from the app itself{from_it}. Please tell us what it showed, and to the "
+            "second when."
         )
     if finding == "last_mile" and told.proven and told.question.people < 2:
         return (
@@ -241,6 +256,13 @@ def clients_dict(told: Explained) -> Sequence[dict[str, object]]:
                 "pause": None
                 if pause is None
                 else {"kind": pause.kind, "began_at": pause.began, "ended_at": pause.ended},
+                "outlived": None
+                if one.outlived is None
+                else {
+                    "kind": one.outlived.kind,
+                    "began_at": one.outlived.began,
+                    "ended_at": one.outlived.ended,
+                },
                 "edge": None
                 if edge is None
                 else {

@@ -52,6 +52,8 @@ class ClientThen(NamedTuple):
     """The cut before it."""
     pause: ClientGap | None
     """What of the device itself ended the connection."""
+    outlived: ClientGap | None = None
+    """What the device did in the window, where no drop came of it."""
 
     @property
     def leg(self) -> str:
@@ -130,9 +132,9 @@ def client_at(
     covers = record.known_from <= last and record.made >= first
     if drop is None and not _looked(record, first, last):
         covers = False
-    return ClientThen(
-        name, record, within, covers, drop, earlier, None if drop is None else _pause(record, drop)
-    )
+    pause = None if drop is None else _pause(record, drop)
+    outlived = _outlived(record, first, last, window) if covers and drop is None else None
+    return ClientThen(name, record, within, covers, drop, earlier, pause, outlived)
 
 
 def _looked(record: ClientRecord, first: float, last: float) -> bool:
@@ -151,6 +153,21 @@ def _looked(record: ClientRecord, first: float, last: float) -> bool:
     near = 2 * record.heartbeat_seconds
     rows = [one[1:] for one in record.beats if first - near <= one[0] <= last + near]
     return not rows or any(trip is not None for row in rows for trip in row)
+
+
+def _outlived(record: ClientRecord, first: float, last: float, window: float) -> ClientGap | None:
+    """What of the device an app may have shown, the nearest to the time between these: it was away
+    from the network, or did not run for a while."""
+    found = []
+    for gap in record.gaps:
+        over = record.made if gap.ended is None else gap.ended
+        far, length = max(0.0, gap.began - last, first - over), over - gap.began
+        told = gap.kind in ("offline", "network") or (
+            gap.kind in STOOD_STILL and length >= STILL_SECONDS
+        )
+        if told and far <= window:
+            found.append((far, -length, gap))
+    return min(found, key=lambda one: one[:2])[2] if found else None
 
 
 def _pause(record: ClientRecord, drop: ClientDrop) -> ClientGap | None:

@@ -10,7 +10,8 @@ The JSON object, one for each question; all `..._at` are Unix seconds:
 - `proven`: whether the last mile is accused because our legs cleared all else of that very drop.
 - `clients`: people's own records (`leg`, `covers` the time, `began_at`, `ended_at`,
   `clock_within_seconds`, `clock_known`, `told` (see `t3probe.ask.explain.judge.Told`), `cleared`
-  like with like, `drop`, `pause` of the device, `edge`, `network`).
+  like with like, `drop`, what of the device ended it (`pause`) or came of no drop (`outlived`),
+  `edge`, `network`).
 - `way`: `segments` of the person's way, `source`, and `not_cleared` among them.
 - `covered_share`: the share of the window from which on a leg clears.
 - `legs`: `leg`, `path`, `state`, `observed_seconds`, `observed_share`, `clears`, `looking` at the
