@@ -289,6 +289,12 @@ def test_the_leg_has_the_person_s_name_where_there_are_as_many(tmp_path: Path) -
         (b'{"t3probe_client": 1, "began": 1, "made": 1e300}', "a time that is none"),
         (b'{"t3probe_client": 1, "began": 1, "made": 2, "drops": [{"began": 2, "noticed": 1}]}',
          "a drop that ends before it begins"),
+        (b'{"t3probe_client": 1, "began": 1, "made": 2, "clock": {"offset_seconds": 1e300,'
+         b' "within_seconds": 1}}', "a clock that is none"),
+        (b'{"t3probe_client": 1, "began": 1, "made": 2, "clock": {"offset_seconds": -2,'
+         b' "within_seconds": 1}}', "a clock that is none"),
+        (b'{"t3probe_client": 1, "began": 1, "made": 2, "drops": [{"began": 1, "noticed": 1,'
+         b' "code": 65536}]}', "a close code that is none"),
         (b'{"t3probe_client": 1, "began": 1, "made": 2, "edges": [{"at": 1, "colo": "\\u001b["}]}',
          "a place of the CDN that is none"),
         (b"[" * 60_000, "found something else"),
