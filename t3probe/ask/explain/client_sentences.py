@@ -51,13 +51,20 @@ def _pauses(told: Explained, when: Moment) -> str:
     return listed(f"the device of {one.name} {text}" for one, text in zip(some, words, strict=True))
 
 
+def _lost(told: Explained) -> str:
+    """What the devices cost."""
+    some = [one.drop.symptom for one in told.covering if one.drop is not None and one.pause]
+    held_on = all(one == "refusing" for one in some)
+    return "no new connection could be opened" if held_on else "the connection ended"
+
+
 def headline_of_records(told: Explained, when: Moment) -> str:
     """The finding where people's records decide; empty where they do not."""
     finding = told.finding
     if finding == "their_device":
         looked = "" if told.looking_at else " We were not looking at our side just then."
         return (
-            f"It was the device: {_pauses(told, when)}, and the connection ended in that time. "
+            f"It was the device: {_pauses(told, when)}, and {_lost(told)} in that time. "
             f"Nothing of ours is accused.{looked}"
         )
     if finding == "both" and told.outage is not None:
@@ -190,8 +197,8 @@ def send_back_of_records(told: Explained, when: Moment, time: str) -> str:
     yours = listed(f"your device {pause_words(one, when)}" for one in pauses)
     if finding == "their_device":
         return (
-            f"Your browser's own record of the time around {time} shows that {yours}, and that the "
-            "connection ended in that time. A device that sleeps or loses its network drops every "
+            f"Your browser's own record of the time around {time} shows that {yours}, and that "
+            f"{_lost(told)} in that time. A device that sleeps or loses its network drops every "
             "open connection, and the app comes back by itself. There is nothing broken that we "
             "can see; if it happens while you are using the device, please send us another record."
         )
