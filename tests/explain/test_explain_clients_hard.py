@@ -213,10 +213,25 @@ def held(last_good: float, ended: float | None = None) -> dict[str, Any]:
         ({"beats": beats_until(12), "made": START + 24}, 20),  # no beat is near enough
         ({"beats": [*beats_until(16), [START + 21.9, None, None]], "made": START + 23}, 16),
         ({"beats": beats_until(19), "gaps": [gap("offline", 19.2, None)], "made": START + 22}, 19),
+        (
+            {
+                "beats": [*beats_until(16), [START + 26, None, 5]],
+                "connections": [held(16.0)],
+                "made": START + 33,
+            },
+            20,
+        ),
         ({"beats": [], "edges": []}, 20),
         ({"beats": beats_until(60), "began": START + 20.3}, 20),
     ],
-    ids=["made too soon", "an answer is awaited", "offline", "nothing", "begun too late"],
+    ids=[
+        "made too soon",
+        "an answer is awaited",
+        "offline",
+        "only new ones",
+        "nothing",
+        "begun too late",
+    ],
 )
 def test_a_record_of_which_nobody_knows_whether_it_would_have_shown_a_drop_says_nothing(
     more: dict[str, Any], at: float

@@ -181,9 +181,9 @@ def _looked(record: ClientRecord, first: float, last: float) -> bool:
     rows = [one[1:] for one in record.beats if first - near <= one[0] <= last + near]
     if rows and all(trip is None for row in rows for trip in row):
         return False
-    good = _good(record)
-    good += [one.last_good for one in record.connections if one.last_good is not None]
-    heard = max(good, default=0.0)
+    # What it holds is what an app holds: that new ones are good, does not show that it lives.
+    held = [one.last_good for one in record.connections if one.last_good is not None]
+    heard = max(held or _good(record), default=0.0)
     if heard >= last:
         return True
     # A record that was made in the time that is meant, or just behind it: whoever sends it at once
