@@ -61,6 +61,12 @@ class ClientDrop(Fact, frozen=True):
     edge_answered: bool | None = None
     """Whether a short request to the CDN's edge was answered meanwhile; None: none was made."""
 
+    @property
+    def new_alone(self) -> bool:
+        """Whether only tries for a new connection are known to have failed."""
+        unsure = self.symptom == "unknown" and self.strand == "fresh"
+        return self.symptom == "refusing" or unsure
+
 
 class ClientGap(Fact, frozen=True):
     """Something about the device itself."""

@@ -115,6 +115,14 @@ def test_a_sleep_that_the_connection_outlived_does_not_explain_that_no_new_one_w
     assert (report.told.finding, report.told.convicted) == ("ours", ("traefik",))
 
 
+def test_nor_where_what_became_of_the_held_one_is_not_known(tmp_path: Path) -> None:
+    refused = drop(12.0, 20.0, age_seconds=None, **{**REFUSING, "symptom": "unknown"})
+    record = client_record(drops=[refused], gaps=[gap("slept", 13.0, 19.5)], made=START + 21.0)
+    report = answered(tmp_path, record)
+    assert report.told.finding == "unclear"
+    assert "whether what it held lived on is not known" in text(report)
+
+
 def test_a_connection_that_lived_on_is_not_said_to_have_ended(tmp_path: Path) -> None:
     refused = drop(12.0, 20.0, 30.0, age_seconds=None, **REFUSING)
     report = answered(

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from t3probe.ask.explain.clients import STILL_SECONDS, ClientThen
 from t3probe.ask.explain.judge import Explained
 from t3probe.ask.explain.moment import Moment
-from t3probe.record.client import ClientGap
+from t3probe.record.client import ClientDrop, ClientGap
 from t3probe.text.words import glossed, listed, span
 
 WHAT = {
@@ -51,10 +51,16 @@ def _pauses(told: Explained, when: Moment) -> str:
     return listed(f"the device of {one.name} {text}" for one, text in zip(some, words, strict=True))
 
 
+def _dropped(drop: ClientDrop) -> str:
+    if drop.new_alone and drop.symptom == "unknown":
+        return "was not let in anew; whether what it held lived on is not known"
+    return DROPPED.get(drop.symptom, "broke")
+
+
 def _lost(told: Explained) -> str:
     """What the devices cost."""
-    some = [one.drop.symptom for one in told.covering if one.drop is not None and one.pause]
-    held_on = all(one == "refusing" for one in some)
+    some = [one.drop for one in told.covering if one.drop is not None and one.pause is not None]
+    held_on = all(one.new_alone for one in some)
     return "no new connection could be opened" if held_on else "the connection ended"
 
 
@@ -141,7 +147,7 @@ def _client(told: Explained, client: ClientThen, when: Moment) -> Iterator[str]:
         age = "" if drop.age_seconds is None else f", {span(round(drop.age_seconds, 1))} old"
         code = "" if drop.code is None else f", close code {drop.code}"
         yield (
-            f"the connection {DROPPED.get(drop.symptom, 'broke')}; last good at "
+            f"the connection {_dropped(drop)}; last good at "
             f"{when.clock(drop.began)}, noticed at {when.clock(drop.noticed)} ({drop.reason}{code}"
             f"{age}), {over}."
         )

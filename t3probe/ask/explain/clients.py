@@ -234,7 +234,7 @@ def _pause(record: ClientRecord, drop: ClientDrop) -> ClientGap | None:
         asked = drop.noticed - record.watchdog_seconds + SOON_SECONDS
         if drop.reason == "rtt_timeout" and gap.kind in STOOD_STILL and gap.began > asked:
             continue  # what got no answer was sent before
-        if drop.symptom == "refusing" and not away:
+        if drop.new_alone and not away:
             continue  # what it held outlived that, and a device that is awake may open a new one
         least = STILL_SECONDS
         if gap.kind == "late":
