@@ -259,6 +259,11 @@ def test_a_record_of_another_time_changes_nothing(tmp_path: Path) -> None:
     assert "tells nothing of the time that was named" in text(report)
 
 
+def test_a_record_that_was_made_while_the_page_waited_for_an_answer_says_so(tmp_path: Path) -> None:
+    record = client_record(beats=[[START + 6, 5, 5], [START + 16, None, None]], made=START + 21.0)
+    assert "its page did not run then, or still waited" in text(answered(tmp_path, record))
+
+
 def test_a_clock_that_nobody_knows_may_be_wrong_by_seconds(tmp_path: Path) -> None:
     record = client_record(drops=[drop(18.0, 20.0, 20.3)], clock=None)
     report = answered(tmp_path, record)

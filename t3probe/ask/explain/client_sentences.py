@@ -136,7 +136,10 @@ def _client(told: Explained, client: ClientThen, when: Moment) -> Iterator[str]:
     record, drop = client.record, client.drop
     first, last = when.clock(record.known_from), when.clock(record.made)
     if not client.covers:
-        yield f"its record, from {first} to {last}, tells nothing of the time that was named."
+        why = ""
+        if record.known_from <= told.question.at <= record.made:
+            why = ": its page did not run then, or still waited for an answer when it was made"
+        yield f"its record, from {first} to {last}, tells nothing of the time that was named{why}."
         return
     if drop is None:
         yield f"no drop; its record goes from {first} to {last}."
