@@ -34,7 +34,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from t3probe.config.shard import check_vantage
-from t3probe.observation import Attempt, Drop, Observation, RunRecord
+from t3probe.observation import Attempt, Drop, Observation, RunRecord, of_old
 from t3probe.text.words import glossed, listed, offset, utc
 from t3probe.verdict.clocks import Apart, apart
 from t3probe.verdict.contrasts import Accused, Contrast, Met, contrasts, narrow
@@ -276,6 +276,11 @@ class Together:
         )
 
     @property
+    def old(self) -> str:
+        """What has to be said about records of 0.1; empty where none is one."""
+        return of_old(*(one.record.version for one in self.vantages))
+
+    @property
     def gloss(self) -> dict[str, str]:
         """What the files add to the names of segments."""
         return {name: words for at in self.vantages for name, words in at.record.gloss.items()}
@@ -367,15 +372,15 @@ def judge_together(
         check_vantage(record.vantage)
         seen.add(record.vantage)
         for what, one, other in (
-            ("deployment name", first.deployment, record.deployment),
-            ("segments", first.segments, record.segments),
-            ("paths", first.paths, record.paths),
-            ("local segments", set(first.local), set(record.local)),
-            ("spread segments", set(first.spread), set(record.spread)),
+            ("another deployment name", first.deployment, record.deployment),
+            ("other segments", first.segments, record.segments),
+            ("other paths", first.paths, record.paths),
+            ("other local segments", set(first.local), set(record.local)),
+            ("other spread segments", set(first.spread), set(record.spread)),
         ):
             if one != other:
                 raise ValueError(
-                    f"expected runs of one deployment, found another {what} from "
+                    f"expected runs of one deployment, found {what} from "
                     f"{record.vantage} than from {first.vantage}; run both with the same file"
                 )
     return Together([Vantage(*one) for one in runs], clocks_seconds, left_out)

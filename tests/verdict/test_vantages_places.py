@@ -110,7 +110,7 @@ def test_without_a_local_segment_a_way_out_is_not_cleared_by_anothers() -> None:
 
 
 def test_other_spread_segments_are_refused() -> None:
-    with pytest.raises(ValueError, match="another spread segments from cloud"):
+    with pytest.raises(ValueError, match="other spread segments from cloud"):
         judged([broken()], [good()], spread=("tunnel",))
 
 
