@@ -55,6 +55,6 @@ def lines(found: Together, gate: Sequence[str] = ()) -> Iterator[str]:
         yield from row("not compared", each.text)
     for at in found.vantages:
         for opinion in at.judged.opinions:
-            yield from row("opinion", f"{at.name}: {opinion.text}")
+            yield from row("opinion", f"{at.name}: {opinion.sentence}")
     for sentence in gate:
         yield from row("gate", sentence)

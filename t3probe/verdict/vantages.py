@@ -43,6 +43,7 @@ from t3probe.verdict.exact.labels import Verdict, solve_together
 from t3probe.verdict.incident.drops import TOGETHER_SECONDS, JudgedDrop, host_of
 from t3probe.verdict.incident.evidence import Evidence
 from t3probe.verdict.incident.run import Incident, RunVerdict, judge_run
+from t3probe.verdict.opinions import opinion_dict
 
 STEP_SECONDS = 1.0
 """A clock that was set by more during a run is not vouched for."""
@@ -331,6 +332,7 @@ class Together:
                     "failed": list(one.failed),
                     "could_not_tell": list(one.judged.untold),
                     "incidents": [each.to_dict() for each in one.judged.listed],
+                    "opinions": [opinion_dict(each) for each in one.judged.opinions],
                 }
                 for one in self.vantages
             ],
@@ -489,6 +491,9 @@ def _run_at(record: RunRecord, local: frozenset[str]) -> RunRecord:
         paths=tuple(map(here, record.paths)),
         spread=here(record.spread),
         gloss=dict(zip(here(record.gloss), record.gloss.values(), strict=True)),
+        opinions=tuple(
+            msgspec.structs.replace(one, segment=here((one.segment,))[0]) for one in record.opinions
+        ),
     )
 
 

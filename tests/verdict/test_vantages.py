@@ -21,7 +21,7 @@ from verdict.simulated_world import HOLD, ROUTES, RULES, Breaks, Kind, random_br
 from verdict_script import blip, both, cut, down, fresh, leg, opening, usual, well
 
 from t3probe.cli import main
-from t3probe.observation import Connection, Observation, RunRecord
+from t3probe.observation import Connection, Observation, OpinionView, RunRecord
 from t3probe.record.log import record_line
 from t3probe.show.vantages import lines
 from t3probe.verdict.vantages import Together, judge_together
@@ -367,3 +367,14 @@ def test_that_a_record_is_of_the_first_version_is_said(
 def test_the_name_of_a_vantage_is_printed_as_text() -> None:
     found = down_at_home(edge_well(), vantage="\x1b[31mcloud\n")
     assert all(line.isprintable() for line in lines(found))
+
+
+def test_what_a_program_says_of_its_part_stands_beside_the_run_of_its_place() -> None:
+    view = OpinionView(name="line", segment="wan", kind="traefik", opinion="unhealthy", steady=True)
+    found = down_at_home(edge_well(), opinions=(view,))
+    (said,) = found.to_dict()["vantages"][1]["opinions"]
+    assert said["segment"] == "wan@cloud"
+    assert said["disagreement"] == "probe_only"
+    assert "cloud: line calls wan@cloud broken, and the run clears it" in " ".join(
+        " ".join(lines(found)).split()
+    )
