@@ -53,7 +53,7 @@ This page is written by `python docs/make/metrics.py`; a test holds that it is c
   round trip, alone of all; 0 says that a leg over it is as fast as usual. Two segments that no leg
   tells apart have none: the record and the summary name the group.
 - A **convicted** segment has `t3probe_verdict_info`, whose labels name the failed legs and who
-  cleared the rest, and `t3probe_segment_since_timestamp_seconds`. A run takes the moment over
+  cleared others, and `t3probe_segment_since_timestamp_seconds`. A run takes the moment over
   from the group or file that it goes on from, as long as each run in between convicted; with
   remote write alone it is of that run. The labels are a run's own, so ask for the newest:
   `topk(1, timestamp(...))`.

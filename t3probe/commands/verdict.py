@@ -226,7 +226,9 @@ def _vantages(arguments: argparse.Namespace) -> int:
             "the file calls no segment local: name there what each vantage has for itself, such "
             'as local = ["wan"]'
         )
-    for note in (*notes, *(left_out if arguments.format == "json" else ())):
+    if not arguments.text:
+        notes += filter(None, (*left_out, found.old))
+    for note in notes:
         say(note)
     said = gate.sentences(found.verdict, names, found.gloss) if names else []
     if arguments.text:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from t3probe.show.summary import row
+from t3probe.text import plain
 from t3probe.text.words import clock, glossed, listed, some
 from t3probe.verdict.clocks import said
 from t3probe.verdict.vantages import Together
@@ -22,7 +23,9 @@ def lines(found: Together, gate: Sequence[str] = ()) -> Iterator[str]:
             outcome += f", could not tell: {listed(at.judged.untold)}"
         if not at.record.complete:
             outcome += ", a part of its legs" if at.record.partial else ", interrupted"
-        yield from row(at.name, f"{clock(at.started_at)} to {clock(at.ended_at)} UTC, {outcome}")
+        yield from row(
+            plain(at.name), f"{clock(at.started_at)} to {clock(at.ended_at)} UTC, {outcome}"
+        )
     yield ""
     yield from row("VERDICT", found.text)
     rows = [("convicted", verdict.convicted)]
@@ -46,10 +49,12 @@ def lines(found: Together, gate: Sequence[str] = ()) -> Iterator[str]:
         )
     for sentence in found.left_out:
         yield from row("left out", sentence)
+    if found.old:
+        yield from row("note", found.old)
     for each in found.uncompared:
         yield from row("not compared", each.text)
     for at in found.vantages:
         for opinion in at.judged.opinions:
-            yield from row("opinion", f"{at.name}: {opinion.text}")
+            yield from row("opinion", f"{at.name}: {opinion.sentence}")
     for sentence in gate:
         yield from row("gate", sentence)

@@ -20,7 +20,8 @@ each may have its own way on: there, and for the segment right behind, only the 
 same colo counts.
 
 Where another vantage found well all that is left of a drop, or met the same segment at another
-address or colo, nobody is wrong: it is broken from here, and not from there (`Contrast`).
+address or colo, nobody is wrong: it is broken from here, and not from there (`Contrast`). So what
+is left of one drop may explain the others of its incident, too, and is cleared of none of them.
 """
 
 from __future__ import annotations
@@ -33,14 +34,16 @@ from typing import Any, NamedTuple
 import msgspec
 
 from t3probe.config.shard import check_vantage
-from t3probe.observation import Attempt, Drop, Observation, RunRecord
+from t3probe.observation import Attempt, Drop, Observation, RunRecord, of_old
 from t3probe.text.words import glossed, listed, offset, utc
 from t3probe.verdict.clocks import Apart, apart
+from t3probe.verdict.contrasts import Accused, Contrast, Met, contrasts, narrow
 from t3probe.verdict.exact.case import Case
 from t3probe.verdict.exact.labels import Verdict, solve_together
 from t3probe.verdict.incident.drops import TOGETHER_SECONDS, JudgedDrop, host_of
 from t3probe.verdict.incident.evidence import Evidence
 from t3probe.verdict.incident.run import Incident, RunVerdict, judge_run
+from t3probe.verdict.opinions import opinion_dict
 
 STEP_SECONDS = 1.0
 """A clock that was set by more during a run is not vouched for."""
@@ -51,43 +54,6 @@ GOOD_APART_SECONDS = 1.0
 """And so far the first and the last of them must lie apart."""
 
 Names = tuple[str, ...]
-
-
-class Met(NamedTuple):
-    """Where a leg of a vantage met a segment."""
-
-    vantage: str
-    leg: str
-    address: str
-    colo: str
-
-    def __str__(self) -> str:
-        where = ", ".join(
-            one for one in (self.address, f"colo {self.colo}" if self.colo else "") if one
-        )
-        return f"{self.vantage} ({where})" if where else self.vantage
-
-
-class Contrast(NamedTuple):
-    """A shared segment that is suspect from one vantage and worked from another meanwhile."""
-
-    segment: str
-    broken: tuple[Met, ...]
-    works: tuple[Met, ...]
-
-    @property
-    def text(self) -> str:
-        """From where it is broken, and from where not."""
-        return f"from {_each(self.broken)}, not from {_each(self.works)}"
-
-    def to_dict(self) -> dict[str, Any]:
-        """The JSON form."""
-        return {
-            "segment": self.segment,
-            "broken_from": [one._asdict() for one in self.broken],
-            "works_from": [one._asdict() for one in self.works],
-            "text": f"{self.segment}: {self.text}",
-        }
 
 
 class Uncompared(NamedTuple):
@@ -121,15 +87,9 @@ class Vantage:
         self.seen = self.judged.seen
         """Of each leg, by its name in this run."""
 
-    @property
-    def suspicions(self) -> Iterator[tuple[JudgedDrop, Names]]:
-        """Each drop that has suspects, with these; those that contradict themselves are left
-        out."""
-        for incident in self.sound:
-            yield from zip(incident.faults, incident.suspect_sets, strict=True)
-
     @cached_property
     def sound(self) -> list[Incident]:
+        """Those that do not contradict themselves."""
         return [one for one in self.judged.incidents if not one.contradicts]
 
     @cached_property
@@ -216,50 +176,45 @@ class Together:
         self.taken: dict[tuple[str, str], None] = {}
         """Pairs of vantages whose clocks were taken to agree: no server told both."""
         self.segments: Names = tuple(dict.fromkeys(_in_order(self.vantages)))
-        self._contrasts: dict[str, tuple[dict[Met, None], dict[Met, None]]] = {}
         self._untold: dict[tuple[str, str, str], dict[str, None]] = {}
         self.cleared_by: dict[str, dict[str, None]] = {}
         """Legs, as `VANTAGE/LEG`, with the segments that they clear for other vantages."""
         self.sets: dict[Names, None] = {}
         """What is left suspect of each drop."""
+        self._accused: list[Accused] = []
         for here in self.vantages:
-            for fault, suspects in here.suspicions:
-                self.sets[self._left(here, fault, suspects)] = None
+            incidents = []
             for incident in here.sound:
-                self.sets |= dict.fromkeys(incident.later_sets)
+                pairs = zip(incident.faults, incident.suspect_sets, strict=True)
+                incidents.append([self._accusing(here, *one) for one in pairs])
+            narrow(incidents)
+            self._accused += (one for some in incidents for one in some)
+            self.sets |= dict.fromkeys(one.left for some in incidents for one in some)
+            self.sets |= dict.fromkeys(some for one in here.sound for some in one.later_sets)
+        for one in self._accused:
+            for segment, legs in one.cleared.items():
+                if segment not in one.left:
+                    for leg in legs:
+                        self.cleared_by.setdefault(leg, {})[segment] = None
         self.verdict: Verdict = self._verdict()
 
-    def _left(self, here: Vantage, fault: JudgedDrop, suspects: Names) -> Names:
-        """A drop's suspects without those that other vantages clear; all of them where nothing
-        would be left."""
-        cleared: dict[str, list[str]] = {}
-        elsewhere: dict[str, dict[Met, None]] = {}
+    def _accusing(self, here: Vantage, fault: JudgedDrop, suspects: Names) -> Accused:
+        """A drop with its suspects, and what other vantages found of them."""
+        out = Accused(here.met(fault.leg, fault.drop), suspects)
         for there in self.vantages:
             if there is here:
                 continue
             began = self.apart(here, there)
             found = list(_found_well(here, fault, suspects, there, began))
             for segment, leg, clears in found:
-                elsewhere.setdefault(segment, {})[there.met(leg)] = None
+                out.elsewhere.setdefault(segment, {})[there.met(leg)] = None
                 if clears:
-                    cleared.setdefault(segment, []).append(f"{there.name}/{leg}")
+                    out.cleared.setdefault(segment, []).append(f"{there.name}/{leg}")
             why = "" if found else _why_not(here, fault, suspects, there, began)
             if why:
                 untold = self._untold.setdefault((here.name, there.name, why), {})
                 untold[fault.leg] = None
-        left = tuple(one for one in suspects if one not in cleared)
-        if not left:
-            left = suspects
-        for segment in left:
-            if segment in elsewhere:
-                broken, works = self._contrasts.setdefault(segment, ({}, {}))
-                broken[here.met(fault.leg, fault.drop)] = None
-                works.update(elsewhere[segment])
-        for segment, legs in cleared.items():
-            if segment not in left:
-                for leg in legs:
-                    self.cleared_by.setdefault(leg, {})[segment] = None
-        return left
+        return out
 
     def apart(self, here: Vantage, there: Vantage) -> Apart | None:
         """How much later one run began than the other; None: nobody knows."""
@@ -308,17 +263,10 @@ class Together:
             verdict = msgspec.structs.replace(verdict, status="incomplete")
         return verdict
 
-    @property
+    @cached_property
     def contrasts(self) -> tuple[Contrast, ...]:
-        """Broken from here and not from there: of the segments that are convicted, or may be."""
-        told = {*self.verdict.convicted, *self.verdict.ambiguous}
-        return tuple(
-            Contrast(name, tuple(broken), tuple(works))
-            for name, (broken, works) in sorted(
-                self._contrasts.items(), key=lambda one: self.segments.index(one[0])
-            )
-            if name in told
-        )
+        """Broken from here and not from there."""
+        return contrasts(self._accused, self.verdict, self.segments)
 
     @property
     def uncompared(self) -> tuple[Uncompared, ...]:
@@ -327,6 +275,11 @@ class Together:
             Uncompared(here, there, tuple(legs), why)
             for (here, there, why), legs in self._untold.items()
         )
+
+    @property
+    def old(self) -> str:
+        """What has to be said about records of 0.1; empty where none is one."""
+        return of_old(*(one.record.version for one in self.vantages))
 
     @property
     def gloss(self) -> dict[str, str]:
@@ -340,15 +293,23 @@ class Together:
         names = listed(one.name for one in self.vantages)
         if verdict.status == "inconsistent":
             return f"From {names}: the outcomes contradict each other, so nobody is convicted."
-        where = {one.segment: f"{one.segment}, {one.text}," for one in self.contrasts}
+        where = {one.segment: one for one in self.contrasts}
 
         def said(some: Iterable[str]) -> list[str]:
-            return [where.get(name) or glossed([name], gloss)[0] for name in some]
+            """In brief; addresses and colos stand beside it, in `contrasts`."""
+            words = {name: (where[name].brief, gloss.get(name, "")) if name in where
+                     else (gloss.get(name, ""),) for name in some}  # fmt: skip
+            return glossed(words, {name: told for name, one in words.items()
+                                   if (told := "; ".join(filter(None, one)))})  # fmt: skip
 
         parts = []
         if verdict.convicted:
-            verb = "is" if len(verdict.convicted) == 1 else "are"
-            parts.append(f"{listed(said(verdict.convicted))} {verb} convicted")
+            who, verb = listed(said(verdict.convicted)), "are"
+            if len(verdict.convicted) == 1:
+                name, verb = verdict.convicted[0], "is"
+                if name in where:
+                    who = f"{glossed([name], gloss)[0]}, {where[name].text},"
+            parts.append(f"{who} {verb} convicted")
         parts += [f"one of {listed(said(one), word='or')} broke"
                   for one in verdict.at_least_one_of[:5]]  # fmt: skip
         if verdict.ambiguous and verdict.simplest:
@@ -371,6 +332,7 @@ class Together:
                     "failed": list(one.failed),
                     "could_not_tell": list(one.judged.untold),
                     "incidents": [each.to_dict() for each in one.judged.listed],
+                    "opinions": [opinion_dict(each) for each in one.judged.opinions],
                 }
                 for one in self.vantages
             ],
@@ -412,15 +374,15 @@ def judge_together(
         check_vantage(record.vantage)
         seen.add(record.vantage)
         for what, one, other in (
-            ("deployment name", first.deployment, record.deployment),
-            ("segments", first.segments, record.segments),
-            ("paths", first.paths, record.paths),
-            ("local segments", set(first.local), set(record.local)),
-            ("spread segments", set(first.spread), set(record.spread)),
+            ("another deployment name", first.deployment, record.deployment),
+            ("other segments", first.segments, record.segments),
+            ("other paths", first.paths, record.paths),
+            ("other local segments", set(first.local), set(record.local)),
+            ("other spread segments", set(first.spread), set(record.spread)),
         ):
             if one != other:
                 raise ValueError(
-                    f"expected runs of one deployment, found another {what} from "
+                    f"expected runs of one deployment, found {what} from "
                     f"{record.vantage} than from {first.vantage}; run both with the same file"
                 )
     return Together([Vantage(*one) for one in runs], clocks_seconds, left_out)
@@ -518,15 +480,6 @@ def _why_not(
     return f"nothing that it did fell into this for sure (at {offset(fault.noticed)})"
 
 
-def _each(some: Sequence[Met]) -> str:
-    """Each vantage once."""
-    found: dict[str, Met] = {}
-    for one in some:
-        if one.vantage not in found or (one.colo and not found[one.vantage].colo):
-            found[one.vantage] = one
-    return listed(map(str, found.values()))
-
-
 def _run_at(record: RunRecord, local: frozenset[str]) -> RunRecord:
     def here(names: Iterable[str]) -> Names:
         return _names_at(names, record.vantage, local)
@@ -538,6 +491,9 @@ def _run_at(record: RunRecord, local: frozenset[str]) -> RunRecord:
         paths=tuple(map(here, record.paths)),
         spread=here(record.spread),
         gloss=dict(zip(here(record.gloss), record.gloss.values(), strict=True)),
+        opinions=tuple(
+            msgspec.structs.replace(one, segment=here((one.segment,))[0]) for one in record.opinions
+        ),
     )
 
 

@@ -252,7 +252,7 @@ def test_the_page_names_the_segment(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("cleared_by", "rest"),
     [
-        ("edge (fresh beat)", " The rest of their paths was cleared by edge (fresh beat)."),
+        ("edge (fresh beat)", " Other segments on their paths were cleared by edge (fresh beat)."),
         ("", ""),
     ],
 )

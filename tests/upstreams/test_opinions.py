@@ -124,6 +124,14 @@ def test_what_moved_is_not_steady(later: SelfReport, said: str) -> None:
     assert said in view.detail
 
 
+def test_counters_beyond_all_counting_are_left_out() -> None:
+    """Their sum is infinite, and what they grew by no number."""
+    huge = b"".join(b'cloudflared_tunnel_request_errors{of="%d"} 1e308\n' % at for at in range(3))
+    page = metrics("fra08") + huge
+    for view in (seen(cfd(), cfd(page=page)), seen(cfd(page=page), cfd(page=page))):
+        assert "failed origin request" not in view.detail
+
+
 def test_what_went_wrong_during_the_run_is_counted() -> None:
     view = seen(
         cfd(register_fail=2.0, request_errors=7.0), cfd(register_fail=3.0, request_errors=19.0)

@@ -139,6 +139,18 @@ def test_a_restart_of_everything_is_no_limit() -> None:
     assert "a restart every 1 min 40 s would look the same" in only(leg("a", "x", *clock)).text({})
 
 
+def test_restarts_by_the_clock_that_are_left_out_now_and_then_may_be_the_cause() -> None:
+    """Every 100 s, when there is something to restart for: 200 s is an age that comes by that."""
+    restarts = [200.0, 400.0, 600.0, 700.0, 900.0, 1000.0, 1200.0, 1300.0, 1400.0]
+    since = [0.0, *(at + 0.1 for at in restarts)]
+    found = only(leg("a", "x", *map(held, since, restarts)))
+    assert round(found.seconds) == 200
+    assert found.every_seconds == 100.0
+    # What dies otherwise keeps to no clock, and then that of these alone is looked at.
+    others = [*(held(at, at + 200.0) for at in (0.0, 210.0, 420.0)), held(630.0, 651.0)]
+    assert only(leg("a", "x", *others)).every_seconds == 210.0
+
+
 def test_what_dies_together_was_seen_once() -> None:
     legs = [leg(name, "x", held(0.0, 100.0), idle(0.0, 100.1)) for name in "abc"]
     assert not limits(legs)

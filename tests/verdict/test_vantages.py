@@ -21,8 +21,9 @@ from verdict.simulated_world import HOLD, ROUTES, RULES, Breaks, Kind, random_br
 from verdict_script import blip, both, cut, down, fresh, leg, opening, usual, well
 
 from t3probe.cli import main
-from t3probe.observation import Connection, Observation, RunRecord
+from t3probe.observation import Connection, Observation, OpinionView, RunRecord
 from t3probe.record.log import record_line
+from t3probe.show.vantages import lines
 from t3probe.verdict.vantages import Together, judge_together
 
 OUTSIDE = ("egress", "resolver", "edge", "cloudflare", "walloff-probe")
@@ -288,9 +289,9 @@ def test_a_run_whose_clock_was_stepped_is_not_compared() -> None:
     ("more", "said"),
     [
         ({"deployment": "other"}, "another deployment name from cloud than from home"),
-        ({"segments": ("wan", "tunnel")}, "another segments from cloud"),
-        ({"paths": (("wan",),)}, "another paths from cloud"),
-        ({"local": ()}, "another local segments from cloud"),
+        ({"segments": ("wan", "tunnel")}, "other segments from cloud"),
+        ({"paths": (("wan",),)}, "other paths from cloud"),
+        ({"local": ()}, "other local segments from cloud"),
         ({"vantage": "home"}, "two of the same name"),
         ({"vantage": ""}, "one without a name"),
         ({"vantage": "a/b"}, "without @ and /"),
@@ -351,3 +352,29 @@ def test_one_vantage_alone_is_refused(tmp_path: Path, capsys: pytest.CaptureFixt
     home = lines_of(tmp_path)[0]
     assert main(["verdict", home, home]) == 4
     assert "expected runs of two vantages at one time" in capsys.readouterr().err
+
+
+def test_that_a_record_is_of_the_first_version_is_said(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    names = lines_of(tmp_path)[:2]
+    assert main(["verdict", *names]) == 0
+    assert "2 of 2 records are of 0.1" in capsys.readouterr().err
+    assert main(["verdict", *names, "--text"]) == 0
+    assert "2 of 2 records are of 0.1" in " ".join(capsys.readouterr().out.split())
+
+
+def test_the_name_of_a_vantage_is_printed_as_text() -> None:
+    found = down_at_home(edge_well(), vantage="\x1b[31mcloud\n")
+    assert all(line.isprintable() for line in lines(found))
+
+
+def test_what_a_program_says_of_its_part_stands_beside_the_run_of_its_place() -> None:
+    view = OpinionView(name="line", segment="wan", kind="traefik", opinion="unhealthy", steady=True)
+    found = down_at_home(edge_well(), opinions=(view,))
+    (said,) = found.to_dict()["vantages"][1]["opinions"]
+    assert said["segment"] == "wan@cloud"
+    assert said["disagreement"] == "probe_only"
+    assert "cloud: line calls wan@cloud broken, and the run clears it" in " ".join(
+        " ".join(lines(found)).split()
+    )

@@ -9,8 +9,9 @@ from typing import Any
 
 import msgspec
 import pytest
-from test_vantages import run_at
-from verdict_script import cut, down, fresh, leg, opening, usual, well
+from test_vantages import KINDS, run_at
+from verdict.simulated_world import Breaks
+from verdict_script import both, cut, down, fresh, leg, opening, usual, well
 
 from t3probe.cli import main
 from t3probe.observation import Beat, Observation, RunRecord
@@ -109,7 +110,7 @@ def test_without_a_local_segment_a_way_out_is_not_cleared_by_anothers() -> None:
 
 
 def test_other_spread_segments_are_refused() -> None:
-    with pytest.raises(ValueError, match="another spread segments from cloud"):
+    with pytest.raises(ValueError, match="other spread segments from cloud"):
         judged([broken()], [good()], spread=("tunnel",))
 
 
@@ -142,3 +143,64 @@ def test_a_log_of_several_vantages_is_one_file(
     assert "--clocks: expected a duration such as" in capsys.readouterr().err
     assert main(["verdict", str(file)]) == 0
     assert "vantages" not in json.loads(capsys.readouterr().out)
+
+
+def in_colo(
+    vantage: str, colo: str, breaks: Breaks | Sequence[Breaks] | None
+) -> tuple[RunRecord, list[Observation]]:
+    run, found = run_at(vantage, breaks)
+    return run, [
+        msgspec.structs.replace(one, colo=colo) if one.path[:2] == ("wan", "cf-edge") else one
+        for one in found
+    ]
+
+
+@pytest.mark.parametrize("kind", ["down", "cut"])
+@pytest.mark.parametrize("segment", ["traefik", "carve-out", "devvm", "dispatch"])
+def test_what_is_broken_from_here_alone_explains_all_drops_of_here(segment: str, kind: str) -> None:
+    """The legs that share it end elsewhere, and the cloud clears a different part of each."""
+    fault = Breaks(segment, KINDS[kind], 8.0, float("inf") if kind != "cut" else 8.5)
+    found = judge_together([in_colo("home", "AMS", fault), in_colo("cloud", "FRA", None)])
+    assert found.verdict.convicted == (segment,), found.text
+    assert not found.verdict.ambiguous
+
+
+def test_what_was_broken_from_here_alone_once_is_cleared_of_no_later_drop() -> None:
+    def wide(at: float) -> Observation:
+        beats = (*usual(until=at), *both(at + 5, 30, 34, conn=1))
+        return seen("app", WAY, beats, cut(at, at + 0.2), colo="AMS")
+
+    def known(at: float) -> Observation:
+        beats = (*usual(until=at), *both(at + 5, 30, 34, conn=1))
+        own = cut(at, at + 0.2, own="rack tunnel")
+        return seen("near", "rack tunnel app", beats, own, ends_at="rack")
+
+    there = good(beats=well(), colo="AMS")
+    one = judged([wide(20.0), known(20.0)], [there])
+    assert one.verdict.convicted == ("app",), one.text
+    late = judged([wide(20.0), known(10.0)], [there])
+    assert late.verdict.convicted == ("app",), late.text
+    assert [one.segment for one in late.contrasts] == ["app"]
+
+
+def test_where_it_broke_at_another_time_is_no_place_where_it_works() -> None:
+    """The edge is down for all; while it is, traefik breaks, when the cloud is through with it."""
+    faults = [Breaks("traefik", "gone", 16.2, 20.0), Breaks("cf-edge", "gone", 4.0)]
+    found = judge_together([run_at("home", faults), run_at("cloud", faults)])
+    assert {*found.verdict.convicted} == {"traefik", "cf-edge"}
+    assert found.contrasts == ()
+    assert found.text == "From home and cloud: cf-edge and traefik are convicted."
+
+
+def test_several_that_are_broken_from_here_are_listed_with_their_glosses() -> None:
+    gloss = {"tunnel": "or what the CDN does with this path"}
+    found = judged([broken(colo="AMS")], [good(colo="FRA")], gloss=gloss)
+    assert found.text == (
+        "From home and cloud: one of wan@home, edge (from home, not from cloud) or tunnel (from "
+        "home, not from cloud; or what the CDN does with this path) broke."
+    )
+    alone = [seen("page", "wan edge", well(), colo="AMS"), broken(colo="AMS")]
+    assert judged(alone, [good(colo="FRA")], gloss=gloss).text == (
+        "From home and cloud: tunnel (or what the CDN does with this path), from home "
+        "(192.0.2.1:443, colo AMS), not from cloud (192.0.2.1:443, colo FRA), is convicted."
+    )

@@ -160,7 +160,7 @@ TABLE: tuple[Spec, ...] = (
         "gauge",
         ("segment", "legs", "cleared_by"),
         "Why a declared segment is convicted: the failed legs that accuse it, and the legs that "
-        "cleared the others on their paths, each with how; always 1.",
+        "cleared others on their paths, each with how; always 1.",
         absent="the segment is not convicted",
     ),
     Spec(

@@ -27,6 +27,8 @@ READY, METRICS = "/ready", "/metrics"
 READY_NUMBERS = range(1001)
 COLOS_SHOWN = 8
 COLO_CHARACTERS = 16
+LARGEST = 2.0**53
+"""Beyond it a number counts nothing any more; the sum of those within it is finite."""
 
 _LOCATIONS = "cloudflared_tunnel_server_locations"
 _STARTED = "process_start_time_seconds"
@@ -131,5 +133,5 @@ def _samples(text: bytes) -> Iterator[Sample]:
     for family in text_string_to_metric_families("\n".join(wanted) + "\n"):
         for found in family.samples:
             # Without a TYPE line a counter keeps its own name.
-            if found.name in _WANTED and 0 <= found.value < float("inf"):
+            if found.name in _WANTED and 0 <= found.value <= LARGEST:
                 yield found.name, found.labels, float(found.value)

@@ -280,7 +280,8 @@ class Conviction(NamedTuple):
     legs: Names
     """The failed legs that it is a suspect of."""
     cleared_by: Mapping[str, How]
-    """Who cleared the others on their paths, and how; of several ways the first."""
+    """Who cleared others on their paths, and how; of several ways the first. Whoever is masked is
+    cleared by nobody."""
 
 
 class RunVerdict:

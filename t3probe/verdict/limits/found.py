@@ -522,7 +522,7 @@ def _located(
         cleared_by=by,
         first=moments[0],
         last=moments[-1],
-        every_seconds=None if _no_restart(cluster, leg) else _period(moments),
+        every_seconds=None if _no_restart(cluster, leg) else _by_the_clock(moments, leg),
     )
 
 
@@ -543,6 +543,13 @@ def _no_restart(cluster: _Cluster, leg: LegHistory) -> bool:
         for moment in cluster.moments
         for one in leg.lives
     )
+
+
+def _by_the_clock(moments: Sequence[float], leg: LegHistory) -> float | None:
+    """How often the leg's connections die by the clock, or these alone; None where they do not.
+    Of restarts that come by the clock, and now and then do not, many connections are as old."""
+    every = [one for one in _moments(_deaths(leg)) if one >= moments[0]]
+    return _period(every) or _period(moments)
 
 
 def _period(moments: Sequence[float]) -> float | None:
