@@ -25,8 +25,9 @@ _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO}
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; the exit code. Raises SystemExit for wrong usage and for help.
 
-    A reader that leaves (`| head -1`) is no error; a standard output that cannot be written is
-    one, and an interrupt ends with pytest's code for it.
+    A reader that leaves (`| head -1`) is no error, and the exit code is what it would have been: a
+    gate stays closed. A standard output that cannot be written is an error, and an interrupt ends
+    with pytest's code for it.
     """
     words = list(sys.argv[1:] if argv is None else argv)
     if sys.stdout is None:  # `>&-`: nobody wants to read
@@ -35,17 +36,19 @@ def main(argv: Sequence[str] | None = None) -> int:
     sys.stdout = cast(TextIO, Terminal(sys.stdout))
     if sys.stderr is not None:
         sys.stderr = cast(TextIO, Terminal(sys.stderr))
+    code = 0
     try:
         try:
-            return _run(words)
+            code = _run(words)
         finally:
             sys.stdout.flush()
+        return code
     except KeyboardInterrupt:
         print("t3probe: interrupted; nothing more is done", file=sys.stderr)
         return EXIT_INTERRUPTED
     except OSError as problem:
         if isinstance(problem, BrokenPipeError):
-            code = 0
+            pass
         elif problem.filename is None and problem.errno in _FULL:
             print(
                 f"t3probe: standard output cannot be written: {problem.strerror}; "
