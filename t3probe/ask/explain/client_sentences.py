@@ -123,6 +123,13 @@ def _client(told: Explained, client: ClientThen, when: Moment) -> Iterator[str]:
     record, drop = client.record, client.drop
     first, last = when.clock(record.known_from), when.clock(record.made)
     if not client.covers:
+        early, late = told.question.vague
+        if told.question.at - early < record.known_from <= told.question.at + late:
+            yield (
+                f"no drop, but its record, from {first} to {last}, tells only of a part of the "
+                "time that was named; ask for the second."
+            )
+            return
         yield f"its record, from {first} to {last}, tells nothing of the time that was named."
         return
     if drop is None:

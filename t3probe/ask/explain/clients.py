@@ -130,8 +130,11 @@ def client_at(
         cuts = [one for one in drops[: best[2]] if one.symptom == "cut"]
         earlier = cuts[-1] if cuts else None
     covers = record.known_from <= last and record.made >= first
-    if drop is None and not _looked(record, first, last):
-        covers = False
+    if drop is None:
+        # A page that was opened within the minute that was named may have been opened because of
+        # the drop. That it was made within it is no matter: it is sent after the drop.
+        whole = record.known_from <= at - vague[0] + within
+        covers = covers and whole and _looked(record, first, last)
     pause = None if drop is None else _pause(record, drop)
     outlived = _outlived(record, first, last, window) if covers and drop is None else None
     return ClientThen(name, record, within, covers, drop, earlier, pause, outlived)
