@@ -12,7 +12,7 @@ from typing import TextIO, cast
 from t3probe import __version__
 from t3probe.commands import COMMANDS
 from t3probe.exchange.terminal import Terminal, let_go
-from t3probe.usage import EXIT_USAGE, Parsers
+from t3probe.usage import EXIT_USAGE, NOWHERE, Parsers
 
 __all__ = ["EXIT_USAGE", "main"]
 
@@ -56,12 +56,24 @@ def main(argv: Sequence[str] | None = None) -> int:
                 file=sys.stderr,
             )
             code = EXIT_USAGE
+        elif problem.errno == errno.ENOENT and _nowhere():
+            print(f"t3probe: {NOWHERE}", file=sys.stderr)
+            return EXIT_USAGE
         else:
             raise
         let_go(sys.stdout)
         return code
     finally:
         sys.stdout, sys.stderr = before
+
+
+def _nowhere() -> bool:
+    """Whether the working directory is gone, of which relative names are told."""
+    try:
+        os.getcwd()
+    except OSError:
+        return True
+    return False
 
 
 def _run(words: list[str]) -> int:

@@ -66,6 +66,13 @@ def main(words: Sequence[str] | None = None) -> int:
     if any(one in ("-h", "--help") for one in words):
         print(HELP, end="")
         return 0
+    try:
+        os.getcwd()
+    except OSError:
+        from t3probe.usage import NOWHERE
+
+        print(f"t3probe-job: {NOWHERE}", file=sys.stderr)
+        return EXIT_USAGE
     ears = _Ears()
     suite = os.environ.get("T3PROBE_SUITE")
     if suite and not os.path.isfile(os.path.join(suite, "conftest.py")):
