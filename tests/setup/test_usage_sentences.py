@@ -121,6 +121,14 @@ def test_a_folder_that_is_gone_is_one_sentence(words: str, tmp_path: Path) -> No
     )
 
 
+@pytest.mark.parametrize("words", [["push", "run.xml"], ["retire"]])
+def test_a_shard_is_a_number(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    """`3/4`, as a run has it, would name a group that nobody has."""
+    assert main([*words, "--gateway", "http://127.0.0.1:9", "--shard", "3/4"]) == 4
+    said = capsys.readouterr().err
+    assert said == 't3probe: --shard: expected a number such as 3, found "3/4"\n'
+
+
 class Impatient:
     """Standard input that is waited for until somebody presses Ctrl-C."""
 
