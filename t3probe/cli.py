@@ -12,7 +12,7 @@ from typing import TextIO, cast
 from t3probe import __version__
 from t3probe.commands import COMMANDS
 from t3probe.exchange.terminal import Terminal, let_go
-from t3probe.usage import EXIT_USAGE, Parsers
+from t3probe.usage import EXIT_USAGE, NOWHERE, Parsers
 
 __all__ = ["EXIT_USAGE", "main"]
 
@@ -25,8 +25,9 @@ _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO}
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; the exit code. Raises SystemExit for wrong usage and for help.
 
-    A reader that leaves (`| head -1`) is no error; a standard output that cannot be written is
-    one, and an interrupt ends with pytest's code for it.
+    A reader that leaves (`| head -1`) is no error, and the exit code is what it would have been: a
+    gate stays closed. A standard output that cannot be written is an error, and an interrupt ends
+    with pytest's code for it.
     """
     words = list(sys.argv[1:] if argv is None else argv)
     if sys.stdout is None:  # `>&-`: nobody wants to read
@@ -35,17 +36,19 @@ def main(argv: Sequence[str] | None = None) -> int:
     sys.stdout = cast(TextIO, Terminal(sys.stdout))
     if sys.stderr is not None:
         sys.stderr = cast(TextIO, Terminal(sys.stderr))
+    code = 0
     try:
         try:
-            return _run(words)
+            code = _run(words)
         finally:
             sys.stdout.flush()
+        return code
     except KeyboardInterrupt:
         print("t3probe: interrupted; nothing more is done", file=sys.stderr)
         return EXIT_INTERRUPTED
     except OSError as problem:
         if isinstance(problem, BrokenPipeError):
-            code = 0
+            pass
         elif problem.filename is None and problem.errno in _FULL:
             print(
                 f"t3probe: standard output cannot be written: {problem.strerror}; "
@@ -53,12 +56,24 @@ def main(argv: Sequence[str] | None = None) -> int:
                 file=sys.stderr,
             )
             code = EXIT_USAGE
+        elif problem.errno == errno.ENOENT and _nowhere():
+            print(f"t3probe: {NOWHERE}", file=sys.stderr)
+            return EXIT_USAGE
         else:
             raise
         let_go(sys.stdout)
         return code
     finally:
         sys.stdout, sys.stderr = before
+
+
+def _nowhere() -> bool:
+    """Whether the working directory is gone, of which relative names are told."""
+    try:
+        os.getcwd()
+    except OSError:
+        return True
+    return False
 
 
 def _run(words: list[str]) -> int:

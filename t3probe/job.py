@@ -17,6 +17,24 @@ import signal
 import sys
 from collections.abc import Sequence
 
+HELP = """\
+usage: t3probe-job [options of t3probe check, and of pytest]
+
+The scheduled job: runs every check of a deployment once and delivers. Signals
+are heard from the first moment on, and what was seen until then is delivered.
+
+options: t3probe check --help and pytest --help list them; --exit-delivered
+and --record-line are given
+
+environment:
+  T3PROBE_DEPLOYMENT  the deployment file
+  T3PROBE_RESULTS     where the record goes; default: /results
+  T3PROBE_SUITE       a folder with checks of your own and their conftest.py,
+                      in place of the packaged ones
+
+exit codes: 0 ran and delivered, whatever was found, 1 ran and not delivered,
+4 wrong usage
+"""
 EXIT_USAGE = 4
 """Wrong usage, as with pytest."""
 
@@ -44,6 +62,17 @@ class _Ears:
 def main(words: Sequence[str] | None = None) -> int:
     """Run the checks, deliver, and return the exit code: 0 ran and delivered, 1 ran and did not
     deliver, 4 wrong usage, and pytest's other ones. `words`: default, the command line's."""
+    words = list(sys.argv[1:] if words is None else words)
+    if any(one in ("-h", "--help") for one in words):
+        print(HELP, end="")
+        return 0
+    try:
+        os.getcwd()
+    except OSError:
+        from t3probe.usage import NOWHERE
+
+        print(f"t3probe-job: {NOWHERE}", file=sys.stderr)
+        return EXIT_USAGE
     ears = _Ears()
     suite = os.environ.get("T3PROBE_SUITE")
     if suite and not os.path.isfile(os.path.join(suite, "conftest.py")):
@@ -53,7 +82,6 @@ def main(words: Sequence[str] | None = None) -> int:
             file=sys.stderr,
         )
         return EXIT_USAGE
-    words = list(sys.argv[1:] if words is None else words)
     if suite:
         os.chdir(suite)
         from pathlib import Path

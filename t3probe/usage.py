@@ -10,6 +10,7 @@ from typing import Any, NoReturn
 
 EXIT_USAGE = 4
 """Wrong usage or an unreadable file, as with pytest."""
+NOWHERE = "the folder that this was started in is gone; start it in another one"
 
 
 _RAISE = {

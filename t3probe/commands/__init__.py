@@ -108,7 +108,7 @@ COMMANDS: dict[str, Command] = {
         "t3probe.commands.alertmanager",
     ),
     "manifests": Command(
-        "print a NetworkPolicy or a PrometheusRule",
+        "print objects of Kubernetes, units of systemd, a compose file",
         "t3probe manifests networkpolicy deployments/t3.toml",
         "t3probe.commands.manifests",
     ),

@@ -72,7 +72,9 @@ def _run(arguments: argparse.Namespace) -> int:
         found = "both" if arguments.runs else "neither"
         return say(f"availability: expected --prometheus URL or --runs FOLDER, found {found}")
     if days is not None and not 0 < days <= MOST_DAYS:
-        return say(f"availability: --days: expected 0 to {MOST_DAYS}, found {days:g}")
+        return say(
+            f"availability: --days: expected more than 0 and at most {MOST_DAYS}, found {days:g}"
+        )
     looks, notes = Looks(), list[str]()
     try:
         if arguments.prometheus:
@@ -83,7 +85,7 @@ def _run(arguments: argparse.Namespace) -> int:
         else:
             source = _recorded(arguments, looks, notes)
             whole = looks.between()
-            if days is not None:
+            if days is not None and looks:
                 whole = looks.between(whole.ended - days * DAY_SECONDS, whole.ended)
     except (PrometheusError, RecordError, DeploymentError, ValueError) as error:
         return say(f"availability: {error}")
@@ -127,6 +129,7 @@ def _measured(
 
 def _recorded(arguments: argparse.Namespace, looks: Looks, notes: list[str]) -> str:
     """Fill from records; their names. Raises RecordError."""
+    from t3probe.config.errors import quote
     from t3probe.record.reading import read_runs, run_key
     from t3probe.show.availability import look_of
 
@@ -138,5 +141,6 @@ def _recorded(arguments: argparse.Namespace, looks: Looks, notes: list[str]) -> 
     if len(said) > 5:
         notes.append(f"{len(said) - 5} more files cannot be read")
     if not looks:
-        notes.append("no run was found there")
+        of = f" of the vantage {quote(arguments.vantage)}" if arguments.vantage else ""
+        notes.append(f"no run{of} was found there")
     return ", ".join(arguments.runs)[:200]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -23,10 +24,14 @@ def add_gateway(parser: Parser, job: str, vantage: str, *, required: bool = True
 
 def gateway_named(arguments: argparse.Namespace) -> Gateway:
     """The gateway, with its login. Raises DeploymentError or ValueError, one sentence."""
+    from t3probe.config.errors import quote
     from t3probe.config.secrets import login_of
     from t3probe.deliver.sinks.gateway import Gateway
     from t3probe.exchange.client import Site
 
+    # A slip would name a group that is not there, and retire leave the one that is meant.
+    if arguments.shard and not re.fullmatch(r"[0-9]{1,9}", arguments.shard):
+        raise ValueError(f"--shard: expected a number such as 3, found {quote(arguments.shard)}")
     login = login_of("gateway", os.environ)
     try:
         Site(arguments.gateway, login)

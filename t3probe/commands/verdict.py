@@ -20,7 +20,12 @@ def add(commands: Any) -> None:
     """Add the subcommand to the subparsers."""
     parser = commands.add_parser("verdict", help="judge a recorded run again, or a made-up case")
     opt = parser.add_argument
-    opt("record", nargs="*", metavar="RUN", help=a_run("the newest run"))
+    opt(
+        "record",
+        nargs="*",
+        metavar="RUN",
+        help=f"{a_run('the newest run')}; of vantages and with --repeat a folder, too",
+    )
     opt("--case", metavar="FILE.json", help="outcomes to judge, one or a list")
     opt("--text", action="store_true", help="the same as --format text")
     opt(

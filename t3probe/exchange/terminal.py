@@ -20,6 +20,7 @@ import json
 import os
 import re
 import sys
+from collections.abc import Callable
 from typing import Any, TextIO
 
 from t3probe.text import keeps, plain, without_ours
@@ -65,7 +66,8 @@ class Terminal:
     """A text stream for people, in place of `stream`."""
 
     def __init__(self, stream: TextIO, *, steady: bool = False) -> None:
-        """`steady`: its reader may leave, and that is no error."""
+        """A reader that leaves is no error: what follows goes nowhere, and whoever writes ends as
+        it would have. `steady`: neither is anything else that `stream` refuses."""
         self.raw = stream
         """What is written here stands as it is."""
         self._steady = steady
@@ -82,19 +84,14 @@ class Terminal:
         tail = self._tail
         whole = disarmed(tail + said)
         self._remember(whole)
-        try:
-            # What was inserted stands before a character that has just come.
-            self.raw.write(whole[len(tail) :])
-        except OSError:
-            if not self._steady:
-                raise
-            let_go(self.raw)
+        # What was inserted stands before a character that has just come.
+        self._do(self.raw.write, whole[len(tail) :])
         return len(text)
 
     def put(self, text: str) -> None:
         """Write whole lines as they are."""
         self._tail = ""
-        self.raw.write(text)
+        self._do(self.raw.write, text)
 
     def writelines(self, lines: Any) -> None:
         """Write each of them."""
@@ -103,10 +100,13 @@ class Terminal:
 
     def flush(self) -> None:
         """Write what is buffered."""
+        self._do(self.raw.flush)
+
+    def _do(self, what: Callable[..., object], *arguments: object) -> None:
         try:
-            self.raw.flush()
-        except OSError:
-            if not self._steady:
+            what(*arguments)
+        except OSError as error:
+            if not (self._steady or isinstance(error, BrokenPipeError)):
                 raise
             let_go(self.raw)
 

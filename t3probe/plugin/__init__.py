@@ -154,6 +154,8 @@ class Checks:
             scheduled=option.exit_delivered,
         )
         self._junit = JUnitFile(config)
+        self._looped = False
+        """Whether tests were to be run, and not their fixtures listed, say."""
         self.own_file = True
         """Whether the JUnit file is where we keep the last record, and not where we were told."""
         INTERRUPTS.tell(self.probing.stop)
@@ -189,6 +191,7 @@ class Checks:
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtestloop(self, session: pytest.Session) -> Generator[None, object, object]:
+        self._looped = session.testscollected > 0
         if session.config.option.collectonly or session.testsfailed:
             return (yield)
         names = [name for item in session.items if (name := leg_of(item)) is not None]
@@ -344,7 +347,7 @@ class Checks:
                 session.exitstatus = 0  # there was nothing to deliver
             if self.probing.interrupted and session.exitstatus in {0, 1, 5}:
                 session.exitstatus = EXIT_INTERRUPTED
-            if self.own_file and (usage or not (session.testscollected or session.testsfailed)):
+            if self.own_file and (usage or not (self._looped or session.testsfailed)):
                 self._junit.keep_last()
         file = Path(self.config.option.xmlpath or os.devnull)
         with self.results.writing("the record", file), self._junit.written_whole():

@@ -19,6 +19,9 @@ import pytest
 from t3probe.exchange.files import replacing
 
 END = b"</testsuites>"
+KEPT = "none; what is there stays"
+NOT_WRITTEN = "none; it cannot be written"
+"""pytest says "generated xml file: " and one of these."""
 
 
 class JUnitFile:
@@ -26,6 +29,7 @@ class JUnitFile:
 
     def __init__(self, config: pytest.Config) -> None:
         self._config = config
+        self._kept = False
         self._many: dict[str, str] = {}
 
     @cached_property
@@ -45,8 +49,7 @@ class JUnitFile:
 
     def keep_last(self) -> None:
         """What is there stays: this session has nothing to record."""
-        for one in self._writers:
-            one.logfile = os.devnull
+        self._kept = True
 
     @contextmanager
     def written_whole(self) -> Iterator[None]:
@@ -55,26 +58,47 @@ class JUnitFile:
         What is inside is done in any case. Raises OSError after it when the file cannot be
         written; what is in its place then is as it was.
         """
-        problem: OSError | None = None
         with ExitStack() as stack:
-            for one in self._writers:
-                if not hasattr(one, "logfile"):
-                    for name, value in self._many.items():
-                        one.add_global_property(name, value)
-                elif one.logfile != os.devnull:
-                    file = Path(one.logfile)
-                    stack.callback(setattr, one, "logfile", one.logfile)
-                    try:
-                        file.parent.mkdir(parents=True, exist_ok=True)
-                        stream = stack.enter_context(replacing(file))
-                    except OSError as error:
-                        problem, one.logfile = error, os.devnull
-                        continue
-                    stack.push(lambda *error, it=stream: None if any(error) else self._settle(it))
-                    one.logfile = str(stream.name)
-            yield
+            problem = self._begin(stack)
+            try:
+                yield
+                stack.close()
+            except OSError:
+                self._name(NOT_WRITTEN)
+                raise
+        if self._kept:
+            self._name(KEPT)
         if problem is not None:
+            self._name(NOT_WRITTEN)
             raise problem
+
+    def _begin(self, stack: ExitStack) -> OSError | None:
+        """Have the writers write elsewhere; what `stack` does at its end puts that in its place."""
+        problem: OSError | None = None
+        for one in self._writers:
+            if not hasattr(one, "logfile"):
+                for name, value in self._many.items():
+                    one.add_global_property(name, value)
+            elif self._kept:
+                one.logfile = os.devnull
+            elif one.logfile != os.devnull:
+                file = Path(one.logfile)
+                stack.callback(setattr, one, "logfile", one.logfile)
+                try:
+                    file.parent.mkdir(parents=True, exist_ok=True)
+                    stream = stack.enter_context(replacing(file))
+                except OSError as error:
+                    problem, one.logfile = error, os.devnull
+                    continue
+                stack.push(lambda *error, it=stream: None if any(error) else self._settle(it))
+                one.logfile = str(stream.name)
+        return problem
+
+    def _name(self, words: str) -> None:
+        """What pytest is to say of the file that it wrote."""
+        for one in self._writers:
+            if hasattr(one, "logfile"):
+                one.logfile = words
 
     def _settle(self, stream: IO[bytes]) -> None:
         """Complete what was written. Raises OSError when it is not whole."""

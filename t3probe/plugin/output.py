@@ -14,8 +14,8 @@ class RecordLog:
     """The record of a run as a line of standard output, where that is wanted.
 
     From here on nothing on standard output is a command to a CI runner
-    (`t3probe.exchange.terminal`). Where the record is wanted, nobody may be reading any more:
-    that is then no error.
+    (`t3probe.exchange.terminal`), and a reader that leaves is no error: the record is kept, and the
+    exit code stands. Where the record's line is wanted, nothing that happens to the output is one.
     """
 
     def __init__(self, wanted: bool) -> None:

@@ -62,6 +62,8 @@ class Packaged:
                 raise
             print(f"{self.prog}: {found[1]}; {self.more}", file=sys.stderr)
             raise SystemExit(pytest.ExitCode.USAGE_ERROR) from None
+        if not hasattr(config.option, "file_or_dir"):
+            return config  # pytest's own help, by way of PYTEST_ADDOPTS
         if spread(config.option):
             raise pytest.UsageError(SPREAD)
         words = list(config.option.file_or_dir)

@@ -52,10 +52,13 @@ def at_one_time(
                 f"{span(newest[0] - key[0])} before the newest of all; see --within"
             )
     if len(chosen) < 2:
+        whose = (
+            f"those of {quote(newest[2])} alone" if newest[2] else "runs without a vantage alone"
+        )
         raise RecordError(
             ", ".join(names[:3]),
-            f"expected runs of two vantages at one time, found those of {quote(newest[2])} alone",
-            "name runs of another --vantage, or widen --within",
+            f"expected runs of two vantages at one time, found {whose}",
+            "name runs of another --vantage, or widen --within; to judge one run name its file",
         )
     keys = set(chosen.values())
     found = {

@@ -142,14 +142,26 @@ def test_the_command_on_records(
     assert later["vantages"][0]["looks"] == 14
 
 
+def test_no_run_at_all_has_no_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["--runs", str(tmp_path), "--days", "3", "--vantage", "attic"]
+    assert ask(monkeypatch, *words) == 1
+    said = capsys.readouterr().out
+    assert said == f'from {tmp_path}\nno run of the vantage "attic" was found there\n'
+    assert ask(monkeypatch, *words, "--json") == 1
+    found = json.loads(capsys.readouterr().out)
+    assert (found["began"], found["ended"], found["seconds"]) == (None, None, 0.0)
+
+
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [
         ([], "expected --prometheus URL or --runs FOLDER, found neither"),
         (["--runs", "x", "--prometheus", "http://127.0.0.1:9"], "found both"),
         (["--prometheus", "nonsense"], "--prometheus: "),
-        (["--prometheus", "http://127.0.0.1:9", "--days", "0"], "--days: expected 0 to 400"),
-        (["--prometheus", "http://127.0.0.1:9", "--days", "nan"], "--days: expected 0 to 400"),
+        (["--prometheus", "http://127.0.0.1:9", "--days", "0"], "--days: expected more than 0"),
+        (["--prometheus", "http://127.0.0.1:9", "--days", "nan"], "--days: expected more than 0"),
         (["--prometheus", "http://127.0.0.1:9"], "--prometheus: 127.0.0.1:9 "),
         (["--runs", "nowhere"], "nowhere"),
     ],

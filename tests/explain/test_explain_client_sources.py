@@ -88,3 +88,12 @@ def test_a_token_in_the_url_is_not_shown() -> None:
     with pytest.raises(RecordError) as caught:
         read(f"http://user:hunter2hunter2@t3.example/probe/#{CODE}")
     assert "hunter2" not in str(caught.value)
+
+
+def test_a_token_file_that_cannot_be_read_is_named_and_not_the_url() -> None:
+    environ = {"T3PROBE_RECORDS_TOKEN_FILE": "/nowhere/token"}
+    with pytest.raises(RecordError) as error:
+        read_source(f"http://127.0.0.1:9/probe/#{CODE}", SystemClock(), environ)
+    assert "T3PROBE_RECORDS_TOKEN_FILE: expected the name of a readable file" in str(error.value)
+    assert "mend the variable" in str(error.value)
+    assert "https://HOST" not in str(error.value)

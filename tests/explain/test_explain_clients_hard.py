@@ -12,6 +12,7 @@ from explain_records import START, client_record, drop, gap
 from simulated_person import Evening
 from verdict.simulated_world import Breaks, random_breaks
 
+from t3probe.ask.explain.client_sentences import client_lines
 from t3probe.ask.explain.clients import client_at
 from t3probe.ask.explain.from_runs import run_seen
 from t3probe.ask.explain.judge import Explained, explain
@@ -43,13 +44,18 @@ def beats_until(last: float) -> list[list[Any]]:
 
 
 def answer(
-    run: Recording, at: float, *some: dict[str, Any], window: float = 60.0, people: int = 0
+    run: Recording,
+    at: float,
+    *some: dict[str, Any],
+    window: float = 60.0,
+    people: int = 0,
+    vague: tuple[float, float] = (0.0, 0.0),
 ) -> Explained:
     """The answer to a question of so many seconds after the run's start."""
-    question = Question(START + at, window, START + 4000.0, max(1, len(some), people))
+    question = Question(START + at, window, START + 4000.0, max(1, len(some), people), vague)
     clients = [
         client_at(f"n{number}", read_client(msgspec.json.encode(one), "it"), START + at, window,
-                  (0.0, 0.0))
+                  vague)
         for number, one in enumerate(some)
     ]  # fmt: skip
     seen = run_seen(run, clients)
@@ -317,3 +323,16 @@ def test_what_was_answered_before_they_failed_proves_nothing() -> None:
     told = answer(ran(), 12, client_record(drops=[down], beats=failing(12.5, 13.8)))
     assert not told.proven
     assert told.proved(told.clients[0]) == frozenset()
+
+
+@pytest.mark.parametrize(("at", "vague", "whole"), [(6.0, 36.0, True), (-25.0, 59.0, False)])
+def test_a_page_that_was_opened_within_the_minute_tells_nothing_of_its_beginning(
+    at: float, vague: float, whole: bool
+) -> None:
+    """Somebody drops at 14:03:10, loads the page anew at 14:03:30, and says 14:03."""
+    told = answer(ran(), at, client_record(), vague=(0.0, vague))
+    assert (told.finding == "no_drop") == whole
+    assert ("last-mile" in told.verdict.exonerated) == whole
+    (line,) = client_lines(told, Moment(told.question.at, None, "then"))
+    assert ("tells only of a part of the time that was named" in line) != whole
+    assert len(told.covering) == whole

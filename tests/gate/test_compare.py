@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import msgspec
@@ -171,6 +174,22 @@ def test_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys) ->
     assert main(["compare", files[0], "nowhere.xml"]) == 4
     assert main(["compare", *files, "--gate", "dispatsch"]) == 4
     assert "expected segments of the runs, found 'dispatsch'" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("form", ["json", "text", "markdown", "github"])
+@pytest.mark.parametrize("words", ["verdict b.log", "compare a.log b.log"])
+def test_a_reader_that_leaves_opens_no_gate(words: str, form: str, tmp_path: Path) -> None:
+    written(tmp_path, "a.log", run())
+    written(tmp_path, "b.log", run("cloudflare", at=LATER))
+    reads, writes = os.pipe()
+    os.close(reads)
+    done = subprocess.run(
+        [sys.executable, "-m", "t3probe.cli", *words.split(), "--gate=tunnel", "--format", form],
+        cwd=tmp_path, stdin=subprocess.DEVNULL, stdout=writes, stderr=subprocess.PIPE,
+        timeout=60, check=False,
+    )  # fmt: skip
+    os.close(writes)
+    assert (done.returncode, done.stderr) == (1, b"")
 
 
 def test_what_nobody_looked_at_does_not_open_a_gate() -> None:

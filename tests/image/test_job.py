@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from deliver.delivery_programs import RealGateway
 
+from t3probe import job
 from t3probe.record.reading import read_recording
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -117,3 +118,14 @@ def test_the_checks_without_a_lab_ask_for_a_deployment(tmp_path: Path) -> None:
     )
     assert ended.returncode == 4, ended
     assert "expected a deployment file, found none" in ended.stderr
+
+
+@pytest.mark.parametrize("word", ["-h", "--help"])
+def test_its_help_is_a_page_and_nothing_is_probed(
+    word: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert job.main(["--hold", "0", word]) == 0
+    said = capsys.readouterr()
+    assert said.out.startswith("usage: t3probe-job ")
+    assert max(map(len, said.out.splitlines())) <= 80
+    assert not said.err

@@ -142,6 +142,12 @@ def test_the_help_begins_with_an_example_and_knows_every_option() -> None:
 # -- a URL -----------------------------------------------------------------------------------
 
 
+def test_the_help_of_pytest_can_be_asked_for(tmp_path: Path) -> None:
+    done = check(tmp_path, env={"PYTEST_ADDOPTS": "--help"})
+    assert done.code == 0, done.output
+    assert "--deployment=FILE" in done.output
+
+
 def of_lab(lab: LabProcess, path: str) -> list[str]:
     raw = tomllib.loads(Path(lab.deployment_path).read_text())
     legs = {leg["name"]: leg for leg in raw["leg"]}

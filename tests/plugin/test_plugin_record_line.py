@@ -112,3 +112,22 @@ def test_a_log_that_nobody_reads_changes_nothing(checks) -> None:
         assert (process.wait(timeout=60), said) == (0, b"")
         assert json.loads((results / "verdict.json").read_text())["status"] == "clean"
         assert (results / "junit.xml").exists()
+
+
+def test_a_reader_that_leaves_costs_neither_the_record_nor_the_exit_code(checks) -> None:
+    checks.lab.switch(["dispatch:refuse"])
+    for gate, code in (("dispatch", 1), ("wan", 0)):
+        results = checks.folder / f"results-{gate}"
+        process = subprocess.Popen(
+            [*checks.command("--hold", "0", f"--gate={gate}"), f"--results={results}"],
+            cwd=ROOT, env=ENVIRON, stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        )  # fmt: skip
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.close()
+        said = process.stderr.read()
+        process.stderr.close()
+        assert (process.wait(timeout=60), said) == (code, b"")
+        assert json.loads((results / "verdict.json").read_text())["convicted"] == ["dispatch"]
+        assert (results / "junit.xml").exists()

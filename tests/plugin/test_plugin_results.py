@@ -54,6 +54,7 @@ def test_a_folder_that_takes_nothing(name: str, checks: Runner, tmp_path: Path) 
     assert len(said) == 1
     assert said[0].startswith(f"the verdict and the record cannot be written: {why} (")
     assert "record: " not in done.output
+    assert "generated xml file: none; it cannot be written" in done.output
     for one in files:
         assert not one.exists()
         assert one.with_name(one.name + ".old").read_text() == "of an earlier run"

@@ -113,6 +113,17 @@ def test_collecting_keeps_the_last_record(checks, recorded) -> None:
     assert (checks.folder / "results" / "junit.xml").read_bytes() == before
 
 
+@pytest.mark.parametrize("words", [("--fixtures",), ("--fixtures-per-test",), ("-k", "no_such")])
+def test_a_session_that_runs_nothing_keeps_the_last_record(checks, words: tuple[str, ...]) -> None:
+    file = checks.folder / "results" / "junit.xml"
+    file.parent.mkdir()
+    file.write_text("of an earlier run")
+    done = checks(*words)
+    assert done.code in (0, 5), done.output
+    assert file.read_text() == "of an earlier run"
+    assert "generated xml file: none; what is there stays" in done.output
+
+
 def test_options_of_two_words_that_lead_elsewhere(checks, tmp_path: Path) -> None:
     """pytest would look for its configuration beside the deployment file, and miss the checks."""
     words = ["--deployment", checks.lab.deployment_path, "--results", str(tmp_path)]

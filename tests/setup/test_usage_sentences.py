@@ -112,6 +112,23 @@ def test_a_closed_output_is_no_error(words: str, tmp_path: Path) -> None:
     assert not done.stderr
 
 
+@pytest.mark.parametrize("words", ["legs", "doctor", "check --hold 0"])
+def test_a_folder_that_is_gone_is_one_sentence(words: str, tmp_path: Path) -> None:
+    done = ended(f"mkdir gone; cd gone; rmdir ../gone; t3probe {words}", tmp_path)
+    assert done.returncode == 4, done.stderr
+    assert done.stderr == (
+        "t3probe: the folder that this was started in is gone; start it in another one\n"
+    )
+
+
+@pytest.mark.parametrize("words", [["push", "run.xml"], ["retire"]])
+def test_a_shard_is_a_number(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    """`3/4`, as a run has it, would name a group that nobody has."""
+    assert main([*words, "--gateway", "http://127.0.0.1:9", "--shard", "3/4"]) == 4
+    said = capsys.readouterr().err
+    assert said == 't3probe: --shard: expected a number such as 3, found "3/4"\n'
+
+
 class Impatient:
     """Standard input that is waited for until somebody presses Ctrl-C."""
 

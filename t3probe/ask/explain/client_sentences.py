@@ -136,6 +136,14 @@ def _client(told: Explained, client: ClientThen, when: Moment) -> Iterator[str]:
     record, drop = client.record, client.drop
     first, last = when.clock(record.known_from), when.clock(record.made)
     if not client.covers:
+        early, late = told.question.vague
+        early += client.within
+        if told.question.at - early < record.known_from <= told.question.at + late:
+            yield (
+                f"its record, from {first} to {last}, tells only of a part of the time that was "
+                "named; ask for the second."
+            )
+            return
         why = ""
         if record.known_from <= told.question.at <= record.made:
             why = ": its page did not run then, or still waited for an answer when it was made"

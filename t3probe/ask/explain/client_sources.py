@@ -50,7 +50,10 @@ def _fetched(source: str, clock: Clock, environ: Mapping[str, str]) -> tuple[str
     keep(code)
     try:
         site = Site(url, login_of("records", environ))
-    except (DeploymentError, ValueError) as error:
+    except DeploymentError as error:
+        advice = "mend the variable, or leave it out where the responder asks for no token"
+        raise _error(shown, showable(str(error)), advice) from error
+    except ValueError as error:
         raise _error(shown, showable(str(error)), f"write {_FORM}") from error
     if site.parts.scheme != "https" and not _loopback(site.host):
         raise _error(shown, "expected https, found http", f"write {_FORM}")

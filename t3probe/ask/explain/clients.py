@@ -157,6 +157,7 @@ def client_at(
         cuts = [one for one in drops[: best[2]] if one.symptom == "cut"]
         earlier = cuts[-1] if cuts else None
     covers = record.known_from <= last and record.made >= first
+    # A page that was opened within the time that is meant may have been opened because of the drop.
     if drop is None and not (record.known_from <= first and _looked(record, first, last)):
         covers = False
     pause = None if drop is None else _pause(record, drop)

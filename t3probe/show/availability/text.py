@@ -42,7 +42,8 @@ def cells(row: Row, whole: Availability) -> tuple[str, ...]:
 
 def to_lines(whole: Availability, source: str, notes: Iterable[str] = ()) -> Iterator[str]:
     """The lines."""
-    yield f"{moment(whole.began)} to {moment(whole.ended)} ({span(whole.seconds)})"
+    if whole.ended:  # of no run at all no time is known
+        yield f"{moment(whole.began)} to {moment(whole.ended)} ({span(whole.seconds)})"
     yield f"from {source}"
     for place in whole.places:
         yield ""
@@ -75,8 +76,8 @@ def to_dict(whole: Availability, source: str, notes: Iterable[str] = ()) -> dict
     """The JSON form. Times are RFC 3339, lengths are in seconds; a share that is not known is
     null."""
     return {
-        "began": utc(whole.began),
-        "ended": utc(whole.ended),
+        "began": utc(whole.began) if whole.ended else None,
+        "ended": utc(whole.ended) if whole.ended else None,
         "seconds": round(whole.seconds, 3),
         "source": source,
         "vantages": [
