@@ -56,5 +56,7 @@ def lines(found: Together, gate: Sequence[str] = ()) -> Iterator[str]:
     for at in found.vantages:
         for opinion in at.judged.opinions:
             yield from row("opinion", f"{at.name}: {opinion.sentence}")
+        for limit in at.judged.limit_texts:
+            yield from row("limit", f"{at.name}: {limit}")
     for sentence in gate:
         yield from row("gate", sentence)

@@ -333,6 +333,9 @@ class Together:
                     "could_not_tell": list(one.judged.untold),
                     "incidents": [each.to_dict() for each in one.judged.listed],
                     "opinions": [opinion_dict(each) for each in one.judged.opinions],
+                    "limits": [
+                        each.to_dict(one.started_at, self.gloss) for each in one.judged.limits
+                    ],
                 }
                 for one in self.vantages
             ],

@@ -24,6 +24,7 @@ from t3probe.cli import main
 from t3probe.observation import Connection, Observation, OpinionView, RunRecord
 from t3probe.record.log import record_line
 from t3probe.show.vantages import lines
+from t3probe.verdict.limits.found import Limit
 from t3probe.verdict.vantages import Together, judge_together
 
 OUTSIDE = ("egress", "resolver", "edge", "cloudflare", "walloff-probe")
@@ -376,5 +377,20 @@ def test_what_a_program_says_of_its_part_stands_beside_the_run_of_its_place() ->
     assert said["segment"] == "wan@cloud"
     assert said["disagreement"] == "probe_only"
     assert "cloud: line calls wan@cloud broken, and the run clears it" in " ".join(
+        " ".join(lines(found)).split()
+    )
+
+
+def test_limits_on_age_are_those_of_each_vantage() -> None:
+    found = down_at_home(edge_well())
+    cloud = found.vantages[1]
+    limit = Limit(
+        kind="age", legs=("edge",), seconds=5.0, spread_seconds=0.0, deaths=3,
+        one_of=(("wan@cloud",),), first=3.0, last=20.0,
+    )  # fmt: skip
+    cloud.judged.with_limits((limit,))
+    home, told = (one["limits"] for one in found.to_dict()["vantages"])
+    assert (home, told[0]["one_of"]) == ([], (("wan@cloud",),))
+    assert "cloud: each connection through wan@cloud ends after 5 s" in " ".join(
         " ".join(lines(found)).split()
     )
