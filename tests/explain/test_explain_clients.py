@@ -54,6 +54,27 @@ def test_a_connection_older_than_any_of_ours_proves_nothing(tmp_path: Path) -> N
     assert "a limit on age is not excluded" in text(report)
 
 
+@pytest.mark.parametrize(
+    ("age", "people", "words"),
+    [
+        (None, 1, "As far as we were measuring then, our own connections over the same way work"),
+        (900.0, 1, "but none of them was as old as yours"),
+        (None, 2, "As far as we were measuring then"),
+    ],
+)
+def test_what_goes_back_claims_no_more_measuring_than_there_was(
+    age: float | None, people: int, words: str, tmp_path: Path
+) -> None:
+    """The run saw 35 s of these two minutes: what clears is the moment, and no share of them."""
+    record = client_record(drops=[drop(18.0, 20.0, 20.3, age_seconds=age)])
+    report = answered(tmp_path, *[record] * people)
+    assert report.told.finding == "last_mile"
+    assert not any(one.clears for one in report.told.legs)
+    sent = to_dict(report)["send_back"]
+    assert "% of the time" not in sent
+    assert words in sent
+
+
 def test_two_ends_at_the_same_age_accuse_no_last_mile(tmp_path: Path) -> None:
     twice = [drop(-82.0, -80.0, -79.7, age_seconds=100.0), drop(18.0, 20.0, 20.3, age_seconds=99.0)]
     record = client_record(drops=twice, began=START - 200.0)
