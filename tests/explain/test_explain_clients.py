@@ -242,6 +242,16 @@ def test_a_clock_that_nobody_knows_may_be_wrong_by_seconds(tmp_path: Path) -> No
     assert report.told.clients[0].within == 5.0
 
 
+def test_what_goes_back_is_no_surer_than_the_answer_when_their_clock_is_unknown(
+    tmp_path: Path,
+) -> None:
+    record = client_record(drops=[drop(16.0, 18.2, 24.1, symptom="down")], clock=None)
+    report = answered(tmp_path, record, breaks=(TRAEFIK,))
+    assert report.told.finding == "ours"
+    assert "Their own browser may have seen it, too." in text(report)
+    assert "Your browser's own record may show it, too." in text(report)
+
+
 def test_the_clock_s_offset_is_taken_out(tmp_path: Path) -> None:
     moved = drop(18.0 - 3600.0, 20.0 - 3600.0, 20.3 - 3600.0, age_seconds=15.0)
     record = client_record(
