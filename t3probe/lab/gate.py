@@ -274,7 +274,7 @@ class Gate:
                 sock.close()
                 continue
             sock.setblocking(False)
-            carried = Carried()
+            carried = Carried(sock)
             self._live.add(carried)
             carried.task = self._keeper.spawn(self._carry(carried, sock))
             # A callback, not a `finally`: a task cancelled before its first step runs neither.
