@@ -28,12 +28,9 @@ from labclient import (
 from websockets.asyncio.client import ClientConnection
 
 from t3probe.lab import streams
-from t3probe.lab.board import Board
-from t3probe.lab.faults import NEW, parse_fault
-from t3probe.lab.gate import Gate, bind
+from t3probe.lab.faults import NEW
 from t3probe.lab.stack import Lab
-from t3probe.lab.streams import Carried, Keeper
-from t3probe.probes.tcpinfo import sample
+from t3probe.lab.streams import Carried
 from t3probe.timing import FakeClock
 
 KEPT_ALIVE = {
@@ -382,31 +379,6 @@ async def test_only_silence_counts(monkeypatch: pytest.MonkeyPatch) -> None:
         await carried.task
     assert carried.ending == "polite"
     carried.keep_open()
-
-
-# blackhole: a network that carries nothing
-
-
-@pytest.mark.skipif(sys.platform != "linux", reason="needs TCP_INFO")
-async def test_what_is_accepted_as_the_dark_begins_is_not_acknowledged() -> None:
-    """An acknowledgement says that the network carried our bytes: it would clear the dark one."""
-    board, keeper = Board(), Keeper()
-    gate = Gate(board, keeper, bind("127.0.0.1", 0), None, ("wan",))
-    gate.start()
-    with socket.create_connection(gate.address) as client:  # nobody has accepted it yet
-        board.switch([parse_fault("wan:blackhole")])
-        await asyncio.sleep(0.02)
-        client.send(b"hello")
-        await asyncio.sleep(0.05)
-        dark = sample(client)
-        board.switch([])
-        await asyncio.sleep(0.5)  # it is sent again after 0.2 s
-        light = sample(client)
-    gate.close()
-    await keeper.close()
-    assert dark is not None
-    assert light is not None
-    assert (dark.unacked, light.unacked) == (1, 0)
 
 
 # half: one of two machines is broken
