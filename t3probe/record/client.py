@@ -24,6 +24,8 @@ from t3probe.text.words import size
 VERSION = 1
 LATEST = 2.0**35
 """Unix seconds; a later time is not to be believed."""
+LAST_CLOSE_CODE = 0xFFFF
+"""They have two bytes (RFC 6455, section 5.5.1)."""
 GapKind = Literal["slept", "frozen", "late", "hidden", "offline", "network", "stepped"]
 STOOD_STILL: frozenset[GapKind] = frozenset({"slept", "frozen", "late"})
 """The page itself did not run: what it did not see then is its own doing."""
@@ -58,6 +60,12 @@ class ClientDrop(Fact, frozen=True):
     """How old the connection was that died."""
     edge_answered: bool | None = None
     """Whether a short request to the CDN's edge was answered meanwhile; None: none was made."""
+
+    @property
+    def new_alone(self) -> bool:
+        """Whether only tries for a new connection are known to have failed."""
+        unsure = self.symptom == "unknown" and self.strand == "fresh"
+        return self.symptom == "refusing" or unsure
 
 
 class ClientGap(Fact, frozen=True):
@@ -185,19 +193,23 @@ def _problem(record: ClientRecord) -> str:
         return f"a list of more than {CLIENT_RECORD_ENTRIES:,} entries"
     if not all(map(_possible, _times(record))):
         return "a time that is none"
+    if record.clock is not None:
+        offset = record.clock.offset_seconds
+        if not all(_possible(at + offset) for at in _times(record)):
+            return "a clock that is none"
     if record.made < record.began:
         return "an end before its start"
     lengths = [record.heartbeat_seconds, record.watchdog_seconds]
     lengths += [one.age_seconds for one in record.drops if one.age_seconds is not None]
     if record.clock is not None:
         lengths.append(record.clock.within_seconds)
-        if not math.isfinite(record.clock.offset_seconds):
-            return "a clock that is none"
     if not all(math.isfinite(one) and 0 <= one < LATEST for one in lengths):
         return "a length of time that is none"
     for drop in record.drops:
         if not drop.began <= drop.noticed <= (drop.noticed if drop.ended is None else drop.ended):
             return "a drop that ends before it begins"
+        if drop.code is not None and not 0 <= drop.code <= LAST_CLOSE_CODE:
+            return "a close code that is none"
     for gap in record.gaps:
         if gap.ended is not None and gap.ended < gap.began:
             return "a pause that ends before it begins"

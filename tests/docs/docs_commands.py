@@ -60,6 +60,7 @@ SUBSTITUTES: list[tuple[str, str]] = [
     (r"http://10\.0\.10\.10:3780", "{dispatch}"),
     (r"https://HOST/PATH", "{dispatch}/probe/healthz"),
     (r"http://ENVOY-ADMIN/[^' ]*", "{dispatch}/probe/healthz"),
+    (r"http://CONNECTOR:2000/ready", "{dispatch}/probe/healthz"),
     (r"-connect ADDRESS:443 -servername HOST", "-connect {balancer} -servername t3.lab.test"),
     (r"ADDRESS PORT", "{plain}"),
     (r"--prometheus URL", "--prometheus {prometheus}"),

@@ -32,12 +32,13 @@ def gap(kind: str, began: float, ended: float | None) -> dict[str, Any]:
 
 
 def client_record(**more: Any) -> dict[str, Any]:
-    """A record from five seconds after the run's start to a minute later."""
+    """A record from five seconds after the run's start to a minute later; its beats are good."""
     facts: dict[str, Any] = {
         "t3probe_client": 1, "page": "https://t3.example/probe/", "browser": "Chrome 156",
         "began": START + 5.0, "made": START + 65.0, "heartbeat_seconds": 10.0,
         "watchdog_seconds": 20.0, "clock": {"offset_seconds": 0.0, "within_seconds": 0.6},
-        "connections": [], "beats": [], "drops": [], "gaps": [],
+        "connections": [], "beats": [[START + at, 5, 5] for at in range(6, 65, 10)],
+        "drops": [], "gaps": [],
         "edges": [{"at": START + 5.0, "colo": COLO, "family": 4}], "left_out": {},
     }  # fmt: skip
     return facts | more

@@ -122,6 +122,51 @@ def test_what_does_not_end_a_connection_explains_nothing(
     assert answered(tmp_path, record).told.finding == "last_mile"
 
 
+REFUSING = {"symptom": "refusing", "strand": "fresh", "reason": "connect_failed", "code": None}
+
+
+def test_a_sleep_that_the_connection_outlived_does_not_explain_that_no_new_one_was_let_in(
+    tmp_path: Path,
+) -> None:
+    refused = drop(12.0, 20.0, 30.0, age_seconds=None, **REFUSING)
+    record = client_record(drops=[refused], gaps=[gap("slept", 13.0, 19.5)])
+    drain = Breaks("traefik", "drain", 19.0, 30.0)
+    assert answered(tmp_path, record).told.finding == "unclear"
+    report = answered(tmp_path, record, breaks=(drain,))
+    assert (report.told.finding, report.told.convicted) == ("ours", ("traefik",))
+
+
+def test_nor_where_what_became_of_the_held_one_is_not_known(tmp_path: Path) -> None:
+    refused = drop(12.0, 20.0, age_seconds=None, **{**REFUSING, "symptom": "unknown"})
+    record = client_record(drops=[refused], gaps=[gap("slept", 13.0, 19.5)], made=START + 21.0)
+    report = answered(tmp_path, record)
+    assert report.told.finding == "unclear"
+    assert "whether what it held lived on is not known" in text(report)
+
+
+def test_a_connection_that_lived_on_is_not_said_to_have_ended(tmp_path: Path) -> None:
+    refused = drop(12.0, 20.0, 30.0, age_seconds=None, **REFUSING)
+    report = answered(
+        tmp_path, client_record(drops=[refused], gaps=[gap("offline", 19.0, 29.0)])
+    )  # fmt: skip
+    assert report.told.finding == "their_device"
+    assert text(report).count("no new connection could be opened in that time") == 2
+    assert "connection ended" not in text(report)
+
+
+@pytest.mark.parametrize(("began", "finding"), [(18.0, "last_mile"), (-42.0, "their_device")])
+def test_a_tab_that_is_woken_once_a_minute_for_hours_lost_nothing_by_that(
+    tmp_path: Path, began: float, finding: str
+) -> None:
+    """Its gap is hours long, and no silence of its connection is: what counts is how long it had
+    sent nothing when it broke."""
+    record = client_record(
+        drops=[drop(began, 20.0, 20.3, age_seconds=15.0)], gaps=[gap("late", -3600.0, 60.0)],
+        began=START - 4000.0, edges=[{"at": START - 4000.0, "colo": "FRA", "family": 4}],
+    )  # fmt: skip
+    assert answered(tmp_path, record).told.finding == finding
+
+
 def test_our_outage_that_they_saw_too(tmp_path: Path) -> None:
     record = client_record(drops=[drop(16.0, 18.2, 24.1, symptom="down")])
     report = answered(tmp_path, record, breaks=(TRAEFIK,))
@@ -235,6 +280,11 @@ def test_a_record_of_another_time_changes_nothing(tmp_path: Path) -> None:
     assert "tells nothing of the time that was named" in text(report)
 
 
+def test_a_record_that_was_made_while_the_page_waited_for_an_answer_says_so(tmp_path: Path) -> None:
+    record = client_record(beats=[[START + 6, 5, 5], [START + 16, None, None]], made=START + 21.0)
+    assert "its page did not run then, or still waited" in text(answered(tmp_path, record))
+
+
 def test_a_clock_that_nobody_knows_may_be_wrong_by_seconds(tmp_path: Path) -> None:
     record = client_record(drops=[drop(18.0, 20.0, 20.3)], clock=None)
     report = answered(tmp_path, record)
@@ -320,6 +370,12 @@ def test_the_leg_has_the_person_s_name_where_there_are_as_many(tmp_path: Path) -
         (b'{"t3probe_client": 1, "began": 1, "made": 1e300}', "a time that is none"),
         (b'{"t3probe_client": 1, "began": 1, "made": 2, "drops": [{"began": 2, "noticed": 1}]}',
          "a drop that ends before it begins"),
+        (b'{"t3probe_client": 1, "began": 1, "made": 2, "clock": {"offset_seconds": 1e300,'
+         b' "within_seconds": 1}}', "a clock that is none"),
+        (b'{"t3probe_client": 1, "began": 1, "made": 2, "clock": {"offset_seconds": -2,'
+         b' "within_seconds": 1}}', "a clock that is none"),
+        (b'{"t3probe_client": 1, "began": 1, "made": 2, "drops": [{"began": 1, "noticed": 1,'
+         b' "code": 65536}]}', "a close code that is none"),
         (b'{"t3probe_client": 1, "began": 1, "made": 2, "edges": [{"at": 1, "colo": "\\u001b["}]}',
          "a place of the CDN that is none"),
         (b"[" * 60_000, "found something else"),

@@ -37,6 +37,11 @@ def failing(*at: float) -> list[list[Any]]:
     return [[START + one, None, -1] for one in at]
 
 
+def beats_until(last: float) -> list[list[Any]]:
+    """Good beats every ten seconds, the newest at `last`."""
+    return [[START + last - 10.0 * back, 5, 5] for back in range(int(last // 10), -1, -1)]
+
+
 def answer(
     run: Recording, at: float, *some: dict[str, Any], window: float = 60.0, people: int = 0
 ) -> Explained:
@@ -193,6 +198,89 @@ def test_a_record_that_could_not_see_a_drop_does_not_say_there_was_none(
     more: dict[str, Any],
 ) -> None:
     assert answer(ran(), 20, client_record(**more)).finding != "no_drop"
+
+
+def held(last_good: float, ended: float | None = None) -> dict[str, Any]:
+    """A connection of the page, at seconds from the run's start."""
+    over = None if ended is None else START + ended
+    return {"began": START + 5, "opened": START + 5.2, "last_good": START + last_good,
+            "ended": over}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("more", "at"),
+    [
+        ({"beats": beats_until(12), "made": START + 24}, 20),  # no beat is near enough
+        ({"beats": [*beats_until(16), [START + 21.9, None, None]], "made": START + 23}, 16),
+        ({"beats": beats_until(19), "gaps": [gap("offline", 19.2, None)], "made": START + 22}, 19),
+        (
+            {
+                "beats": [*beats_until(16), [START + 26, None, 5]],
+                "connections": [held(16.0)],
+                "made": START + 33,
+            },
+            20,
+        ),
+        ({"beats": [], "edges": []}, 20),
+        ({"beats": beats_until(60), "began": START + 20.3}, 20),
+    ],
+    ids=[
+        "made too soon",
+        "an answer is awaited",
+        "offline",
+        "only new ones",
+        "nothing",
+        "begun too late",
+    ],
+)
+def test_a_record_of_which_nobody_knows_whether_it_would_have_shown_a_drop_says_nothing(
+    more: dict[str, Any], at: float
+) -> None:
+    """Whoever presses the button as soon as it hangs, presses it before the page has noticed."""
+    told = answer(ran(), at, client_record(**more))
+    assert told.finding != "no_drop"
+    assert not told.covering
+
+
+def test_a_record_that_was_made_in_the_minute_that_is_meant_tells_of_it() -> None:
+    record = client_record(beats=beats_until(28), made=START + 30)
+    for began, covers in ((START - 10, True), (START + 10, False)):
+        read = read_client(msgspec.json.encode(record | {"began": began}), "it")
+        assert client_at("n", read, START, 60.0, (0.0, 60.0)).covers is covers
+
+
+def test_a_connection_that_lived_on_after_a_try_had_failed_is_compared_until_it_ended() -> None:
+    """A try failed at 17 s, and ours cut what was open at 24 s, while the second look went on."""
+    run = ran(Breaks("tunnel", "cut", 24.0, 24.1))
+    cut = drop(15.0, 17.0, 24.5, age_seconds=18.9)
+    told = answer(run, 24, client_record(drops=[cut], connections=[held(16.0, 24.1)]))
+    assert (told.finding, told.convicted, told.proven) == ("ours", ("tunnel",), False)
+    assert told.proved(told.clients[0]).isdisjoint({"tunnel"})
+    assert told.witnesses
+
+
+def test_how_a_connection_ended_is_no_word_of_the_tries_that_failed_before_it() -> None:
+    down = drop(18.0, 20.0, 33.0, symptom="down", strand="both", age_seconds=25.0)
+    kept, lost = held(19.0), held(19.0, 30.0)
+    first = answer(ran(), 20, client_record(drops=[down], connections=[kept]))
+    later = answer(ran(), 20, client_record(drops=[down], connections=[lost]))
+    assert (first.finding, later.finding) == ("last_mile", "unclear")
+
+
+def test_a_place_that_any_run_of_ours_met_is_no_other_one() -> None:
+    """The person's outage goes on over two runs, and the CDN answered them at two places."""
+    run = ran()
+    met = [msgspec.structs.replace(one, colo="AMS" if one.colo else "") for one in run.observations]
+    before = msgspec.structs.replace(run.run, started_at=START - 55.0)
+    down = drop(-20.0, 15.0, 20.0, age_seconds=None, **DOWN)
+    record = read_client(msgspec.json.encode(client_record(drops=[down], began=START - 99.0)), "it")
+    client = client_at("n", record, START + 15, 60.0, (0.0, 0.0))
+    seen = [run_seen(Recording(before, tuple(met)), [client]), run_seen(run, [client])]
+    told = explain(
+        Question(START + 15, 60.0, START + 99.0), seen, way_of(None, seen, (), None), [client]
+    )
+    assert told.our_edges(client) == ("cf-edge", (("AMS", 4), ("FRA", 4)))
+    assert not told.other_edge(client)
 
 
 def test_a_connection_that_was_good_before_a_sleep_and_after_it_did_not_drop() -> None:

@@ -11,7 +11,10 @@ from typing import Any
 
 import msgspec
 from explain_history import at
+from explain_server import Samples
 from test_explain_across_runs import run
+from test_explain_prometheus import LOOKED, RUN, scrapes, series
+from test_explain_prometheus import runs as metrics_runs
 
 from t3probe.ask.explain.from_runs import run_seen
 from t3probe.ask.explain.judge import Explained, explain
@@ -117,3 +120,21 @@ def test_the_command_shows_a_recorded_run(tmp_path: Path) -> None:
     said = " ".join(done.stdout.split())
     assert "lb calls serve well (app@file: 2 of 2 servers up)" in said, done.stderr + done.stdout
     assert "colo FRA: t3serve" in said
+
+
+def test_the_metrics_tell_of_them_too() -> None:
+    def said(name: str, samples: Samples, **more: str) -> tuple[dict[str, str], Samples]:
+        return series(name, samples, opinion="lb", segment="serve", **more)
+
+    first, second, third = metrics_runs(
+        series(RUN, scrapes(20, 80, 140)),
+        series(LOOKED, scrapes(5, 40, 70), leg="t3serve"),
+        said("t3probe_opinion_healthy", [(30.0, 1), (60.0, 0)]),
+        said("t3probe_opinion_disagreement", scrapes(1, 0, 0), kind="opinion_only"),
+        said("t3probe_opinion_disagreement", scrapes(0, 1, 0), kind="probe_only"),
+    )
+    (one,), (two,) = first.opinions, second.opinions
+    assert (one.opinion, one.disagreement, one.at) == ("healthy", "opinion_only", 20)
+    assert one.sentence == "lb calls serve well, and the run does not clear it"
+    assert two.sentence == "lb calls serve broken, and the run clears it"
+    assert third.opinions == ()  # it could not be had

@@ -50,6 +50,11 @@ def disagreement(values: str) -> dict[str, str]:
     return series("t3probe_backend_disagreement", values, **labels)
 
 
+def opinion(values: str) -> dict[str, str]:
+    labels = {"opinion": "cloudflared", "segment": "tunnel", "kind": "opinion_only"}
+    return series("t3probe_opinion_disagreement", values, **labels)
+
+
 def expiry(leg: str, value: float) -> dict[str, str]:
     return series("t3probe_tls_cert_expiry_timestamp_seconds", steady(value), leg=leg)
 
@@ -210,6 +215,12 @@ FIRES = [
         "only Envoy calls it healthy from minute 10 on",
         disagreement(step(0, 10, 1)),
         {19.5: [], 20: here(**DISAGREES)},
+    ),
+    Case(
+        "T3ProbeOpinionDisagrees",
+        "only cloudflared calls its segment well from minute 10 on",
+        opinion(step(0, 10, 1)),
+        {19.5: [], 20: here(opinion="cloudflared", segment="tunnel", kind="opinion_only")},
     ),
     Case(
         "T3ProbeCertExpiring",
@@ -385,6 +396,7 @@ QUIET = [
         runs=series("t3probe_run_timestamp_seconds", f"0+60x{END}", shard="0"),
     ),
     Case("T3ProbeEnvoyDisagrees", "for eight minutes", disagreement(step(0, 10, 1, 18))),
+    Case("T3ProbeOpinionDisagrees", "for eight minutes", opinion(step(0, 10, 1, 18))),
     Case("T3ProbeCertExpiring", "fifteen days are left", expiry("edge", 15 * DAY)),
     Case(
         "T3ProbeSilent",

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from t3probe.ask.explain.clients import STILL_SECONDS, ClientThen
 from t3probe.ask.explain.judge import Explained
 from t3probe.ask.explain.moment import Moment
-from t3probe.record.client import ClientGap
+from t3probe.record.client import ClientDrop, ClientGap
 from t3probe.text.words import glossed, listed, span
 
 WHAT = {
@@ -51,13 +51,26 @@ def _pauses(told: Explained, when: Moment) -> str:
     return listed(f"the device of {one.name} {text}" for one, text in zip(some, words, strict=True))
 
 
+def _dropped(drop: ClientDrop) -> str:
+    if drop.new_alone and drop.symptom == "unknown":
+        return "was not let in anew; whether what it held lived on is not known"
+    return DROPPED.get(drop.symptom, "broke")
+
+
+def _lost(told: Explained) -> str:
+    """What the devices cost."""
+    some = [one.drop for one in told.covering if one.drop is not None and one.pause is not None]
+    held_on = all(one.new_alone for one in some)
+    return "no new connection could be opened" if held_on else "the connection ended"
+
+
 def headline_of_records(told: Explained, when: Moment) -> str:
     """The finding where people's records decide; empty where they do not."""
     finding = told.finding
     if finding == "their_device":
         looked = "" if told.looking_at else " We were not looking at our side just then."
         return (
-            f"It was the device: {_pauses(told, when)}, and the connection ended in that time. "
+            f"It was the device: {_pauses(told, when)}, and {_lost(told)} in that time. "
             f"Nothing of ours is accused.{looked}"
         )
     if finding == "both" and told.outage is not None:
@@ -123,7 +136,10 @@ def _client(told: Explained, client: ClientThen, when: Moment) -> Iterator[str]:
     record, drop = client.record, client.drop
     first, last = when.clock(record.known_from), when.clock(record.made)
     if not client.covers:
-        yield f"its record, from {first} to {last}, tells nothing of the time that was named."
+        why = ""
+        if record.known_from <= told.question.at <= record.made:
+            why = ": its page did not run then, or still waited for an answer when it was made"
+        yield f"its record, from {first} to {last}, tells nothing of the time that was named{why}."
         return
     if drop is None:
         yield f"no drop; its record goes from {first} to {last}."
@@ -134,7 +150,7 @@ def _client(told: Explained, client: ClientThen, when: Moment) -> Iterator[str]:
         age = "" if drop.age_seconds is None else f", {span(round(drop.age_seconds, 1))} old"
         code = "" if drop.code is None else f", close code {drop.code}"
         yield (
-            f"the connection {DROPPED.get(drop.symptom, 'broke')}; last good at "
+            f"the connection {_dropped(drop)}; last good at "
             f"{when.clock(drop.began)}, noticed at {when.clock(drop.noticed)} ({drop.reason}{code}"
             f"{age}), {over}."
         )
@@ -190,8 +206,8 @@ def send_back_of_records(told: Explained, when: Moment, time: str) -> str:
     yours = listed(f"your device {pause_words(one, when)}" for one in pauses)
     if finding == "their_device":
         return (
-            f"Your browser's own record of the time around {time} shows that {yours}, and that the "
-            "connection ended in that time. A device that sleeps or loses its network drops every "
+            f"Your browser's own record of the time around {time} shows that {yours}, and that "
+            f"{_lost(told)} in that time. A device that sleeps or loses its network drops every "
             "open connection, and the app comes back by itself. There is nothing broken that we "
             "can see; if it happens while you are using the device, please send us another record."
         )

@@ -12,7 +12,14 @@ from typing import NamedTuple
 
 from t3probe.ask.explain.seen import Compared
 from t3probe.observation import OPEN_SOCKETS, Attempt, Drop, Observation, Reason
-from t3probe.record.client import STOOD_STILL, ClientDrop, ClientEdge, ClientGap, ClientRecord
+from t3probe.record.client import (
+    STOOD_STILL,
+    ClientDrop,
+    ClientEdge,
+    ClientGap,
+    ClientRecord,
+    GapKind,
+)
 from t3probe.record.facts import Recording
 from t3probe.text.names import CLIENT_LEG
 from t3probe.verdict.incident.drops import SAME_AGE, TOGETHER_SECONDS, JudgedDrop
@@ -24,6 +31,8 @@ UNKNOWN_CLOCK_SECONDS = 5.0
 """By so much a person's clock may be wrong when the page did not learn how it stands."""
 AWAKE_SECONDS = 60.0
 """A device that woke, or is back on a network, reaches us again within this."""
+AWAY: frozenset[GapKind] = frozenset({"offline", "network"})
+"""The device was not where its connections were."""
 STILL_SECONDS = 5.0
 """A device that slept for less kept its connections, as far as anybody can tell."""
 NAME_CHARACTERS = 40
@@ -68,7 +77,25 @@ class ClientThen(NamedTuple):
     @property
     def noticed(self) -> float:
         """When its drop was noticed at the latest. Only where there is one."""
-        return self._drop.noticed + self.within
+        lost = self.lost if self._drop.symptom == "cut" else None
+        return (self._drop.noticed if lost is None else lost) + self.within
+
+    @property
+    def lost(self) -> float | None:
+        """When the connection ended that it held, where a try for a new one had failed before; None
+        where it did not end, or that was how the drop was noticed."""
+        drop = self._drop
+        over = self.record.made if drop.ended is None else drop.ended
+        return max(
+            (
+                one.ended
+                for one in self.record.connections
+                if one.opened is not None and one.opened <= drop.noticed
+                and one.last_good is not None and one.last_good <= drop.noticed
+                and one.ended is not None and drop.noticed < one.ended <= over
+            ),
+            default=None,
+        )  # fmt: skip
 
     @property
     def ended(self) -> float:
@@ -130,7 +157,7 @@ def client_at(
         cuts = [one for one in drops[: best[2]] if one.symptom == "cut"]
         earlier = cuts[-1] if cuts else None
     covers = record.known_from <= last and record.made >= first
-    if drop is None and not _looked(record, first, last):
+    if drop is None and not (record.known_from <= first and _looked(record, first, last)):
         covers = False
     pause = None if drop is None else _pause(record, drop)
     outlived = _outlived(record, first, last, window) if covers and drop is None else None
@@ -152,7 +179,25 @@ def _looked(record: ClientRecord, first: float, last: float) -> bool:
             return False
     near = 2 * record.heartbeat_seconds
     rows = [one[1:] for one in record.beats if first - near <= one[0] <= last + near]
-    return not rows or any(trip is not None for row in rows for trip in row)
+    if rows and all(trip is None for row in rows for trip in row):
+        return False
+    # What it holds is what an app holds: that new ones are good, does not show that it lives.
+    held = [one.last_good for one in record.connections if one.last_good is not None]
+    heard = max(held or _good(record), default=0.0)
+    if heard >= last:
+        return True
+    # A record that was made in the time that is meant, or just behind it: whoever sends it at once
+    # sends it before the page knows that an answer does not come.
+    waits = any(at > heard for at, *_ in record.beats) or any(
+        gap.ended is None and gap.kind in AWAY and gap.began >= heard for gap in record.gaps
+    )
+    late = min(last, record.made) - heard > record.heartbeat_seconds + SOON_SECONDS
+    return heard >= first and not waits and not late
+
+
+def _good(record: ClientRecord) -> list[float]:
+    """When the beats were sent that were answered."""
+    return [at for at, *trips in record.beats if any(one is not None and one >= 0 for one in trips)]
 
 
 def _outlived(record: ClientRecord, first: float, last: float, window: float) -> ClientGap | None:
@@ -162,9 +207,7 @@ def _outlived(record: ClientRecord, first: float, last: float, window: float) ->
     for gap in record.gaps:
         over = record.made if gap.ended is None else gap.ended
         far, length = max(0.0, gap.began - last, first - over), over - gap.began
-        told = gap.kind in ("offline", "network") or (
-            gap.kind in STOOD_STILL and length >= STILL_SECONDS
-        )
+        told = gap.kind in AWAY or (gap.kind in STOOD_STILL and length >= STILL_SECONDS)
         if told and far <= window:
             found.append((far, -length, gap))
     return min(found, key=lambda one: one[:2])[2] if found else None
@@ -174,11 +217,11 @@ def _pause(record: ClientRecord, drop: ClientDrop) -> ClientGap | None:
     """What of the device explains a drop: it was away from the network, or did not run, before
     anything had failed. The longest, where there are several."""
     found = []
-    good = [at for at, *trips in record.beats if any(one is not None and one >= 0 for one in trips)]
+    good = _good(record)
     failed = _last_failure(record, drop)
     for gap in record.gaps:
         over = record.made if gap.ended is None else gap.ended
-        away, length = gap.kind in ("offline", "network"), over - gap.began
+        away, length = gap.kind in AWAY, over - gap.began
         soon = SOON_SECONDS if away else 0.0
         # What was open on the network before may be answered once more.
         until = over + SOON_SECONDS if gap.kind == "network" else over
@@ -191,7 +234,12 @@ def _pause(record: ClientRecord, drop: ClientDrop) -> ClientGap | None:
         asked = drop.noticed - record.watchdog_seconds + SOON_SECONDS
         if drop.reason == "rtt_timeout" and gap.kind in STOOD_STILL and gap.began > asked:
             continue  # what got no answer was sent before
-        least = SILENCE_SECONDS if gap.kind == "late" else STILL_SECONDS
+        if drop.new_alone and not away:
+            continue  # what it held outlived that, and a device that is awake may open a new one
+        least = STILL_SECONDS
+        if gap.kind == "late":
+            # A tab that is woken once a minute is one gap of hours, and asks each time.
+            least, length = SILENCE_SECONDS, min(over, drop.noticed) - max(gap.began, drop.began)
         if gap.kind == "frozen" and drop.reason in ENDED:
             least = 0.0  # a browser that freezes a page ends its WebSockets at once
         if away or (gap.kind in STOOD_STILL and length >= least):
@@ -248,7 +296,8 @@ def compared(
     known = theirs is not None and theirs.colo is not None and any(one for one, _ in edges.values())
     worked = cleared(fault, same if known else set(edges))
     if client.drop.symptom != "cut":
-        if client.drop.strand != "fresh" and client.drop.reason in ENDED:
+        # Where new tries failed first, that is no word of how it began.
+        if client.drop.strand != "fresh" and client.drop.reason in ENDED and client.lost is None:
             # What ended their connection left ours alone, whatever became of their tries.
             fault.symptom = "cut"
             worked |= cleared(fault, same if known else set(edges))

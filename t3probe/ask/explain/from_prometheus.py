@@ -10,10 +10,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 
 from t3probe.ask.explain.prometheus import Prometheus, PrometheusError, Series, quoted
-from t3probe.ask.explain.seen import DropSeen, IncidentSeen, LegSeen, RunSeen
+from t3probe.ask.explain.seen import DropSeen, IncidentSeen, LegSeen, OpinionSeen, RunSeen
 from t3probe.config.types import Deployment
 from t3probe.exchange.bounds import PROMETHEUS_LEGS
 from t3probe.text.words import glossed, listed, some
+from t3probe.verdict.opinions import MOST_SHOWN, OPINION_DISAGREEMENTS
 
 RUN = "t3probe_run_timestamp_seconds"
 DURATION = "t3probe_run_duration_seconds"
@@ -26,8 +27,17 @@ DROPS = "t3probe_disconnects_total"
 OBSERVED = "t3probe_observed_seconds_total"
 LAST = "t3probe_last_disconnect_timestamp"
 STATE = "t3probe_segment_state"
-NAMES = (RUN, DURATION, COMPLETE, LAG, CONNECTED, ACCEPTING, PLANNED, DROPS, OBSERVED, LAST, STATE)
-OWN_LABELS = frozenset({"__name__", "leg", "reason", "segment", "state"})
+OPINION = "t3probe_opinion_healthy"
+DISAGREES = "t3probe_opinion_disagreement"
+NAMES = (
+    *(RUN, DURATION, COMPLETE, LAG, CONNECTED, ACCEPTING, PLANNED, DROPS, OBSERVED, LAST, STATE),
+    *(OPINION, DISAGREES),
+)
+OWN_LABELS = frozenset({"__name__", "leg", "reason", "segment", "state", "opinion", "kind"})
+AGAINST = {
+    "opinion_only": "the run does not clear it",
+    "probe_only": "the run clears it",
+}
 SLACK_SECONDS = 1.0
 NAMED = 6
 
@@ -148,7 +158,32 @@ class _Group:
             exonerated=states["exonerated"],
             gloss=self.gloss,
             spread=self.spread,
+            opinions=tuple(self._opinions(since, at, stamp)),
         )
+
+    def _opinions(self, since: float, at: float, stamp: float) -> Iterable[OpinionSeen]:
+        """What programs said of themselves at the run's end; the metrics do not say in part."""
+        kinds = {
+            (one.labels.get("opinion", ""), one.labels.get("segment", "")): kind
+            for one in self[DISAGREES]
+            for kind in OPINION_DISAGREEMENTS
+            if one.labels.get("kind") == kind and one.samples.newest(since, at) == 1
+        }
+        for one in self[OPINION][:MOST_SHOWN]:
+            healthy = one.samples.newest(since, at)
+            if healthy is None:
+                continue
+            name, segment = one.labels.get("opinion", ""), one.labels.get("segment", "")
+            kind = kinds.get((name, segment))
+            said = f"{name} calls {segment} {'well' if healthy else 'broken'}"
+            yield OpinionSeen(
+                at=stamp,
+                name=name,
+                segment=segment,
+                opinion="healthy" if healthy else "unhealthy",
+                sentence=said + ("" if kind is None else f", and {AGAINST[kind]}"),
+                disagreement=kind,
+            )
 
     def _leg(
         self, leg: str, looked: float | None, since: float, at: float, began: float, ended: float

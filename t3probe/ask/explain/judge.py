@@ -207,10 +207,10 @@ class Explained:
     def our_edges(self, client: ClientThen) -> tuple[str, tuple[tuple[str, int], ...]]:
         """The segment at which the CDN is met, and the colos and families that our legs met then;
         empty where nobody knows."""
-        for run in self._every_run:
-            if client.name in run.compared and run.compared[client.name].edge:
-                return run.compared[client.name].edge, run.compared[client.name].edges
-        return "", ()
+        some = [one.compared[client.name] for one in self._every_run if client.name in one.compared]
+        edge = next((one.edge for one in some if one.edge), "")
+        met = (place for one in some if edge and one.edge == edge for place in one.edges)
+        return edge, tuple(dict.fromkeys(met))
 
     def other_edge(self, client: ClientThen) -> bool:
         """Whether it is known that they used another place of the CDN than any leg of ours."""
