@@ -24,6 +24,7 @@ from t3probe.lab.streams import (
     Keeper,
     Pipe,
     Stream,
+    drop_packets,
     reset_on_close,
 )
 
@@ -215,6 +216,7 @@ class Gate:
         if self._mode == "open":
             asyncio.get_running_loop().remove_reader(self._listener)
         elif self._mode == "blackhole":
+            self._deafen(False)
             for carried in self._live:
                 carried.deafen(False)
             self._accept()  # takes our own fillers, too, out of the queue
@@ -234,14 +236,26 @@ class Gate:
             self._listener.close()
             self._listener = bind(*self.address)
         elif mode == "blackhole":
+            deaf = self._deafen(True)
             self._accept()  # what waits already is established and stays so
             for carried in self._live:
                 carried.deafen(True)
             self._listener.listen(0)
-            self._fill()
+            if not deaf:
+                self._fill()
+
+    def _deafen(self, on: bool) -> bool:
+        """Drop every SYN, like a dead network. It takes no time: while one gate is dark and the
+        next one on the same network is not, bytes would be acknowledged and never answered. False
+        where the system cannot."""
+        try:
+            drop_packets(self._listener, on)
+        except OSError:
+            return False
+        return True
 
     def _fill(self) -> None:
-        """Fill the accept queue: the kernel drops every further SYN, like a dead network."""
+        """The same by a full accept queue."""
         for _ in range(MAX_FILLERS):
             filler = socket.socket(self._listener.family, socket.SOCK_STREAM)
             filler.setblocking(False)
@@ -274,7 +288,7 @@ class Gate:
                 sock.close()
                 continue
             sock.setblocking(False)
-            carried = Carried()
+            carried = Carried(sock)
             self._live.add(carried)
             carried.task = self._keeper.spawn(self._carry(carried, sock))
             # A callback, not a `finally`: a task cancelled before its first step runs neither.

@@ -124,8 +124,10 @@ class Carried:
     or with what is still to be sent and FIN (`polite`).
     """
 
-    def __init__(self) -> None:
+    def __init__(self, sock: socket.socket | None = None) -> None:
         self.accepted_at = _CLOCK.monotonic()
+        self._sock = sock
+        """Before the task's first step there is no writer that leads to it."""
         self.ending: Ending = "abort"
         self.writers: list[asyncio.StreamWriter] = []
         self.task: asyncio.Task[None] | None = None
@@ -173,11 +175,9 @@ class Carried:
     def deafen(self, on: bool) -> None:
         """Drop every packet from the client before TCP sees it, as a dead network would: the
         client's kernel gets no acknowledgement. Where the system cannot, bytes just stop."""
-        for writer in self.writers[:1]:
-            sock = writer.get_extra_info("socket")
-            if sock is not None:
-                with contextlib.suppress(OSError):
-                    drop_packets(sock, on)
+        if self._sock is not None:
+            with contextlib.suppress(OSError):
+                drop_packets(self._sock, on)
 
     def finish(self) -> None:
         """Close every side. Called once, by the connection's own task."""

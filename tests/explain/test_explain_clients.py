@@ -54,6 +54,27 @@ def test_a_connection_older_than_any_of_ours_proves_nothing(tmp_path: Path) -> N
     assert "a limit on age is not excluded" in text(report)
 
 
+@pytest.mark.parametrize(
+    ("age", "people", "words"),
+    [
+        (None, 1, "As far as we were measuring then, our own connections over the same way work"),
+        (900.0, 1, "but none of them was as old as yours"),
+        (None, 2, "As far as we were measuring then"),
+    ],
+)
+def test_what_goes_back_claims_no_more_measuring_than_there_was(
+    age: float | None, people: int, words: str, tmp_path: Path
+) -> None:
+    """The run saw 35 s of these two minutes: what clears is the moment, and no share of them."""
+    record = client_record(drops=[drop(18.0, 20.0, 20.3, age_seconds=age)])
+    report = answered(tmp_path, *[record] * people)
+    assert report.told.finding == "last_mile"
+    assert not any(one.clears for one in report.told.legs)
+    sent = to_dict(report)["send_back"]
+    assert "% of the time" not in sent
+    assert words in sent
+
+
 def test_two_ends_at_the_same_age_accuse_no_last_mile(tmp_path: Path) -> None:
     twice = [drop(-82.0, -80.0, -79.7, age_seconds=100.0), drop(18.0, 20.0, 20.3, age_seconds=99.0)]
     record = client_record(drops=twice, began=START - 200.0)
@@ -269,6 +290,16 @@ def test_a_clock_that_nobody_knows_may_be_wrong_by_seconds(tmp_path: Path) -> No
     report = answered(tmp_path, record)
     assert "it may be wrong by 5 s" in text(report)
     assert report.told.clients[0].within == 5.0
+
+
+def test_what_goes_back_is_no_surer_than_the_answer_when_their_clock_is_unknown(
+    tmp_path: Path,
+) -> None:
+    record = client_record(drops=[drop(16.0, 18.2, 24.1, symptom="down")], clock=None)
+    report = answered(tmp_path, record, breaks=(TRAEFIK,))
+    assert report.told.finding == "ours"
+    assert "Their own browser may have seen it, too." in text(report)
+    assert "Your browser's own record may show it, too." in text(report)
 
 
 def test_the_clock_s_offset_is_taken_out(tmp_path: Path) -> None:

@@ -249,7 +249,26 @@ def send_back_of_records(told: Explained, when: Moment, time: str) -> str:
             "network in front of us: your Wi-Fi, router, VPN or provider. Please try a cable or "
             "another network such as a phone's."
         )
+    if finding == "last_mile" and not _long_enough(told):
+        known = told.question.people == len(told.covering)
+        record = "Your browser's own record" if known else "The record of a browser"
+        old = ""
+        if told.too_young:
+            old = ", but none of them was as old as yours, so a limit on age is not excluded"
+        return (
+            f"{record} shows the drop at about {time}. As far as we were measuring then, our own "
+            f"connections over the same way worked{old}. Most likely the drop happened between "
+            "you and us: your Wi-Fi, router, VPN or provider. Please try a cable or another "
+            "network such as a phone's, and send us another record if it happens again."
+        )
     return ""
+
+
+def _long_enough(told: Explained) -> bool:
+    """Whether the way was looked at for as long as clears it without a record; what a record's
+    drop was compared with is a moment."""
+    way = told.way.segments if told.question.people > len(told.covering) else told.way.page
+    return set(way).issubset(told.cleared)
 
 
 def clients_dict(told: Explained) -> Sequence[dict[str, object]]:

@@ -55,8 +55,7 @@ def headline(told: Explained, when: Moment) -> str:
             )
         seen = ""
         if told.witnesses:
-            sure = all(one.record.clock is not None for one in told.witnesses)
-            seen = f" Their own browser {'saw it' if sure else 'may have seen it'}, too."
+            seen = f" Their own browser {'saw it' if _sure(told) else 'may have seen it'}, too."
         return f"It was us: {what}, {time}. That explains the drop, so {whose} not accused.{seen}"
     if finding == "last_mile":
         mile = "their last miles, or a network that both share" if several else "their last mile"
@@ -107,6 +106,11 @@ def headline(told: Explained, when: Moment) -> str:
         f"We cannot tell: no drop {ours}was seen, but {why}, so "
         f"neither {'this' if len(told.uncleared) == 1 else 'these'} nor the last mile is cleared."
     )
+
+
+def _sure(told: Explained) -> bool:
+    """Whether the clocks of those whose browser saw the outage are known."""
+    return all(one.record.clock is not None for one in told.witnesses)
 
 
 def _from_to(outage: Outage, when: Moment) -> str:
@@ -242,7 +246,10 @@ def _body(told: Explained, when: Moment, time: str) -> str:
         also = {_plain(one): words for one, words in told.gloss.items()}
         plain = glossed(map(_plain, names), also)
         what = listed(plain) if finding == "ours" else f"one of these: {listed(plain, word='or')}"
-        seen = "Your browser's own record shows it, too. " if told.witnesses else ""
+        seen = ""
+        if told.witnesses:
+            shows = "shows it" if _sure(told) else "may show it"
+            seen = f"Your browser's own record {shows}, too. "
         over = (
             f"It worked again by {when.clock(told.outage.ended)}"
             if told.outage.ended is not None
