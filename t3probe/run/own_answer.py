@@ -9,7 +9,8 @@ nothing, neither there nor behind.
 
 No claim is made after a reset or a close (the numbers are gone or are somebody else's), for bytes
 that never left this machine, when the far end's receive window is full, when only a part was
-acknowledged, when answers came with holes in them (small acknowledgements pass where large
+acknowledged, when it was acknowledged only after it was sent again (a line that loses what we send
+may lose the answers), when answers came with holes in them (small acknowledgements pass where large
 answers are lost), and where the kernel is too old to say.
 
 What acknowledges is a kernel: the one of the first machine on the way that ends TCP, a load
