@@ -150,7 +150,7 @@ class Checks:
             self.shipping,
             self.results,
             log,
-            gate=options.gate_segments(option.gate, deployment),
+            gate=options.gate_segments(option.gate, deployment, scheduled=option.exit_delivered),
             scheduled=option.exit_delivered,
         )
         self._junit = JUnitFile(config)

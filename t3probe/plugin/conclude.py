@@ -100,7 +100,11 @@ class RunEnd:
         if self._gate:
             from t3probe.verdict import gate
 
-            for sentence in gate.sentences(self._judged.verdict, self._gate, self._judged.gloss):
+            said = gate.sentences(
+                self._judged.verdict, self._gate, self._judged.gloss,
+                interrupted=self._record.interrupted,
+            )  # fmt: skip
+            for sentence in said:
                 opened = sentence.startswith("open")
                 for line in row("gate", sentence):
                     write(line, red=not opened, green=opened)
