@@ -94,7 +94,18 @@ HAPROXY = [
     ("2026-11-20T14:03:07+00:00 backend none has no server available!", "haproxy_backend_down"),
     ("2026-11-20T14:03:07+00:00 Server b/app is UP, reason: Layer4 check passed",
      "haproxy_info"),
+    # A reload, through which what was open lives on.
     ("2026-11-20T14:03:07+00:00 Proxy f stopped (cumulated conns: FE: 3, BE: 0).",
+     "haproxy_draining"),
+    ("2026-11-20T14:03:07+00:00 [WARNING]  (8291) : Former worker (8303) exited with code 0 (Exit)",
+     "haproxy_info"),
+    ("2026-11-20T14:03:07+00:00 [NOTICE]   (8291) : haproxy version is 2.6.12-1+deb12u4",
+     "haproxy_info"),
+    ("2026-11-20T14:03:07+00:00 [WARNING]  (8291) : Former worker (8303) exited with code 143 "
+     "(Terminated)", "haproxy_stopped"),
+    ("2026-11-20T14:03:07+00:00 Proxy f hard-stopped (3 remaining conns will be closed).",
+     "haproxy_stopped"),
+    ("2026-11-20T14:03:07+00:00 soft-stop running for too long, performing a hard-stop.",
      "haproxy_stopped"),
     ("2026-11-20T14:03:07+00:00 [ALERT]    (1857) : Current worker (1858) exited with code 137 "
      "(Killed)", "haproxy_exited"),
