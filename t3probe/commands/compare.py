@@ -5,9 +5,13 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from t3probe.exchange.terminal import put_commands, put_json
+from t3probe.usage import say
+
+if TYPE_CHECKING:
+    from t3probe.record.facts import Recording
 
 EXIT_REGRESSION, EXIT_USAGE, EXIT_UNTOLD = 1, 4, 5
 ABOUT = """\
@@ -24,7 +28,8 @@ exit codes:
   1  a gated segment was cleared before and is not any more
   4  wrong usage, or a file that cannot be read
   5  cannot tell: a segment that --gate names is not cleared, and no leg that
-     gave evidence crossed it before, or after"""
+     gave evidence crossed it before, or after; or --gate names segments, and
+     the run after was interrupted"""
 
 
 def add(commands: Any) -> None:
@@ -51,14 +56,13 @@ def add(commands: Any) -> None:
 
 def _compare(arguments: argparse.Namespace) -> int:
     from t3probe.record.facts import RecordError
-    from t3probe.record.reading import read_recording
     from t3probe.show.compare import compare
     from t3probe.show.compare.lines import to_lines, to_markdown
     from t3probe.show.markdown import message
     from t3probe.verdict import gate
 
     try:
-        before, after = (read_recording(one) for one in (arguments.before, arguments.after))
+        before, after = (_one(file) for file in (arguments.before, arguments.after))
         known = dict.fromkeys(
             one for run in (before.run, after.run) for one in (*run.segments, *run.own_segments)
         )
@@ -84,4 +88,15 @@ def _compare(arguments: argparse.Namespace) -> int:
         print("\n".join(to_lines(found)))
     if found.regressions:
         return EXIT_REGRESSION
-    return EXIT_UNTOLD if found.untold else 0
+    return EXIT_UNTOLD if found.untold or (found.named and found.interrupted) else 0
+
+
+def _one(file: str) -> Recording:
+    """The run to compare, and what of the file cannot be read. Raises RecordError."""
+    from t3probe.record.reading import Damage, read_recording
+
+    damage = Damage()
+    recording = read_recording(file, damage)
+    if damage.count:
+        say(f"{file}: {damage}; {damage.advice}")
+    return recording

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from typing import TYPE_CHECKING, Any
 
@@ -232,6 +233,7 @@ def _read(names: Iterable[str], asked: LogQuery) -> tuple[Tally, tuple[FileRepor
 
     whole = Tally()
     reports = []
+    read: set[tuple[int, int]] = set()
     for name in dict.fromkeys(names):
         try:
             if name == "-":
@@ -240,6 +242,11 @@ def _read(names: Iterable[str], asked: LogQuery) -> tuple[Tally, tuple[FileRepor
                 tally, report = read_log("standard input", sys.stdin.buffer, asked)
             else:
                 with open_regular(name, pipe=True) as stream:
+                    # /var/log/containers links to /var/log/pods: each line died once.
+                    found = os.fstat(stream.fileno())
+                    if (found.st_dev, found.st_ino) in read:
+                        continue
+                    read.add((found.st_dev, found.st_ino))
                     tally, report = read_log(name, stream, asked)
         except (OSError, ValueError) as error:
             why = getattr(error, "strerror", None) or str(error)

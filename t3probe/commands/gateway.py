@@ -12,14 +12,14 @@ if TYPE_CHECKING:
     from t3probe.usage import Parser
 
 
-def add_gateway(parser: Parser, job: str, vantage: str, *, required: bool = True) -> None:
-    """Add the options that name a group; `vantage` says which one is meant without a name."""
+def add_gateway(
+    parser: Parser, job: str, vantage: str, shard: str, *, required: bool = True
+) -> None:
+    """Add the options that name a group; `vantage` and `shard` say what is meant without one."""
     parser.add_argument("--gateway", metavar="URL", required=required, help="of the Pushgateway")
     parser.add_argument("--job", default=job, help="default: %(default)s")
     parser.add_argument("--vantage", default="", metavar="NAME", help=f"default: {vantage}")
-    parser.add_argument(
-        "--shard", default="", metavar="N", help="default: the group without a shard"
-    )
+    parser.add_argument("--shard", default="", metavar="N", help=f"default: {shard}")
 
 
 def gateway_named(arguments: argparse.Namespace) -> Gateway:

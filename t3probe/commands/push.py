@@ -20,7 +20,7 @@ def add(commands: Any) -> None:
     """Add the subcommand to the subparsers."""
     parser = commands.add_parser("push", help="push recorded runs, or another suite's JUnit file")
     parser.add_argument("record", metavar="RUN", help=a_run("every run"))
-    add_gateway(parser, "t3-probe-manual", "the run's own", required=False)
+    add_gateway(parser, "t3-probe-manual", "the run's own", "the run's own", required=False)
     parser.add_argument(
         "--remote-write", metavar="URL", help="of a receiver of remote write, path and all"
     )

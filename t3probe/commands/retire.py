@@ -12,7 +12,7 @@ from t3probe.usage import say
 def add(commands: Any) -> None:
     """Add the subcommand to the subparsers."""
     parser = commands.add_parser("retire", help="delete the groups of a vantage that is gone")
-    add_gateway(parser, "t3-probe", "the group without a vantage")
+    add_gateway(parser, "t3-probe", "the group without a vantage", "the group without a shard")
     parser.set_defaults(run=_retire)
 
 

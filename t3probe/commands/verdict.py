@@ -114,11 +114,10 @@ def _case(file: str) -> int:
 
 def _recorded(arguments: argparse.Namespace) -> int:
     from t3probe.record.facts import RecordError
-    from t3probe.record.reading import Damage, RecordFile, newest, read_recordings, run_key
+    from t3probe.record.reading import Damage, RecordFile, newest, read_recordings, run_key, unsure
     from t3probe.text.words import moment
-    from t3probe.verdict import gate
 
-    damage = Damage()
+    damage, sure = Damage(), True
     notes: list[object] = []
     try:
         with RecordFile(arguments.record[0]) as source:
@@ -128,12 +127,14 @@ def _recorded(arguments: argparse.Namespace) -> int:
                     {run_key(one): _RunOutput(one, arguments) for one in recordings}.values()
                 )
             else:
-                recording, runs = newest(recordings)
+                recording, runs, sure = newest(recordings, damage)
                 answers = [_RunOutput(recording, arguments)]
                 if runs > 1:
                     when = moment(recording.run.started_at)
                     what = f"{source.name} holds {runs} runs; this is the newest"
                     notes.append(f"{what}, of {when}")
+        if arguments.gate is not None and damage.count and (arguments.all or not sure):
+            raise unsure(source.name, damage)
     except (RecordError, ValueError) as error:
         return say(error)
     if damage.count:
@@ -155,7 +156,7 @@ def _recorded(arguments: argparse.Namespace) -> int:
             append((line for one in answers for line in one.summary), os.environ)
         except OSError as error:
             say(f"the job's summary: {error.strerror}")
-    return int(any(gate.blocked(one.verdict, one.gate) for one in answers))
+    return int(any(one.closed for one in answers))
 
 
 class _RunOutput:
@@ -170,7 +171,11 @@ class _RunOutput:
         judged = judge_run(run, seen)
         self.verdict = judged.verdict
         self.gate = gate.named(arguments.gate, (*run.segments, *run.own_segments), "the run")
-        said = gate.sentences(self.verdict, self.gate, run.gloss) if self.gate else []
+        said: list[str] = []
+        if self.gate:
+            said = gate.sentences(self.verdict, self.gate, run.gloss, interrupted=run.interrupted)
+        blocked = gate.blocked(self.verdict, self.gate)
+        self.closed = bool(self.gate) and (run.interrupted or bool(blocked))
         self.json: Any = None
         self.lines: list[str] = []
         self.summary: list[str] = []
@@ -235,14 +240,15 @@ def _vantages(arguments: argparse.Namespace) -> int:
         notes += filter(None, (*left_out, found.old))
     for note in notes:
         say(note)
-    said = gate.sentences(found.verdict, names, found.gloss) if names else []
+    cut = any(run.interrupted for run, _ in runs)
+    said = gate.sentences(found.verdict, names, found.gloss, interrupted=cut) if names else []
     if arguments.text:
         from t3probe.show.vantages import lines
 
         print("\n".join(lines(found, said)))
     else:
         put_json(found.to_dict())
-    return int(bool(gate.blocked(found.verdict, names)))
+    return int(bool(names) and (cut or bool(gate.blocked(found.verdict, names))))
 
 
 def _repeated(arguments: argparse.Namespace) -> int:

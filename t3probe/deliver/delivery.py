@@ -188,12 +188,12 @@ def start_of_run(
         started.sinks.append(pushgateway.sink(gateway, memory, clock))
     if remote is not None:
         from t3probe.deliver.metrics import gauges
+        from t3probe.deliver.metrics.carry import of_shard
 
         kept = deployment.delivery.spool
         folder = results / NOTE_FOLDER if kept is None else Path(kept)
         stale = gauges(deployment, vantage)
-        if remote.labels.get("shard", "0") != "0":
-            stale = {n: f for n, f in stale.items() if not n.startswith(OF_SEGMENTS)}
+        stale = of_shard(stale, int(remote.labels.get("shard") or 0))
         tells = not started.sinks  # what is read back from a server goes before a file of ours
         started.sinks.append(remote.sink(folder, keep=kept is not None, gauges=stale, tells=tells))
     budget = Budget(clock, seconds)
@@ -348,7 +348,6 @@ def messenger_of(
 
 
 RUN_COMPLETE = "t3probe_run_complete"
-OF_SEGMENTS = "t3probe_segment_"
 UNTOLD = "nobody is told by mail or webhook: a run remembers by a folder; name spool in [delivery]"
 NOWHERE = "nothing is delivered: no place is named; add --gateway URL, or a [delivery]"
 
@@ -453,13 +452,13 @@ class Shipping:
         if self._begun is None:
             return
         from t3probe.deliver.metrics import families
+        from t3probe.deliver.metrics.carry import of_shard
         from t3probe.observation import sentence
 
         errors = [sentence(one) for one in observations if one.outcome == "failed"]
         measured = families(run, observations, judged)
-        if self._shard is not None and self._shard.index > 0:
-            # Shard 0 has the legs; what another one knows of a segment is next to nothing.
-            measured = {n: f for n, f in measured.items() if not n.startswith(OF_SEGMENTS)}
+        if self._shard is not None:
+            measured = of_shard(measured, self._shard.index)
         seconds = self._session.seconds_left(END_SECONDS)
         traces = None
         if self._receiver is not None:

@@ -150,7 +150,7 @@ class Checks:
             self.shipping,
             self.results,
             log,
-            gate=options.gate_segments(option.gate, deployment),
+            gate=options.gate_segments(option.gate, deployment, scheduled=option.exit_delivered),
             scheduled=option.exit_delivered,
         )
         self._junit = JUnitFile(config)
@@ -345,6 +345,8 @@ class Checks:
             nothing = session.exitstatus == pytest.ExitCode.NO_TESTS_COLLECTED
             if nothing and self._idle_shard() and self.config.option.exit_delivered:
                 session.exitstatus = 0  # there was nothing to deliver
+            ran = self._looped and not self.config.option.collectonly
+            session.exitstatus = self._conclusion.without(int(session.exitstatus), ran=ran)
             if self.probing.interrupted and session.exitstatus in {0, 1, 5}:
                 session.exitstatus = EXIT_INTERRUPTED
             if self.own_file and (usage or not (self._looped or session.testsfailed)):

@@ -42,6 +42,8 @@ class RunEnd:
         self._scheduled = scheduled
         self._judged: Any = None
         self._record: RunRecord | None = None
+        self._untold = ""
+        """Why the gate is closed where nothing was probed."""
 
     @property
     def reached(self) -> bool:
@@ -68,6 +70,16 @@ class RunEnd:
             junit.add("t3probe.trace_id", record.trace_id)
         return self._exit_code(exitstatus)
 
+    def without(self, exitstatus: int, *, ran: bool) -> int:
+        """The exit code of a session in which nothing was probed, for one of pytest's; `ran`: tests
+        did. What was asked for is not there, and a gate that nobody looked at does not open."""
+        if self._gate and exitstatus in {0, 1}:
+            self._untold = "closed: there is no verdict, since no check of a leg was run"
+            return int(pytest.ExitCode.NO_TESTS_COLLECTED)
+        if self._scheduled and ran and exitstatus == 0:
+            return 1
+        return exitstatus
+
     def _judge(self, record: RunRecord) -> None:
         from t3probe.verdict.incident.run import judge_run
 
@@ -92,6 +104,8 @@ class RunEnd:
         if self._record is None:
             if self._results.problems:
                 write("\n".join(self._results.lines(xmlpath)))
+            if self._untold:
+                write(f"t3probe: gate {self._untold}", red=True)
             return
         from t3probe.show.summary import render, row
 
@@ -100,7 +114,11 @@ class RunEnd:
         if self._gate:
             from t3probe.verdict import gate
 
-            for sentence in gate.sentences(self._judged.verdict, self._gate, self._judged.gloss):
+            said = gate.sentences(
+                self._judged.verdict, self._gate, self._judged.gloss,
+                interrupted=self._record.interrupted,
+            )  # fmt: skip
+            for sentence in said:
                 opened = sentence.startswith("open")
                 for line in row("gate", sentence):
                     write(line, red=not opened, green=opened)

@@ -93,10 +93,18 @@ def hold_seconds(text: str) -> float:
         ) from None
 
 
-def gate_segments(text: str | None, deployment: Deployment) -> tuple[str, ...]:
-    """The segments that `--gate` names; none without it. Raises UsageError."""
+def gate_segments(
+    text: str | None, deployment: Deployment, *, scheduled: bool = False
+) -> tuple[str, ...]:
+    """The segments that `--gate` names; none without it. Raises UsageError, also where the exit
+    code is to say whether the results were delivered: it cannot say both."""
     if text is None:
         return ()
+    if scheduled:
+        raise pytest.UsageError(
+            "--gate: expected no --exit-delivered beside it, found both: the exit code would be 0 "
+            "for a closed gate; give --push to deliver, or leave --gate"
+        )
     from t3probe.verdict.gate import named
 
     try:

@@ -255,6 +255,8 @@ class Newest(NamedTuple):
     recording: Recording
     runs: int
     """How many runs the file holds; a run that was written twice is one."""
+    sure: bool = True
+    """Whether no record behind it is unreadable, which may be of a later run."""
 
 
 def run_key(recording: Recording) -> RunKey:
@@ -268,25 +270,37 @@ def key_of(run: RunRecord) -> RunKey:
     return run.started_at, run.deployment, run.vantage, -1 if run.shard is None else run.shard
 
 
-def newest(recordings: Iterable[Recording]) -> Newest:
-    """The run that started last; of equals the later in the file.
+def newest(recordings: Iterable[Recording], damage: Damage | None = None) -> Newest:
+    """The run that started last; of equals the later in the file. `damage`: where the reading
+    notes what it cannot read.
 
     Raises ValueError when there is none.
     """
     best: Recording | None = None
     keys = set()
+    damage, before = damage or Damage(), 0
     for one in recordings:
         keys.add(run_key(one))
         if best is None or one.run.started_at >= best.run.started_at:
-            best = one
+            best, before = one, damage.count
     if best is None:
         raise ValueError("expected at least one run")
-    return Newest(best, len(keys))
+    return Newest(best, len(keys), damage.count == before)
 
 
 def read_recording(source: str | Path | RecordFile, damage: Damage | None = None) -> Recording:
-    """One run: a JUnit file's, or the newest of a log. Raises RecordError, one sentence."""
-    return newest(read_recordings(source, damage)).recording
+    """One run: a JUnit file's, or the newest of a log. Raises RecordError, one sentence; also
+    where a record behind that run cannot be read: an older run must not stand for it."""
+    damage = Damage() if damage is None else damage
+    found = newest(read_recordings(source, damage), damage)
+    if not found.sure:
+        raise unsure(source.name if isinstance(source, RecordFile) else str(source), damage)
+    return found.recording
+
+
+def unsure(name: str, damage: Damage) -> RecordError:
+    """What to raise where the run that counts may be among those that cannot be read."""
+    return RecordError(name, f"expected readable runs, found that {damage}", damage.advice)
 
 
 class LatestRuns:

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from t3probe.text.words import glossed
 from t3probe.verdict.exact.labels import Verdict
 
+INTERRUPTED = "the run was interrupted, and nobody looked to its end"
 LABELS = ("exonerated", "convicted", "ambiguous", "masked", "unobserved")
 
 
@@ -48,9 +49,11 @@ def blocked(verdict: Verdict, gate: Sequence[str]) -> list[str]:
     return [one for one in gate if label_of(verdict, one) != "exonerated"]
 
 
-def sentences(verdict: Verdict, gate: Sequence[str], gloss: Mapping[str, str]) -> list[str]:
+def sentences(
+    verdict: Verdict, gate: Sequence[str], gloss: Mapping[str, str], *, interrupted: bool = False
+) -> list[str]:
     """For people: one sentence per kind of trouble, or that the gate is open. `gloss`: what the
-    file adds to the names of segments."""
+    file adds to the names of segments. An `interrupted` run opens none."""
 
     def named(names: Iterable[str]) -> str:
         return ", ".join(glossed(names, gloss))
@@ -58,6 +61,8 @@ def sentences(verdict: Verdict, gate: Sequence[str], gloss: Mapping[str, str]) -
     by: dict[str, list[str]] = {}
     for segment in blocked(verdict, gate):
         by.setdefault(label_of(verdict, segment), []).append(segment)
+    if not by and interrupted:
+        return [f"closed: {INTERRUPTED}"]
     if not by:
         return [f"open: {', '.join(gate)} cleared"]
     said = []

@@ -178,6 +178,22 @@ def test_runs_go_to_the_group_of_their_vantage(
     assert counted(gateway, vantage="laptop") == 3
 
 
+def test_runs_go_to_the_group_of_their_shard(tmp_path: Path, gateway: RealGateway) -> None:
+    """Shard 1 ends later and has no legs: it neither replaces shard 0's gauges nor keeps its
+    counts out."""
+    first, second = made(100.0, 1), made(101.0, 2, leg="serve")
+    first = Recording(replace(first.run, shard=0, shards=2), first.observations)
+    second = Recording(replace(second.run, shard=1, shards=2), second.observations)
+    for file in (log(tmp_path, second), log(tmp_path, first), log(tmp_path, first, second)):
+        assert push_recording(file, group(gateway)).ok
+    assert (counted(gateway, shard="0"), counted(gateway, shard="1")) == (1, 2)
+    text = gateway.exposition()
+    assert 't3probe_connected{instance="",job="by-hand",leg="internal",shard="0"' in text
+    states = [one for one in text.splitlines() if one.startswith("t3probe_segment_state{")]
+    assert states
+    assert all('shard="0"' in one for one in states)
+
+
 def test_a_leg_that_only_older_runs_have_keeps_its_counts(
     tmp_path: Path, gateway: RealGateway
 ) -> None:

@@ -127,6 +127,17 @@ def test_files_in_any_order(log: Path, tmp_path: Path, capsys: Capture) -> None:
     assert answer(log, other, capsys=capsys) == answer(other, log, capsys=capsys)
 
 
+def test_a_file_by_several_names_is_read_once(log: Path, tmp_path: Path, capsys: Capture) -> None:
+    """As /var/log/containers links to /var/log/pods: three lines twice would be a burst."""
+    linked = tmp_path / "linked.log"
+    linked.symlink_to(log)
+    assert main(["forensics", str(log), "--timezone", "UTC", "--json"]) == 0
+    once = capsys.readouterr().out
+    names = [str(log), f"{log.parent}/./{log.name}", str(linked)]
+    assert main(["forensics", *names, "--timezone", "UTC", "--json"]) == 0
+    assert capsys.readouterr().out == once
+
+
 def test_around_a_time(log: Path, runs: Path, capsys: Capture) -> None:
     words = (log, "--around", "2026-11-20T14:03:20Z", "--runs", runs)
     whole = answer(*words, "--window", "30s", capsys=capsys)

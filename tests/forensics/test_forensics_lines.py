@@ -57,6 +57,18 @@ MESSAGES = [
      "dest=https://t3.example/", "tunnel_request_failed"),
     (EDGE + 'ERR  error="context canceled" connIndex=1 originService=https://10.0.0.3',
      "tunnel_client_gone"),
+    # The words of versions before and after 2023.7; the other side of a stream is the CDN.
+    (EDGE + 'ERR  error="Unable to reach the origin service. The service may be down or it may not '
+     'be responding to traffic from cloudflared: context canceled" connIndex=1 ingressRule=0 '
+     "originService=https://10.0.0.3", "tunnel_client_gone"),
+    (EDGE + 'ERR  error="stream 525 canceled by remote with error code 0" cfRay=825-LHR event=1 '
+     "ingressRule=0 originService=https://10.0.0.3", "tunnel_client_gone"),
+    (EDGE + 'ERR Request failed error="stream 525 canceled by remote with error code 0" '
+     "connIndex=3 dest=https://t3.example/ event=0 ip=198.51.100.7 type=http",
+     "tunnel_client_request_failed"),
+    (EDGE + 'WRN Failed to serve tunnel connection error="context canceled" connIndex=0 event=0',
+     "tunnel_lost"),
+    (EDGE + 'WRN Connection terminated error="context canceled" connIndex=0', "tunnel_lost"),
     (EDGE + "INF Initiating graceful shutdown due to signal terminated ...", "tunnel_stopped"),
     (EDGE + "ERR something of its own", "tunnel_error"),
     (EDGE + "ERR Unauthorized: invalid token", "tunnel_error"),
@@ -65,6 +77,7 @@ MESSAGES = [
      '"time":"2026-11-20T14:03:07Z","message":"Failed to serve quic connection"}',
      "tunnel_silent"),
     (access(AT, 499), "traefik_client_gone"),
+    (access(AT - 30, 499, 30_000), "traefik_client_gave_up"),
     (access(AT, 502), "traefik_bad_gateway"),
     (access(AT, 503), "traefik_unavailable"),
     (access(AT - 30, 504, 30_000), "traefik_gateway_timeout"),
@@ -100,11 +113,10 @@ def test_every_kind_has_a_line() -> None:
     said = {kind for _, kind in MESSAGES} | {kind for _, kind, _ in SAMPLES}
     missing = {kind.name for kind in KINDS} - said
     assert missing == {
-        "tunnel_client_request_failed", "tunnel_exited", "traefik_exited",
+        "tunnel_exited", "traefik_exited",
         # haproxy and Envoy have one log for both, nginx names no health check and no gap.
         "haproxy_client_error", "haproxy_backend_error", "envoy_client_error",
-        "envoy_backend_error", "envoy_backend_down", "envoy_client_gave_up",
-        "nginx_backend_down", "nginx_client_gave_up",
+        "envoy_backend_error", "envoy_backend_down", "nginx_backend_down", "nginx_client_gone",
         # A start is one only behind something else.
         "haproxy_restarted", "nginx_restarted", "envoy_restarted", "dnsdist_restarted",
         "haproxy_slow", "envoy_slow", "dnsdist_exited",

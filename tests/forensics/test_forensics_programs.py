@@ -39,20 +39,19 @@ def test_a_unit_or_container_before_it_changes_nothing(line: str, kind: str, at:
 
 
 WHO = {"C": "before", "c": "before", "S": "after", "s": "after", "D": "after"}
-SELF = {"P", "R", "I", "K"}
 
 
 @pytest.mark.parametrize("who", "CSPLRIDUKcs-")
 @pytest.mark.parametrize("phase", "RQCHDLT-")
 def test_every_termination_state_names_who_ended_it(who: str, phase: str) -> None:
     kind = KINDS[state_kind(who + phase, 200, 0.1, 10)]
-    if who in "LU-":
+    if who in "L-":
         assert kind.name == "haproxy_served"
     elif who in WHO:
         assert WHO[who] in kind.sides
         assert "self" not in kind.sides or kind.name in ("haproxy_refused", "haproxy_full")
     else:
-        assert "self" in kind.sides or (who + phase == "PH" and kind.sides == ("after",))
+        assert "self" in kind.sides or (who + phase in ("PH", "PD") and kind.sides == ("after",))
 
 
 def test_every_form_of_the_table_has_a_line() -> None:

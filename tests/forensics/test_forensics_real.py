@@ -106,14 +106,16 @@ def test_the_tunnel_that_was_killed_and_what_a_run_says(
     assert any("both point at tunnel" in one for one in burst["runs_text"])
 
 
-def test_clients_that_go_away_accuse_nothing_behind(stack: Stack, capsys: Capture) -> None:
+def test_clients_that_give_up_do_not_clear_a_server_that_hangs(
+    stack: Stack, capsys: Capture
+) -> None:
     apart()
     since, before = second(), counts(stack, "nginx-access.log", "haproxy.out", "envoy-access.log")
     stack.ask("/hang", patience=0.3)
     logged(stack, before, 9)
     (burst,) = found(stack, since, capsys)["bursts"]
     assert burst["perhaps_one_person"]
-    assert burst["suspects"] == ["wan"]
+    assert {"wan", "serve"} <= set(burst["suspects"])
     assert {"nginx", "haproxy", "envoy"} >= set(burst["sources"]) >= {"nginx"}
 
 

@@ -76,6 +76,24 @@ def test_what_cannot_be_met_is_refused(theirs: Path, words: list[str], spread: l
     assert f"expected a deployment file for {words[0]}, found none" in done.output
 
 
+@pytest.mark.parametrize(
+    ("words", "code"),
+    [
+        (["--gate", "dispatch"], 5),
+        (["--gate", "dispatch", "--collect-only"], 5),
+        (["--exit-delivered"], 1),
+        ([], 0),
+    ],
+    ids=["gate", "collected", "delivered", "plain"],
+)
+def test_where_no_leg_is_probed_no_gate_opens(theirs: Path, words: list[str], code: int) -> None:
+    """Only a plain test is selected: it passes, and says nothing of the path."""
+    (theirs / "test_theirs.py").write_text("def test_plain(): pass\n")
+    done = theirs_run(theirs, "--deployment", str(ROOT / "deployments" / "lab.toml"), *words)
+    assert done.code == code, done.output
+    assert ("gate closed: there is no verdict" in done.output) == ("--gate" in words)
+
+
 @pytest.mark.parametrize("words", [["--deployment", ""], []], ids=["option", "variable"])
 def test_an_empty_name_of_a_deployment_is_refused(theirs: Path, words: list[str]) -> None:
     """It comes of a variable that is not set: what was to be looked at is not."""

@@ -50,6 +50,7 @@ def test_spreading_over_processes_is_refused(checks) -> None:
         (["--gate", "tunel"], "--gate: expected segments of"),
         (["--fault", "tunnel:cut"], "--fault breaks the built-in lab only"),
         (["--gate", ","], "--gate: expected segments, found none"),
+        (["--gate", "tunnel", "--exit-delivered"], "--gate: expected no --exit-delivered beside"),
     ],
 )
 def test_bad_options(checks, arguments: list[str], sentence: str) -> None:

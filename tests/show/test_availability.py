@@ -73,6 +73,21 @@ def test_time_is_counted_once() -> None:
     assert len(again.incidents) == 1
 
 
+def test_runs_that_overlap_lose_no_bad_time_and_tell_what_the_last_one_saw() -> None:
+    spans = (BadSpan(0, 5, True, False), BadSpan(50, 55, False, False))
+    other = InLook(60.0, (BadSpan(20, 25, False, False),))
+    found = row(look(0.0, InLook(60.0, spans), 60.0), look(10.0, other, 60.0))
+    assert found.bad_seconds == sum(one.seconds for one in found.incidents) == 15.0
+    short = InLook(60.0, (BadSpan(100, 160, True, True),))
+    (one,) = row(look(0.0, InLook(3600.0), 3600.0), look(100.0, short, 60.0)).incidents
+    assert not one.open, "the long run looked on, and it was good"
+    ends_bad = InLook(3600.0, (BadSpan(3500, 3600, False, True),))
+    found = row(look(0.0, ends_bad, 3600.0), look(100.0, InLook(60.0), 60.0))
+    assert [one.open for one in found.incidents] == [True]
+    found = row(look(0.0, ends_bad, 3600.0), look(100.0, short, 60.0))
+    assert [one.open for one in found.incidents] == [False, True]
+
+
 def test_of_a_run_that_was_written_twice_the_later_record_holds() -> None:
     found = Looks()
     found.add("run", look(0.0, InLook(10.0)))

@@ -26,6 +26,7 @@ class Codes(NamedTuple):
     """The numbers of one proxy's kinds."""
 
     gone: int
+    gave_up: int
     bad: int
     unavailable: int
     timeout: int
@@ -37,8 +38,8 @@ class Codes(NamedTuple):
 def codes_of(source: str) -> Codes:
     """Of Traefik, haproxy, nginx or Envoy."""
     names = (
-        "client_gone", "bad_gateway", "unavailable", "gateway_timeout", "websocket_ended",
-        "slow", "served",
+        "client_gone", "client_gave_up", "bad_gateway", "unavailable", "gateway_timeout",
+        "websocket_ended", "slow", "served",
     )  # fmt: skip
     return Codes(*(code(f"{source}_{name}") for name in names))
 
@@ -75,7 +76,8 @@ def answered(codes: Codes, status: int, seconds: float | None, slow_seconds: flo
     if status == 504:
         return codes.timeout
     if status == 499:
-        return codes.gone
+        # Whoever waited long, or nobody says how long, may have had enough of what lies behind.
+        return codes.gone if seconds is not None and seconds < slow_seconds else codes.gave_up
     return codes.slow if seconds is not None and seconds >= slow_seconds else codes.served
 
 

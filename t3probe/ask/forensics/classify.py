@@ -38,6 +38,12 @@ _TRAEFIK = re.compile(
     rb"(?:entryPoint|router|middleware|service|provider)Name=|[Tt]raefik|providers?\.\w+"
 )
 """Traefik's own log looks like cloudflared's."""
+_CANCELED = re.compile(rb"stream \d{1,19} canceled (?:by remote )?with error code ")
+"""quic-go's words for a stream that the other side, the CDN, gave up."""
+_OF_TUNNEL = re.compile(
+    rb"o serve (?:tunnel|quic) connection|Serve tunnel error|Connection terminated"
+)
+"""What is canceled there is a connection to the CDN, and no request."""
 _EXITED = re.compile(rb"([\w.@:-]{1,80}): Main process exited")
 
 (
@@ -144,8 +150,13 @@ def _tunnel(body: bytes, sure: bool) -> int:
         return T_LOST if b"Unregistered" in body else T_REGISTERED
     if b"etrying connection" in body or b"econnect" in body:
         return T_RETRY
+    request = b"Request failed" in body
+    gone = b"context canceled" in body
+    if _CANCELED.search(body) or (gone and b"Unable to reach the origin" in body):
+        # The CDN took its stream back, or the request's own context ended: not the origin's doing.
+        return T_CLIENT_REQUEST if request else T_CLIENT
     if b"Unable to reach the origin" in body:
-        return T_REQUEST if b"Request failed" in body else T_ORIGIN
+        return T_REQUEST if request else T_ORIGIN
     if (
         b"o dial a quic" in body
         or b"o create new quic" in body
@@ -153,8 +164,8 @@ def _tunnel(body: bytes, sure: bool) -> int:
         or b"Unable to establish connection" in body
     ):
         return T_UNREACHABLE
-    if b"context canceled" in body:
-        return T_CLIENT_REQUEST if b"Request failed" in body else T_CLIENT
+    if gone and not _OF_TUNNEL.search(body):
+        return T_CLIENT_REQUEST if request else T_CLIENT
     if b"raceful shutdown" in body or b"due to signal" in body:
         return T_STOPPED
     if b"no recent network activity" in body:
@@ -174,7 +185,7 @@ def _tunnel(body: bytes, sure: bool) -> int:
         return T_LOST
     if b" registered" in body and b"connIndex" in body:
         return T_REGISTERED
-    if b"Request failed" in body:
+    if request:
         return T_REQUEST
     if body.startswith((b"ERR ", b"FTL ")) or b'"level":"error"' in body:
         return T_ERROR

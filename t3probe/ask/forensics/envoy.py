@@ -71,10 +71,14 @@ _KINDS = {name: kind for short, (long, kind) in FLAGS.items() for name in (short
 _RANK = {name: at for at, (short, row) in enumerate(FLAGS.items()) for name in (short, row[0])}
 
 
-def _kind(flags: str, status: int, seconds: float | None, slow_seconds: float) -> int:
+def _kind(
+    flags: str, status: int, seconds: float | None, slow_seconds: float, unanswered: bool = False
+) -> int:
+    """`unanswered`: it was a request, and no answer had begun."""
     known = [one for one in flags.split(",") if one in _KINDS]
     if known:
-        return _KINDS[min(known, key=_RANK.__getitem__)]
+        kind = _KINDS[min(known, key=_RANK.__getitem__)]
+        return CODES.gave_up if kind == CODES.gone and unanswered else kind
     if status == 0 and seconds is not None and seconds >= slow_seconds:
         return CODES.ended  # a TCP session
     return answered(CODES, status, seconds, slow_seconds)
@@ -88,7 +92,9 @@ def read_envoy(body: bytes, stamps: Stamps, slow_seconds: float) -> LineFacts | 
     end = min(len(body), found.end() + TAIL_BYTES)
     took = _ONE.match(body, found.end(), end) or _THREE.search(body, found.end(), end)
     seconds = None if took is None else min(int(took[1]) / 1000, LONGEST_SECONDS)
-    kind = _kind(found[6].decode(), int(found[5]), seconds, slow_seconds)
+    status = int(found[5])
+    unanswered = status == 0 and found[4][:2] != b"- "  # a TCP session has no method
+    kind = _kind(found[6].decode(), status, seconds, slow_seconds, unanswered)
     began = stamps.iso(found[1], found[3])
     if began is None or seconds is None:
         return LineFacts(kind, None, seconds, begins=True)
@@ -115,7 +121,8 @@ def read_envoy_json(row: JsonFields, stamps: Stamps, slow_seconds: float) -> Lin
     began = None
     for value in (row.start_time, row.time, row.timestamp, row.at_timestamp, row.ts):
         began = stamps.any(value) if began is None else began
-    kind = _kind(flags, status, seconds, slow_seconds)
+    # Whether 0 is that of a request or of a TCP session is not known here.
+    kind = _kind(flags, status, seconds, slow_seconds, unanswered=status == 0)
     ended = None if began is None or seconds is None else int(began + seconds)
     return LineFacts(kind, ended, seconds, begins=ended is None)
 
@@ -127,8 +134,8 @@ def read_envoy_own(body: bytes, stamps: Stamps) -> LineFacts | None:
         return None
     at = stamps.iso(found[1], None)
     said = body[found.end() :]
-    if said.startswith(b"caught ") and b"SIG" in said[:30]:
-        return LineFacts(STOPPED, at, zoned=False)
+    if said.startswith((b"caught ENVOY_SIGTERM", b"caught SIGTERM", b"caught SIGINT")):
+        return LineFacts(STOPPED, at, zoned=False)  # SIGUSR1 reopens its logs, SIGHUP does nothing
     if said.startswith((b"shutting down server instance", b"shutting down parent")):
         return LineFacts(INFO, at, zoned=False)  # behind the signal, or of a hot restart
     if said.startswith(b"starting main dispatch loop"):

@@ -32,15 +32,18 @@ _SERVER = re.compile(rb"(?:Backup )?[Ss]erver [^\s/]{1,200}/\S{1,200} (?:is|was)
 _ENTRY = re.compile(rb"[^\s/]{1,200}/\S{1,200}: ")
 _CODE = re.compile(rb"exited with code (\d{1,3})")
 LOOKED_AT_BYTES = 2_000
+BOTH_WAYS = (0, 101)
+"""No status, as of a TCP session, and that of a WebSocket: what is idle is so on both sides, whose
+limits are one (`timeout tunnel`) or often the same, and haproxy then names the client's."""
 
 BEGINS = "haproxy writes these when an answer begins (option logasap): who ended it is not in them"
 CUSTOM = "haproxy's, in a form of its own (log-format) that is not read"
 CODES = codes_of("haproxy")
-GAVE_UP, DOWN, IDLE, FULL, OWN, REFUSED, INFO, STOPPED, RESTARTED, EXITED = (
+GAVE_UP, DOWN, IDLE, FULL, OWN, REFUSED, INFO, STOPPED, RESTARTED, EXITED, DRAINING = (
     code(f"haproxy_{name}")
     for name in (
         "client_gave_up", "backend_down", "idle", "full", "own_error", "refused", "info",
-        "stopped", "restarted", "exited",
+        "stopped", "restarted", "exited", "draining",
     )
 )  # fmt: skip
 
@@ -48,13 +51,13 @@ GAVE_UP, DOWN, IDLE, FULL, OWN, REFUSED, INFO, STOPPED, RESTARTED, EXITED = (
 def state_kind(state: str, status: int, seconds: float | None, slow_seconds: float) -> int:
     """Who ended a session: a termination state's first two letters, and an HTTP status or 0."""
     who, phase = state[:1], state[1:2]
+    if who in "CcP" and phase in "RT":
+        return REFUSED  # no whole request came, or a rule turned it down
     if who in "Cc":
-        if phase == "R":
-            return REFUSED  # no whole request came: an idle or a probing connection
-        if who == "C" and phase in "QCH":
+        if phase in "QCH":
             return GAVE_UP
-        if who == "c" and phase == "D" and status == 101:
-            return IDLE  # `timeout tunnel` counts for both sides
+        if who == "c" and phase == "D" and status in BOTH_WAYS:
+            return IDLE
         return CODES.gone
     if who in "Ss":
         if phase == "Q":
@@ -62,22 +65,22 @@ def state_kind(state: str, status: int, seconds: float | None, slow_seconds: flo
         if phase == "C":
             return CODES.unavailable
         if who == "s":
-            return IDLE if phase in "DL" and status == 101 else CODES.timeout
+            return IDLE if phase in "DL" and status in BOTH_WAYS else CODES.timeout
         return CODES.bad
     if who == "P":
         if phase == "C":
             return FULL
-        if phase in "RT":
-            return REFUSED
-        return CODES.bad if phase == "H" else OWN
+        if phase == "H" and status in (400, 500):  # the request's syntax; its own rewriting
+            return REFUSED if status == 400 else OWN
+        return CODES.bad if phase in "HD" else OWN  # it did not let the server's answer pass
     if who in "RI":
         return FULL if who == "R" else OWN
     if who == "D":
         return DOWN
-    if who == "K":
+    if who in "KU":
         return STOPPED
-    if who in "LU":
-        return CODES.served  # haproxy answered by itself, or moved on to a better server
+    if who == "L":
+        return CODES.served  # haproxy answered by itself
     return answered(CODES, status, seconds, slow_seconds)
 
 
@@ -153,16 +156,20 @@ def _own(body: bytes) -> LineFacts | None:
     if text.startswith((b"Proxy ", b"Stopping ", b"Pausing ")):
         if text.startswith(b"Proxy ") and b" started." in text:
             return LineFacts(RESTARTED)
+        if b" hard-stopped (" in text:
+            return LineFacts(DRAINING if b"stopped (0 remaining" in text else STOPPED)
         if b" stopped (" in text or text.startswith((b"Stopping ", b"Pausing ")):
-            return LineFacts(STOPPED)
+            return LineFacts(DRAINING)  # each reload says so
         if b"reached" in text and b"limit" in text:
             return LineFacts(FULL)
+    if text.startswith(b"soft-stop running for too long"):
+        return LineFacts(STOPPED)  # hard-stop-after
     if text.startswith(b"Connect from ") and text.endswith((b"/HTTP)", b"/TCP)")):
         return LineFacts(CODES.served, begins=True, remark=BEGINS)
     if stderr is None:
         return None
     if found := _CODE.search(text):
+        if text.startswith(b"Former ") and found[1] == b"0":
+            return LineFacts(INFO)  # its last connection had ended by itself
         return LineFacts(STOPPED if found[1] in (b"0", b"143", b"130") else EXITED)
-    if text.startswith(b"haproxy version is"):
-        return LineFacts(RESTARTED)
     return LineFacts(INFO)

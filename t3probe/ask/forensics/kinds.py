@@ -109,6 +109,9 @@ KINDS: tuple[Kind, ...] = (
          "serve"),
     Kind("traefik_client_gone", "traefik", ("before",), "sure",
          "the client side went away before the answer (499)", "traefik client side"),
+    Kind("traefik_client_gave_up", "traefik", ("before", "after"), "guess",
+         "the client side went away while what lies behind had not answered for long (499)",
+         "traefik client side"),
     Kind("traefik_bad_gateway", "traefik", ("after",), "likely",
          "what lies behind could not be reached, or broke off (502)", "traefik backend"),
     Kind("traefik_unavailable", "traefik", ("after",), "likely",
@@ -149,6 +152,8 @@ KINDS: tuple[Kind, ...] = (
     Kind("dispatch_exited", "dispatch", ("self",), "sure", "its process died", "died"),
     Kind("serve_exited", "serve", ("self",), "sure", "its process died", "died"),
     *(kind for source in PROXIES for kind in _proxy(source)),
+    Kind("haproxy_draining", "haproxy", ("self",), "guess",
+         "it accepts nothing new, stopped or reloaded; what was open went on"),
     # What stands behind dnsdist is the resolver's own: with it, it is one segment.
     Kind("dnsdist_backend_down", "dnsdist", ("self",), "likely",
          "its health check found a resolver behind it down", "dnsdist health checks"),

@@ -38,6 +38,8 @@ RTT = "t3probe_rtt_seconds"
 SINCE = "t3probe_segment_since_timestamp_seconds"
 RUN_TIMESTAMP = "t3probe_run_timestamp_seconds"
 
+OF_SEGMENTS = ("t3probe_segment_", "t3probe_verdict_info")
+
 CARRIED = tuple(spec.name for spec in TABLE if spec.outlives)
 """Gauges that a run without news leaves as they stand: their fact is older than the run."""
 
@@ -196,6 +198,14 @@ def labelled(group: Group, labels: Mapping[str, str]) -> Group:
         )
         for name, family in group.items()
     }
+
+
+def of_shard(group: Group, shard: int | None) -> Group:
+    """What a run of this shard publishes. Shard 0 has the legs; what another one knows of a
+    segment is next to nothing."""
+    if not shard:
+        return group
+    return {name: family for name, family in group.items() if not name.startswith(OF_SEGMENTS)}
 
 
 def counter(name: str, value: float, labels: Labels = ()) -> Group:

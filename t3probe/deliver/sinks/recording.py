@@ -24,19 +24,27 @@ def push_recording(path: str | Path, gateway: Gateway, clock: Clock | None = Non
     """Push what a file recorded, under the gateway's job; `-` is standard input.
 
     The runs of a JUnit file (one) or a log (any number) continue the counts of their group,
-    the gateway's vantage or, when it names none, each run's own. A run that is there already,
-    or is older than what is there, changes nothing. All others are counted once, oldest first,
-    and written at once with the gauges of the newest: what was between could not be scraped.
+    the gateway's vantage and shard or, when it names none, each run's own. A run that is there
+    already, or is older than what is there, changes nothing. All others are counted once, oldest
+    first, and written at once with the gauges of the newest: what was between could not be
+    scraped.
     Another suite's tests become `t3probe_check_success` and `t3probe_check_duration_seconds`.
     Raises RecordError when the file is neither.
     """
     damage = Damage()
-    groups: dict[str, _GroupRuns] = {}
+    groups: dict[tuple[str, str], _GroupRuns] = {}
     with RecordFile(path) as source:
         try:
             for recording in read_recordings(source, damage):
-                where = replace(gateway, vantage=gateway.vantage or recording.run.vantage)
-                groups.setdefault(where.vantage, _GroupRuns(where, source.name)).add(recording)
+                run = recording.run
+                shard = "" if run.shard is None else str(run.shard)
+                where = replace(
+                    gateway,
+                    vantage=gateway.vantage or run.vantage,
+                    shard=gateway.shard or shard,
+                )
+                key = where.vantage, where.shard
+                groups.setdefault(key, _GroupRuns(where, source.name)).add(recording)
         except RecordError as error:
             if not source.xml:
                 raise
@@ -67,6 +75,7 @@ class _GroupRuns:
     def add(self, recording: Recording) -> None:
         judged = judge_run(recording.run, recording.observations)
         own = metrics.families(recording.run, recording.observations, judged)
+        own = going.of_shard(own, recording.run.shard)
         stamp = _stamp(own)
         if stamp >= self._newest[0]:
             self._newest = stamp, own

@@ -14,7 +14,7 @@ from tempfile import SpooledTemporaryFile
 from typing import IO, NamedTuple
 
 from t3probe.deliver import metrics
-from t3probe.deliver.metrics.carry import Group
+from t3probe.deliver.metrics.carry import Group, of_shard
 from t3probe.deliver.metrics.remote import Written, written
 from t3probe.deliver.sinks import Receipt
 from t3probe.deliver.sinks.other_suite import read_suite
@@ -103,6 +103,7 @@ def send_recording(
 def _written(recording: Recording, labels: Mapping[str, str], clock: Clock) -> _Run:
     run = recording.run
     own = metrics.families(run, recording.observations, judge_run(run, recording.observations))
+    own = of_shard(own, run.shard)
     shard = "" if run.shard is None else str(run.shard)
     told = {name: value for name, value in labels.items() if value}
     return _of(own, {"vantage": run.vantage, "shard": shard, **told}, clock)

@@ -146,8 +146,11 @@ class _Course:
 
     def __init__(self, name: str) -> None:
         self.row = Row(name)
-        self._covered = self._bad_until = float("-inf")
-        self._looks = 0
+        self._covered = float("-inf")
+        self._told: list[tuple[float, float]] = []
+        """Bad times that were counted already and that a later look may meet again."""
+        self._looks = self._newest = 0
+        """How many could tell, and the number of the one among them that ended last."""
         self._spans: list[tuple[BadSpan, int]] = []
         """Each with the number of its look, among those that could tell."""
 
@@ -157,15 +160,17 @@ class _Course:
         new = look.ended - max(look.began, self._covered)
         share = min(1.0, max(0.0, new) / lasted) if lasted > 0 else float(new >= 0)
         self.row.observed_seconds += observed * share
-        until = self._bad_until
-        fresh = [(max(one.began, until), one.ended) for one in spans if one.ended > until]
-        self.row.bad_seconds += min(observed, length(fresh))
-        if observed > 0 or spans:
-            self._covered = max(self._covered, look.ended)
+        self._told = [one for one in self._told if one[1] > look.began]
+        bad = [(one.began, one.ended) for one in spans]
+        fresh = length((*self._told, *bad)) - length(self._told)
+        self.row.bad_seconds += min(observed, fresh)
+        self._told += bad
+        if observed > 0 or bad:
             self._looks += 1
-        for one in spans:
-            self._spans.append((one, self._looks))
-            self._bad_until = max(self._bad_until, one.ended)
+            if look.ended >= self._covered:
+                self._newest = self._looks
+            self._covered = max(self._covered, look.ended)
+        self._spans += ((one, self._looks) for one in spans)
 
     def over(self) -> Row:
         """The row at the end."""
@@ -189,8 +194,9 @@ class _Course:
             row.incidents.append(BadTime(span.began, span.ended, span.to_end))
             before = max(before, number)
         newest = len(row.incidents) - 1
+        goes_on = any(one.to_end and number == self._newest for one, number in self._spans)
         row.incidents = [
-            one._replace(open=one.open and at == newest and before == self._looks)
+            one._replace(open=one.open and at == newest and goes_on)
             for at, one in enumerate(row.incidents)
         ]
         return row

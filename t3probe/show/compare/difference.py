@@ -106,6 +106,8 @@ class Comparison(msgspec.Struct, frozen=True, kw_only=True):
     """What the deployment files add to the names of segments."""
     before_status: str
     after_status: str
+    interrupted: bool = False
+    """Whether the run after was, so that nobody looked to its end: it opens no gate."""
 
     @property
     def regressions(self) -> tuple[SegmentChange, ...]:
@@ -141,6 +143,7 @@ def compare(before: Recording, after: Recording, gate: Sequence[str] = ()) -> Co
         gloss=before.run.gloss | after.run.gloss,
         before_status=judged[0].verdict.status,
         after_status=judged[1].verdict.status,
+        interrupted=after.run.interrupted,
     )
 
 

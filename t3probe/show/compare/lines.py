@@ -15,6 +15,7 @@ from t3probe.show.compare.difference import (
 from t3probe.show.markdown import cell, table
 from t3probe.text import WIDTH, cut, distinct, fold, plain
 from t3probe.text.words import change, glossed, label_word, span
+from t3probe.verdict.gate import INTERRUPTED
 
 _LEGS_LIMIT = 20
 _NAME_WIDTH = 36
@@ -60,6 +61,8 @@ def decision(found: Comparison) -> list[str]:
             f"closed: {_names(found, found.untold)} cannot be cleared, and whether "
             "that was so before is unknown"
         )
+    if found.interrupted and not said:
+        said.append(f"closed: {INTERRUPTED}")
     if said:
         return said
     rest = [one for one in found.segments if one.gated and one.after != "exonerated"]
