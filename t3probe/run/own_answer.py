@@ -63,13 +63,14 @@ def evidence(
     if error.heard:
         found = found._replace(words=found.words.removesuffix(UNANSWERED))
     ends = [one for one in (leg.tcp_ends_at, error.marked) if one]
+    accuses = error.answered and error.status is not None and error.status not in GATEWAYS
     if not ends:
-        return OwnAnswer(words=found.words)
+        # Nobody said where to look for the author: it may be anybody on the way.
+        return OwnAnswer(accused=leg.path[0] if accuses else "", words=found.words)
     end = max(ends, key=leg.path.index)
     ahead = leg.path[: leg.path.index(end)]
     refused = error.reason == "connect_refused" and leg.trust_refusals is not False
     if error.answered or refused:
-        accuses = error.status is not None and error.status not in GATEWAYS
         return OwnAnswer(carried=ahead, accused=end if accuses else "")
     if found.kind == "acknowledged":
         tail = f": what lies before {end} carried them" if ahead else ""

@@ -200,7 +200,8 @@ def test_a_refusal_counts_only_where_it_is_trusted() -> None:
         (403, "c", "b", ("a", "b"), "c"),
         (500, "a", "b", ("a",), "b"),  # whichever of both lies further
         (500, "c", None, ("a", "b"), "c"),
-        (500, "", None, (), ""),
+        (500, "", None, (), "a"),  # nobody said how far it came: it may be from anybody
+        (502, "", None, (), ""),
         *((gateway, "", "b", ("a",), "") for gateway in (502, 504, 520, 524, 527, 530)),
         (503, "", "b", ("a",), "b"),
         (519, "", "b", ("a",), "b"),
