@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
+from ipaddress import IPv4Address, IPv4Network, IPv6Network, ip_address, ip_network
 
 import msgspec
 
@@ -54,6 +54,17 @@ def is_loopback(host: str) -> bool:
     if is_address(host):
         return ip_address(plain_host(host)).is_loopback
     return plain_host(host) == "localhost"
+
+
+def of_a_machine(answer: str, providers: Iterable[str]) -> bool:
+    """Whether a provider's answer may be some machine's address. Filters say no with 0.0.0.0, and
+    some with 127.0.0.1: dialled, both are this very machine. `providers`: the hosts that were
+    asked; one on this machine may mean it."""
+    address = ip_address(plain_host(answer))
+    if address.is_loopback:
+        return any(map(is_loopback, providers))
+    nowhere = address.is_unspecified or address.is_multicast
+    return not nowhere and address != IPv4Address("255.255.255.255")
 
 
 def to_look_up(deployment: Deployment) -> list[tuple[str, int]]:
