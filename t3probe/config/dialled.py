@@ -103,7 +103,10 @@ def joined(deployment: Deployment, known: Mapping[tuple[str, int], frozenset[str
             to = min(same, key=lambda one: len(one.path))
             gone.add(leg.path[-1])
             path = tuple(dict.fromkeys((*leg.path[:-1], *to.path)))
-            changed[leg.name] = msgspec.structs.replace(leg, path=path, tcp_ends_at=to.tcp_ends_at)
+            trusts = leg.trust_refusals if to.trust_refusals is None else to.trust_refusals
+            changed[leg.name] = msgspec.structs.replace(
+                leg, path=path, tcp_ends_at=to.tcp_ends_at, trust_refusals=trusts
+            )
     if not changed:
         return deployment
     return msgspec.structs.replace(
