@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import ipaddress
+import shutil
 import socket
 import ssl
 import threading
@@ -186,6 +187,26 @@ async def test_a_missing_intermediate_that_a_browser_may_fetch(tmp_path: Path) -
     assert (seen.outcome, seen.reason) == ("inconclusive", "tls_failed")
     assert "the server does not send the certificate of Middle" in seen.detail
     assert "(AIA)" in seen.detail
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("where", ["no folder", "an empty one", "one with authorities"])
+async def test_where_no_authority_is_known_no_certificate_says_anything(
+    where: str, kind: str, authority: Authority, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As in an image without the system's, or where SSL_CERT_FILE names no file."""
+    folder = tmp_path / "certs"
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "none.pem"))
+    monkeypatch.setenv("SSL_CERT_DIR", str(folder))
+    if where != "no folder":
+        folder.mkdir()
+        name = "0a1b2c3d.0" if where == "one with authorities" else "README"
+        shutil.copy(authority.file, folder / name)
+    async with serve(web, tls=authority.context(HOST)) as server:
+        seen = await probe(leg(kind, server.port), hold=0)
+    known = where == "one with authorities"
+    assert (seen.outcome, seen.reason) == ("failed" if known else "inconclusive", "tls_failed")
+    assert ("no certificate authority is known here at all" in seen.detail) == (not known)
 
 
 async def test_an_issuer_that_nobody_knows(tmp_path: Path) -> None:
