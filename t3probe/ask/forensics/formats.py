@@ -50,7 +50,8 @@ class JsonForm(NamedTuple):
 
 _HAPROXY_OWN = (
     b"Server ", b"Backup Server ", b"server ", b"backend ", b"proxy ", b"listen ", b"Proxy ",
-    b"Stopping ", b"Pausing ", b"Connect from ", b"[NOTICE]", b"[WARNING]", b"[ALERT]",
+    b"Stopping ", b"Pausing ", b"soft-stop ", b"Connect from ", b"[NOTICE]", b"[WARNING]",
+    b"[ALERT]",
 )  # fmt: skip
 _DNSDIST = (
     b"Answer to ", b"Packet from ", b"Marking downstream ", b"dnsdist ", b"Dropped query ",

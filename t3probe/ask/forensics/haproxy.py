@@ -36,11 +36,11 @@ LOOKED_AT_BYTES = 2_000
 BEGINS = "haproxy writes these when an answer begins (option logasap): who ended it is not in them"
 CUSTOM = "haproxy's, in a form of its own (log-format) that is not read"
 CODES = codes_of("haproxy")
-GAVE_UP, DOWN, IDLE, FULL, OWN, REFUSED, INFO, STOPPED, RESTARTED, EXITED = (
+GAVE_UP, DOWN, IDLE, FULL, OWN, REFUSED, INFO, STOPPED, RESTARTED, EXITED, DRAINING = (
     code(f"haproxy_{name}")
     for name in (
         "client_gave_up", "backend_down", "idle", "full", "own_error", "refused", "info",
-        "stopped", "restarted", "exited",
+        "stopped", "restarted", "exited", "draining",
     )
 )  # fmt: skip
 
@@ -153,16 +153,20 @@ def _own(body: bytes) -> LineFacts | None:
     if text.startswith((b"Proxy ", b"Stopping ", b"Pausing ")):
         if text.startswith(b"Proxy ") and b" started." in text:
             return LineFacts(RESTARTED)
+        if b" hard-stopped (" in text:
+            return LineFacts(DRAINING if b"stopped (0 remaining" in text else STOPPED)
         if b" stopped (" in text or text.startswith((b"Stopping ", b"Pausing ")):
-            return LineFacts(STOPPED)
+            return LineFacts(DRAINING)  # each reload says so
         if b"reached" in text and b"limit" in text:
             return LineFacts(FULL)
+    if text.startswith(b"soft-stop running for too long"):
+        return LineFacts(STOPPED)  # hard-stop-after
     if text.startswith(b"Connect from ") and text.endswith((b"/HTTP)", b"/TCP)")):
         return LineFacts(CODES.served, begins=True, remark=BEGINS)
     if stderr is None:
         return None
     if found := _CODE.search(text):
+        if text.startswith(b"Former ") and found[1] == b"0":
+            return LineFacts(INFO)  # its last connection had ended by itself
         return LineFacts(STOPPED if found[1] in (b"0", b"143", b"130") else EXITED)
-    if text.startswith(b"haproxy version is"):
-        return LineFacts(RESTARTED)
     return LineFacts(INFO)

@@ -149,6 +149,8 @@ KINDS: tuple[Kind, ...] = (
     Kind("dispatch_exited", "dispatch", ("self",), "sure", "its process died", "died"),
     Kind("serve_exited", "serve", ("self",), "sure", "its process died", "died"),
     *(kind for source in PROXIES for kind in _proxy(source)),
+    Kind("haproxy_draining", "haproxy", ("self",), "guess",
+         "it accepts nothing new, stopped or reloaded; what was open went on"),
     # What stands behind dnsdist is the resolver's own: with it, it is one segment.
     Kind("dnsdist_backend_down", "dnsdist", ("self",), "likely",
          "its health check found a resolver behind it down", "dnsdist health checks"),
