@@ -14,11 +14,14 @@ import re
 import ssl
 from asyncio.sslproto import SSLProtocol
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from t3probe.exchange.bounds import TLS_ALERT_SECONDS
 from t3probe.probes.facts import Facts, ProbeError, Target
 from t3probe.text import showable
+from t3probe.text.words import utc
+from t3probe.timing import SystemClock
 
 ENDED = frozenset({"connection_reset", "closed_by_peer", "io_error"})
 """Reasons for which `unanswered` is worth asking."""
@@ -31,6 +34,9 @@ _NO_CHECK_TIME = 0x200000
 """OpenSSL's X509_V_FLAG_NO_CHECK_TIME (X509_VERIFY_PARAM_set_flags(3))."""
 _NOT_YET_VALID, _EXPIRED = 9, 10
 """OpenSSL's X509_V_ERR_CERT_NOT_YET_VALID and X509_V_ERR_CERT_HAS_EXPIRED (verify(1))."""
+_INSTALLED = Path(__file__).stat().st_mtime
+"""A clock before this is wrong: machines without a battery for it begin in the past."""
+_ANY_ZONE_SECONDS = 86400.0
 _NO_ISSUER = {20, 21}
 """X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT_LOCALLY, X509_V_ERR_UNABLE_TO_VERIFY_LEAF_SIGNATURE."""
 _SELF_SIGNED = {18, 19}
@@ -269,6 +275,11 @@ async def _not_taken(
     """A certificate that was not taken, with what the peer's others say about it."""
     said = f"certificate not accepted: {error.verify_message or error.reason}"
     code = error.verify_code
+    now = SystemClock().wall()  # that of OpenSSL
+    if code == _NOT_YET_VALID and now + _ANY_ZONE_SECONDS < _INSTALLED:
+        what = f"says {utc(now)[:10]}, before t3probe was installed on it"
+        detail = f"{said}: this machine's own clock {what}"
+        return _answered_badly(detail, conclusive=False)
     if code in {_EXPIRED, _NOT_YET_VALID}:
         chain = await store.chain_whenever(target, limit)
         facts.cert_not_after = _first_end(chain)

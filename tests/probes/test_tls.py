@@ -8,6 +8,7 @@ import shutil
 import socket
 import ssl
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -108,6 +109,24 @@ async def test_a_certificate_out_of_its_time(
     assert seen.outcome == "failed"
     assert words in seen.detail
     assert seen.cert_not_after == leaf.ends
+
+
+@pytest.mark.parametrize("kind", KINDS)
+async def test_a_clock_before_the_installation_judges_no_certificate(
+    kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A machine without a battery for its clock begins in the past, and all is not yet valid."""
+    root = make("Root")
+    early, late = (make("leaf", root, sans=FINE, begins=at * DAY, ends=9 * DAY) for at in (2, -9))
+    expired = make("leaf", root, sans=FINE, begins=-9 * DAY, ends=-2 * DAY)
+    ca = trusts(tmp_path, root)
+    monkeypatch.setattr("t3probe.probes.tls._INSTALLED", time.time() + 2 * 86400)
+    found = [
+        (await seen_with(shows(tmp_path, one), ca, kind)).outcome for one in (early, late, expired)
+    ]
+    assert found == ["inconclusive", "passed", "failed"]
+    seen = await seen_with(shows(tmp_path, early), ca, kind)
+    assert "this machine's own clock says" in seen.detail
 
 
 # -- where a browser takes it --------------------------------------------------------------------
