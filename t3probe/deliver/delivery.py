@@ -297,7 +297,7 @@ def retire(gateway: Gateway, clock: Clock | None = None) -> tuple[Receipt, str]:
     except Trouble as trouble:
         return Receipt(False, f"{where} {trouble.what}; the group is not deleted"), silence
     named = ", ".join(f"{name}={value}" for name, value in gateway.key.items())
-    return Receipt(True, f"{where}: deleted the group {named}"), silence
+    return Receipt(True, f"{where}: it holds no group {named} any more"), silence
 
 
 def receiver_named(deployment: Deployment, environ: Mapping[str, str]) -> Receiver | None:
@@ -477,7 +477,7 @@ class Shipping:
             notices=notices,
         )
         self.delivered, self.sentences = ended.delivered, ended.sentences
-        if self._told and not self._begun.sinks and traces is None:
+        if not self._begun.sinks and traces is None and notices is None:
             self.sentences = (NOWHERE, *self.sentences)
         if self._untold:
             self.sentences = (*self.sentences, UNTOLD)

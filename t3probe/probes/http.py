@@ -96,7 +96,7 @@ class HttpLine(Channel):
             echo.refused = True
         elif error.heard or error.reason == "protocol_error":
             echo.short = error.reason, f"the machine answers, its page does not: {error.detail}"
-        elif claim(error.tcp, before).kind == "acknowledged":
+        elif claim(error.tcp, before).kind in ("acknowledged", "again"):
             assert error.tcp is not None
             words = f"the machine took our bytes, its page did not answer: {error.detail}"
             echo.short, echo.refused = (error.reason, words), True

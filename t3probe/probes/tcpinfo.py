@@ -84,7 +84,8 @@ def handshake_seconds(sock: object) -> float | None:
 class Claim(NamedTuple):
     """What the numbers of one connection say about its bytes."""
 
-    kind: Literal["acknowledged", "lost", "none"]
+    kind: Literal["acknowledged", "again", "lost", "none"]
+    """`again`: acknowledged, but only when the kernel had sent some of it again."""
     words: str
     """For people; empty when there is nothing to say."""
 
@@ -111,11 +112,14 @@ def claim(seen: TcpSample | None, before: TcpSample | None = None) -> Claim:
         return Claim("none", words)
     ago = seen.since_last_ack_received_seconds
     when = "" if ago is None else f" {span(ago)} ago"
-    return Claim("acknowledged", f"the far end acknowledged our bytes{when}{UNANSWERED}")
+    words = f"the far end acknowledged our bytes{when}"
+    if again := _again(seen, before):
+        return Claim("again", f"{words} after {count(again, 'retransmission')}{UNANSWERED}")
+    return Claim("acknowledged", f"{words}{UNANSWERED}")
 
 
 def _unacknowledged(seen: TcpSample, before: TcpSample | None) -> Claim:
-    again = seen.retransmits - (before.retransmits if before is not None else 0)
+    again = _again(seen, before)
     words = f"{count(seen.unacked, 'segment')} unacknowledged"
     if again <= 0:
         return Claim("none", f"{words}, nothing sent again yet")
@@ -126,6 +130,10 @@ def _unacknowledged(seen: TcpSample, before: TcpSample | None) -> Claim:
     if seen.bytes_acked > _acked(before):
         return Claim("none", f"{words}, but a part was acknowledged")
     return Claim("lost", words)
+
+
+def _again(seen: TcpSample, before: TcpSample | None) -> int:
+    return max(0, seen.retransmits - (before.retransmits if before is not None else 0))
 
 
 def _acked(before: TcpSample | None) -> int:

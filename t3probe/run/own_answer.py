@@ -9,8 +9,9 @@ nothing, neither there nor behind.
 
 No claim is made after a reset or a close (the numbers are gone or are somebody else's), where a
 certificate was not taken (they may be those of a portal on the way), for bytes that never left
-this machine, when the far end's receive window is full, when only a part was acknowledged, when
-answers came with holes in them (small acknowledgements pass where large answers are lost), and
+this machine, when the far end's receive window is full, when only a part was acknowledged, when it
+was acknowledged only after it was sent again (a line that loses what we send may lose the answers),
+when answers came with holes in them (small acknowledgements pass where large answers are lost), and
 where the kernel is too old to say.
 
 What acknowledges is a kernel: the one of the first machine on the way that ends TCP, a load

@@ -281,7 +281,9 @@ def test_retiring_says_what_it_did_and_what_it_did_not(clock: FakeClock) -> None
     with serving(answering("202 Accepted")) as server:
         report, silence = retire(Gateway(server.url, "t3-probe", "cluster", "1"), clock)
         assert report.ok
-        assert report.sentence.endswith("deleted the group job=t3-probe, vantage=cluster, shard=1")
+        assert report.sentence.endswith(
+            "it holds no group job=t3-probe, vantage=cluster, shard=1 any more"
+        )
         assert [one.split(b" ")[:2] for one in server.requests] == [
             [b"DELETE", b"/metrics/job/t3-probe/vantage/cluster/shard/1"],
             [b"DELETE", b"/metrics/job/t3-probe/vantage/cluster/shard/1/part/upstreams"],

@@ -29,7 +29,7 @@ def retired(gateway: RealGateway, vantage: str) -> str:
     )
     before, found, command = done.stdout.rpartition("silence it: ")
     assert found, done.stdout
-    assert "deleted the group" in before
+    assert "it holds no group" in before
     return command.strip()
 
 
