@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
+from ipaddress import IPv4Address, IPv4Network, IPv6Network, ip_address, ip_network
 
 import msgspec
 
@@ -56,6 +56,17 @@ def is_loopback(host: str) -> bool:
     return plain_host(host) == "localhost"
 
 
+def of_a_machine(answer: str, providers: Iterable[str]) -> bool:
+    """Whether a provider's answer may be some machine's address. Filters say no with 0.0.0.0, and
+    some with 127.0.0.1: dialled, both are this very machine. `providers`: the hosts that were
+    asked; one on this machine may mean it."""
+    address = ip_address(plain_host(answer))
+    if address.is_loopback:
+        return any(map(is_loopback, providers))
+    nowhere = address.is_unspecified or address.is_multicast
+    return not nowhere and address != IPv4Address("255.255.255.255")
+
+
 def to_look_up(deployment: Deployment) -> list[tuple[str, int]]:
     """The names that could turn out to be one machine: those of upstreams and of legs that dial
     the same port, where one of the two is a name and the other is not the same one."""
@@ -92,7 +103,10 @@ def joined(deployment: Deployment, known: Mapping[tuple[str, int], frozenset[str
             to = min(same, key=lambda one: len(one.path))
             gone.add(leg.path[-1])
             path = tuple(dict.fromkeys((*leg.path[:-1], *to.path)))
-            changed[leg.name] = msgspec.structs.replace(leg, path=path, tcp_ends_at=to.tcp_ends_at)
+            trusts = leg.trust_refusals if to.trust_refusals is None else to.trust_refusals
+            changed[leg.name] = msgspec.structs.replace(
+                leg, path=path, tcp_ends_at=to.tcp_ends_at, trust_refusals=trusts
+            )
     if not changed:
         return deployment
     return msgspec.structs.replace(

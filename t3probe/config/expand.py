@@ -229,6 +229,7 @@ def _envoy(table: Upstream, shares: Shares, ends: Ends) -> Leg:
         address=table.address,
         tcp_ends_at=own if same is None else same.tcp_ends_at,
         refused_ok=table.refused_ok,
+        trust_refusals=None if same is None else same.trust_refusals,
         vantages=table.vantages,
         route=table.route,
         listen_port=table.listen_port,

@@ -104,6 +104,7 @@ def loads(
         sweep=table.sweep,
         upstream_source=table.upstream_source,
         upstream_share=table.upstream_share,
+        trust_refusals=table.trust_refusals,
         opinion=table.opinion,
         experiments=table.experiments,
         warnings=(*stale(table.downtime, file, now), *_unused(table, crossed, file)),

@@ -394,6 +394,8 @@ class Deployment(Table, frozen=True):
     sweep: SweepLimits = SweepLimits()
     upstream_source: tuple[UpstreamSource, ...] = ()
     upstream_share: tuple[UpstreamShare, ...] = ()
+    trust_refusals: bool = True
+    """Of upstreams that are found; those of the file have it from there."""
     opinion: tuple[OpinionSource, ...] = ()
     experiments: Experiments | None = None
     warnings: tuple[str, ...] = ()

@@ -13,7 +13,10 @@ from t3probe.probes.base import Probing
 from t3probe.probes.facts import Facts, ProbeError, Target, reason_of_os_error
 
 _NO_ROUTE = {errno.ENETUNREACH, errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT}
-_OUR_OWN = {errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS, errno.EADDRNOTAVAIL}
+_OUR_OWN = {
+    *(errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS, errno.EADDRNOTAVAIL),
+    errno.EPERM,  # a rule of this machine, such as systemd's IPAddressDeny: no packet went out
+}
 
 
 async def connect(
@@ -65,7 +68,8 @@ def connect_error(error: OSError, target: Target) -> ProbeError:
     """A failed TCP connect in the closed list's words.
 
     `unroutable` when this machine has no IPv6 at all, so that the address could not be tried;
-    it tells nothing when this machine itself ran out of descriptors, memory or ports.
+    it tells nothing when this machine itself ran out of descriptors, memory or ports, or
+    forbids it.
     """
     unroutable = error.errno in _NO_ROUTE and target.family == socket.AF_INET6
     return ProbeError(

@@ -16,6 +16,7 @@ import dns.rdataclass
 import dns.rdatatype
 import dns.rrset
 
+from t3probe.config.dialled import of_a_machine
 from t3probe.config.endpoints import plain_host
 from t3probe.config.types import Leg
 from t3probe.exchange.bounds import DNS_MESSAGE_BYTES
@@ -288,12 +289,6 @@ async def _ask_one(
     raise answer.error("resolver_failed", f"{ANSWERED}{what}", conclusive=conclusive)
 
 
-def _of_a_machine(text: str) -> bool:
-    address = ipaddress.ip_address(plain_host(text))
-    nowhere = address.is_unspecified or address.is_multicast
-    return not nowhere and address != ipaddress.IPv4Address("255.255.255.255")
-
-
 class DohLine(HttpLine):
     """Queries on one kept-alive connection; a beat is the A query's round trip."""
 
@@ -341,7 +336,7 @@ class DohLine(HttpLine):
                 f"public DNS answers {min(inside)}, which is an internal address: this is not "
                 "the public resolver's own answer"
             )
-        if not any(map(_of_a_machine, told.addresses)):
+        if not any(of_a_machine(one, [self.target.address]) for one in told.addresses):
             said = f"with {told.addresses[0]}, which is no machine's: so filters say no"
             raise _wrong(said, conclusive=False)
         return Echo(

@@ -19,6 +19,7 @@ from t3probe.probes.redirects import Url, leads_on, onward, parse
 from t3probe.probes.sso import hides, sso_answer, wants
 from t3probe.probes.tcpinfo import claim
 from t3probe.probes.tls import refusal
+from t3probe.text import showable
 
 _KERNELS_OWN = frozenset({"connect_refused", "connection_reset", "closed_by_peer", "io_error"})
 """How a machine's kernel ends a connection, or a process that is gone."""
@@ -70,11 +71,11 @@ class HttpLine(Channel):
         answer.marked = check_route(self.leg, answer.headers, self.facts, marks, answer.nonce)
         note_date(self.facts, answer.headers, answer.nonce, answer.sent, answer.ended)
         self.judge(answer)
-        kept = replayed(answer.headers, answer.nonce)
+        whose = replayed(answer.headers, answer.nonce) or self._sends_away(answer)
         return Echo(
             sent=answer.sent,
             ended=answer.ended,
-            clears=nearby(self.leg, answer.marked) if kept else None,
+            clears=nearby(self.leg, answer.marked) if whose else None,
             first_byte_seconds=round(max(0.0, answer.first_byte - answer.sent), 6),
         )
 
@@ -124,6 +125,21 @@ class HttpLine(Channel):
             nonce=nonce,
             whole=self.leg.expect_status or range(200, 300),
         )
+
+    def _sends_away(self, answer: HttpAnswer) -> bool:
+        """Whether it sends a browser to another origin, be it from http to https: anybody on the
+        way may say that, and nobody asked what lies behind."""
+        if answer.status in self.leg.expect_status or not leads_on(answer.status):
+            return False
+        to = onward(answer.status, answer.headers, b"", self._asked)
+        own = [self._asked]
+        if self.leg.host_header and self._asked is not None:
+            own.append(parse(f"{self._asked.scheme}://{self.leg.host_header}/"))
+        away = to is None or to.origin not in [one.origin for one in own if one is not None]
+        if away and not self.facts.evidence:
+            where = f"HTTP {answer.status} sends on to {showable(to, 80)}"
+            self.facts.evidence = [f"{where}: anybody on the way may say that"]
+        return away
 
     def judge(self, answer: HttpAnswer) -> None:
         """Is this the answer that the leg expects? Raises ProbeError."""

@@ -26,6 +26,17 @@ _CACHE_STATUS = re.compile(r"(?:[a-z0-9]+-)*cache(?:-(?:status|lookup|hit|result
 _KEPT = re.compile(
     r"(?<![a-z0-9])(?:tcp_)?(?:[a-z]+_)?(?:hit|stale|updating|revalidated)(?![a-z0-9])"
 )
+_EDGES_OWN = re.compile(
+    r"(?:error|redirect|lambdageneratedresponse|functiongeneratedresponse|limitexceeded"
+    r"|capacityexceeded) from cloudfront"
+)
+"""What CloudFront says in `x-cache` of an answer that it made, or mapped to another, itself."""
+_TOLD_OTHERWISE = {
+    "x-varnish": re.compile(r"[0-9][ ,]{1,9}[0-9]"),  # the second: of who filled the cache
+    "x-cache-hits": re.compile(r"[1-9]"),
+    "server-timing": re.compile(r'\bcdn-cache[^,]{0,40};\s{0,9}desc="?hit\b'),
+}
+"""Header -> its value when a cache answered."""
 _WALLS = frozenset({"walloff", "walled", "ingest_gate"})
 
 
@@ -45,7 +56,8 @@ def asked_apart(url: str, nonce: str) -> str:
 
 
 def from_a_cache(headers: Mapping[str, Any]) -> bool:
-    """Whether an answer says that it was kept somewhere: an `Age` over 0, or a cache's status.
+    """Whether an answer says that it was kept somewhere, or made by a CDN itself: an `Age` over 0,
+    or a cache's status.
 
     `headers` has names in any case.
     """
@@ -54,7 +66,10 @@ def from_a_cache(headers: Mapping[str, Any]) -> bool:
         if name == "age":
             if value.isdecimal() and value.isascii() and value.strip("0"):
                 return True
-        elif _CACHE_STATUS.fullmatch(name) and _KEPT.search(value):
+        elif _CACHE_STATUS.fullmatch(name) and (_KEPT.search(value) or _EDGES_OWN.match(value)):
+            return True
+        told = _TOLD_OTHERWISE.get(name)
+        if told is not None and told.search(value):
             return True
     return False
 

@@ -9,14 +9,19 @@ speaks another protocol than it is asked in.
 from __future__ import annotations
 
 import asyncio
+import os
+import re
 import ssl
 from asyncio.sslproto import SSLProtocol
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from t3probe.exchange.bounds import TLS_ALERT_SECONDS
 from t3probe.probes.facts import Facts, ProbeError, Target
 from t3probe.text import showable
+from t3probe.text.words import utc
+from t3probe.timing import SystemClock
 
 ENDED = frozenset({"connection_reset", "closed_by_peer", "io_error"})
 """Reasons for which `unanswered` is worth asking."""
@@ -29,8 +34,15 @@ _NO_CHECK_TIME = 0x200000
 """OpenSSL's X509_V_FLAG_NO_CHECK_TIME (X509_VERIFY_PARAM_set_flags(3))."""
 _NOT_YET_VALID, _EXPIRED = 9, 10
 """OpenSSL's X509_V_ERR_CERT_NOT_YET_VALID and X509_V_ERR_CERT_HAS_EXPIRED (verify(1))."""
+_INSTALLED = Path(__file__).stat().st_mtime
+"""A clock before this is wrong: machines without a battery for it begin in the past."""
+_ANY_ZONE_SECONDS = 86400.0
 _NO_ISSUER = {20, 21}
 """X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT_LOCALLY, X509_V_ERR_UNABLE_TO_VERIFY_LEAF_SIGNATURE."""
+_SELF_SIGNED = {18, 19}
+"""X509_V_ERR_DEPTH_ZERO_SELF_SIGNED_CERT, X509_V_ERR_SELF_SIGNED_CERT_IN_CHAIN."""
+_HASHED = re.compile(r"[0-9a-f]{8}\.[0-9]+")
+"""How OpenSSL finds an authority in a folder (openssl-rehash(1))."""
 _HOSTNAME, _ADDRESS = 62, 64
 """X509_V_ERR_HOSTNAME_MISMATCH, X509_V_ERR_IP_ADDRESS_MISMATCH."""
 _CERTIFICATE_REQUEST = 13
@@ -97,6 +109,17 @@ class TlsStore:
         if self._context is None:
             self._context = self._new()
         return self._context
+
+    @property
+    def trusts_nobody(self) -> bool:
+        """Whether no authority is known here, as where the system's are not installed."""
+        if self._ca_file is not None or self.context().cert_store_stats()["x509"]:
+            return False
+        folder = ssl.get_default_verify_paths().capath  # its files are read when they are asked for
+        try:
+            return folder is None or not any(map(_HASHED.fullmatch, os.listdir(folder)))
+        except OSError:
+            return True
 
     async def chain_whenever(self, target: Target, limit: float) -> Sequence[Certificate]:
         """The chain by which the peer's certificate would be taken, were it not for the time; the
@@ -252,6 +275,11 @@ async def _not_taken(
     """A certificate that was not taken, with what the peer's others say about it."""
     said = f"certificate not accepted: {error.verify_message or error.reason}"
     code = error.verify_code
+    now = SystemClock().wall()  # that of OpenSSL
+    if code == _NOT_YET_VALID and now + _ANY_ZONE_SECONDS < _INSTALLED:
+        what = f"says {utc(now)[:10]}, before t3probe was installed on it"
+        detail = f"{said}: this machine's own clock {what}"
+        return _answered_badly(detail, conclusive=False)
     if code in {_EXPIRED, _NOT_YET_VALID}:
         chain = await store.chain_whenever(target, limit)
         facts.cert_not_after = _first_end(chain)
@@ -262,6 +290,9 @@ async def _not_taken(
             worst = pick(dated, key=lambda one: _when(one, what))
             verb = "expired on" if code == _EXPIRED else "is not valid before"
             return _answered_badly(f"{said}: {_rank(worst, chain)} {verb} {worst[what]}")
+    elif code in _NO_ISSUER | _SELF_SIGNED and store.trusts_nobody:
+        detail = f"{said}: no certificate authority is known here at all: install the system's"
+        return _answered_badly(f"{detail}, see to SSL_CERT_FILE, or name tls_ca", conclusive=False)
     elif code in _NO_ISSUER:
         sent = await store.sent(target, limit)
         last = sent[-1] if sent else {}

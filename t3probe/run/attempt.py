@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from t3probe.config.dialled import dialled as named
+from t3probe.config.dialled import of_a_machine
 from t3probe.config.endpoints import is_address, plain_host
 from t3probe.config.types import Leg
 from t3probe.observation import AddressTry, Attempt, AttemptPhase
 from t3probe.probes import opener
 from t3probe.probes.base import Channel
 from t3probe.probes.facts import Collapsed, Echo, ProbeError, Target
-from t3probe.probes.resolve import disagreement, targets
+from t3probe.probes.resolve import disagreement, split_address, targets
 from t3probe.run.book import Book
 from t3probe.run.own_answer import evidence
 
@@ -94,11 +95,13 @@ class Attempts:
 
     def _check_not_internal(self, found: list[Target]) -> None:
         if self.leg.doh and self.leg.kind != "doh":
+            providers = [urlsplit(url).hostname or "" for url in self.leg.doh]
+            written = {plain_host(split_address(one)[0]) for one in self.leg.fallback}
             for target in found:
                 address = plain_host(target.address)
                 inside = address in self.run.probing.internal_addresses
-                # 0.0.0.0 is how filtering resolvers say "no"; dialled, it is this very machine.
-                if inside or ipaddress.ip_address(address).is_unspecified:
+                said = address in written or of_a_machine(address, providers)
+                if inside or not said:
                     raise Collapsed(
                         f"public DNS answers {target.address}, which is an internal address: "
                         "the leg would take another way"

@@ -7,11 +7,12 @@ last good beat was acknowledged, though the kernel sent it again: then they were
 acknowledgements were, somewhere up to and including that segment. That is a suspicion: it clears
 nothing, neither there nor behind.
 
-No claim is made after a reset or a close (the numbers are gone or are somebody else's), for bytes
-that never left this machine, when the far end's receive window is full, when only a part was
-acknowledged, when it was acknowledged only after it was sent again (a line that loses what we send
-may lose the answers), when answers came with holes in them (small acknowledgements pass where large
-answers are lost), and where the kernel is too old to say.
+No claim is made after a reset or a close (the numbers are gone or are somebody else's), where a
+certificate was not taken (they may be those of a portal on the way), for bytes that never left
+this machine, when the far end's receive window is full, when only a part was acknowledged, when it
+was acknowledged only after it was sent again (a line that loses what we send may lose the answers),
+when answers came with holes in them (small acknowledgements pass where large answers are lost), and
+where the kernel is too old to say.
 
 What acknowledges is a kernel: the one of the first machine on the way that ends TCP, a load
 balancer, a tunnel's ingress or an unknown proxy. `tcp_ends_at` says which, and
@@ -60,17 +61,22 @@ def evidence(
     everything before `tcp_ends_at`, one with a segment's mark past everything before that segment,
     and needs no numbers. `before` as in `claim`.
     """
-    found = claim(error.tcp, before) if error.reason in _SILENT else Claim("none", "")
+    # Who answers with another's certificate may be a portal on the way: so does his kernel.
+    foreign = error.reason == "tls_failed" and error.heard
+    found = Claim("none", "")
+    if error.reason in _SILENT and not foreign:
+        found = claim(error.tcp, before)
     if error.heard:
         found = found._replace(words=found.words.removesuffix(UNANSWERED))
     ends = [one for one in (leg.tcp_ends_at, error.marked) if one]
+    accuses = error.answered and error.status is not None and error.status not in GATEWAYS
     if not ends:
-        return OwnAnswer(words=found.words)
+        # Nobody said where to look for the author: it may be anybody on the way.
+        return OwnAnswer(accused=leg.path[0] if accuses else "", words=found.words)
     end = max(ends, key=leg.path.index)
     ahead = leg.path[: leg.path.index(end)]
     refused = error.reason == "connect_refused" and leg.trust_refusals is not False
     if error.answered or refused:
-        accuses = error.status is not None and error.status not in GATEWAYS
         return OwnAnswer(carried=ahead, accused=end if accuses else "")
     if found.kind == "acknowledged":
         tail = f": what lies before {end} carried them" if ahead else ""

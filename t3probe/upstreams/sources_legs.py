@@ -75,7 +75,7 @@ def with_found(deployment: Deployment, readings: Iterable[Reading]) -> Deploymen
         shared = dict.fromkeys(one for _, reading in several for one in reading.source.shares)
         leg = listed.get(_plain(parse_address(address)))
         if leg is not None:
-            path = tuple(dict.fromkeys((*leg.path, *shared)))
+            path = tuple(dict.fromkeys((*shared, *leg.path)))  # they lie before where it ends
             if leg.path[-1] in own_segments:
                 path = (*dict.fromkeys((*leg.path[:-1], *shared)), leg.path[-1])
             changed[leg.name] = msgspec.structs.replace(leg, places=places, path=path)
@@ -87,6 +87,9 @@ def with_found(deployment: Deployment, readings: Iterable[Reading]) -> Deploymen
         same = ends.get(plain)
         if is_loopback(plain[0]) and any(_remote(reading) for _, reading in several):
             same = None
+        trusts = None if same is None else same.trust_refusals
+        if trusts is None and not deployment.trust_refusals:
+            trusts = False
         new.append(
             Leg(
                 name=name,
@@ -94,6 +97,7 @@ def with_found(deployment: Deployment, readings: Iterable[Reading]) -> Deploymen
                 path=tuple(dict.fromkeys((*shared, *((own,) if same is None else same.path)))),
                 address=address,
                 tcp_ends_at=own if same is None else same.tcp_ends_at,
+                trust_refusals=trusts,
                 route=places[0].route,
                 listen_port=places[0].listen_port,
                 backend=address,

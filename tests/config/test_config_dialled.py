@@ -93,6 +93,14 @@ def found(address: str) -> tuple[Deployment, list[tuple[str, int]]]:
     return with_names(upstream(address), resolve), asked
 
 
+def test_a_refusal_there_counts_as_one_of_the_leg() -> None:
+    word = 'path = ["box"]\ntrust_refusals = false'
+    for text, trusts in ((TEXT, None), (TEXT.replace('path = ["box"]', word), False)):
+        table = '\n[[upstream]]\nname = "up"\naddress = "up.internal:9100"\n'
+        made = loads(text + table, environ={}, now=0)
+        assert leg(with_names(made, lambda name: KNOWN[name[0]])).trust_refusals is trusts
+
+
 def test_names_are_looked_up_where_they_could_be_one_machine() -> None:
     for address in ("10.0.0.9:9100", "up.internal:9100"):
         made, asked = found(address)

@@ -226,7 +226,7 @@ def test_what_a_leg_of_the_file_may_set_is_what_a_leg_has() -> None:
     generated |= {"hostless", "ingest", "upstream", "served_with"}
     generated |= {"experiment", "stream", "required"}
     assert {*LegTable.__struct_fields__} == {*Leg.__struct_fields__} - generated
-    legs = {"leg", "public", "walled", "ingest", "upstream", "trust_refusals"}
+    legs = {"leg", "public", "walled", "ingest", "upstream"}
     whole = {*DeploymentFile.__struct_fields__} - {*legs, "lab"}
     assert whole <= {*Deployment.__struct_fields__}
 

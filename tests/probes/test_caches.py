@@ -5,7 +5,17 @@ from __future__ import annotations
 import msgspec
 import pytest
 from probes.http_servers import Reader, Writer
-from probes.servers import HOST, deployment, head, header_of, http_leg, response, serve
+from probes.servers import (
+    HOST,
+    answering,
+    deployment,
+    head,
+    header_of,
+    http_leg,
+    probe,
+    response,
+    serve,
+)
 from probes.walls import public, walled
 
 from t3probe.observation import RECORD_VERSION, Observation, RunRecord
@@ -110,3 +120,34 @@ def test_without_an_end_of_tcp_it_clears_its_first_segment() -> None:
     assert nearby(leg, "") == ("edge",)
     assert nearby(leg, "proxy") == ("edge", "tunnel")
     assert nearby(leg, "far") is None
+
+
+@pytest.mark.parametrize(
+    ("to", "sure"),
+    [
+        (f"https://{HOST}/health", False),
+        ("http://portal.example/login", False),
+        (f"http://{HOST}:8080/", False),
+        (f"http://{HOST}/login", True),
+        ("/login", True),
+        ("//unrouted.example/in", True),
+    ],
+)
+async def test_a_redirect_to_another_origin_may_be_anybodys_on_the_way(to: str, sure: bool) -> None:
+    """A CDN that turns http into https never asks what lies behind it."""
+    sent = response("301 Moved Permanently", b"", [("Location", to)])
+    async with serve(answering(sent)) as server:
+        leg = http_leg(server, path=WAY, tcp_ends_at="edge", host_header="unrouted.example")
+        if "unrouted" not in to:
+            leg = msgspec.structs.replace(leg, host_header=None)
+        seen = await probe(leg)
+        told = await probe(msgspec.structs.replace(leg, expect_status=(301,)))
+    assert (seen.outcome, seen.clears) == ("passed", None if sure else ("edge",))
+    assert any("anybody on the way" in one for one in seen.evidence) == (not sure)
+    assert (told.outcome, told.clears) == ("passed", None)
+
+
+async def test_a_redirect_elsewhere_with_the_far_ends_mark_is_its_own() -> None:
+    away = {"Location": "https://other.example/", "T3Probe-Echo": "NONCE"}
+    seen, found = await judged("302 Found", away)
+    assert (seen.outcome, found.verdict.exonerated) == ("passed", WAY)

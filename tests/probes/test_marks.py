@@ -201,6 +201,11 @@ CACHED = [
     {"Cache-Status": "ExampleCache; hit; ttl=3"},
     {"x-proxy-cache": "HIT"},
     {"X-Cache-Status": "hit"},
+    {"X-Cache": "Error from cloudfront"},
+    {"X-Cache": "FunctionGeneratedResponse from cloudfront"},
+    {"X-Varnish": "32770 3"},
+    {"X-Cache-Hits": "0, 12"},
+    {"Server-Timing": "edge; dur=1, cdn-cache; desc=HIT"},
 ]
 MADE_NOW = [
     {},
@@ -211,7 +216,11 @@ MADE_NOW = [
     {"x-cache": "MISS"},
     {"cache-status": "ExampleCache; fwd=uri-miss"},
     {"cache-control": "max-age=1, stale-if-error=3"},
-    {"x-cache-hits": "0"},
+    {"x-cache-hits": "0, 0"},
+    {"x-varnish": "32770"},
+    {"x-cache": "Miss from cloudfront"},
+    {"x-cache": "RefreshHit from cloudfront"},
+    {"server-timing": "cdn-cache; desc=MISS, db; desc=hit"},
     {"x-white-list": "hit"},
 ]
 

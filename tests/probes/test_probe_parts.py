@@ -67,6 +67,9 @@ def test_reasons_of_errors(error: OSError, reason: str) -> None:
         (errno.EMFILE, FOUR, False, False),
         (errno.EMFILE, SIX, False, False),
         (errno.ENOBUFS, FOUR, False, False),
+        (errno.EPERM, FOUR, False, False),
+        (errno.EPERM, SIX, False, False),
+        (errno.EACCES, SIX, False, True),  # a firewall on the way says so (RFC 4443, code 1)
     ],
 )
 def test_what_a_failed_connect_says(

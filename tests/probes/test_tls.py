@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import datetime
 import ipaddress
+import shutil
 import socket
 import ssl
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -109,6 +111,24 @@ async def test_a_certificate_out_of_its_time(
     assert seen.cert_not_after == leaf.ends
 
 
+@pytest.mark.parametrize("kind", KINDS)
+async def test_a_clock_before_the_installation_judges_no_certificate(
+    kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A machine without a battery for its clock begins in the past, and all is not yet valid."""
+    root = make("Root")
+    early, late = (make("leaf", root, sans=FINE, begins=at * DAY, ends=9 * DAY) for at in (2, -9))
+    expired = make("leaf", root, sans=FINE, begins=-9 * DAY, ends=-2 * DAY)
+    ca = trusts(tmp_path, root)
+    monkeypatch.setattr("t3probe.probes.tls._INSTALLED", time.time() + 2 * 86400)
+    found = [
+        (await seen_with(shows(tmp_path, one), ca, kind)).outcome for one in (early, late, expired)
+    ]
+    assert found == ["inconclusive", "passed", "failed"]
+    seen = await seen_with(shows(tmp_path, early), ca, kind)
+    assert "this machine's own clock says" in seen.detail
+
+
 # -- where a browser takes it --------------------------------------------------------------------
 
 
@@ -186,6 +206,26 @@ async def test_a_missing_intermediate_that_a_browser_may_fetch(tmp_path: Path) -
     assert (seen.outcome, seen.reason) == ("inconclusive", "tls_failed")
     assert "the server does not send the certificate of Middle" in seen.detail
     assert "(AIA)" in seen.detail
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("where", ["no folder", "an empty one", "one with authorities"])
+async def test_where_no_authority_is_known_no_certificate_says_anything(
+    where: str, kind: str, authority: Authority, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As in an image without the system's, or where SSL_CERT_FILE names no file."""
+    folder = tmp_path / "certs"
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "none.pem"))
+    monkeypatch.setenv("SSL_CERT_DIR", str(folder))
+    if where != "no folder":
+        folder.mkdir()
+        name = "0a1b2c3d.0" if where == "one with authorities" else "README"
+        shutil.copy(authority.file, folder / name)
+    async with serve(web, tls=authority.context(HOST)) as server:
+        seen = await probe(leg(kind, server.port), hold=0)
+    known = where == "one with authorities"
+    assert (seen.outcome, seen.reason) == ("failed" if known else "inconclusive", "tls_failed")
+    assert ("no certificate authority is known here at all" in seen.detail) == (not known)
 
 
 async def test_an_issuer_that_nobody_knows(tmp_path: Path) -> None:

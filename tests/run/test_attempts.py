@@ -7,6 +7,7 @@ import gc
 import weakref
 from collections.abc import Sequence
 
+import msgspec
 import pytest
 from far_end import ELSEWHERE, FINE, Answer, FarEnd, error, measured
 from probes.servers import deployment, http_leg
@@ -115,6 +116,30 @@ async def test_an_internal_address_among_others_is_a_collapse(
     assert (seen.outcome, seen.reason) == ("inconclusive", "leg_collapsed")
     assert seen.detail.startswith("public DNS answers 10.0.0.1, which is an internal address")
     assert far.opened == []
+
+
+@pytest.mark.parametrize(
+    ("answered", "provider", "collapses"),
+    [
+        ("127.0.0.1", "10.0.0.53", True),
+        ("::1", "10.0.0.53", True),
+        ("::ffff:127.0.0.1", "10.0.0.53", True),
+        ("255.255.255.255", "10.0.0.53", True),
+        ("127.0.0.1", "127.0.0.53", False),
+        ("10.0.0.7", "10.0.0.53", False),
+    ],
+)
+async def test_a_resolver_elsewhere_that_answers_this_very_machine_is_a_collapse(
+    answered: str, provider: str, collapses: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """So filters say no; a connect to it is refused by ourselves, and would clear the network."""
+    far = FarEnd(monkeypatch)
+    far.resolves, far.answers = [Target("app.example", answered, 80)], {answered: FINE}
+    leg = http_leg(url="http://app.example/", doh=(f"https://{provider}/dns-query",))
+    seen = await measured(leg)
+    assert (seen.reason == "leg_collapsed", far.opened == []) == (collapses, collapses)
+    written = msgspec.structs.replace(leg, fallback=(answered,))
+    assert (await measured(written)).outcome == "passed"
 
 
 async def test_only_public_dns_must_not_answer_it(monkeypatch: pytest.MonkeyPatch) -> None:

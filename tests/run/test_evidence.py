@@ -18,7 +18,7 @@ from t3probe.probes.facts import Echo, Facts, ProbeError, Target
 from t3probe.run.attempt import AddressAttempt, attempt_of
 from t3probe.run.book import Book
 from t3probe.run.footing import Footing
-from t3probe.run.own_answer import claim, evidence
+from t3probe.run.own_answer import OwnAnswer, claim, evidence
 from t3probe.timing import FakeClock, RunClock
 
 # Recorded between two namespaces on Linux 6.18: the last good beat of a held WebSocket, then the
@@ -193,6 +193,12 @@ def test_what_a_failure_clears(
     assert (found.carried, found.accused) == (carried, "")
 
 
+def test_who_shows_a_foreign_certificate_is_not_the_far_end() -> None:
+    error = failed("tls_failed", FROZEN)
+    error.heard = True
+    assert evidence(LEG, error, GOOD) == OwnAnswer()
+
+
 def test_a_refusal_counts_only_where_it_is_trusted() -> None:
     refused = failed("connect_refused", stage="connect")
     for trusts, carried in ((None, ("a",)), (True, ("a",)), (False, ())):
@@ -207,7 +213,8 @@ def test_a_refusal_counts_only_where_it_is_trusted() -> None:
         (403, "c", "b", ("a", "b"), "c"),
         (500, "a", "b", ("a",), "b"),  # whichever of both lies further
         (500, "c", None, ("a", "b"), "c"),
-        (500, "", None, (), ""),
+        (500, "", None, (), "a"),  # nobody said how far it came: it may be from anybody
+        (502, "", None, (), ""),
         *((gateway, "", "b", ("a",), "") for gateway in (502, 504, 520, 524, 527, 530)),
         (503, "", "b", ("a",), "b"),
         (519, "", "b", ("a",), "b"),
@@ -431,7 +438,7 @@ def test_figures_in_words() -> None:
 
 def test_what_was_heard_is_no_silence() -> None:
     """The far end answered, though not what we asked for: that it did not is left out."""
-    error = failed("tls_failed", FROZEN)
+    error = failed("rtt_timeout", FROZEN)
     error.heard = True
     found = evidence(LEG, error, GOOD)
     assert found.carried == ("a",)

@@ -39,9 +39,10 @@ from run_servers import OK, Reader, Writer, answers_late, tcp_leg
 from steady_loop import stand_still
 
 from t3probe.config.types import Leg
-from t3probe.observation import Observation
+from t3probe.observation import Observation, RunRecord
 from t3probe.probes import KINDS
 from t3probe.probes.base import Probing
+from t3probe.verdict.incident.run import judge_run
 
 # -- flapping ------------------------------------------------------------------------------
 
@@ -118,6 +119,36 @@ async def test_an_outage_is_one_drop_however_many_attempts_fail() -> None:
 
 
 # -- evidence ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("make", [http_leg, ws_leg])
+async def test_a_portal_on_the_way_does_not_clear_the_network_it_stands_in(
+    make: Any, authority: Authority
+) -> None:
+    """It answers every connect with a certificate of its own; its kernel acknowledges."""
+    scheme = "https" if make is http_leg else "wss"
+    async with serve(answering(OK), tls=authority.context("portal.lan")) as portal:
+        url, pin = f"{scheme}://{HOST}/", portal.pin
+        leg = make(name="edge", url=url, pin=pin, path=("wan", "edge"), tcp_ends_at="edge")
+        (seen,) = (await probe_all([leg], hold=0.15, ca=authority.file)).values()
+    (drop,) = seen.drops
+    assert (drop.reason, drop.carried, drop.evidence) == ("tls_failed", (), "")
+    assert drop.attempt is not None
+    assert drop.attempt.carried == ()
+    run = judge_run(RunRecord(segments=("wan", "edge")), [seen])
+    assert run.verdict.at_least_one_of == (("wan", "edge"),)
+
+
+@pytest.mark.parametrize("end", [None, "front"])
+async def test_a_file_that_does_not_say_where_tcp_ends_convicts_nobody_more(end: Any) -> None:
+    """The front answers its own page, and forbids what is behind it."""
+    own, forbids = answering(response("404 Not Found")), answering(response("403 Forbidden"))
+    async with serve(own) as page, serve(forbids) as wrong:
+        at_front = http_leg(page, name="front", path=("front",), expect_status=(404,))
+        legs = [at_front, http_leg(wrong, tcp_ends_at=end)]
+        seen = await probe_all(legs, hold=0.25)
+    run = judge_run(RunRecord(segments=("front", "back")), list(seen.values()))
+    assert run.verdict.at_least_one_of == (("front", "back"),)
 
 
 async def test_unacknowledged_bytes_prove_nothing() -> None:

@@ -193,6 +193,45 @@ def test_a_backend_where_a_leg_ends_takes_its_path() -> None:
     assert made.own_segments == ("upstream-x-10.0.0.1:1",)
 
 
+def test_whose_refusal_counts_is_the_files_word_and_that_of_the_leg_that_ends_there() -> None:
+    """A Service's address refuses for machines that nobody reached."""
+    text = (
+        'name = "x"\nsegments = ["box", "app"]\n[[leg]]\nname = "app"\nkind = "tcp"\n'
+        'address = "10.0.0.1:80"\npath = ["box", "app"]\n'
+        '[[upstream]]\nname = "listed"\naddress = "10.0.0.1:80"\n'
+    )
+    backends = at("10.0.0.2", 80, "r"), at("10.0.0.1", 80, "r")
+    for file, leg, other, there in (
+        ("", "", None, None),
+        ("trust_refusals = false\n", "", False, False),
+        ("", "trust_refusals = false\n", None, False),
+        ("trust_refusals = false\n", "trust_refusals = true\n", False, True),
+    ):
+        whole = file + text.replace("[[upstream]]", leg + "[[upstream]]")
+        for listed in (True, False):
+            found = loads(
+                whole if listed else whole.partition("[[upstream]]")[0], environ={}, now=0
+            )
+            made = with_found(found, [Reading(source(), NamedUpstreams(backends))])
+            trusts = {one.address: one.trust_refusals for one in made.legs[1:]}
+            assert trusts == {"10.0.0.2:80": other, "10.0.0.1:80": there}
+
+
+def test_what_a_listed_upstream_shares_lies_before_where_its_leg_ends() -> None:
+    text = TEXT.replace("Listed.internal:9000", "10.0.0.1:3780") + (
+        '[[leg]]\nname = "app"\nkind = "ws_echo"\nurl = "ws://10.0.0.1:3780/ws"\n'
+        'path = ["box", "app"]\ntcp_ends_at = "box"\n'
+    )
+    text = text.replace('"rack-b"]', '"rack-b", "box", "app"]', 1)
+    found = Reading(source("edge", "rack-b"), NamedUpstreams((at("10.0.0.1", 3780, "r"),)))
+    (leg,) = (
+        one for one in with_found(loads(text, environ={}, now=0), [found]).legs if one.upstream
+    )
+    assert leg.tcp_ends_at == "box"
+    assert leg.path[-2:] == ("box", "app")
+    assert set(leg.path[:-2]) == {"net", "rack-a", "rack-b"}
+
+
 def test_loopback_is_another_machine_when_the_source_is_on_one() -> None:
     backend = at("127.0.0.1", 9100, "orders")
     assert on_legs("http://127.0.0.1:9901", backend).legs[-1].path == ("net", "box")

@@ -287,6 +287,18 @@ def test_a_later_mark_accuses_from_there_on() -> None:
     assert suspects(judge(told, lb, through, segments=PUBLIC)) == "lb"
 
 
+def test_of_an_answer_from_nobody_knows_where_the_author_lies_behind_what_others_crossed() -> None:
+    x = leg("x", PUBLIC, usual(until=15), down(accused="wan", answered=True, reason="http_4xx"))
+    ends, inner = leg("edge", "wan edge", well()), leg("inner", "lb rule app", well())
+    assert suspects(judge(x, ends, inner, segments=PUBLIC)) == "edge|tunnel"
+    assert suspects(judge(x, ends, segments=PUBLIC)) == "edge|tunnel|lb|rule|app"
+    # Another one crossed all of it, and ended at the same far end.
+    whole = leg("other", PUBLIC, well())
+    assert only(judge(x, ends, whole, segments=PUBLIC)).verdict.status == "inconsistent"
+    alone = leg("x", "app", usual(until=15), down(accused="app", answered=True, reason="http_4xx"))
+    assert suspects(judge(alone, leg("y", "app", well()))) == "app"
+
+
 def test_the_second_looks_answer_accuses_as_well() -> None:
     told = public(reason="http_5xx", second_accused="edge", own="wan")
     ends = leg("edge", "wan edge", well())

@@ -80,6 +80,8 @@ class JudgedDrop:
             <= SAME_AGE * earlier.connection_age_seconds
         )
         self.accused = drop.accused or (second.accused if second and not second.ok else "")
+        self.unplaced = end is None and self.accused == next(iter(seen.path), None)
+        """Nothing says how far its request came: who made the answer may be anybody on its path."""
         said = (drop.reason, second.reason if second and not second.ok else None)
         self.opened = _door(seen.path) if OPEN.intersection(said) else ""
         """The gate or wall that was found open."""

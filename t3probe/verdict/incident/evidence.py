@@ -27,11 +27,12 @@ overlaps a drop of its own, or was noticed within a second of one.
 
 The failed leg's own answers clear what lies before the one that answered. An HTTP answer that is no
 gateway's accuses its author: the segments from that of its last mark on stay suspect, up to
-the first that another leg crossed through. A refusal is the far machine's own, with one exception:
-when every connect over a segment was refused, and they went to two addresses or more, it was one
-firewall, and nothing that these legs share is cleared. A leg that made no connection at that time
-does not matter for this. An ingest gate that was found open is cleared by nobody: what crosses it
-shows only that it lets in whoever may pass.
+the first that another leg crossed through. Where neither a mark nor `tcp_ends_at` says how far the
+request came, they begin at the first that nobody crossed through. A refusal is the far machine's
+own, with one exception: when every connect over a segment was refused, and they went to two
+addresses or more, it was one firewall, and nothing that these legs share is cleared. A leg that
+made no connection at that time does not matter for this. An ingest gate that was found open is
+cleared by nobody: what crosses it shows only that it lets in whoever may pass.
 
 Left out altogether: inconclusive legs, planned downtime, intervals in which the prober itself
 stood still, and blips that stand alone.
@@ -42,7 +43,7 @@ from __future__ import annotations
 import math
 from bisect import bisect_left, bisect_right
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import accumulate
 from typing import Literal, NamedTuple, get_args
 
@@ -179,9 +180,7 @@ class Evidence:
         """What is cleared of a drop. `firewalled`: segments that no refusal clears."""
         found = {name: dict(self._clearing(fault, name, firewalled)) for name in fault.path}
         if fault.accused in fault.path:
-            for segment in fault.path[fault.path.index(fault.accused) :]:
-                if any(self._proved[leg] != segment for leg in found[segment]):
-                    break  # somebody crossed through it
+            for segment in self._authors(fault, found):
                 found[segment] = {}
         if fault.opened:
             found[fault.opened] = {}  # whoever may pass shows nothing of who must not
@@ -196,6 +195,19 @@ class Evidence:
             by[fault.leg] = "own answer"
         cleared = frozenset(name for name, legs in found.items() if legs)
         return Cleared(cleared.union(own), by, own, each)
+
+    def _authors(self, fault: JudgedDrop, found: Mapping[str, Mapping[str, How]]) -> Iterator[str]:
+        """Who may have made the answer that a drop ended in, by what others clear of it."""
+        suspects, placed = fault.path[fault.path.index(fault.accused) :], not fault.unplaced
+        for segment in suspects:
+            if any(self._proved[leg] != segment for leg in found[segment]):
+                if placed:
+                    return  # somebody crossed through it
+                continue  # and whoever made the answer lies behind it
+            if not placed and segment == suspects[-1] != suspects[0]:
+                return  # whoever ends at it, too, asked it for all that this leg wants of it
+            placed = True
+            yield segment
 
     def _clearing(
         self, fault: JudgedDrop, segment: str, firewalled: frozenset[str]
