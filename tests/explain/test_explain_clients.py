@@ -395,3 +395,16 @@ def test_what_is_no_record(tmp_path: Path, content: bytes, words: str) -> None:
 def test_no_such_file(tmp_path: Path) -> None:
     with pytest.raises(ExplainError, match="No such file"):
         ask("--at", "now", "--runs", runs(tmp_path), "--client", str(tmp_path / "none.json"))
+
+
+@pytest.mark.parametrize("code", [1000, 1001, 1005, 1013])
+def test_a_connection_that_was_closed_in_words_was_not_ended_by_their_last_mile(
+    code: int, tmp_path: Path
+) -> None:
+    """A close frame came through the last mile, from whatever ends the person's TLS: one of two
+    replicas that stops, or the responder that takes a place from whoever has the most."""
+    closed = drop(18.0, 20.0, 20.3, reason="closed_by_peer", code=code)
+    report = answered(tmp_path, client_record(drops=[closed]))
+    assert report.told.finding == "unclear"
+    assert not report.told.verdict.convicted
+    assert f"was closed with code {code}, and that came through its last mile" in text(report)
