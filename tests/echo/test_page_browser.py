@@ -220,6 +220,36 @@ def test_a_tab_in_the_background_where_nothing_drops_has_no_drop(
     person.words_match()
 
 
+SPARED = """{
+  const later = setTimeout;
+  window.setTimeout = (what, ms, ...words) => later(what, document.hidden ? 60000 : ms, ...words);
+}"""
+"""What browsers do to a page that nobody has seen for minutes."""
+
+
+def test_a_watchdog_in_the_background_is_not_woken_once_a_minute(browser: Browser) -> None:
+    with (
+        child(*WATCHFUL) as one,
+        Relay(one.port) as relay,
+        closing(visiting(browser, relay.port, before=SPARED)) as person,
+    ):
+        person.more_beats()
+        other = browser.ask("Target.createTarget", url="about:blank")["targetId"]
+        browser.ask("Target.activateTarget", targetId=other)
+        person.until(lambda: person.gaps("hidden"))
+        person.more_beats(4)
+        relay.hold = True
+        (drop,) = person.until(person.drops)
+        relay.hold = False
+        person.until(lambda: person.drops()[0]["ended"])
+        person.more_beats()
+        browser.ask("Target.closeTarget", targetId=other)
+        assert drop["reason"] in ("connect_timeout", "rtt_timeout")
+        assert drop["noticed"] - drop["began"] < 6, "its watchdog has 2 s"
+        assert [one["kind"] for one in person.record()["gaps"]] == ["hidden"]
+        assert person.drops()[1:] == []
+
+
 def test_a_frozen_page_knows_that_it_was_frozen(person: Person) -> None:
     person.page.ask("Page.setWebLifecycleState", state="frozen")
     time.sleep(1)
