@@ -53,12 +53,13 @@ def policy(text: str) -> str:
             f"script-src {_hash(text, 'script')}",
             f"style-src {_hash(text, 'style')}",
             "connect-src 'self'",
+            "worker-src blob:",
             "img-src data:",
             "base-uri 'none'",
             "form-action 'none'",
             "frame-ancestors 'none'",
             "require-trusted-types-for 'script'",
-            "trusted-types 'none'",
+            "trusted-types t3probe",
         )
     )
 

@@ -29,6 +29,8 @@ LAST_CLOSE_CODE = 0xFFFF
 GapKind = Literal["slept", "frozen", "late", "hidden", "offline", "network", "stepped"]
 STOOD_STILL: frozenset[GapKind] = frozenset({"slept", "frozen", "late"})
 """The page itself did not run: what it did not see then is its own doing."""
+_NO_FRAME = 1006
+"""What a browser says where there was no close frame (RFC 6455, section 7.1.5)."""
 _COLO = re.compile(r"[A-Z0-9]{2,8}", re.ASCII)
 _ADVICE = "ask the person to save it again, or fetch it again"
 _LOOKS = "a record that the page at /probe/ saved"
@@ -66,6 +68,11 @@ class ClientDrop(Fact, frozen=True):
         """Whether only tries for a new connection are known to have failed."""
         unsure = self.symptom == "unknown" and self.strand == "fresh"
         return self.symptom == "refusing" or unsure
+
+    @property
+    def closed_in_words(self) -> bool:
+        """Whether a close frame ended it: that came from the far end, through the last mile."""
+        return self.reason == "closed_by_peer" and self.code not in (None, _NO_FRAME)
 
 
 class ClientGap(Fact, frozen=True):

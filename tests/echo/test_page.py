@@ -64,8 +64,10 @@ def test_the_policy_lets_in_its_own_and_nothing_else() -> None:
     rules = dict(one.split(" ", 1) for one in found.partition(": ")[2].split("; "))
     assert rules["default-src"] == "'none'"
     assert rules["connect-src"] == "'self'"
-    for name in ("base-uri", "form-action", "frame-ancestors", "trusted-types"):
+    for name in ("base-uri", "form-action", "frame-ancestors"):
         assert rules[name] == "'none'"
+    assert rules["worker-src"] == "blob:"
+    assert rules["trusted-types"] == "t3probe", "once; a second policy of that name is refused"
     assert rules["require-trusted-types-for"] == "'script'"
     assert "unsafe" not in found
     text = shown.content.decode()

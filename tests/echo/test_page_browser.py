@@ -6,12 +6,13 @@ import contextlib
 import json
 import os
 import signal
+import socket
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from echo.echo_client import Child, child
+from echo.echo_client import Child, child, request
 from echo.page_person import Person, Relay, closing, fits, visiting
 from show.report_browser import Browser
 
@@ -220,6 +221,36 @@ def test_a_tab_in_the_background_where_nothing_drops_has_no_drop(
     person.words_match()
 
 
+SPARED = """{
+  const later = setTimeout;
+  window.setTimeout = (what, ms, ...words) => later(what, document.hidden ? 60000 : ms, ...words);
+}"""
+"""What browsers do to a page that nobody has seen for minutes."""
+
+
+def test_a_watchdog_in_the_background_is_not_woken_once_a_minute(browser: Browser) -> None:
+    with (
+        child(*WATCHFUL) as one,
+        Relay(one.port) as relay,
+        closing(visiting(browser, relay.port, before=SPARED)) as person,
+    ):
+        person.more_beats()
+        other = browser.ask("Target.createTarget", url="about:blank")["targetId"]
+        browser.ask("Target.activateTarget", targetId=other)
+        person.until(lambda: person.gaps("hidden"))
+        person.more_beats(4)
+        relay.hold = True
+        (drop,) = person.until(person.drops)
+        relay.hold = False
+        person.until(lambda: person.drops()[0]["ended"])
+        person.more_beats()
+        browser.ask("Target.closeTarget", targetId=other)
+        assert drop["reason"] in ("connect_timeout", "rtt_timeout")
+        assert drop["noticed"] - drop["began"] < 6, "its watchdog has 2 s"
+        assert [one["kind"] for one in person.record()["gaps"]] == ["hidden"]
+        assert person.drops()[1:] == []
+
+
 def test_a_frozen_page_knows_that_it_was_frozen(person: Person) -> None:
     person.page.ask("Page.setWebLifecycleState", state="frozen")
     time.sleep(1)
@@ -263,6 +294,45 @@ def test_refusals_for_a_limit_are_no_drops(browser: Browser) -> None:
         record = person.record()
         assert len([one for one in record["beats"] if one[1] and one[1] > 0]) > 3
         assert all(fresh != -1 for _, _, fresh in record["beats"][:-1])
+
+
+SLOW_HEALTH = """{
+  const ask = fetch;
+  window.fetch = async (...words) => {
+    const answer = await ask(...words);
+    await new Promise(done => setTimeout(done, 1500));
+    return answer;
+  };
+}"""
+
+
+def test_whether_there_is_a_limit_is_asked_after_the_refusal(browser: Browser) -> None:
+    """An answer that was under way already knows nothing of it."""
+    with (
+        child(*OPTIONS, "--max-per-address", "2") as one,
+        socket.create_connection(("127.0.0.1", one.port)) as other,
+    ):
+        other.sendall(request())
+        assert other.recv(4096).startswith(b"HTTP/1.1 101 ")
+        with closing(visiting(browser, one.port, before=SLOW_HEALTH)) as person:
+            person.until(person.drops)
+            other.close()
+            person.more_beats()
+            person.until(lambda: not person.drops())
+
+
+def test_times_in_the_background_push_out_nothing_else(person: Person) -> None:
+    """Somebody who changes tabs all day still has a record of what the device did."""
+    person.page.run(
+        "{ let away = false; Object.defineProperty(document, 'hidden', {get: () => away});"
+        "Object.defineProperty(navigator, 'onLine', {get: () => !away}); away = true;"
+        "dispatchEvent(new Event('offline')); away = false; dispatchEvent(new Event('online'));"
+        "for (let one = 0; one < 300; one++) { away = !away;"
+        "document.dispatchEvent(new Event('visibilitychange')); } }"
+    )
+    record = person.record()
+    assert record["left_out"]["gaps"] == 51
+    assert record["gaps"][0]["kind"] == "offline"
 
 
 def test_a_browser_that_the_policy_keeps_from_connecting_accuses_nobody(

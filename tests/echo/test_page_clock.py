@@ -115,6 +115,46 @@ def test_a_clock_that_was_set_while_the_device_slept(browser: Browser, responder
         assert agree(before, clock(person))
 
 
+UNASKED = "const told = fetch; window.fetch = () => Promise.reject(1); window.ask = () => {"
+
+
+@pytest.mark.parametrize(
+    ("jumps", "told"),
+    [
+        ([{"wall": 3600}, {"wall": -3600}], {"stepped": [3600, -3600]}),
+        ([{"wall": -3600}, {"wall": 3600}], {"stepped": [-3600, 3600]}),
+        ([{"wall": 100}, {"wall": 200}], {"stepped": [100, 200]}),
+        ([{"wall": -3600, "server": 3600}], {"slept": [3600], "stepped": [-7200]}),
+        ([{"wall": 600, "server": 600}, {"wall": 3600}], {"slept": [600], "stepped": [3600]}),
+    ],
+    ids=[
+        "forward and back",
+        "back and forward",
+        "twice",
+        "asleep and set back",
+        "asleep, then set",
+    ],
+)
+def test_jumps_while_nobody_can_be_asked(
+    browser: Browser, responder: Child, jumps: list[dict[str, float]], told: dict[str, list[float]]
+) -> None:
+    """What was before them and what comes after them stands on one timeline all the same."""
+    with knowing(browser, responder) as person:
+        before = clock(person)
+        person.page.run(UNASKED + " window.fetch = told; }; 0")
+        for number, jump in enumerate(jumps, 1):
+            shift(person, **jump)
+            person.until(lambda number=number: len(person.record()["gaps"]) >= number)
+        person.page.run("ask(); 0")
+        total = sum(map(len, told.values()))
+        person.until(lambda: not person.gaps("late") and len(person.record()["gaps"]) == total)
+        assert agree(before, clock(person)), "one offset holds for all times"
+        for kind, seconds in told.items():
+            found = [one["seconds"] for one in person.gaps(kind)]
+            assert found == pytest.approx(seconds, abs=1.5), kind
+        assert person.drops() == []
+
+
 def test_a_clock_that_counts_sleep(browser: Browser, responder: Child) -> None:
     with knowing(browser, responder) as person:
         shift(person, wall=300, mono=300, server=300)
@@ -146,6 +186,25 @@ def test_what_was_open_while_the_page_stood_still_is_no_failed_beat(
         assert len(record["connections"]) == 1
         assert any(both == [None, None] for _, *both in record["beats"]), "nobody can tell"
         assert all(one is None or one < 15_000 for _, *both in record["beats"] for one in both)
+
+
+def test_a_second_look_across_a_stand_still_tells_no_symptom(
+    browser: Browser, responder: Child
+) -> None:
+    """The new one did not work at once: nothing came back until the page had stood still."""
+    with (
+        Relay(responder.port) as relay,
+        closing(visiting(browser, relay.port, before=CLOCKS)) as person,
+    ):
+        person.more_beats()
+        relay.hold = True
+        relay.cut()
+        person.until(person.drops)
+        shift(person, wall=20, mono=20, server=20)
+        person.until(lambda: standing_still(person))
+        relay.hold = False
+        (drop,) = person.until(lambda: [one for one in person.drops() if one["ended"]])
+        assert (drop["strand"], drop["symptom"]) == ("held", "unknown")
 
 
 def test_a_tab_woken_once_a_minute_over_hours_is_one_gap(

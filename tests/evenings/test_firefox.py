@@ -17,6 +17,15 @@ from t3probe.lab.process import LabProcess
 
 pytestmark = pytest.mark.timeout(300)
 WAIT_SECONDS = 60
+AWAY_SECONDS = 5
+IN_THE_BACKGROUND = """(() => {
+  const later = setTimeout;
+  Object.defineProperty(document, 'hidden', {value: true, configurable: true});
+  window.setTimeout = (what, ms, ...words) => later(what, document.hidden ? 600000 : ms, ...words);
+  return t3probe.record().beats.length;
+})()"""
+"""Its timers are not woken while anybody waits."""
+IN_FRONT = "delete document.hidden && document.dispatchEvent(new Event('visibilitychange'))"
 
 
 @pytest.fixture(scope="module")
@@ -58,6 +67,10 @@ def test_the_page_in_firefox(lab: LabProcess) -> None:
             browser.offline(False)
             until(lambda: all(one["ended"] is not None for one in record()["drops"]))
             more_beats()
+            sent = browser.run(IN_THE_BACKGROUND)
+            time.sleep(AWAY_SECONDS)  # who asks wakes it
+            assert len(record()["beats"]) >= sent + 3
+            browser.run(IN_FRONT)
             seen = browser.run(SEEN)
     finally:
         home.close()

@@ -395,3 +395,31 @@ def test_what_is_no_record(tmp_path: Path, content: bytes, words: str) -> None:
 def test_no_such_file(tmp_path: Path) -> None:
     with pytest.raises(ExplainError, match="No such file"):
         ask("--at", "now", "--runs", runs(tmp_path), "--client", str(tmp_path / "none.json"))
+
+
+@pytest.mark.parametrize("code", [1000, 1001, 1005, 1013])
+def test_a_connection_that_was_closed_in_words_was_not_ended_by_their_last_mile(
+    code: int, tmp_path: Path
+) -> None:
+    """A close frame came through the last mile, from whatever ends the person's TLS: one of two
+    replicas that stops, or the responder that takes a place from whoever has the most."""
+    closed = drop(18.0, 20.0, 20.3, reason="closed_by_peer", code=code)
+    report = answered(tmp_path, client_record(drops=[closed]))
+    assert report.told.finding == "unclear"
+    assert not report.told.verdict.convicted
+    assert f"was closed with code {code}, and that came through its last mile" in text(report)
+
+
+@pytest.mark.parametrize(("answer", "finding"), [(None, "unclear"), (5, "no_drop")])
+def test_a_page_woken_once_a_minute_has_seen_no_drop_only_where_it_was_answered(
+    answer: int | None, finding: str, tmp_path: Path
+) -> None:
+    """What it held was silent for two minutes, and nobody woke the page to notice."""
+    held = {"began": START - 200.0, "opened": START - 200.0, "last_good": START + 120.0}
+    record = client_record(
+        began=START - 200.0, made=START + 121.0, gaps=[gap("late", -100.0, 110.0)],
+        connections=[held | {"ended": None}],
+        beats=[[START - 61.0, 5, 5], [START - 1.0, answer, answer], [START + 59.0, answer, answer],
+               [START + 115.0, 5, 5]],
+    )  # fmt: skip
+    assert answered(tmp_path, record).told.finding == finding

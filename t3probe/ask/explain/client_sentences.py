@@ -201,6 +201,11 @@ def client_doubts(told: Explained, when: Moment) -> Iterator[str]:
                     "a limit on age is not excluded"
                 )
             yield f"not proven for {one.leg}: {why}"
+        if said == "unclear" and one.drop.closed_in_words:
+            yield (
+                f"the connection of {one.leg} was closed with code {one.drop.code}, and that came "
+                "through its last mile"
+            )
         if said == "unclear" and one.drop.edge_answered and one.drop.symptom != "cut":
             yield f"{one.leg} had short answers of the CDN meanwhile: its last mile carried those"
     if told.finding == "both":

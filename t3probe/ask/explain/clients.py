@@ -168,6 +168,8 @@ def client_at(
 def _looked(record: ClientRecord, first: float, last: float) -> bool:
     """Whether a record without a drop could have seen one between these: one connection was good
     before and after, or the page ran, and its beats told something."""
+    if any(_unanswered(record, gap, first, last) for gap in record.gaps):
+        return False
     if any(
         one.opened is not None and one.last_good is not None
         and one.opened <= first and one.last_good >= last
@@ -194,6 +196,16 @@ def _looked(record: ClientRecord, first: float, last: float) -> bool:
     )
     late = min(last, record.made) - heard > record.heartbeat_seconds + SOON_SECONDS
     return heard >= first and not waits and not late
+
+
+def _unanswered(record: ClientRecord, gap: ClientGap, first: float, last: float) -> bool:
+    """Whether the page ran now and then in a pause over that time, and what it asked last got no
+    answer that it could tell of: a connection can outlive a silence that an app does not."""
+    over = record.made if gap.ended is None else gap.ended
+    if gap.kind != "late" or gap.began > last or over < first:
+        return False
+    asked = [trips for at, *trips in record.beats if gap.began < at < over and at <= last]
+    return bool(asked) and all(trip is None for trip in asked[-1])
 
 
 def _good(record: ClientRecord) -> list[float]:

@@ -232,8 +232,9 @@ class Explained:
         if client.pause is not None:
             return "device"
         rest = set(self.way.page) - self.proved(client)
-        # A short answer of the edge came through the last mile when nothing else did.
-        beyond = drop.edge_answered is True and drop.symptom != "cut"
+        # A short answer of the edge came through the last mile when nothing else did; so did a
+        # close frame.
+        beyond = drop.closed_in_words or (drop.edge_answered is True and drop.symptom != "cut")
         edge = {self.our_edges(client)[0]} if self.other_edge(client) else set[str]()
         if rest and rest <= edge:
             return "edge"
