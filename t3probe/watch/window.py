@@ -113,7 +113,7 @@ class WindowBook(Book):
         """When the newest attempt in an outage was over that told nothing of the leg."""
         self._anew = False
         """The failures that are kept came after a time in which nothing was known."""
-        self._newest: Literal["waits", "counted", "left out"] = "left out"
+        self._newest: Literal["waits", "counted", "planned", "left out"] = "left out"
         """What has become of the newest drop. It waits while it may still turn out to be a blip,
         or to have the held connection's reason."""
 
@@ -176,7 +176,7 @@ class WindowBook(Book):
         counts = not drop.stalled and not self._planned()
         self._lived(drop)
         self._anew = False
-        self._newest = "waits" if counts else "left out"
+        self._newest = "waits" if counts else "left out" if drop.stalled else "planned"
         self._listener.dropped(self, drop, counts)
         self._decide()
         self._listener.changed()
@@ -219,6 +219,11 @@ class WindowBook(Book):
         if strand == "fresh" and not error.conclusive and self.down:
             self._untold_at = ended
         if strand == "fresh" and error.conclusive:
+            if self._newest == "planned" and self.down and not self._planned():
+                # It goes on although what was planned is over: from now on it counts.
+                self._newest = "counted"
+                self.tally.drop(self.drops[-1], self._wall(ended))
+                self._listener.dropped(self, self.drops[-1], True)
             last = self.failures[-1].ended if self.failures else sent
             if self._untold_at > last or self.footing.stood_still(last, sent) > 0:
                 # Nobody knows whether it worked meanwhile: what is told is compared anew.

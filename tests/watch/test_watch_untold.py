@@ -3,15 +3,18 @@ and what a new file changes."""
 
 from __future__ import annotations
 
+import asyncio
+from datetime import UTC, datetime
 from typing import NamedTuple
 
 import pytest
 from msgspec.structs import replace
 from probes.servers import deployment
 from test_watch_held import FRONT, TIMES, WHOLE, Moments, connected, hold, stall, state, walled
-from watch_clock import WALL, JumpClock, Script, Trouble
+from watch_clock import WALL, JumpClock, Script, Trouble, run, use_scripts
 from watch_helpers import Kept, disconnects
 
+from t3probe.config.types import Deployment, Downtime
 from t3probe.deliver.notices.change import look_of
 from t3probe.probes.base import Probing
 from t3probe.probes.facts import Target
@@ -157,3 +160,54 @@ def test_a_reload_brings_the_marks_of_the_new_file() -> None:
     kept.watch.held._use(new)
     marks = kept.watch.held.probing.marks
     assert (marks.segments, marks.paths) == (new.marks, new.paths)
+
+
+def test_an_outage_that_outlasts_planned_downtime_counts_from_then_on(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    script = Script([Trouble(33.3, "connection_reset", lasts=500)])
+    until = datetime.fromtimestamp(WALL + 200, UTC)
+
+    def plan(made: Deployment) -> Deployment:
+        return replace(made, downtime=(Downtime(until=until, leg="whole"),))
+
+    def look(kept: Kept) -> tuple[Shown, dict[tuple[str, str], float]]:
+        return shown(kept), disconnects(kept.series())
+
+    moments: Moments = dict.fromkeys([190.0, 230.0, 700.0], look)
+    kept, seen = hold(
+        monkeypatch, {"whole": script, "front": Script()}, [WHOLE, FRONT], moments, plan
+    )
+    once = {("whole", "connection_reset"): 1.0}
+    assert list(seen.values()) == [(UNTOLD, {}), (DOWN, once), (WELL, once)]
+    last = kept.series()['t3probe_last_disconnect_timestamp{leg="whole"}'] - WALL
+    assert last == pytest.approx(200, abs=1)
+    planned, counted = kept.lines("drop")
+    assert (planned["counted"], planned["verdict"]) == (False, None)
+    assert (counted["counted"], counted["verdict"]["convicted"]) == (True, ["back"])
+    assert planned["time"] == counted["time"]
+
+
+def test_a_leg_that_began_anew_tells_no_end_of_what_was_told_of_the_old_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    down, cut = Trouble(33.3, "connection_reset", lasts=90), Trouble(153.3, "connection_reset")
+    first = deployment([WHOLE, FRONT], **TIMES)
+    changed = replace(first, legs=(replace(WHOLE, url="ws://app.example/else"), FRONT))
+    use_scripts(monkeypatch, {"whole": Script([down, cut]), "front": Script()})
+    clock = JumpClock()
+
+    async def main() -> Kept:
+        kept = Kept(first, clock=clock, load=lambda: changed)
+        serving = asyncio.create_task(kept.watch.serve())
+        await asyncio.sleep(100)
+        down.lasts = 0.0
+        kept.watch.reload()
+        await asyncio.sleep(100)
+        kept.watch.stop()
+        await serving
+        return kept
+
+    kept = run(clock, main())
+    said = [one["event"] for one in kept.lines() if one.get("leg") == "whole"]
+    assert said == ["drop", "drop"]
