@@ -37,6 +37,7 @@ MAX_BEATS = 1000
 MAX_DROPS = 200
 MAX_CONNECTIONS = 50
 MAX_FAILURES = 32
+MAX_OVER = 8
 KEEP_SECONDS = 600.0
 
 
@@ -111,6 +112,9 @@ class WindowBook(Book):
         self._judged_to = started
         self._untold_at = -math.inf
         """When the newest attempt in an outage was over that told nothing of the leg."""
+        self._over: dict[float, tuple[float, Drop]] = {}
+        """Of the newest long outages that are over, by when they were noticed: until when each is
+        known to have gone on, and how its newest part is told."""
         self._anew = False
         """The failures that are kept came after a time in which nothing was known."""
         self._newest: Literal["waits", "counted", "planned", "left out"] = "left out"
@@ -171,7 +175,7 @@ class WindowBook(Book):
         self.count_rest()
         super().note_drop(drop)
         oldest = drop.noticed - self._keep()
-        while self.drops[0].noticed < oldest:
+        while max(self.drops[0].noticed, self.drops[0].recovered or 0.0) < oldest:
             self.drops.popleft()
         counts = not drop.stalled and not self._planned()
         self._lived(drop)
@@ -247,6 +251,12 @@ class WindowBook(Book):
             self.tally.died(age)  # its connection outlived the moment when it was counted
         self._decide()
         if was_down and not self.down:
+            drop = self.drops[-1]
+            lasted, told = self._lasted_to(drop), self._going_on(drop, math.inf)
+            if lasted != drop.recovered or told is not drop:
+                self._over[drop.noticed] = lasted, told
+                for noticed in list(self._over)[:-MAX_OVER]:
+                    del self._over[noticed]
             self._listener.recovered(self, self.drops[-1])
         self._listener.changed()
 
@@ -271,8 +281,11 @@ class WindowBook(Book):
         the newest attempt that failed. What others did when it began is forgotten in a long one.
         """
         drops = [one for one in self.drops if one.noticed >= since or self._lasted_to(one) >= since]
-        if drops and drops[-1].noticed < since and drops[-1] is self.drops[-1]:
-            drops[-1] = self._going_on(drops[-1], since)
+        for at, one in enumerate(drops):
+            if one.noticed < since and one is self.drops[-1]:
+                drops[at] = self._going_on(one, since)
+            elif one.noticed < since and one.noticed in self._over:
+                drops[at] = self._over[one.noticed][1]
         seen = self.observation(self._planned(), drops)
         if self.tally.memory is not None:
             seen = msgspec.structs.replace(seen, baseline=self.tally.memory.baseline)
@@ -282,8 +295,9 @@ class WindowBook(Book):
         """Until when an outage is known to have gone on. Where the newest attempt told nothing, as
         when the leg takes another way by then, the last one that failed is all that is known."""
         if drop is not self.drops[-1]:
-            # One that did not end before the next one went on as that.
-            return drop.noticed if drop.recovered is None else drop.recovered
+            if drop.recovered is None:
+                return drop.noticed  # it went on as the next one
+            return self._over.get(drop.noticed, (drop.recovered, drop))[0]
         over = math.inf if drop.recovered is None else drop.recovered
         failed = max([drop.noticed, *(one.ended for one in self.failures if one.ended <= over)])
         return failed if failed < self._untold_at <= over else over

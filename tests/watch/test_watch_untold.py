@@ -10,7 +10,7 @@ from typing import NamedTuple
 import pytest
 from msgspec.structs import replace
 from probes.servers import deployment
-from test_watch_held import FRONT, TIMES, WHOLE, Moments, connected, hold, stall, state, walled
+from test_watch_held import FRONT, TIMES, WHOLE, Moments, connected, hold, stall, state, walled, ws
 from watch_clock import WALL, JumpClock, Script, Trouble, run, use_scripts
 from watch_helpers import Kept, disconnects
 
@@ -115,6 +115,37 @@ def test_what_broke_while_nothing_was_told_is_not_cleared_by_what_was_good_befor
     moments: Moments = dict.fromkeys([202.9, 300.0], lambda kept: shown(kept)[1:])
     _, seen = hold(monkeypatch, {"whole": whole, "front": front}, [WHOLE, FRONT], moments)
     assert list(seen.values()) == [("ambiguous", "ambiguous"), ("masked", "convicted")]
+
+
+def test_the_next_drop_brings_nothing_back_of_an_outage_that_is_over(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """What was good when a long one began is forgotten, and one that took another way at last was
+    over before that."""
+    long = Script(
+        [
+            Trouble(33.3, "connection_reset", lasts=900),
+            Trouble(975.3, "connection_reset"),
+        ]
+    )
+    lost = Script(
+        [
+            Trouble(433.3, "connection_reset", lasts=70),
+            Trouble(503.3, "http_4xx", lasts=440, conclusive=False),
+            Trouble(975.3, "connection_reset"),
+        ]
+    )
+    legs = [WHOLE, FRONT, ws("other", "side", "end"), ws("side", "side")]
+    scripts = {"whole": long, "front": Script(), "other": lost, "side": Script()}
+
+    def look(kept: Kept) -> list[str]:
+        assert kept.snapshot is not None
+        drops = {one.leg: one.drops for one in kept.snapshot.observations}
+        symptoms = [one.symptom for name in ("whole", "other") for one in drops[name]]
+        return [state(kept, "back"), state(kept, "front"), *symptoms]
+
+    _, seen = hold(monkeypatch, scripts, legs, {985.0: look})
+    assert seen[985.0] == ["convicted", "exonerated", "down", "cut", "cut"]
 
 
 def test_since_when_a_segment_is_convicted_stays_for_as_long_as_its_outage(
