@@ -222,6 +222,8 @@ class Drop(Fact, frozen=True):
     connection that worked before."""
     call: int
     """The number of the common beat that this drop called; 0: it called none."""
+    onset: float | None = None
+    """When the whole outage began, where this tells of its newest part; None: when this began."""
     strand: Strand | None = None
     """The strand that failed; the held one where both did. None in records of 0.1."""
     asked: float | None = None

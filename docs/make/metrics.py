@@ -101,6 +101,8 @@ adds the label `vantage` where it knows one.
   newest attempt.
 - A drop that only new connections met is counted once its second look is over. A blip is counted
   when another one on a leg that shares a segment with it came within a minute: then both are.
+- An outage of planned downtime is not counted, unless it goes on when that is over: then it is, and
+  its line comes a second time, with a verdict.
 
 ## What is usual
 

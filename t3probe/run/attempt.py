@@ -67,7 +67,7 @@ class Attempts:
                 name="resolve", started=began, seconds=round(now - began, 6)
             )
         self._check_not_internal(found)
-        self._targets = found
+        self._targets, self.book.unresolved = found, ""
         self.book.note = found[0].note
         return True
 

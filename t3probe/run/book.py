@@ -126,7 +126,8 @@ class Book:
         return float("-inf") if over is None else over
 
     def forget_good(self) -> None:
-        """The leg is looked at anew."""
+        """The leg is looked at anew. A second look that was under way is over for good."""
+        self.undecided = False
         self.last_good = {"held": None, "fresh": None}
         self.short = self.clears = None
 

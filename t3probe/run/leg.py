@@ -62,9 +62,8 @@ class LegRun:
         """It called too often, or is under planned downtime: it calls no common beat until it was
         well for a heartbeat."""
         self._joined_at = -math.inf
-        upstream = leg.upstream
         seldom = ("walloff", "walled", "ingest", "ingest_gate")
-        self._joins_all = not upstream and leg.kind not in seldom
+        self._joins_all = not leg.upstream and leg.kind not in seldom
         self._line: Channel | None = None
         self._line_conn = -1
         self._line_began = 0.0
@@ -597,4 +596,5 @@ class LegRun:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        self._open, self._held_busy = 0, False  # some may have been cut before they began
         await self._attempts.close_all()

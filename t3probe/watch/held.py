@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from t3probe.config import planned
 from t3probe.config.types import Deployment, Leg
 from t3probe.probes import ONE_SHOT
+from t3probe.probes.marks import Marks
 from t3probe.probes.tls import TlsStore
 from t3probe.run.engine import Engine, internal_addresses, left_loopback
 from t3probe.run.footing import Footing
@@ -197,6 +198,7 @@ class Held(Engine):
                 tally.memory.floor = float(deployment.timing.slow_floor)
         self.footing.use(deployment.timing, self._keep_seconds)
         self.probing.sso = deployment.sso
+        self.probing.marks = Marks(deployment.marks, deployment.paths)
         self.probing.tls = TlsStore(deployment.tls_ca)  # the file may hold other authorities
         self.probing.internal_addresses = internal_addresses(deployment)
         self.resolver.forget()

@@ -81,6 +81,8 @@ class Pending(NamedTuple):
     drop: Drop
     counts: bool
     """Unless it turns out to be a blip that stands alone."""
+    late: bool = False
+    """It was noticed long ago, in planned downtime, and goes on although that is over."""
 
     @property
     def decided(self) -> bool:
@@ -115,7 +117,7 @@ class Reports:
         return self._open.pop(leg, None) is not None
 
     def keep_only(self, legs: Mapping[str, object]) -> None:
-        """Forget what was open on legs that are gone."""
+        """Forget what was open on legs that are gone, or began anew."""
         self._open = {leg: at for leg, at in self._open.items() if leg in legs}
 
 
@@ -150,7 +152,10 @@ def drop_facts(pending: Pending, drop: Drop) -> dict[str, Any]:
 def incident_of(judged: RunVerdict, leg: str, drop: Drop) -> Incident | None:
     """The incident that this drop is part of; None when the leg takes no part."""
     for one in judged.incidents:
-        if leg in one.failed and one.began <= drop.noticed <= one.noticed:
+        if leg in one.failed and (
+            one.began <= drop.noticed <= one.noticed
+            or any(fault.leg == leg and fault.onset == drop.began for fault in one.faults)
+        ):
             return one
     return None
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import queue
 import threading
 import uuid
+from collections import deque
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -24,6 +25,8 @@ from t3probe.watch.log import Log
 
 MOST_WAITING = 8
 """Looks that wait for the thread."""
+MOST_TOLD = 256
+"""Messages decided elsewhere that wait for it: none of them is made again."""
 TURN_SECONDS = 1.0
 """Without a look, what waits is tried so often, if it is its time."""
 END_SECONDS = 2.0
@@ -42,7 +45,10 @@ class Words:
 
     def __init__(self, messenger: Messenger | None, log: Log, clock: Clock) -> None:
         self._messenger, self._log, self._clock = messenger, log, clock
-        self._looks: queue.Queue[_Judged | Notice | None] = queue.Queue(MOST_WAITING)
+        self._used: Messenger | None = None
+        """The messenger of the newest turn."""
+        self._looks: queue.Queue[_Judged | None] = queue.Queue(MOST_WAITING)
+        self._told: deque[Notice] = deque()
         self._said = ""
         self._thread = threading.Thread(target=self._work, name="t3probe-notices", daemon=True)
         self._thread.start()
@@ -56,14 +62,13 @@ class Words:
 
     def tell(self, subject: str, text: str) -> None:
         """Hand over something that was decided elsewhere. It waits for nothing but room."""
-        notice = Notice(uuid.uuid4().hex, self._clock.wall(), subject, text)
-        try:
-            self._looks.put_nowait(notice)
-        except queue.Full:
+        if len(self._told) < MOST_TOLD:
+            self._told.append(Notice(uuid.uuid4().hex, self._clock.wall(), subject, text))
+        else:
             self._say("a message is lost: too many wait for the thread that sends them")
 
     def change(self, messenger: Messenger | None) -> None:
-        """The file was read anew. What waits stays where there is a spool folder."""
+        """The file was read anew. What was told and what waits is known to the new messenger."""
         self._messenger = messenger
 
     def end(self) -> None:
@@ -82,21 +87,28 @@ class Words:
                 self._turn(None)
                 continue
             if one is None:
+                if self._told:
+                    self._turn(None, sends=False)  # to be written down
                 return
             self._turn(one)
 
-    def _turn(self, one: _Judged | Notice | None) -> None:
-        messenger = self._messenger
+    def _turn(self, one: _Judged | None, *, sends: bool = True) -> None:
+        messenger, before = self._messenger, self._used
         if messenger is None:
+            self._told.clear()  # nobody is named any more
             return
+        if before is not None and before is not messenger:
+            messenger.go_on_from(before)
+        self._used = messenger
         budget = Budget(self._clock, 2 * NOTICE_SECONDS)
         try:
             with messenger.open(budget):
-                if isinstance(one, Notice):
-                    messenger.hand_over(one)
-                elif one is not None:
+                while self._told:
+                    messenger.hand_over(self._told[0])
+                    self._told.popleft()
+                if one is not None:
                     messenger.look(*one)
-                receipts = messenger.send(budget)
+                receipts = messenger.send(budget) if sends else []
         except SpoolError as error:
             self._say(f"the folder of messages {error}; nobody is told meanwhile")
         except Exception as error:  # the thread lives on: the next look may be a better one

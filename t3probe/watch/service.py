@@ -172,7 +172,8 @@ class Watch:
         self._news = True
 
     def dropped(self, book: WindowBook, drop: Drop, counts: bool) -> None:
-        pending = Pending(book, drop, counts)
+        late = self.clock.now() - drop.noticed > RECENT_SECONDS
+        pending = Pending(book, drop, counts, late)
         if self._reports.add(pending):
             self._told_news.set()
         else:
@@ -361,7 +362,7 @@ class Watch:
             while not waiting:
                 self._told_news.clear()
                 await self._told_news.wait()
-            first = waiting[0].drop
+            first, late = waiting[0].drop, waiting[0].late
             limit = 2 * (held.timing.watchdog + 2 * held.timing.connect_timeout)
             await held.until(partial(self._ready, waiting[0]), first.noticed + limit)
             # One regular beat more: a connection as old as the one that died is then older.
@@ -374,7 +375,9 @@ class Watch:
                 if not self._ready(waiting[0]):
                     break
                 ready.append(waiting.popleft())
-            since = min(self.clock.now() - RECENT_SECONDS, first.noticed)
+            since = self.clock.now() - RECENT_SECONDS
+            if not late:
+                since = min(since, first.noticed)
             record, seen = self._record(), self._present(since)
             if len(seen) > MANY_LEGS:
                 judged = await asyncio.to_thread(self._judge_or_none, record, seen)
@@ -455,12 +458,12 @@ class Watch:
                 self._log.say(
                     "warning", text="[experiments] has changed: it holds from the next start on"
                 )
-            before = set(self.held.tallies)
+            before = dict(self.held.books)
             self.deployment, self._opinions = deployment, opinions
             self._name_parents()
             stayed, began, ended = await self.held.change(deployment, legs)
-            after = set(self.held.tallies)
-            self._reports.keep_only(self.held.tallies)
+            after = self.held.books
+            self._reports.keep_only({n: one for n, one in after.items() if before.get(n) is one})
             self._news = True
             self._log.say(
                 "reload",
@@ -468,6 +471,6 @@ class Watch:
                 stayed=stayed,
                 began=began,
                 ended=ended,
-                new=some(sorted(after - before), NAMED),
-                gone=some(sorted(before - after), NAMED),
+                new=some(sorted(after.keys() - before.keys()), NAMED),
+                gone=some(sorted(before.keys() - after.keys()), NAMED),
             )

@@ -37,6 +37,7 @@ MAX_BEATS = 1000
 MAX_DROPS = 200
 MAX_CONNECTIONS = 50
 MAX_FAILURES = 32
+MAX_OVER = 8
 KEEP_SECONDS = 600.0
 
 
@@ -109,7 +110,14 @@ class WindowBook(Book):
         self._listener = listener
         self._blips = blips
         self._judged_to = started
-        self._newest: Literal["waits", "counted", "left out"] = "left out"
+        self._untold_at = -math.inf
+        """When the newest attempt in an outage was over that told nothing of the leg."""
+        self._over: dict[float, tuple[float, Drop]] = {}
+        """Of the newest long outages that are over, by when they were noticed: until when each is
+        known to have gone on, and how its newest part is told."""
+        self._anew = False
+        """The failures that are kept came after a time in which nothing was known."""
+        self._newest: Literal["waits", "counted", "planned", "left out"] = "left out"
         """What has become of the newest drop. It waits while it may still turn out to be a blip,
         or to have the held connection's reason."""
 
@@ -150,6 +158,11 @@ class WindowBook(Book):
         if echo.clears is not None:
             self._partial[echo.clears] = echo.ended
 
+    def forget_good(self) -> None:
+        super().forget_good()
+        if self.down:
+            self._untold_at = self.alive_at  # it took another way, or the probe itself broke
+
     def note_gate(self, found: Mapping[str, bool]) -> None:
         self.gate |= found  # the present, until it is asked anew
 
@@ -162,11 +175,12 @@ class WindowBook(Book):
         self.count_rest()
         super().note_drop(drop)
         oldest = drop.noticed - self._keep()
-        while self.drops[0].noticed < oldest:
+        while max(self.drops[0].noticed, self.drops[0].recovered or 0.0) < oldest:
             self.drops.popleft()
         counts = not drop.stalled and not self._planned()
         self._lived(drop)
-        self._newest = "waits" if counts else "left out"
+        self._anew = False
+        self._newest = "waits" if counts else "left out" if drop.stalled else "planned"
         self._listener.dropped(self, drop, counts)
         self._decide()
         self._listener.changed()
@@ -206,7 +220,19 @@ class WindowBook(Book):
         facts: Facts | None = None,
     ) -> None:
         super().bad(sent, ended, conn, error, call, strand, facts)
-        if error.conclusive and strand == "fresh":
+        if strand == "fresh" and not error.conclusive and self.down:
+            self._untold_at = ended
+        if strand == "fresh" and error.conclusive:
+            if self._newest == "planned" and self.down and not self._planned():
+                # It goes on although what was planned is over: from now on it counts.
+                self._newest = "counted"
+                self.tally.drop(self.drops[-1], self._wall(ended))
+                self._listener.dropped(self, self.drops[-1], True)
+            last = self.failures[-1].ended if self.failures else sent
+            if self._untold_at > last or self.footing.stood_still(last, sent) > 0:
+                # Nobody knows whether it worked meanwhile: what is told is compared anew.
+                self.failures.clear()
+                self._anew = True
             self.failures.append(
                 Failure(
                     *(sent, ended, error.reason, error.stage, error.detail),
@@ -225,6 +251,12 @@ class WindowBook(Book):
             self.tally.died(age)  # its connection outlived the moment when it was counted
         self._decide()
         if was_down and not self.down:
+            drop = self.drops[-1]
+            lasted, told = self._lasted_to(drop), self._going_on(drop, math.inf)
+            if lasted != drop.recovered or told is not drop:
+                self._over[drop.noticed] = lasted, told
+                for noticed in list(self._over)[:-MAX_OVER]:
+                    del self._over[noticed]
             self._listener.recovered(self, self.drops[-1])
         self._listener.changed()
 
@@ -244,17 +276,31 @@ class WindowBook(Book):
     def present(self, since: float) -> Observation:
         """The leg as a run that began at `since` would have seen it.
 
-        Of drops those noticed since then, and those of outages that were over since then. The
+        Of drops those noticed since then, and those of outages that went on since then. The
         newest outage, when it began before, is told as such a run would tell it: from `since` to
         the newest attempt that failed. What others did when it began is forgotten in a long one.
         """
-        drops = [one for one in self.drops if max(one.noticed, one.recovered or since) >= since]
-        if drops and drops[-1].noticed < since and drops[-1] is self.drops[-1]:
-            drops[-1] = self._going_on(drops[-1], since)
+        drops = [one for one in self.drops if one.noticed >= since or self._lasted_to(one) >= since]
+        for at, one in enumerate(drops):
+            if one.noticed < since and one is self.drops[-1]:
+                drops[at] = self._going_on(one, since)
+            elif one.noticed < since and one.noticed in self._over:
+                drops[at] = self._over[one.noticed][1]
         seen = self.observation(self._planned(), drops)
         if self.tally.memory is not None:
             seen = msgspec.structs.replace(seen, baseline=self.tally.memory.baseline)
         return seen
+
+    def _lasted_to(self, drop: Drop) -> float:
+        """Until when an outage is known to have gone on. Where the newest attempt told nothing, as
+        when the leg takes another way by then, the last one that failed is all that is known."""
+        if drop is not self.drops[-1]:
+            if drop.recovered is None:
+                return drop.noticed  # it went on as the next one
+            return self._over.get(drop.noticed, (drop.recovered, drop))[0]
+        over = math.inf if drop.recovered is None else drop.recovered
+        failed = max([drop.noticed, *(one.ended for one in self.failures if one.ended <= over)])
+        return failed if failed < self._untold_at <= over else over
 
     def _going_on(self, drop: Drop, since: float) -> Drop:
         """A long outage, told by the two newest failed fresh attempts between which every other
@@ -268,11 +314,28 @@ class WindowBook(Book):
         answered = second.started - TOGETHER_SECONDS
         slot = math.floor(answered / self._heartbeat() + 1e-6) * self._heartbeat()
         first = next((one for one in reversed(failures) if one.ended < slot), None)
+        if first is None and self._anew:
+            return msgspec.structs.replace(
+                drop,
+                began=min(max(drop.began, since), second.started),
+                onset=drop.began,
+                noticed=second.ended,
+                symptom="unknown",
+                call=0,
+                asked=second.started,
+                answered=second.answered,
+                accused=second.evidence.accused,
+                detail=second.detail,
+                attempt=None,
+                carried=second.evidence.carried,
+                evidence=second.evidence.words,
+            )
         if first is None or first.ended <= drop.noticed:
             return drop
         return msgspec.structs.replace(
             drop,
             began=min(max(drop.began, since), first.started),
+            onset=drop.began,
             noticed=first.ended,
             symptom="refusing" if drop.symptom == "refusing" else "down",
             call=0,

@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import json
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import pytest
 from deliver.delivery_servers import Server, answering, serving
 from probes.servers import echo, reset, serve
 from verdict.verdict_script import both, down, judge, leg, opening, well
@@ -17,7 +22,10 @@ from t3probe.config.delivery import Delivery, Webhook
 from t3probe.config.table import Duration
 from t3probe.config.types import Deployment
 from t3probe.deliver.delivery import messenger_of
+from t3probe.deliver.notices import Notice
 from t3probe.deliver.notices.messenger import after_run, runbook
+from t3probe.deliver.sinks import Receipt
+from t3probe.deliver.sinks.spool import SpoolError
 from t3probe.exchange.client import Budget
 from t3probe.observation import RunRecord
 from t3probe.timing import FakeClock, SystemClock
@@ -129,3 +137,78 @@ async def come(receiver: Server, number: int) -> None:
     async with asyncio.timeout(WAIT_SECONDS):
         while len(receiver.requests) < number:  # noqa: ASYNC110 - a thread counts
             await asyncio.sleep(0.05)
+
+
+@pytest.mark.parametrize("kept", [False, True])
+def test_a_reload_tells_nothing_twice_and_forgets_no_end(kept: bool, tmp_path: Path) -> None:
+    paper, clock = Paper(), SystemClock()
+    log = Log(clock.wall, paper)  # type: ignore[arg-type]
+    spool = str(tmp_path) if kept else None
+    with serving(TAKES) as server:
+        made = deployment(server.url, spool, settle=0.0)
+        words = Words(messenger_of(made, {}, clock), log, clock)
+        for seen, judged in ((SEEN, BROKEN), (SEEN, BROKEN), (WELL_SEEN, WELL), (WELL_SEEN, WELL)):
+            words.look(RECORD, seen, judged)
+            while not words._looks.empty():
+                time.sleep(0.01)
+            words.change(messenger_of(made, {}, clock))
+        words.end()
+        words._thread.join(30)
+    assert [body(one)["notices"][0]["event"] for one in server.requests] == ["broken", "over"]
+
+
+def test_what_waits_for_a_receiver_outlives_a_reload() -> None:
+    clock = FakeClock(wall=1.7e9 + 30)
+    away = messenger_of(deployment("http://127.0.0.1:1"), {}, clock)
+    assert away is not None
+    for _ in range(3):
+        after_run(away, RECORD, SEEN, BROKEN, Budget(SystemClock(), 30), clock)
+        asyncio.run(clock.sleep(60))
+    asyncio.run(clock.sleep(600))
+    with serving(TAKES) as server:
+        back = messenger_of(deployment(server.url), {}, clock)
+        assert back is not None
+        back.go_on_from(away)
+        after_run(back, RECORD, SEEN, BROKEN, Budget(SystemClock(), 30), clock)
+    (request,) = server.requests
+    assert body(request)["subject"] == "t3: a is broken"
+
+
+class Busy:
+    """Somebody whose folder cannot be used at first, and who then takes long for a look."""
+
+    def __init__(self) -> None:
+        self.free, self.well = threading.Event(), False
+        self.told: list[str] = []
+
+    @contextmanager
+    def open(self, budget: Budget) -> Iterator[None]:
+        if not self.well:
+            self.well = True
+            raise SpoolError("is in use")
+        yield
+
+    def look(self, *judged: object) -> None:
+        self.free.wait(30)
+
+    def hand_over(self, notice: Notice) -> None:
+        self.told.append(notice.subject)
+
+    def send(self, budget: Budget) -> list[Receipt]:
+        return []
+
+
+def test_no_look_takes_the_place_of_a_message_that_is_not_made_again() -> None:
+    paper, clock, busy = Paper(), SystemClock(), Busy()
+    log = Log(clock.wall, paper)  # type: ignore[arg-type]
+    words = Words(busy, log, clock)  # type: ignore[arg-type]
+    words.tell("the first", "")
+    while not busy.well:
+        time.sleep(0.01)
+    for _ in range(40):
+        words.look(RECORD, SEEN, BROKEN)
+    words.tell("the second", "")
+    busy.free.set()
+    words.end()
+    words._thread.join(30)
+    assert busy.told == ["the first", "the second"]

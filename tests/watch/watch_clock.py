@@ -65,6 +65,8 @@ class Trouble:
     lasts: float = 0.0
     only_new: bool = False
     """What is open lives on."""
+    conclusive: bool = True
+    """Whether a failed attempt says anything of the path."""
 
 
 @dataclass
@@ -156,7 +158,9 @@ class ScriptedLine(Channel):
         trouble = script.down(sent, not self._answered)
         if trouble is not None:
             await asyncio.sleep(0.01)
-            raise ProbeError(trouble.reason, "connect", "still as the script says")
+            error = ProbeError(trouble.reason, "connect", "still as the script says")
+            error.conclusive = trouble.conclusive
+            raise error
         number = len(script.sent)
         slow = script.slow_every and number % script.slow_every == 0
         rtt = script.rtt if self._answered or script.new_rtt is None else script.new_rtt

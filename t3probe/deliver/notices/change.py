@@ -96,7 +96,7 @@ def look_of(
             for one in judged.incidents
             if any(set(names) & set(suspects) for suspects in one.suspect_sets)
         ]
-        broken[name] = min([at, *(record.started_at + one.began for one in its)])
+        broken[name] = min([at, *(record.started_at + one.onset for one in its)])
         ends = [one.recovered for one in its if one.recovered is not None]
         if its and len(ends) == len(its):
             newest[name] = min(at, record.started_at + max(ends))

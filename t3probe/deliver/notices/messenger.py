@@ -57,8 +57,25 @@ class Messenger:
         self._boxes: dict[str, Outbox] = {}
         self._problems: list[str] = []
         self._loaded = False
+        self._known = False
+        """Whether a file says what was told before."""
         self.told_elsewhere: Callable[[str], bool] = lambda segment: False
         """Whether somebody else tells of a segment: none of its messages are made here."""
+
+    def go_on_from(self, old: Messenger) -> None:
+        """Know what another one has told and what waits there, which is used no more."""
+        if self._loaded:
+            return
+        same = self._folder == old._folder
+        if same:
+            self._boxes = {name: box for name, box in old._boxes.items() if name in self._posters}
+        self._load()
+        if same or not self._known:
+            self._standing = old._standing
+        for name, box in self._boxes.items():
+            if not same and name in old._boxes:
+                for notice in old._boxes[name].waiting:
+                    box.add(notice)
 
     @contextmanager
     def open(self, budget: Budget) -> Iterator[None]:
@@ -123,13 +140,15 @@ class Messenger:
             return
         self._loaded, folder = True, self._folder
         for name in self._posters:
-            self._boxes[name] = Outbox(None if folder is None else folder / f"{name}.json")
+            if name not in self._boxes:
+                self._boxes[name] = Outbox(None if folder is None else folder / f"{name}.json")
         if folder is None:
             return
         file = folder / "standing.json"
         try:
             kept = read_regular(file, SPOOL_FILE_BYTES)
             self._standing = msgspec.json.decode(kept, type=Standing)
+            self._known = True
         except FileNotFoundError:
             pass
         except (OSError, ValueError, msgspec.MsgspecError, RecursionError):

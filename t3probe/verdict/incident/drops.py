@@ -41,6 +41,8 @@ class JudgedDrop:
         self.drop = drop
         self.symptom: Symptom = drop.symptom
         self.began = drop.began
+        self.onset = drop.began if drop.onset is None else drop.onset
+        """When the outage began that this is the newest part of."""
         self.noticed = max(drop.began, drop.noticed)
         self.recovered = drop.recovered
         sent = (one.sent for one in seen.beats if one.ok and one.ended == drop.began)

@@ -106,6 +106,8 @@ class Incident:
         self._setting = setting
         self.began: float = min(one.began for one in faults)
         """The earliest last sign of life among the failed legs."""
+        self.onset: float = min(one.onset for one in faults)
+        """The same, of the whole outage of which an incident of the held mode may be a part."""
         self.noticed: float = max(one.noticed for one in faults)
         """When the last of its drops was noticed."""
         ends = [one.recovered for one in faults if one.recovered is not None]
@@ -337,9 +339,9 @@ class RunVerdict:
         for incident in self.incidents:
             for fault, suspects, by in incident.accusing():
                 for name in convicted.intersection(suspects):
-                    known = found.get(name, Conviction(fault.began, (), {}))
+                    known = found.get(name, Conviction(fault.onset, (), {}))
                     found[name] = Conviction(
-                        min(known.began, fault.began),
+                        min(known.began, fault.onset),
                         tuple(dict.fromkeys((*known.legs, fault.leg))),
                         {**by, **known.cleared_by},
                     )
