@@ -36,7 +36,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     sys.stdout = cast(TextIO, Terminal(sys.stdout))
     if sys.stderr is not None:
         sys.stderr = cast(TextIO, Terminal(sys.stderr))
-    code = 0
+    code = 1  # of a command that did not come to its end
     try:
         try:
             code = _run(words)

@@ -353,3 +353,11 @@ def test_markdown_and_annotations(tmp_path: Path, monkeypatch, capsys) -> None:
     assert shown[0] == "::error title=t3probe verdict::tunnel is broken"
     assert shown[1] == "::error title=t3probe gate::closed: tunnel convicted"
     assert "| convicted | tunnel |" in (tmp_path / "summary.md").read_text()
+
+
+def test_a_pipe_that_breaks_inside_a_command_is_no_success(monkeypatch: pytest.MonkeyPatch) -> None:
+    def breaks(_words: list[str]) -> int:
+        raise BrokenPipeError
+
+    monkeypatch.setattr("t3probe.cli._run", breaks)
+    assert main(["verdict", "run.xml", "--gate", "tunnel"]) == 1
